@@ -1,0 +1,101 @@
+//! The one place where Sagamesh reads time and waits for it.
+//!
+//! Everything else is handed a [`Clock`]. The system clock reads the wall clock once and then follows the
+//! monotonic one, so a saga's back-off never jumps with an adjusted wall clock; a [`Clock::manual`] clock stands
+//! still until a test moves it.
+
+mod manual;
+mod system;
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+pub use manual::Hands;
+
+/// Milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The instant `duration` after this one; stays at the largest instant instead of overflowing.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_millis().try_into().unwrap_or(u64::MAX)))
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The limit of [`Clock::timeout`] passed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the time limit passed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+/// A cheap handle on a source of time.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System(system::System),
+    Manual(Arc<manual::Manual>),
+}
+
+impl Clock {
+    /// Time as the machine has it.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System(system::System::start()))
+    }
+
+    /// A clock that stands still at `start`, and the hands that move it.
+    #[must_use]
+    pub fn manual(start: Timestamp) -> (Self, Hands) {
+        let manual = Arc::new(manual::Manual::at(start));
+        (Self(Source::Manual(Arc::clone(&manual))), Hands::of(manual))
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System(system) => system.now(),
+            Source::Manual(manual) => manual.now(),
+        }
+    }
+
+    /// Waits until `instant`; returns at once when it has passed.
+    pub async fn sleep_until(&self, instant: Timestamp) {
+        match &self.0 {
+            Source::System(system) => system.sleep_until(instant).await,
+            Source::Manual(manual) => manual.sleep_until(instant).await,
+        }
+    }
+
+    /// Waits for `duration`.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now().after(duration)).await;
+    }
+
+    /// Runs `work` for at most `limit`.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the limit passes first; `work` is dropped then.
+    pub async fn timeout<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+        tokio::select! {
+            biased;
+            output = work => Ok(output),
+            () = self.sleep(limit) => Err(Elapsed),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Writes what messages get beside prost's code: the `Response` trait, and the functions that find double entries.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, Kind, MessageDescriptor, Value,
+};
+
+const RESULT: &str = "sagamesh.facade.v1.ResultInfo";
+
+/// `impl Response` for each message that carries a `ResultInfo result`.
+pub(crate) fn responses(pool: &DescriptorPool) -> String {
+    let mut code = String::new();
+    for message in pool.all_messages().filter(carries_result) {
+        writeln!(
+            code,
+            "impl crate::Response for {} {{\n    \
+                 fn result(&self) -> Option<&crate::facade::v1::ResultInfo> {{ self.result.as_ref() }}\n    \
+                 fn set_result(&mut self, result: crate::facade::v1::ResultInfo) {{ self.result = Some(result); }}\n\
+             }}",
+            rust_path(&message)
+        )
+        .expect("writing to a string cannot fail");
+    }
+    code
+}
+
+fn carries_result(message: &MessageDescriptor) -> bool {
+    message.get_field_by_name("result").is_some_and(
+        |field| matches!(field.kind(), Kind::Message(kind) if kind.full_name() == RESULT),
+    )
+}
+
+fn rust_path(message: &MessageDescriptor) -> String {
+    let package = message.package_name().trim_start_matches(super::OUR_PACKAGES).replace('.', "::");
+    format!("crate::{package}::{}", message.name())
+}
+
+/// The name of the function that finds two entries that agree in `field`.
+pub(crate) fn unique_function(entry: &MessageDescriptor, field: &str) -> String {
+    let path = entry.full_name().trim_start_matches(super::OUR_PACKAGES).replace('.', "_");
+    format!("unique_{}_by_{field}", path.to_lowercase())
+}
+
+/// One such function for each pair that a `unique_by` rule names.
+pub(crate) fn unique_functions(pool: &DescriptorPool, rules: &ExtensionDescriptor) -> String {
+    let mut code = String::new();
+    for (entry, field) in unique_pairs(pool, rules) {
+        let entry = pool.get_message_by_name(&entry).expect("the pool named it");
+        writeln!(
+            code,
+            "pub(crate) fn {}(entries: &[{}]) -> Result<(), ::validator::ValidationError> {{\n    \
+                 crate::rules::unique(entries.iter().map(|entry| entry.{field}.as_str()), \"{field}\")\n\
+             }}",
+            unique_function(&entry, &field),
+            rust_path(&entry)
+        )
+        .expect("writing to a string cannot fail");
+    }
+    code
+}
+
+fn unique_pairs(pool: &DescriptorPool, rules: &ExtensionDescriptor) -> BTreeSet<(String, String)> {
+    let fields = pool.all_messages().flat_map(|message| message.fields().collect::<Vec<_>>());
+    fields
+        .filter_map(|field| {
+            let Kind::Message(entry) = field.kind() else { return None };
+            let options: DynamicMessage = field.options();
+            let rule = options.get_extension(rules);
+            let by = rule.as_message()?.get_field_by_name("unique_by")?;
+            match by.as_ref() {
+                Value::String(by) if !by.is_empty() => {
+                    Some((entry.full_name().to_owned(), by.clone()))
+                }
+                _ => None,
+            }
+        })
+        .collect()
+}

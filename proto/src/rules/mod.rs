@@ -1,0 +1,44 @@
+//! The rules that requests are validated by: stated once, as field options in the `.proto` files.
+//!
+//! [`violations`] checks a typed message through the `validator` attributes that `build.rs` made of the rules;
+//! [`dynamic_violations`] reads the same rules from the descriptor of a message that is known only at run time.
+//! Both give the same violations for the same message.
+
+mod dynamic;
+mod typed;
+
+pub use dynamic::dynamic_violations;
+pub use typed::violations;
+pub(crate) use typed::{currency, identifier, positive, unique};
+
+/// A field that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// The field's path in proto spelling, for example `lines[2].quantity`.
+    pub path: String,
+    /// What it must be. Never holds the value that was sent.
+    pub message: String,
+}
+
+const IDENTIFIER: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ -";
+const CURRENCY: &str = "must be an ISO 4217 code: three of A-Z";
+const POSITIVE: &str = "must be at least 1";
+
+fn is_identifier(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+fn is_currency(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+fn double(first: usize, second: usize, field: &str) -> String {
+    format!("entries {first} and {second} have the same {field}")
+}
+
+/// The first two entries that agree.
+fn first_double<'a>(keys: impl Iterator<Item = &'a str>) -> Option<(usize, usize)> {
+    let mut seen = std::collections::HashMap::new();
+    keys.enumerate().find_map(|(index, key)| seen.insert(key, index).map(|first| (first, index)))
+}

@@ -1,0 +1,79 @@
+//! Rules of typed messages, through `validator`.
+
+use std::borrow::Cow;
+
+use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
+
+use super::{
+    CURRENCY, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency, is_identifier,
+};
+use crate::facade::v1::Money;
+
+/// Every rule that `message` breaks, by path.
+pub fn violations(message: &impl Validate) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if let Err(errors) = message.validate() {
+        collect(&errors, "", &mut found);
+    }
+    found.sort();
+    found
+}
+
+fn collect(errors: &ValidationErrors, parent: &str, found: &mut Vec<Violation>) {
+    for (field, kind) in errors.errors() {
+        let path = join(parent, field);
+        match kind {
+            ValidationErrorsKind::Struct(nested) => collect(nested, &path, found),
+            ValidationErrorsKind::List(entries) => {
+                for (index, nested) in entries {
+                    collect(nested, &format!("{path}[{index}]"), found);
+                }
+            }
+            ValidationErrorsKind::Field(errors) => {
+                found.extend(errors.iter().map(|error| violation(&path, error)));
+            }
+        }
+    }
+}
+
+fn join(parent: &str, field: &str) -> String {
+    if parent.is_empty() { field.to_owned() } else { format!("{parent}.{field}") }
+}
+
+fn violation(path: &str, error: &ValidationError) -> Violation {
+    let path = match error.code.as_ref() {
+        "positive" => join(path, "minor_units"),
+        _ => path.to_owned(),
+    };
+    Violation { path, message: error.message.as_deref().unwrap_or(&error.code).to_owned() }
+}
+
+fn check(
+    holds: bool,
+    code: &'static str,
+    message: impl Into<Cow<'static, str>>,
+) -> Result<(), ValidationError> {
+    if holds { Ok(()) } else { Err(ValidationError::new(code).with_message(message.into())) }
+}
+
+pub(crate) fn identifier(text: &str) -> Result<(), ValidationError> {
+    check(is_identifier(text), "identifier", IDENTIFIER)
+}
+
+pub(crate) fn currency(text: &str) -> Result<(), ValidationError> {
+    check(is_currency(text), "currency", CURRENCY)
+}
+
+pub(crate) fn positive(money: &Money) -> Result<(), ValidationError> {
+    check(money.minor_units >= 1, "positive", POSITIVE)
+}
+
+pub(crate) fn unique<'a>(
+    keys: impl Iterator<Item = &'a str>,
+    field: &'static str,
+) -> Result<(), ValidationError> {
+    match first_double(keys) {
+        None => Ok(()),
+        Some((first, second)) => check(false, "unique", double(first, second, field)),
+    }
+}

@@ -41,7 +41,9 @@ fn main() -> Result<()> {
     bring_validate_into_scope(&out.join("packages.rs"))?;
     std::fs::write(
         out.join("messages.rs"),
-        messages::responses(&pool) + &messages::unique_functions(&pool, &rules),
+        messages::responses(&pool)
+            + &messages::checked(&pool)
+            + &messages::unique_functions(&pool, &rules),
     )?;
     Ok(())
 }

@@ -1,9 +1,11 @@
-//! Writes what messages get beside prost's code: the `Response` trait, and the functions that find double entries.
+//! Writes what messages get beside prost's code: the `Response` and `Checked` traits, and the functions that find
+//! double entries.
 
 use std::{collections::BTreeSet, fmt::Write};
 
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, ExtensionDescriptor, Kind, MessageDescriptor, Value,
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    Value,
 };
 
 const RESULT: &str = "sagamesh.facade.v1.ResultInfo";
@@ -34,6 +36,47 @@ fn carries_result(message: &MessageDescriptor) -> bool {
 fn rust_path(message: &MessageDescriptor) -> String {
     let package = message.package_name().trim_start_matches(super::OUR_PACKAGES).replace('.', "::");
     format!("crate::{package}::{}", message.name())
+}
+
+/// `impl Checked` for each message of ours: the walk over the messages inside it.
+///
+/// Not `#[validate(nested)]`: `validator` drops what is wrong inside a field that breaks a rule itself.
+pub(crate) fn checked(pool: &DescriptorPool) -> String {
+    let mut code = String::new();
+    for message in pool.all_messages().filter(is_ours) {
+        let visits: String = message.fields().filter_map(|field| visit(&field)).collect();
+        let visitor = if visits.is_empty() { "_" } else { "visit" };
+        writeln!(
+            code,
+            "impl crate::rules::Checked for {} {{\n    \
+                 fn visit(&self, {visitor}: &mut crate::rules::Visitor<'_>) {{\n{visits}    }}\n\
+             }}",
+            rust_path(&message)
+        )
+        .expect("writing to a string cannot fail");
+    }
+    code
+}
+
+fn visit(field: &FieldDescriptor) -> Option<String> {
+    let Kind::Message(kind) = field.kind() else { return None };
+    let name = field.name();
+    is_ours(&kind).then(|| {
+        if field.is_list() {
+            format!(
+                "        for (index, entry) in self.{name}.iter().enumerate() {{\n            \
+                     visit(&format!(\"{name}[{{index}}]\"), entry);\n        }}\n"
+            )
+        } else {
+            format!(
+                "        if let Some(message) = &self.{name} {{ visit(\"{name}\", message); }}\n"
+            )
+        }
+    })
+}
+
+fn is_ours(message: &MessageDescriptor) -> bool {
+    message.full_name().starts_with(super::OUR_PACKAGES)
 }
 
 /// The name of the function that finds two entries that agree in `field`.

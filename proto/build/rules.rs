@@ -2,9 +2,7 @@
 //! that messages known only at run time are checked by.
 
 use anyhow::{Context, Result, bail};
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
-};
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind};
 use tonic_prost_build::Builder;
 
 /// Adds `Validate` and the rules' attributes to every message of ours.
@@ -22,7 +20,7 @@ pub(crate) fn annotate(
             "#[derive(::validator::Validate, ::serde::Serialize)]",
         );
         for field in message.fields() {
-            for attribute in attributes(&message, &field, rules)? {
+            for attribute in attributes(&field, rules)? {
                 builder = builder.field_attribute(field.full_name(), attribute);
             }
         }
@@ -30,18 +28,12 @@ pub(crate) fn annotate(
     Ok(builder)
 }
 
-fn attributes(
-    message: &MessageDescriptor,
-    field: &FieldDescriptor,
-    rules: &ExtensionDescriptor,
-) -> Result<Vec<String>> {
+fn attributes(field: &FieldDescriptor, rules: &ExtensionDescriptor) -> Result<Vec<String>> {
     let mut attributes = Vec::new();
-    if let Kind::Message(kind) = field.kind() {
-        if kind.full_name().starts_with("google.protobuf.") {
-            attributes.push("#[serde(skip)]".to_owned());
-        } else if message.name().ends_with("Request") || is_request_part(message) {
-            attributes.push("#[validate(nested)]".to_owned());
-        }
+    if let Kind::Message(kind) = field.kind()
+        && kind.full_name().starts_with("google.protobuf.")
+    {
+        attributes.push("#[serde(skip)]".to_owned());
     }
     let options = field.options();
     if options.has_extension(rules) {
@@ -50,11 +42,6 @@ fn attributes(
         attributes.extend(validators(field, rule)?);
     }
     Ok(attributes)
-}
-
-/// Whether a message that is no request itself holds messages with rules.
-fn is_request_part(message: &MessageDescriptor) -> bool {
-    matches!(message.name(), "QuotedItem")
 }
 
 fn validators(field: &FieldDescriptor, rule: &DynamicMessage) -> Result<Vec<String>> {
@@ -90,6 +77,7 @@ fn validators(field: &FieldDescriptor, rule: &DynamicMessage) -> Result<Vec<Stri
     }
     if has("min") || has("max") {
         found.push(range(
+            field,
             if has("min") { Some(number("min")?) } else { None },
             if has("max") { Some(number("max")?) } else { None },
         ));
@@ -120,16 +108,17 @@ fn custom(function: &str) -> String {
     format!(r#"#[validate(custom(function = "crate::rules::{function}"))]"#)
 }
 
-fn range(min: Option<i64>, max: Option<i64>) -> String {
+fn range(field: &FieldDescriptor, min: Option<i64>, max: Option<i64>) -> String {
+    let suffix = if matches!(field.kind(), Kind::Int64) { "_i64" } else { "" };
     match (min, max) {
         (Some(min), Some(max)) => format!(
-            r#"#[validate(range(min = {min}, max = {max}, code = "range", message = "must be from {min} to {max}"))]"#
+            r#"#[validate(range(min = {min}{suffix}, max = {max}{suffix}, code = "range", message = "must be from {min} to {max}"))]"#
         ),
         (Some(min), None) => format!(
-            r#"#[validate(range(min = {min}, code = "range", message = "must be at least {min}"))]"#
+            r#"#[validate(range(min = {min}{suffix}, code = "range", message = "must be at least {min}"))]"#
         ),
         (None, Some(max)) => format!(
-            r#"#[validate(range(max = {max}, code = "range", message = "must be at most {max}"))]"#
+            r#"#[validate(range(max = {max}{suffix}, code = "range", message = "must be at most {max}"))]"#
         ),
         (None, None) => String::new(),
     }

@@ -8,10 +8,10 @@ use proto::{
     descriptors,
     facade::v1::Money,
     payment::v1::TopUpRequest,
-    rules::{Violation, dynamic_violations, violations},
+    rules::{Checked, Violation, dynamic_violations, violations},
 };
 
-fn both<M: Message + validator::Validate>(name: &str, message: &M) -> Vec<Violation> {
+fn both<M: Message + Checked>(name: &str, message: &M) -> Vec<Violation> {
     let descriptor = descriptors().get_message_by_name(name).unwrap();
     let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).unwrap();
     assert_eq!(dynamic.descriptor().full_name(), name);
@@ -59,7 +59,7 @@ fn a_missing_message_and_an_amount_of_nothing_are_refused() {
     assert_eq!(paths(&both(name, &top_up(money("EUR", 0)))), ["amount.minor_units"]);
     assert_eq!(
         paths(&both(name, &top_up(money("euro", -5)))),
-        ["amount.currency", "amount.minor_units", "amount.minor_units"]
+        ["amount.currency", "amount.minor_units", "amount.minor_units"],
     );
     assert!(both(name, &top_up(money("EUR", 5))).is_empty());
 }

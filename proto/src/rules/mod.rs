@@ -7,9 +7,20 @@
 mod dynamic;
 mod typed;
 
+use validator::Validate;
+
 pub use dynamic::dynamic_violations;
 pub use typed::violations;
 pub(crate) use typed::{currency, identifier, positive, unique};
+
+/// A typed message whose rules can be checked, with the messages inside it.
+pub trait Checked: Validate {
+    /// Shows each message directly inside this one, with its path from here.
+    fn visit(&self, visit: &mut Visitor<'_>);
+}
+
+/// Is shown a message and its path.
+pub type Visitor<'a> = dyn FnMut(&str, &dyn Checked) + 'a;
 
 /// A field that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,38 +2,30 @@
 
 use std::borrow::Cow;
 
-use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
+use validator::ValidationError;
 
 use super::{
-    CURRENCY, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency, is_identifier,
+    CURRENCY, Checked, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency,
+    is_identifier,
 };
 use crate::facade::v1::Money;
 
 /// Every rule that `message` breaks, by path.
-pub fn violations(message: &impl Validate) -> Vec<Violation> {
+pub fn violations(message: &dyn Checked) -> Vec<Violation> {
     let mut found = Vec::new();
-    if let Err(errors) = message.validate() {
-        collect(&errors, "", &mut found);
-    }
+    collect(message, "", &mut found);
     found.sort();
     found
 }
 
-fn collect(errors: &ValidationErrors, parent: &str, found: &mut Vec<Violation>) {
-    for (field, kind) in errors.errors() {
-        let path = join(parent, field);
-        match kind {
-            ValidationErrorsKind::Struct(nested) => collect(nested, &path, found),
-            ValidationErrorsKind::List(entries) => {
-                for (index, nested) in entries {
-                    collect(nested, &format!("{path}[{index}]"), found);
-                }
-            }
-            ValidationErrorsKind::Field(errors) => {
-                found.extend(errors.iter().map(|error| violation(&path, error)));
-            }
+fn collect(message: &dyn Checked, path: &str, found: &mut Vec<Violation>) {
+    if let Err(errors) = message.validate() {
+        for (field, errors) in errors.field_errors() {
+            let path = join(path, &field);
+            found.extend(errors.iter().map(|error| violation(&path, error)));
         }
     }
+    message.visit(&mut |field, inner| collect(inner, &join(path, field), found));
 }
 
 fn join(parent: &str, field: &str) -> String {

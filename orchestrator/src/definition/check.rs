@@ -1,0 +1,319 @@
+//! Checks a draft against descriptors: every problem of the file at once, or a definition that is
+//! sound.
+
+use std::collections::BTreeSet;
+
+use http::uri::PathAndQuery;
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+
+use super::compiled::{Compiled, CompiledStep, Input, Target};
+use super::descriptors::Descriptors;
+use super::draft::{Draft, MethodName, StepDraft};
+use super::engine;
+use super::expression::Expression;
+use super::path::Root;
+use super::problem::{Problem, Problems};
+use super::scope::{Name, Scope};
+use super::template::Template;
+use super::types::Type;
+use super::yaml::{Node, Text};
+
+/// Names that mean something else in an expression, so that no step can have them.
+const RESERVED: [&str; 38] = [
+    "request", "saga", "true", "false", "null", "in", "as", "break", "const", "continue", "else",
+    "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var",
+    "void", "while", "bool", "int", "uint", "double", "string", "bytes", "list", "map", "type",
+    "dyn", "null_type", "has", "size", "optional", "strings",
+];
+
+/// The methods of one step, as far as they were found.
+struct Methods {
+    call: Option<MethodDescriptor>,
+    output: Option<MessageDescriptor>,
+    undo: Option<MethodDescriptor>,
+}
+
+/// The definition while it is checked.
+struct Check<'c> {
+    draft: &'c Draft,
+    descriptors: &'c Descriptors,
+    request: Option<MessageDescriptor>,
+    methods: Vec<Methods>,
+    /// For each step, which steps are surely over before it begins.
+    before: Vec<Vec<bool>>,
+}
+
+impl Draft {
+    /// Checks every name, path, type and expression against `descriptors`.
+    ///
+    /// # Errors
+    /// All problems of the file, in its order; those that reading found among them.
+    pub fn compile(mut self, descriptors: &Descriptors) -> Result<Compiled, Vec<Problem>> {
+        let mut problems = std::mem::replace(&mut self.problems, Problems::new(&self.file));
+        let services = self.services();
+        let services = services.iter().map(String::as_str).chain(self.served_service());
+        let input = self.input.as_ref().map(|name| name.value.as_str());
+        let needed = descriptors.needed(services, input);
+
+        let serves = self.serves.as_ref().and_then(|name| unary(name, &needed, &mut problems));
+        let (input, request) = input_of(&self, serves.as_ref(), &needed, &mut problems);
+        let methods = self.steps.iter().map(|step| methods(step, &needed, &mut problems));
+        let check = Check {
+            draft: &self,
+            descriptors: &needed,
+            request,
+            methods: methods.collect(),
+            before: engine::ancestors(&self.steps),
+        };
+        for step in &self.steps {
+            reserved(&step.name, &mut problems);
+        }
+        let key = check.key(&mut problems);
+        let steps: Vec<Option<CompiledStep>> =
+            (0..self.steps.len()).map(|index| check.step(index, &mut problems)).collect();
+        let reply = check.reply(serves.as_ref(), &mut problems);
+        let request = check.request;
+        let engine = engine::definition(&self, &mut problems);
+
+        let steps: Option<Vec<CompiledStep>> = steps.into_iter().collect();
+        match (engine, steps, request) {
+            (Some(engine), Some(steps), Some(request)) if problems.is_empty() => Ok(Compiled {
+                file: self.file,
+                source: self.source,
+                hash: self.hash,
+                name: self.name,
+                version: self.version,
+                engine,
+                serves,
+                input,
+                request,
+                key,
+                steps,
+                reply,
+                descriptors: needed.encode(),
+            }),
+            _ => Err(problems.into_sorted()),
+        }
+    }
+}
+
+fn reserved(name: &Text, problems: &mut Problems) {
+    if RESERVED.contains(&name.value.as_str()) {
+        let what = format!("`{}` means something else in expressions", name.value);
+        problems.add(name.at, what, "give the step another name");
+    }
+}
+
+/// The method of a name, if it is there and not streaming.
+fn unary(
+    name: &MethodName,
+    descriptors: &Descriptors,
+    problems: &mut Problems,
+) -> Option<MethodDescriptor> {
+    match descriptors.method(&name.service, &name.method) {
+        Ok(method) if method.is_client_streaming() || method.is_server_streaming() => {
+            let what = format!("{}/{} is a streaming method", name.service, name.method);
+            problems.add(name.at, what, "name a unary method; a step is one request and one response");
+            None
+        }
+        Ok(method) => Some(method),
+        Err(missing) => {
+            let at = if missing.service_known { name.method_at() } else { name.at };
+            problems.add(at, missing.what, missing.cure);
+            None
+        }
+    }
+}
+
+fn methods(step: &StepDraft, descriptors: &Descriptors, problems: &mut Problems) -> Methods {
+    let call = step.call.as_ref().and_then(|name| unary(name, descriptors, problems));
+    let undo = step.undo.as_ref().and_then(|name| unary(name, descriptors, problems));
+    Methods { output: call.as_ref().map(MethodDescriptor::output), call, undo }
+}
+
+fn input_of(
+    draft: &Draft,
+    serves: Option<&MethodDescriptor>,
+    descriptors: &Descriptors,
+    problems: &mut Problems,
+) -> (Input, Option<MessageDescriptor>) {
+    if let Some(method) = serves {
+        return (Input::Typed(method.input()), Some(method.input()));
+    }
+    if draft.serves.is_some() {
+        return (Input::Json, None);
+    }
+    match &draft.input {
+        Some(name) => match descriptors.message(&name.value) {
+            Ok(message) => (Input::Typed(message.clone()), Some(message)),
+            Err(missing) => {
+                problems.add(name.at, missing.what, missing.cure);
+                (Input::Json, None)
+            }
+        },
+        None => {
+            (Input::Json, DescriptorPool::global().get_message_by_name("google.protobuf.Struct"))
+        }
+    }
+}
+
+/// Where an expression stands, which decides what it may see.
+#[derive(Clone, Copy)]
+enum Place {
+    Key,
+    Call(usize),
+    Undo(usize),
+    Reply,
+}
+
+impl Check<'_> {
+    fn step(&self, index: usize, problems: &mut Problems) -> Option<CompiledStep> {
+        let draft = &self.draft.steps[index];
+        let methods = &self.methods[index];
+        let scope = self.scope(Place::Call(index));
+        let when = draft.when.as_ref().map(|node| condition(node, &scope, problems));
+        let with = self.template(draft.with.as_ref(), methods.call.as_ref(), &scope, problems);
+        let scope = self.scope(Place::Undo(index));
+        let undo_with =
+            self.template(draft.undo_with.as_ref(), methods.undo.as_ref(), &scope, problems);
+        let undo = match &draft.undo {
+            Some(name) => Some(target(name, methods.undo.as_ref()?)?),
+            None => None,
+        };
+        Some(CompiledStep {
+            call: target(draft.call.as_ref()?, methods.call.as_ref()?)?,
+            undo,
+            answers: draft.answers.clone().over(&self.draft.answers),
+            when: match when {
+                Some(compiled) => Some(compiled?),
+                None => None,
+            },
+            with: with?,
+            undo_with,
+        })
+    }
+
+    /// A template for the method's request. Without the method, the expressions are still read, so
+    /// that their own mistakes are not held back.
+    fn template(
+        &self,
+        node: Option<&Node>,
+        method: Option<&MethodDescriptor>,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Template> {
+        match (node, method) {
+            (Some(node), Some(method)) => {
+                Some(Template::compile(node, &method.input(), scope, problems))
+            }
+            (None, Some(method)) => Some(Template::empty(&method.input())),
+            (Some(node), None) => {
+                Template::only_check(node, scope, problems);
+                None
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn key(&self, problems: &mut Problems) -> Option<Expression> {
+        let text = self.draft.key.as_ref()?;
+        let key = Expression::compile(text, &self.scope(Place::Key), problems)?;
+        if key.found().is_open() || key.found().operand() == Type::String {
+            return Some(key);
+        }
+        let what = format!("`key` wants string, got {}", key.found());
+        problems.add(key.at(), what, "convert it: string(…)");
+        None
+    }
+
+    fn reply(
+        &self,
+        serves: Option<&MethodDescriptor>,
+        problems: &mut Problems,
+    ) -> Option<Template> {
+        let node = self.draft.reply.as_ref()?;
+        let scope = self.scope(Place::Reply);
+        match serves {
+            Some(method) => Some(Template::compile(node, &method.output(), &scope, problems)),
+            None => {
+                Template::only_check(node, &scope, problems);
+                None
+            }
+        }
+    }
+
+    fn scope(&self, place: Place) -> Scope<'_> {
+        let mut scope = Scope::new(self.descriptors)
+            .with("request", Name::Message(Root::Request, self.request.clone()));
+        scope = match place {
+            Place::Key => {
+                let cure = "use `request`".to_owned();
+                scope.with("saga", Name::Hidden("there is no saga before its key".to_owned(), cure))
+            }
+            Place::Call(_) | Place::Undo(_) | Place::Reply => scope.with("saga", Name::Saga),
+        };
+        let mut seen = BTreeSet::new();
+        for (index, step) in self.draft.steps.iter().enumerate() {
+            if seen.insert(&step.name.value) {
+                scope = scope.with(&step.name.value, self.meaning(index, place));
+            }
+        }
+        scope
+    }
+
+    /// What the name of step `index` stands for at `place`.
+    fn meaning(&self, index: usize, place: Place) -> Name {
+        let message = || Name::Message(Root::Step(index), self.methods[index].output.clone());
+        let name = &self.draft.steps[index].name.value;
+        let hidden = |what: String, cure: String| Name::Hidden(what, cure);
+        match place {
+            Place::Reply => message(),
+            Place::Key => hidden(
+                format!("no step, so not `{name}` either, has run when the key is made"),
+                "use `request`".to_owned(),
+            ),
+            Place::Undo(at) if at == index => hidden(
+                format!("the response of `{name}` may never have come when it is undone"),
+                "leave it out: the participant finds what to undo by the saga id and the step in \
+                 the metadata"
+                    .to_owned(),
+            ),
+            Place::Call(at) if at == index => hidden(
+                format!("`{name}` cannot use its own response"),
+                "use the response of a step before it".to_owned(),
+            ),
+            Place::Call(at) | Place::Undo(at) if self.before[at][index] => message(),
+            Place::Call(at) | Place::Undo(at) => {
+                let user = &self.draft.steps[at].name.value;
+                let cure = if self.before[index][at] {
+                    format!("`{name}` comes after `{user}`; turn them round")
+                } else {
+                    format!("add `{name}` to the `after` of `{user}`")
+                };
+                hidden(format!("`{name}` may not be done before `{user}`"), cure)
+            }
+        }
+    }
+}
+
+fn condition(node: &Node, scope: &Scope<'_>, problems: &mut Problems) -> Option<Expression> {
+    let Some(text) = node.text() else {
+        let what = format!("`when` is {}, not an expression", node.describe());
+        problems.add(node.at, what, "write one condition; join several with && and ||");
+        return None;
+    };
+    let when = Expression::compile(text, scope, problems)?;
+    if when.found().is_open() || when.found().operand() == Type::Bool {
+        return Some(when);
+    }
+    let what = format!("`when` wants bool, got {}", when.found());
+    problems.add(when.at(), what, "compare it with something, such as `… > 0`");
+    None
+}
+
+fn target(name: &MethodName, descriptor: &MethodDescriptor) -> Option<Target> {
+    let MethodName { service, method, .. } = name.clone();
+    // Identifiers and a slash always make a path.
+    let path = PathAndQuery::try_from(format!("/{service}/{method}")).ok()?;
+    Some(Target { service, method, path, output: descriptor.output(), descriptor: descriptor.clone() })
+}

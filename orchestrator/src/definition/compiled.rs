@@ -1,0 +1,215 @@
+//! A definition that is sound: every name resolved, every expression compiled, immutable.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use saga::StepId;
+
+use super::answers::Overrides;
+use super::expression::Expression;
+use super::facts::{Facts, Identity};
+use super::fault::{Cause, Failure, Fault};
+use super::problem::Position;
+use super::template::Template;
+
+/// What a saga of this definition is started with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A message of this type.
+    Typed(MessageDescriptor),
+    /// Any JSON object; its bytes are those of a `google.protobuf.Struct`.
+    Json,
+}
+
+/// A method that a step calls.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The service's full name.
+    pub service: String,
+    /// The method's own name.
+    pub method: String,
+    /// `/service/method`.
+    pub path: PathAndQuery,
+    /// What it takes and gives.
+    pub descriptor: MethodDescriptor,
+    /// The type of its response.
+    pub output: MessageDescriptor,
+}
+
+/// What `prepare_call` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prepared {
+    /// The step's `when` is false.
+    Skip,
+    /// The encoded request.
+    Request(Bytes),
+}
+
+/// One step with everything that is needed to call and undo it.
+#[derive(Debug)]
+pub struct CompiledStep {
+    /// The forward method.
+    pub call: Target,
+    /// Its compensation.
+    pub undo: Option<Target>,
+    /// What the definition says of answers, the step's own words first.
+    pub answers: Overrides,
+    pub(super) when: Option<Expression>,
+    pub(super) with: Template,
+    /// The empty message where the file has no `undo_with`.
+    pub(super) undo_with: Option<Template>,
+}
+
+/// A definition, ready to run. Share it behind an `Arc`.
+#[derive(Debug)]
+pub struct Compiled {
+    pub(super) file: String,
+    pub(super) source: String,
+    pub(super) hash: String,
+    pub(super) name: String,
+    pub(super) version: u32,
+    pub(super) engine: saga::Definition,
+    pub(super) serves: Option<MethodDescriptor>,
+    pub(super) input: Input,
+    /// The type of `request`: the input's, or `google.protobuf.Struct`.
+    pub(super) request: MessageDescriptor,
+    pub(super) key: Option<Expression>,
+    pub(super) steps: Vec<CompiledStep>,
+    pub(super) reply: Option<Template>,
+    pub(super) descriptors: Vec<u8>,
+}
+
+impl Compiled {
+    /// The saga's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version, from 1.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// SHA-256 of the file's text in hexadecimal, which a saga is pinned to.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The file's text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The name of the file that it was read from.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What the engine decides by.
+    pub fn engine(&self) -> &saga::Definition {
+        &self.engine
+    }
+
+    /// The unary method that the saga is, if it is one.
+    pub fn serves(&self) -> Option<&MethodDescriptor> {
+        self.serves.as_ref()
+    }
+
+    /// What a saga is started with.
+    pub fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// The descriptors that this was compiled against, for `Descriptors::decode`: with them and
+    /// [`Self::source`] it can be compiled again, whatever its participants say by then.
+    pub fn descriptors(&self) -> &[u8] {
+        &self.descriptors
+    }
+
+    /// The step of an id.
+    ///
+    /// # Panics
+    /// When the id is not of this definition's engine.
+    pub fn step(&self, step: StepId) -> &CompiledStep {
+        &self.steps[usize::from(step.0)]
+    }
+
+    /// Facts without any response yet; they decode what is asked for, once.
+    pub fn facts<'a>(&'a self, identity: Identity<'a>, request: &'a [u8]) -> Facts<'a> {
+        let responses = self.steps.iter().map(|step| &step.call.output);
+        Facts::new((&self.name, self.version), identity, (&self.request, request), responses)
+    }
+
+    /// The key that the definition's `key` gives a request; `None` without one.
+    ///
+    /// # Errors
+    /// When the expression cannot be evaluated or gives an empty text.
+    pub fn key(&self, request: &[u8]) -> Result<Option<String>, Fault> {
+        let Some(expression) = &self.key else { return Ok(None) };
+        let facts = self.facts(Identity::default(), request);
+        let key = expression.to_text(&facts).and_then(|key| match key.is_empty() {
+            true => Err(Failure::new(Cause::Conversion, "the key is empty")),
+            false => Ok(key),
+        });
+        key.map(Some).map_err(|failure| expression.fault(failure, &self.file))
+    }
+
+    /// Evaluates `when` and `with` of a step.
+    ///
+    /// # Errors
+    /// When an expression cannot be evaluated.
+    pub fn prepare_call(&self, step: StepId, facts: &Facts<'_>) -> Result<Prepared, Fault> {
+        let step = self.step(step);
+        if let Some(when) = &step.when {
+            let wanted = when.to_bool(facts);
+            if !wanted.map_err(|failure| when.fault(failure, &self.file))? {
+                return Ok(Prepared::Skip);
+            }
+        }
+        Ok(Prepared::Request(encoded(&step.with.build(facts, &self.file)?)))
+    }
+
+    /// Evaluates `undo_with` of a step; empty bytes for a step without an undo.
+    ///
+    /// # Errors
+    /// When an expression cannot be evaluated.
+    pub fn prepare_undo(&self, step: StepId, facts: &Facts<'_>) -> Result<Bytes, Fault> {
+        match &self.step(step).undo_with {
+            Some(template) => Ok(encoded(&template.build(facts, &self.file)?)),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// Evaluates `reply`: the encoded response of the served method; empty without one.
+    ///
+    /// # Errors
+    /// When an expression cannot be evaluated.
+    pub fn reply(&self, facts: &Facts<'_>) -> Result<Bytes, Fault> {
+        match &self.reply {
+            Some(template) => Ok(encoded(&template.build(facts, &self.file)?)),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// The encoded request of a saga that is started with JSON (proto3 JSON for a typed input).
+    /// An empty text is the empty object.
+    ///
+    /// # Errors
+    /// When it is no JSON object, or not one of the input's type.
+    pub fn request_from_json(&self, json: &str) -> Result<Bytes, Fault> {
+        let json = if json.trim().is_empty() { "{}" } else { json };
+        let wrong = |what: String| {
+            Failure::new(Cause::Conversion, what).at(&self.file, Position::START, "input_json")
+        };
+        let mut text = serde_json::Deserializer::from_str(json);
+        let message = DynamicMessage::deserialize(self.request.clone(), &mut text);
+        let message = message.map_err(|error| wrong(error.to_string()))?;
+        text.end().map_err(|error| wrong(error.to_string()))?;
+        Ok(encoded(&message))
+    }
+}
+
+fn encoded(message: &DynamicMessage) -> Bytes {
+    message.encode_to_vec().into()
+}

@@ -1,0 +1,118 @@
+//! What the expressions of one saga may see: who it is, its request, the responses so far.
+//!
+//! The bytes are the truth; each is decoded when an expression first asks for it, and once.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
+use saga::StepId;
+
+use super::fault::{Cause, Failure};
+use super::path::{About, Found, Path, Root};
+
+/// Which saga it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// The saga's id.
+    pub id: &'a str,
+    /// Its key, as the definition's `key` or the starter gave it.
+    pub key: &'a str,
+    /// Why it turned back, an UPPER_SNAKE reason; "" while it goes forward.
+    pub reason_code: &'a str,
+    /// The same for a person.
+    pub reason: &'a str,
+}
+
+/// The facts about one saga, made by `Compiled::facts`.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    identity: Identity<'a>,
+    definition: (&'a str, u32),
+    request: Part<'a>,
+    responses: Vec<Part<'a>>,
+}
+
+#[derive(Debug)]
+struct Part<'a> {
+    descriptor: &'a MessageDescriptor,
+    /// `None` reads as the empty message: the step was skipped.
+    bytes: Option<&'a [u8]>,
+    decoded: OnceLock<Result<Value, Failure>>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(
+        definition: (&'a str, u32),
+        identity: Identity<'a>,
+        request: (&'a MessageDescriptor, &'a [u8]),
+        responses: impl Iterator<Item = &'a MessageDescriptor>,
+    ) -> Self {
+        Self {
+            identity,
+            definition,
+            request: Part::new(request.0, Some(request.1)),
+            responses: responses.map(|descriptor| Part::new(descriptor, None)).collect(),
+        }
+    }
+
+    /// Adds the response of a step. A step without one reads as the empty message, as a skipped
+    /// step does; an id outside the definition is ignored.
+    #[must_use]
+    pub fn with_response(mut self, step: StepId, bytes: &'a [u8]) -> Self {
+        if let Some(part) = self.responses.get_mut(usize::from(step.0)) {
+            *part = Part::new(part.descriptor, Some(bytes));
+        }
+        self
+    }
+
+    pub(super) fn follow(&self, path: &Path) -> Result<Found<'_>, Failure> {
+        path.follow(self.root(path.root)?)
+    }
+
+    pub(super) fn is_set(&self, path: &Path) -> Result<bool, Failure> {
+        path.is_set(self.root(path.root)?)
+    }
+
+    fn root(&self, root: Root) -> Result<Cow<'_, Value>, Failure> {
+        match root {
+            Root::Request => self.request.value().map(Cow::Borrowed),
+            Root::Step(step) => match self.responses.get(step) {
+                Some(part) => part.value().map(Cow::Borrowed),
+                None => Err(Failure::new(Cause::Type, "these facts are of another definition")),
+            },
+            Root::Saga(field) => Ok(Cow::Owned(self.about(field))),
+        }
+    }
+
+    fn about(&self, field: About) -> Value {
+        let Identity { id, key, reason_code, reason } = self.identity;
+        let text = match field {
+            About::Version => return Value::I64(i64::from(self.definition.1)),
+            About::Id => id,
+            About::Name => self.definition.0,
+            About::Key => key,
+            About::Reason => reason,
+            About::ReasonCode => reason_code,
+        };
+        Value::String(text.to_owned())
+    }
+}
+
+impl<'a> Part<'a> {
+    fn new(descriptor: &'a MessageDescriptor, bytes: Option<&'a [u8]>) -> Self {
+        Self { descriptor, bytes, decoded: OnceLock::new() }
+    }
+
+    fn value(&self) -> Result<&Value, Failure> {
+        let decode = || {
+            let decoded =
+                DynamicMessage::decode(self.descriptor.clone(), self.bytes.unwrap_or_default());
+            decoded.map(Value::Message).map_err(|error| {
+                let what = format!("the recorded {}: {error}", self.descriptor.full_name());
+                Failure::new(Cause::Bytes, what)
+            })
+        };
+        self.decoded.get_or_init(decode).as_ref().map_err(Clone::clone)
+    }
+}

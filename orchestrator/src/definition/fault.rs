@@ -1,0 +1,65 @@
+//! What goes wrong when an expression of a sound definition meets the values of one saga.
+
+use std::fmt;
+
+use super::problem::Position;
+
+/// What kind of trouble it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A number does not fit: division by zero, overflow, a field that is too narrow.
+    Arithmetic,
+    /// A map has no such key, or a list no such item.
+    MissingKey,
+    /// A text does not say what a function or a field expects of it.
+    Conversion,
+    /// A value is of another kind. Only values that are known at run time alone (`dyn`, JSON) do this.
+    Type,
+    /// The recorded bytes are not the message that they should be.
+    Bytes,
+}
+
+/// An expression that could not be evaluated; the saga's values are at fault, not the definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of trouble it is.
+    pub cause: Cause,
+    /// The definition file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The expression, or the field, as it is written.
+    pub expression: String,
+    /// What went wrong, without a full stop.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fault { file, line, column, expression, what, .. } = self;
+        write!(f, "{file}:{line}:{column}: `{expression}`: {what}")
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A fault that does not yet know where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    pub(super) what: String,
+}
+
+impl Failure {
+    pub(super) fn new(cause: Cause, what: impl Into<String>) -> Self {
+        Self { cause, what: what.into() }
+    }
+
+    pub(super) fn at(self, file: &str, at: Position, expression: &str) -> Fault {
+        let Self { cause, what } = self;
+        let (file, expression) = (file.to_owned(), expression.to_owned());
+        Fault { cause, file, line: at.line, column: at.column, expression, what }
+    }
+}

@@ -1,0 +1,342 @@
+//! How a message is built from the facts: `with`, `undo_with` and `reply`.
+//!
+//! A mapping names fields, a list items, and a text is an expression. What cannot be built is found
+//! here, when the definition is loaded.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+
+use super::assign;
+use super::expression::Expression;
+use super::facts::Facts;
+use super::fault::{Failure, Fault};
+use super::fits;
+use super::problem::Problems;
+use super::scope::Scope;
+use super::types::WellKnown;
+use super::yaml::{self, Node, Text};
+
+/// A message to be built.
+#[derive(Debug)]
+pub(super) enum Template {
+    Fields(MessageDescriptor, Vec<(FieldDescriptor, Filling)>),
+    /// One expression is the whole message.
+    Whole(MessageDescriptor, Expression),
+}
+
+/// What one field, item or map entry is built from.
+#[derive(Debug)]
+pub(super) enum Filling {
+    Value(Expression),
+    Message(Template),
+    List(Kind, Vec<Filling>),
+    Map(Kind, Vec<(MapKey, Filling)>),
+}
+
+impl Template {
+    /// The empty message.
+    pub(super) fn empty(wanted: &MessageDescriptor) -> Self {
+        Template::Fields(wanted.clone(), Vec::new())
+    }
+
+    /// Compiles `node` into a template of `wanted`; every mistake becomes a problem.
+    pub(super) fn compile(
+        node: &Node,
+        wanted: &MessageDescriptor,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Self {
+        let template = match &node.kind {
+            yaml::Kind::Text(text) => whole(text, wanted, scope, problems),
+            yaml::Kind::Map(entries) => {
+                let fields = fields(entries, wanted, scope, problems);
+                required(node, wanted, &fields, problems);
+                Some(Template::Fields(wanted.clone(), fields))
+            }
+            yaml::Kind::List(_) => {
+                let what = format!("{} is built from a list", wanted.full_name());
+                problems.add(node.at, what, "write `{ field: expression }`");
+                None
+            }
+        };
+        template.unwrap_or_else(|| Self::empty(wanted))
+    }
+
+    /// Checks the expressions of `node` where the message to build is not known.
+    pub(super) fn only_check(node: &Node, scope: &Scope<'_>, problems: &mut Problems) {
+        match &node.kind {
+            yaml::Kind::Text(text) => {
+                let _ = Expression::compile(text, scope, problems);
+            }
+            yaml::Kind::List(items) => {
+                items.iter().for_each(|item| Self::only_check(item, scope, problems));
+            }
+            yaml::Kind::Map(entries) => {
+                entries.iter().for_each(|(_, node)| Self::only_check(node, scope, problems));
+            }
+        }
+    }
+
+    /// Builds the message.
+    pub(super) fn build(&self, facts: &Facts<'_>, file: &str) -> Result<DynamicMessage, Fault> {
+        match self {
+            Template::Whole(wanted, expression) => {
+                let fault = |failure: Failure| expression.fault(failure, file);
+                let value = expression.to_item(facts, &Kind::Message(wanted.clone()));
+                Ok(match value.map_err(fault)? {
+                    Some(Value::Message(message)) => message,
+                    _ => DynamicMessage::new(wanted.clone()),
+                })
+            }
+            Template::Fields(wanted, fields) => {
+                let mut message = DynamicMessage::new(wanted.clone());
+                for (field, filling) in fields {
+                    let value = match filling {
+                        Filling::Value(expression) => {
+                            let value = expression.to_field(facts, field);
+                            value.map_err(|failure| expression.fault(failure, file))?
+                        }
+                        other => other.build(facts, &field.kind(), file)?,
+                    };
+                    // The value was made for this field, so the descriptors agree.
+                    if let Some(value) = value {
+                        message.set_field(field, value);
+                    }
+                }
+                Ok(message)
+            }
+        }
+    }
+}
+
+impl Filling {
+    fn build(&self, facts: &Facts<'_>, kind: &Kind, file: &str) -> Result<Option<Value>, Fault> {
+        Ok(match self {
+            Filling::Value(expression) => {
+                let value = expression.to_item(facts, kind);
+                value.map_err(|failure| expression.fault(failure, file))?
+            }
+            Filling::Message(template) => Some(Value::Message(template.build(facts, file)?)),
+            Filling::List(kind, items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for item in items {
+                    values.push(item.build_item(facts, kind, file)?);
+                }
+                Some(Value::List(values))
+            }
+            Filling::Map(kind, entries) => {
+                let mut values = HashMap::with_capacity(entries.len());
+                for (key, item) in entries {
+                    values.insert(key.clone(), item.build_item(facts, kind, file)?);
+                }
+                Some(Value::Map(values))
+            }
+        })
+    }
+
+    /// An item cannot be left out, so what is absent is the default.
+    fn build_item(&self, facts: &Facts<'_>, kind: &Kind, file: &str) -> Result<Value, Fault> {
+        Ok(self.build(facts, kind, file)?.unwrap_or_else(|| Value::default_value(kind)))
+    }
+}
+
+fn whole(
+    text: &Text,
+    wanted: &MessageDescriptor,
+    scope: &Scope<'_>,
+    problems: &mut Problems,
+) -> Option<Template> {
+    let expression = Expression::compile(text, scope, problems)?;
+    match fits::message(expression.found(), wanted) {
+        Ok(()) => Some(Template::Whole(wanted.clone(), expression)),
+        Err(misfit) => {
+            problems.add(expression.at(), misfit.what, misfit.cure);
+            None
+        }
+    }
+}
+
+fn fields(
+    entries: &[(Text, Node)],
+    wanted: &MessageDescriptor,
+    scope: &Scope<'_>,
+    problems: &mut Problems,
+) -> Vec<(FieldDescriptor, Filling)> {
+    let mut filled: Vec<(FieldDescriptor, Filling)> = Vec::with_capacity(entries.len());
+    for (name, node) in entries {
+        let Some(field) = wanted.get_field_by_name(&name.value) else {
+            let misfit = fits::no_field(&name.value, wanted);
+            problems.add(name.at, misfit.what, misfit.cure);
+            continue;
+        };
+        let oneof = field.containing_oneof();
+        let beside = filled.iter().find(|(other, _)| {
+            oneof.is_some() && other.containing_oneof().map(|o| o.full_name().to_owned())
+                == oneof.as_ref().map(|o| o.full_name().to_owned())
+        });
+        if let (Some((other, _)), Some(oneof)) = (beside, &oneof) {
+            let what = format!("`{}` and `{}` are both of `{}`", other.name(), field.name(), oneof.name());
+            problems.add(name.at, what, "set one of them");
+        }
+        if let Some(filling) = fill(node, &field, scope, problems) {
+            filled.push((field, filling));
+        }
+    }
+    filled
+}
+
+/// proto2 alone has fields that must be set.
+fn required(
+    node: &Node,
+    wanted: &MessageDescriptor,
+    filled: &[(FieldDescriptor, Filling)],
+    problems: &mut Problems,
+) {
+    for field in wanted.fields().filter(FieldDescriptor::is_required) {
+        if !filled.iter().any(|(given, _)| given.number() == field.number()) {
+            let what = format!("required field `{}` of {} is not set", field.name(), wanted.full_name());
+            problems.add(node.at, what, format!("add `{}: …`", field.name()));
+        }
+    }
+}
+
+fn fill(
+    node: &Node,
+    field: &FieldDescriptor,
+    scope: &Scope<'_>,
+    problems: &mut Problems,
+) -> Option<Filling> {
+    match &node.kind {
+        yaml::Kind::Text(text) => {
+            let expression = Expression::compile(text, scope, problems)?;
+            let expression = expression.literal_as_double(&field.kind());
+            match fits::field(expression.found(), field).and_then(|()| named(&expression, &field.kind())) {
+                Ok(()) => Some(Filling::Value(expression)),
+                Err(misfit) => {
+                    problems.add(expression.at(), misfit.what, misfit.cure);
+                    None
+                }
+            }
+        }
+        yaml::Kind::Map(entries) if field.is_map() => map(entries, field, scope, problems),
+        yaml::Kind::List(items) if field.is_list() => {
+            let fill = |item| fill_item(item, field, &field.kind(), scope, problems);
+            Some(Filling::List(field.kind(), items.iter().filter_map(fill).collect()))
+        }
+        _ if field.is_list() || field.is_map() => misplaced(node, field, problems),
+        _ => fill_item(node, field, &field.kind(), scope, problems),
+    }
+}
+
+fn map(
+    entries: &[(Text, Node)],
+    field: &FieldDescriptor,
+    scope: &Scope<'_>,
+    problems: &mut Problems,
+) -> Option<Filling> {
+    let Kind::Message(entry) = field.kind() else { return None };
+    let (key_kind, value_kind) =
+        (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
+    let mut filled = Vec::with_capacity(entries.len());
+    for (name, node) in entries {
+        let Some(key) = map_key(&name.value, &key_kind) else {
+            let what = format!("`{}` is no key of `{}`", name.value, field.name());
+            problems.add(name.at, what, format!("its keys are of type {key_kind:?}"));
+            continue;
+        };
+        if let Some(filling) = fill_item(node, field, &value_kind, scope, problems) {
+            filled.push((key, filling));
+        }
+    }
+    Some(Filling::Map(value_kind, filled))
+}
+
+fn map_key(name: &str, kind: &Kind) -> Option<MapKey> {
+    Some(match kind {
+        Kind::String => MapKey::String(name.to_owned()),
+        Kind::Bool => MapKey::Bool(name.parse().ok()?),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => MapKey::I32(name.parse().ok()?),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => MapKey::I64(name.parse().ok()?),
+        Kind::Uint32 | Kind::Fixed32 => MapKey::U32(name.parse().ok()?),
+        Kind::Uint64 | Kind::Fixed64 => MapKey::U64(name.parse().ok()?),
+        _ => return None,
+    })
+}
+
+/// A single value: a field that is not repeated, or an item.
+fn fill_item(
+    node: &Node,
+    field: &FieldDescriptor,
+    kind: &Kind,
+    scope: &Scope<'_>,
+    problems: &mut Problems,
+) -> Option<Filling> {
+    match (&node.kind, kind) {
+        (yaml::Kind::Text(text), _) => {
+            let expression = Expression::compile(text, scope, problems)?.literal_as_double(kind);
+            match fits::item(expression.found(), field, kind).and_then(|()| named(&expression, kind)) {
+                Ok(()) => Some(Filling::Value(expression)),
+                Err(misfit) => {
+                    problems.add(expression.at(), misfit.what, misfit.cure);
+                    None
+                }
+            }
+        }
+        (yaml::Kind::Map(_), Kind::Message(wanted)) => match WellKnown::of(wanted) {
+            Some(WellKnown::Struct) => inside(node, wanted, "fields", scope, problems),
+            Some(WellKnown::Value) => inside(node, wanted, "struct_value", scope, problems),
+            Some(WellKnown::Wrapper | WellKnown::List) => misplaced(node, field, problems),
+            Some(WellKnown::Time) | None => {
+                let template = Template::compile(node, wanted, scope, problems);
+                Some(Filling::Message(template))
+            }
+        },
+        (yaml::Kind::List(_), Kind::Message(wanted)) => match WellKnown::of(wanted) {
+            Some(WellKnown::List) => inside(node, wanted, "values", scope, problems),
+            Some(WellKnown::Value) => inside(node, wanted, "list_value", scope, problems),
+            _ => misplaced(node, field, problems),
+        },
+        _ => misplaced(node, field, problems),
+    }
+}
+
+/// JSON written as YAML: the message that holds it has one field for it.
+fn inside(
+    node: &Node,
+    wanted: &MessageDescriptor,
+    name: &str,
+    scope: &Scope<'_>,
+    problems: &mut Problems,
+) -> Option<Filling> {
+    let field = wanted.get_field_by_name(name)?;
+    let filling = fill(node, &field, scope, problems)?;
+    Some(Filling::Message(Template::Fields(wanted.clone(), vec![(field, filling)])))
+}
+
+/// A text literal must name a value of the enum, or a time, that it is meant to be.
+fn named(expression: &Expression, kind: &Kind) -> Result<(), fits::Misfit> {
+    let Some(text) = expression.literal_text() else { return Ok(()) };
+    match kind {
+        Kind::Enum(wanted) if wanted.get_value_by_name(&text).is_none() => {
+            Err(fits::no_value(&text, wanted))
+        }
+        Kind::Message(wanted) if WellKnown::of(wanted) == Some(WellKnown::Time) => {
+            match assign::time(&text, wanted) {
+                Ok(_) => Ok(()),
+                Err(failure) => Err(fits::Misfit {
+                    what: failure.what,
+                    cure: "write it in the form of proto3 JSON".to_owned(),
+                }),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn misplaced(node: &Node, field: &FieldDescriptor, problems: &mut Problems) -> Option<Filling> {
+    let wanted = super::types::Type::of_field(field);
+    let what = format!("`{}` wants {wanted}, got {}", field.name(), node.describe());
+    problems.add(node.at, what, "give it an expression of that type");
+    None
+}

@@ -98,7 +98,10 @@ pub(super) fn check_name(name: &str) -> Result<(), (String, String)> {
         && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let what = || format!("`{name}` is neither a gRPC status nor a reason");
     if !upper_snake {
-        return Err((what(), "write a status such as NOT_FOUND or an UPPER_SNAKE reason".to_owned()));
+        return Err((
+            what(),
+            "write a status such as NOT_FOUND or an UPPER_SNAKE reason".to_owned(),
+        ));
     }
     // A mistyped status would be a reason that never comes, and the override would never act.
     match closest(name, STATUSES).filter(|near| strsim::levenshtein(near, name) == 1) {

@@ -37,9 +37,10 @@ pub(super) fn to_field(val: &dyn Val, field: &FieldDescriptor) -> Assigned {
         return to_kind(val, &field.kind());
     }
     let list = val.downcast_ref::<CelList>().ok_or_else(|| wrong(val, "a list"))?;
-    let items = list.inner().iter().map(|item| {
-        to_kind(item.as_ref(), &field.kind())?.ok_or_else(|| null_inside("list"))
-    });
+    let items = list
+        .inner()
+        .iter()
+        .map(|item| to_kind(item.as_ref(), &field.kind())?.ok_or_else(|| null_inside("list")));
     Ok(Some(Value::List(items.collect::<Result<_, _>>()?)))
 }
 
@@ -231,7 +232,10 @@ pub(super) fn to_kind(val: &dyn Val, kind: &Kind) -> Assigned {
             .map(|value| Value::Bytes(bytes::Bytes::copy_from_slice(value.inner()))),
         Kind::Double => float(val)?.map(Value::F64),
         Kind::Float => match float(val)? {
-            #[expect(clippy::cast_possible_truncation, reason = "a float field rounds; it is refused below when it overflows")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a float field rounds; it is refused below when it overflows"
+            )]
             Some(double) => {
                 let single = double as f32;
                 if single.is_infinite() && double.is_finite() {
@@ -279,9 +283,7 @@ fn number(val: &dyn Val) -> Option<i128> {
 
 fn narrow<T: TryFrom<i128>>(val: &dyn Val, to: &str) -> Result<Option<T>, Failure> {
     match (number(val), val.downcast_ref::<CelDouble>()) {
-        (Some(number), _) => {
-            T::try_from(number).map(Some).map_err(|_| out_of_range(number, to))
-        }
+        (Some(number), _) => T::try_from(number).map(Some).map_err(|_| out_of_range(number, to)),
         (None, Some(double)) => Err(out_of_range(format_args!("{:?}", double.inner()), to)),
         (None, None) => Ok(None),
     }

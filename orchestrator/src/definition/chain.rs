@@ -3,6 +3,7 @@
 use cel::common::ast::{Expr, IdedExpr};
 use prost_reflect::{EnumDescriptor, Kind, MessageDescriptor};
 
+use super::fits;
 use super::path::{Path, Root, Segment};
 use super::problem::{closest, did_you_mean};
 use super::scope::{Name, SAGA_FIELDS, saga_type};
@@ -54,21 +55,23 @@ impl Checker<'_, '_> {
         let mut segments = Vec::with_capacity(fields.len());
         for (field, id) in fields {
             let (segment, next) = match &found {
-                Type::Message(message) => match (WellKnown::of(message), message.get_field_by_name(field)) {
-                    (None | Some(WellKnown::Time), Some(descriptor)) => {
-                        let next = Type::of_field(&descriptor);
-                        (Segment::Field(descriptor), next)
+                Type::Message(message) => {
+                    match (WellKnown::of(message), message.get_field_by_name(field)) {
+                        (None | Some(WellKnown::Time), Some(descriptor)) => {
+                            let next = Type::of_field(&descriptor);
+                            (Segment::Field(descriptor), next)
+                        }
+                        (Some(WellKnown::Struct | WellKnown::Value), _) => {
+                            // Below JSON there is nothing but JSON; the type of the first step says so.
+                            let next = json_below(message).unwrap_or(Type::Dyn);
+                            (Segment::Key((*field).to_owned()), next)
+                        }
+                        _ => {
+                            self.selected(&found, field, *id);
+                            return Chain::Wrong;
+                        }
                     }
-                    (Some(WellKnown::Struct | WellKnown::Value), _) => {
-                        // Below JSON there is nothing but JSON; the type of the first step says so.
-                        let next = json_below(message).unwrap_or(Type::Dyn);
-                        (Segment::Key((*field).to_owned()), next)
-                    }
-                    _ => {
-                        self.selected(&found, field, *id);
-                        return Chain::Wrong;
-                    }
-                },
+                }
                 Type::Map(key, value) if **key == Type::String => {
                     (Segment::Key((*field).to_owned()), (**value).clone())
                 }
@@ -114,6 +117,11 @@ impl Checker<'_, '_> {
         if let Some(value) = self.scope.descriptors().enum_value(&dotted) {
             return Chain::Constant(value.number(), value.parent_enum().clone());
         }
+        if let Some((of, misfit)) = self.wrong_constant(&dotted) {
+            // As many selections as the enum's name has dots lead to it; the next is the value.
+            let at = fields.get(of).map_or(offset, |(_, id)| self.field_offset(*id));
+            return self.wrong(at, misfit.what, misfit.cure);
+        }
         let locals = self.locals.iter().map(|(name, _)| name.as_str());
         let locals = locals.filter(|name| !name.starts_with('@'));
         let names: Vec<&str> = self.scope.names().chain(locals).collect();
@@ -123,6 +131,13 @@ impl Checker<'_, '_> {
             None => otherwise,
         };
         self.wrong(offset, format!("nothing is called `{root}` here"), cure)
+    }
+
+    /// A chain that names an enum, but no value of it; with the number of dots in the enum's name.
+    fn wrong_constant(&self, dotted: &str) -> Option<(usize, fits::Misfit)> {
+        let (name, value) = dotted.rsplit_once('.')?;
+        let of = self.scope.descriptors().enumeration(name)?;
+        Some((name.matches('.').count(), fits::no_value(value, &of)))
     }
 
     fn wrong(&mut self, offset: usize, what: String, cure: String) -> Chain {

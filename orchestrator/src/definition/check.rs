@@ -20,10 +20,44 @@ use super::yaml::{Node, Text};
 
 /// Names that mean something else in an expression, so that no step can have them.
 const RESERVED: [&str; 38] = [
-    "request", "saga", "true", "false", "null", "in", "as", "break", "const", "continue", "else",
-    "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var",
-    "void", "while", "bool", "int", "uint", "double", "string", "bytes", "list", "map", "type",
-    "dyn", "null_type", "has", "size", "optional", "strings",
+    "request",
+    "saga",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "type",
+    "dyn",
+    "null_type",
+    "has",
+    "size",
+    "optional",
+    "strings",
 ];
 
 /// The methods of one step, as far as they were found.
@@ -113,7 +147,11 @@ fn unary(
     match descriptors.method(&name.service, &name.method) {
         Ok(method) if method.is_client_streaming() || method.is_server_streaming() => {
             let what = format!("{}/{} is a streaming method", name.service, name.method);
-            problems.add(name.at, what, "name a unary method; a step is one request and one response");
+            problems.add(
+                name.at,
+                what,
+                "name a unary method; a step is one request and one response",
+            );
             None
         }
         Ok(method) => Some(method),
@@ -261,6 +299,11 @@ impl Check<'_> {
         scope
     }
 
+    fn knows_order(&self, index: usize) -> bool {
+        let known = |name: &Text| self.draft.steps.iter().any(|step| step.name.value == name.value);
+        self.draft.steps[index].after.as_ref().is_none_or(|names| names.iter().all(known))
+    }
+
     /// What the name of step `index` stands for at `place`.
     fn meaning(&self, index: usize, place: Place) -> Name {
         let message = || Name::Message(Root::Step(index), self.methods[index].output.clone());
@@ -283,6 +326,8 @@ impl Check<'_> {
                 "use the response of a step before it".to_owned(),
             ),
             Place::Call(at) | Place::Undo(at) if self.before[at][index] => message(),
+            // Where `after` itself is wrong, that is the problem.
+            Place::Call(at) | Place::Undo(at) if !self.knows_order(at) => message(),
             Place::Call(at) | Place::Undo(at) => {
                 let user = &self.draft.steps[at].name.value;
                 let cure = if self.before[index][at] {
@@ -315,5 +360,11 @@ fn target(name: &MethodName, descriptor: &MethodDescriptor) -> Option<Target> {
     let MethodName { service, method, .. } = name.clone();
     // Identifiers and a slash always make a path.
     let path = PathAndQuery::try_from(format!("/{service}/{method}")).ok()?;
-    Some(Target { service, method, path, output: descriptor.output(), descriptor: descriptor.clone() })
+    Some(Target {
+        service,
+        method,
+        path,
+        output: descriptor.output(),
+        descriptor: descriptor.clone(),
+    })
 }

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 use prost_reflect::{
-    DescriptorError, DescriptorPool, EnumValueDescriptor, FileDescriptor, MessageDescriptor,
-    MethodDescriptor, ServiceDescriptor,
+    DescriptorError, DescriptorPool, EnumDescriptor, EnumValueDescriptor, FileDescriptor,
+    MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
 use prost_types::FileDescriptorSet;
 
-use super::problem::did_you_mean;
+use super::problem::{closest, did_you_mean};
 
 /// Why a file could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -96,8 +96,9 @@ impl Descriptors {
     /// When it cannot be read, compiled or understood; nothing is added then.
     pub fn add_file(&mut self, path: &Path) -> Result<(), Error> {
         let pool = if path.extension().is_some_and(|extension| extension == "proto") {
-            compile_proto(path).map_err(|source| {
-                Error::Proto { path: path.to_owned(), source: Box::new(source) }
+            compile_proto(path).map_err(|source| Error::Proto {
+                path: path.to_owned(),
+                source: Box::new(source),
             })?
         } else {
             let read = std::fs::read(path);
@@ -111,6 +112,11 @@ impl Descriptors {
     /// Notes why nothing is known of `service`, for the problem that will name it.
     pub fn undescribed(&mut self, service: &str, why: impl Into<String>) {
         self.undescribed.insert(service.to_owned(), why.into());
+    }
+
+    /// Whether the service of this full name is described.
+    pub fn has_service(&self, name: &str) -> bool {
+        self.service(name).is_some()
     }
 
     /// The method of a service, by the service's full name.
@@ -137,8 +143,11 @@ impl Descriptors {
     pub fn message(&self, full_name: &str) -> Result<MessageDescriptor, Missing> {
         let found = self.pools.iter().find_map(|pool| pool.get_message_by_name(full_name));
         found.ok_or_else(|| {
-            let all: Vec<MessageDescriptor> =
-                self.pools.iter().flat_map(|pool| pool.all_messages().collect::<Vec<_>>()).collect();
+            let all: Vec<MessageDescriptor> = self
+                .pools
+                .iter()
+                .flat_map(|pool| pool.all_messages().collect::<Vec<_>>())
+                .collect();
             let names = all.iter().map(MessageDescriptor::full_name);
             let otherwise = "add the file that declares it under `descriptors:`";
             Missing {
@@ -149,11 +158,15 @@ impl Descriptors {
         })
     }
 
+    /// The enum of this full name.
+    pub(super) fn enumeration(&self, full_name: &str) -> Option<EnumDescriptor> {
+        self.pools.iter().find_map(|pool| pool.get_enum_by_name(full_name))
+    }
+
     /// The enum value that `package.Enum.VALUE` names.
     pub(super) fn enum_value(&self, path: &str) -> Option<EnumValueDescriptor> {
         let (name, value) = path.rsplit_once('.')?;
-        let found = self.pools.iter().find_map(|pool| pool.get_enum_by_name(name))?;
-        found.get_value_by_name(value)
+        self.enumeration(name)?.get_value_by_name(value)
     }
 
     /// What is needed to understand `services` and `messages`, and nothing else. A definition is
@@ -164,7 +177,8 @@ impl Descriptors {
         messages: impl IntoIterator<Item = &'a str>,
     ) -> Descriptors {
         let services = services.into_iter().filter_map(|name| self.service(name));
-        let mut files: Vec<FileDescriptor> = services.map(|service| service.parent_file()).collect();
+        let mut files: Vec<FileDescriptor> =
+            services.map(|service| service.parent_file()).collect();
         let messages = messages.into_iter().filter_map(|name| self.message(name).ok());
         files.extend(messages.map(|message| message.parent_file()));
         let pools = self.pools.iter().filter_map(|pool| {
@@ -211,9 +225,11 @@ impl Descriptors {
                 "start it with reflection on, or name its .proto under `descriptors:`".to_owned(),
             ),
             None => {
-                let otherwise = "name its address, or its .proto under `descriptors:`";
-                let names = self.known.iter().map(String::as_str);
-                (format!("no service `{service}`"), did_you_mean(service, names, otherwise))
+                let cure = match closest(service, self.known.iter().map(String::as_str)) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "name its address, or its .proto under `descriptors:`".to_owned(),
+                };
+                (format!("no service `{service}`"), cure)
             }
         };
         Missing { service_known: false, what, cure }

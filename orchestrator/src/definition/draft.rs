@@ -22,12 +22,30 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_NAME: usize = 64;
 
 const KEYS: [&str; 10] = [
-    "saga", "version", "serves", "input", "key", "deadline", "descriptors", "answers", "steps",
+    "saga",
+    "version",
+    "serves",
+    "input",
+    "key",
+    "deadline",
+    "descriptors",
+    "answers",
+    "steps",
     "reply",
 ];
 const STEP_KEYS: [&str; 12] = [
-    "step", "after", "when", "call", "with", "timeout", "retry", "undo", "undo_with", "undo_retry",
-    "pivot", "answers",
+    "step",
+    "after",
+    "when",
+    "call",
+    "with",
+    "timeout",
+    "retry",
+    "undo",
+    "undo_with",
+    "undo_retry",
+    "pivot",
+    "answers",
 ];
 
 /// A name of the form `pkg.Service/Method`.

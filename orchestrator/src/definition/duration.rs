@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for wrong in ["", "30", "s", "1.5s", "-1s", "30 s", "0s", "9999d", "99999999999999999999s"] {
+        for wrong in ["", "30", "s", "1.5s", "-1s", "30 s", "0s", "9999d", "99999999999999999999s"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -10,7 +10,10 @@ use super::yaml::Text;
 pub(super) fn definition(draft: &Draft, problems: &mut Problems) -> Option<saga::Definition> {
     let steps = draft.steps.iter().map(|step| saga::Step {
         name: step.name.value.clone(),
-        after: step.after.as_ref().map(|names| names.iter().map(|name| name.value.clone()).collect()),
+        after: step
+            .after
+            .as_ref()
+            .map(|names| names.iter().map(|name| name.value.clone()).collect()),
         pivot: step.pivot,
         undo: step.undo.is_some(),
         conditional: step.when.is_some(),
@@ -46,19 +49,18 @@ pub(super) fn ancestors(steps: &[StepDraft]) -> Vec<Vec<bool>> {
     let mut before = vec![vec![false; steps.len()]; steps.len()];
     // Each round reaches one step further, and stops at the latest when all are reached.
     loop {
-        let mut grown = false;
-        for i in 0..steps.len() {
+        let known = before.clone();
+        for (i, before) in before.iter_mut().enumerate() {
             for parent in direct(i) {
-                for ancestor in 0..steps.len() {
-                    let reached = ancestor == parent || before[parent][ancestor];
-                    if reached && ancestor != i && !before[i][ancestor] {
-                        before[i][ancestor] = true;
-                        grown = true;
-                    }
+                before[parent] = true;
+                for (ancestor, is_before) in known[parent].iter().enumerate() {
+                    before[ancestor] |= is_before;
                 }
             }
+            // A cycle is the engine's to report; here it must only end.
+            before[i] = false;
         }
-        if !grown {
+        if before == known {
             return before;
         }
     }

@@ -3,7 +3,9 @@
 //! What this accepts, `assign` carries out, short of numbers out of range and texts that name
 //! nothing. Ints and uints may be exchanged: the range is checked when the value is known.
 
-use prost_reflect::{EnumDescriptor, EnumValueDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{
+    EnumDescriptor, EnumValueDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+};
 
 use super::problem::did_you_mean;
 use super::types::{Type, WellKnown, wrapped};
@@ -49,7 +51,7 @@ pub(super) fn field(given: &Type, field: &FieldDescriptor) -> Result<(), Misfit>
         };
     }
     match given.operand() {
-        Type::List(item) => match kind(&item, &field.kind()) {
+        Type::List(inner) => match one_of(&inner, &field.kind()) {
             Err(misfit) if misfit.what.is_empty() => Err(wants(given, field)),
             result => result,
         },
@@ -74,7 +76,7 @@ pub(super) fn message(given: &Type, wanted: &MessageDescriptor) -> Result<(), Mi
 
 /// Whether a value of type `given` may be an item of `field`, or its value in a map.
 pub(super) fn item(given: &Type, field: &FieldDescriptor, wanted: &Kind) -> Result<(), Misfit> {
-    match kind(given, wanted) {
+    match one_of(given, wanted) {
         Err(misfit) if misfit.what.is_empty() => {
             let wanted = Type::of_kind(wanted);
             let what = format!("an item of `{}` wants {wanted}, got {given}", field.name());
@@ -82,6 +84,15 @@ pub(super) fn item(given: &Type, field: &FieldDescriptor, wanted: &Kind) -> Resu
         }
         result => result,
     }
+}
+
+/// As [`kind`], but an item cannot be left out, so null is none unless it is JSON.
+fn one_of(given: &Type, wanted: &Kind) -> Result<(), Misfit> {
+    let json = matches!(wanted, Kind::Message(of) if WellKnown::of(of) == Some(WellKnown::Value));
+    if *given == Type::Null && !json {
+        return Err(Misfit::new("", ""));
+    }
+    kind(given, wanted)
 }
 
 /// The problem of a name that an enum does not have.
@@ -129,9 +140,9 @@ fn whole(given: &Type, wanted: &MessageDescriptor) -> Result<(), Misfit> {
         Some(WellKnown::Wrapper) => {
             wrapped(wanted).is_some_and(|field| kind(given, &field.kind()).is_ok())
         }
-        Some(WellKnown::Value) => is_json(&operand),
-        Some(WellKnown::Struct) => matches!(operand, Type::Map(..)) && is_json(&operand),
-        Some(WellKnown::List) => matches!(operand, Type::List(_)) && is_json(&operand),
+        Some(WellKnown::Value) => operand.is_json(),
+        Some(WellKnown::Struct) => matches!(operand, Type::Map(..)) && operand.is_json(),
+        Some(WellKnown::List) => matches!(operand, Type::List(_)) && operand.is_json(),
         Some(WellKnown::Time) if operand == Type::String => true,
         Some(WellKnown::Time) | None => match given {
             Type::Record(fields) => return record(fields, wanted),
@@ -149,15 +160,6 @@ fn record(fields: &[(String, Type)], wanted: &MessageDescriptor) -> Result<(), M
         }
     }
     Ok(())
-}
-
-fn is_json(given: &Type) -> bool {
-    match given.operand() {
-        Type::Message(_) | Type::Bytes => false,
-        Type::List(item) => is_json(&item),
-        Type::Map(key, value) => (key.is_open() || *key == Type::String) && is_json(&value),
-        _ => true,
-    }
 }
 
 /// The problem of a field that a message does not have.

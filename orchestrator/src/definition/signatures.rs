@@ -154,7 +154,8 @@ pub(super) fn call(name: &str, is_member: bool, args: &[Type]) -> Result<Type, M
         return Err((format!("no function `{name}`"), cure));
     }
     let fits = |f: &&&Signature| {
-        f.takes.len() == args.len() && f.takes.iter().zip(args).all(|(takes, arg)| takes.accepts(arg))
+        f.takes.len() == args.len()
+            && f.takes.iter().zip(args).all(|(takes, arg)| takes.accepts(arg))
     };
     match named.iter().find(fits) {
         Some(found) => Ok(found.gives.to_type()),
@@ -175,7 +176,7 @@ pub(super) fn operator(name: &str, args: &[Type]) -> Option<Result<Type, Mismatc
         }
         (op::MODULO, [a, b]) => same(a, b, &[Type::Int, Type::Uint]),
         (op::NEGATE, [a]) => match a.operand() {
-            Type::Dyn | Type::Never => Some(Type::Dyn),
+            open @ (Type::Dyn | Type::Never) => Some(open),
             number @ (Type::Int | Type::Double) => Some(number),
             _ => None,
         },
@@ -201,7 +202,7 @@ fn ordered(a: &Type, b: &Type) -> Option<Type> {
 
 fn added(a: &Type, b: &Type) -> Option<Type> {
     match (a.operand(), b.operand()) {
-        (Type::List(a), Type::List(b)) => Some(Type::List(Box::new(a.join(&b)))),
+        (Type::List(a), Type::List(b)) => Some(Type::List(Box::new(a.unify(&b)?))),
         (list @ Type::List(_), Type::Dyn | Type::Never)
         | (Type::Dyn | Type::Never, list @ Type::List(_)) => {
             Some(list.join(&Type::List(Box::new(Type::Dyn))))
@@ -212,7 +213,7 @@ fn added(a: &Type, b: &Type) -> Option<Type> {
 
 fn same(a: &Type, b: &Type, of: &[Type]) -> Option<Type> {
     match (a.operand(), b.operand()) {
-        (Type::Dyn | Type::Never, Type::Dyn | Type::Never) => Some(Type::Dyn),
+        (open @ (Type::Dyn | Type::Never), other @ (Type::Dyn | Type::Never)) => open.unify(&other),
         (Type::Dyn | Type::Never, known) | (known, Type::Dyn | Type::Never) => {
             of.contains(&known).then_some(known)
         }
@@ -232,12 +233,12 @@ fn contained(item: &Type, container: &Type) -> Option<Type> {
 
 fn indexed(container: &Type, index: &Type) -> Option<Type> {
     match container.operand() {
-        Type::Dyn | Type::Never => Some(Type::Dyn),
+        open @ (Type::Dyn | Type::Never) => Some(open),
         Type::List(item) => {
             let fits = index.is_open() || matches!(index.operand(), Type::Int | Type::Uint);
-            fits.then(|| *item)
+            fits.then_some(*item)
         }
-        Type::Map(key, value) => key.comparable(index).then(|| *value),
+        Type::Map(key, value) => key.comparable(index).then_some(*value),
         _ => None,
     }
 }
@@ -253,7 +254,7 @@ fn symbol(name: &str) -> String {
 }
 
 fn no_overload(name: &str, args: &[Type]) -> String {
-    let types: Vec<String> = args.iter().map(|arg| written(arg)).collect();
+    let types: Vec<String> = args.iter().map(written).collect();
     format!("no `{}` for ({})", symbol(name), types.join(", "))
 }
 

@@ -172,11 +172,13 @@ fn fields(
         };
         let oneof = field.containing_oneof();
         let beside = filled.iter().find(|(other, _)| {
-            oneof.is_some() && other.containing_oneof().map(|o| o.full_name().to_owned())
-                == oneof.as_ref().map(|o| o.full_name().to_owned())
+            oneof.is_some()
+                && other.containing_oneof().map(|o| o.full_name().to_owned())
+                    == oneof.as_ref().map(|o| o.full_name().to_owned())
         });
         if let (Some((other, _)), Some(oneof)) = (beside, &oneof) {
-            let what = format!("`{}` and `{}` are both of `{}`", other.name(), field.name(), oneof.name());
+            let what =
+                format!("`{}` and `{}` are both of `{}`", other.name(), field.name(), oneof.name());
             problems.add(name.at, what, "set one of them");
         }
         if let Some(filling) = fill(node, &field, scope, problems) {
@@ -195,7 +197,8 @@ fn required(
 ) {
     for field in wanted.fields().filter(FieldDescriptor::is_required) {
         if !filled.iter().any(|(given, _)| given.number() == field.number()) {
-            let what = format!("required field `{}` of {} is not set", field.name(), wanted.full_name());
+            let what =
+                format!("required field `{}` of {} is not set", field.name(), wanted.full_name());
             problems.add(node.at, what, format!("add `{}: …`", field.name()));
         }
     }
@@ -211,7 +214,9 @@ fn fill(
         yaml::Kind::Text(text) => {
             let expression = Expression::compile(text, scope, problems)?;
             let expression = expression.literal_as_double(&field.kind());
-            match fits::field(expression.found(), field).and_then(|()| named(&expression, &field.kind())) {
+            match fits::field(expression.found(), field)
+                .and_then(|()| named(&expression, &field.kind()))
+            {
                 Ok(()) => Some(Filling::Value(expression)),
                 Err(misfit) => {
                     problems.add(expression.at(), misfit.what, misfit.cure);
@@ -275,7 +280,9 @@ fn fill_item(
     match (&node.kind, kind) {
         (yaml::Kind::Text(text), _) => {
             let expression = Expression::compile(text, scope, problems)?.literal_as_double(kind);
-            match fits::item(expression.found(), field, kind).and_then(|()| named(&expression, kind)) {
+            match fits::item(expression.found(), field, kind)
+                .and_then(|()| named(&expression, kind))
+            {
                 Ok(()) => Some(Filling::Value(expression)),
                 Err(misfit) => {
                     problems.add(expression.at(), misfit.what, misfit.cure);

@@ -181,7 +181,8 @@ impl<'s, 'd> Checker<'s, 'd> {
             args.push(self.infer(target));
         }
         args.extend(call.args.iter_mut().map(|arg| self.infer(arg)).collect::<Vec<_>>());
-        if let (op::CONDITIONAL, [condition, yes, no]) = (call.func_name.as_str(), args.as_slice()) {
+        if let (op::CONDITIONAL, [condition, yes, no]) = (call.func_name.as_str(), args.as_slice())
+        {
             return self.conditional(condition, yes, no);
         }
         if matches!(call.func_name.as_str(), op::EQUALS | op::NOT_EQUALS | op::IN) {
@@ -250,7 +251,7 @@ impl<'s, 'd> Checker<'s, 'd> {
         let item = match range.operand() {
             Type::List(item) => *item,
             Type::Map(key, _) => *key,
-            Type::Dyn | Type::Never => Type::Dyn,
+            open @ (Type::Dyn | Type::Never) => open,
             _ => {
                 let what = format!("{range} has no items to go through");
                 self.mistake(self.near, what, "use a list or a map");
@@ -276,10 +277,8 @@ impl<'s, 'd> Checker<'s, 'd> {
 
     /// `has(m.f)`, rewritten so that a field which is not set is told from one that is.
     fn presence(&mut self, select: &mut SelectExpr, id: u64) -> (Expr, Type) {
-        let whole = IdedExpr {
-            id,
-            expr: Expr::Select(SelectExpr { test: false, ..select.clone() }),
-        };
+        let whole =
+            IdedExpr { id, expr: Expr::Select(SelectExpr { test: false, ..select.clone() }) };
         match self.chain(&whole) {
             Chain::Path(path, _) if !path.segments.is_empty() => {
                 return (self.slot(Slot::Has(path)), Type::Bool);
@@ -300,7 +299,7 @@ impl<'s, 'd> Checker<'s, 'd> {
     pub(super) fn selected(&mut self, operand: &Type, field: &str, id: u64) -> Type {
         let at = self.field_offset(id);
         match operand.operand() {
-            Type::Dyn | Type::Never => return Type::Dyn,
+            open @ (Type::Dyn | Type::Never) => return open,
             Type::Message(message) => match message.get_field_by_name(field) {
                 Some(descriptor) => return Type::of_field(&descriptor),
                 None => {
@@ -308,19 +307,17 @@ impl<'s, 'd> Checker<'s, 'd> {
                     self.mistake(at, misfit.what, misfit.cure);
                 }
             },
-            Type::Map(key, value) if key.is_open() || *key == Type::String => {
-                match operand {
-                    Type::Record(fields) => match fields.iter().find(|(name, _)| name == field) {
-                        Some((_, found)) => return found.clone(),
-                        None => {
-                            let names = fields.iter().map(|(name, _)| name.as_str());
-                            let cure = did_you_mean(field, names, "add it to the map");
-                            self.mistake(at, format!("no key `{field}` in this map"), cure);
-                        }
-                    },
-                    _ => return *value,
-                }
-            }
+            Type::Map(key, value) if key.is_open() || *key == Type::String => match operand {
+                Type::Record(fields) => match fields.iter().find(|(name, _)| name == field) {
+                    Some((_, found)) => return found.clone(),
+                    None => {
+                        let names = fields.iter().map(|(name, _)| name.as_str());
+                        let cure = did_you_mean(field, names, "add it to the map");
+                        self.mistake(at, format!("no key `{field}` in this map"), cure);
+                    }
+                },
+                _ => return *value,
+            },
             Type::List(_) => {
                 let cure = "index it, `[0]`, or go through it with map(…), filter(…), exists(…)";
                 self.mistake(at, format!("`{field}` is asked of a list"), cure);
@@ -350,7 +347,12 @@ impl<'s, 'd> Checker<'s, 'd> {
         })
     }
 
-    pub(super) fn mistake(&mut self, offset: usize, what: impl Into<String>, cure: impl Into<String>) {
+    pub(super) fn mistake(
+        &mut self,
+        offset: usize,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
         let mistake = Mistake { offset, what: what.into(), cure: cure.into() };
         if !self.mistakes.contains(&mistake) {
             self.mistakes.push(mistake);

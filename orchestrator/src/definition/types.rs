@@ -11,6 +11,10 @@ pub(super) enum Type {
     Never,
     /// Known only at run time.
     Dyn,
+    /// Of the items of a literal that differ; fits into JSON, if all of them do.
+    Mixed {
+        json: bool,
+    },
     Null,
     Bool,
     Int,
@@ -120,9 +124,20 @@ impl Type {
         matches!(self.operand(), Type::Int | Type::Uint | Type::Double)
     }
 
-    /// The type of a list that holds both.
+    /// The type of the items of a literal that holds both.
     pub(super) fn join(&self, other: &Type) -> Type {
-        self.unify(other).unwrap_or(Type::Dyn)
+        self.unify(other).unwrap_or_else(|| Type::Mixed { json: self.is_json() && other.is_json() })
+    }
+
+    /// Whether every value of the type can be JSON.
+    pub(super) fn is_json(&self) -> bool {
+        match self.operand() {
+            Type::Message(_) | Type::Bytes => false,
+            Type::Mixed { json } => json,
+            Type::List(item) => item.is_json(),
+            Type::Map(key, value) => (key.is_open() || *key == Type::String) && value.is_json(),
+            _ => true,
+        }
     }
 
     /// The type that stands for both, when one does without losing what is known.
@@ -184,6 +199,7 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Type::Never | Type::Dyn => "dyn",
+            Type::Mixed { .. } => "mixed",
             Type::Null => "null",
             Type::Bool => "bool",
             Type::Int => "int",

@@ -76,7 +76,9 @@ impl Indexer for Message {
     {
         let name = field.downcast_ref::<CelString>().map_or("", CelString::inner);
         let found = self.0.get_field_by_name(name);
-        found.map(|value| CowVal::Owned(to_cel(&value))).ok_or_else(|| ExecutionError::no_such_key(name))
+        found
+            .map(|value| CowVal::Owned(to_cel(&value)))
+            .ok_or_else(|| ExecutionError::no_such_key(name))
     }
 
     fn steal<'v>(self: Box<Self>, field: &dyn Val) -> Result<Box<dyn Val + 'v>, ExecutionError>

@@ -1,15 +1,14 @@
 //! What a sound definition makes of requests and responses.
 
-mod definition_support;
-
 use bytes::Bytes;
-use definition_support::{PLACE, compile, descriptors};
 use orchestrator::definition::{
     Cause, Compiled, Descriptors, Draft, Facts, Fault, Identity, Input, Prepared,
 };
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use saga::StepId;
+
+use crate::shop::{PLACE, compile, descriptors};
 
 fn message(name: &str) -> MessageDescriptor {
     descriptors().message(name).unwrap()
@@ -146,14 +145,20 @@ fn what_is_not_set_stays_unset() {
     let with = "{ maybe: request.maybe, money: request.money, wrapped: request.wrapped, left: request.left }";
     assert_eq!(taken(with, "{}").unwrap(), "{}");
     assert_eq!(taken("{ text: request.wrapped, big: request.counted }", "{}").unwrap(), "{}");
-    assert_eq!(taken("{ text: \"has(request.money) ? 'y' : 'n'\" }", "{}").unwrap(), r#"{"text":"n"}"#);
+    assert_eq!(
+        taken("{ text: \"has(request.money) ? 'y' : 'n'\" }", "{}").unwrap(),
+        r#"{"text":"n"}"#
+    );
     assert_eq!(
         taken("{ text: \"has(request.money) ? 'y' : 'n'\" }", r#"{"money":{}}"#).unwrap(),
         r#"{"text":"y"}"#
     );
     assert_eq!(
-        taken("{ texts: \"request.lines.filter(l, has(l.note)).map(l, l.sku)\" }",
-            r#"{"lines":[{"sku":"a"},{"sku":"b","note":""}]}"#).unwrap(),
+        taken(
+            "{ texts: \"request.lines.filter(l, has(l.note)).map(l, l.sku)\" }",
+            r#"{"lines":[{"sku":"a"},{"sku":"b","note":""}]}"#
+        )
+        .unwrap(),
         r#"{"texts":["b"]}"#
     );
     assert_eq!(taken("{ money: \"null\" }", "{}").unwrap(), "{}");
@@ -177,8 +182,11 @@ fn messages_are_built_from_yaml_and_from_maps_alike() {
         counts: \"{'x': 2}\", prices: \"{4: request.money}\", object: \"{'a': [1.0, {'b': 'c'}]}\", any: \"{'k': true}\" }";
     assert_eq!(taken(maps, r#"{"money":{"currency":"USD"}}"#).unwrap(), expected);
     assert_eq!(
-        taken("\"{'text': 'whole', 'lines': request.lines.map(l, {'sku': l.sku + '!'})}\"",
-            r#"{"lines":[{"sku":"a"},{"sku":"b"}]}"#).unwrap(),
+        taken(
+            "\"{'text': 'whole', 'lines': request.lines.map(l, {'sku': l.sku + '!'})}\"",
+            r#"{"lines":[{"sku":"a"},{"sku":"b"}]}"#
+        )
+        .unwrap(),
         r#"{"text":"whole","lines":[{"sku":"a!"},{"sku":"b!"}]}"#
     );
 }
@@ -256,12 +264,18 @@ fn a_missing_key_or_item_is_a_fault() {
 #[test]
 fn json_numbers_become_whole_numbers_where_they_are_whole() {
     assert_eq!(
-        taken("{ small: request.any, text: request.object.name }",
-            r#"{"any":5,"object":{"name":"x"}}"#).unwrap(),
+        taken(
+            "{ small: request.any, text: request.object.name }",
+            r#"{"any":5,"object":{"name":"x"}}"#
+        )
+        .unwrap(),
         r#"{"small":5,"text":"x"}"#
     );
     let fault = taken("{ small: request.any }", r#"{"any":5.5}"#).unwrap_err();
-    assert_eq!((fault.cause, fault.what.as_str()), (Cause::Arithmetic, "5.5 does not fit into int32"));
+    assert_eq!(
+        (fault.cause, fault.what.as_str()),
+        (Cause::Arithmetic, "5.5 does not fit into int32")
+    );
     let fault = taken("{ small: request.any }", r#"{"any":"5"}"#).unwrap_err();
     assert_eq!((fault.cause, fault.what.as_str()), (Cause::Type, "a string where int belongs"));
 }
@@ -291,7 +305,8 @@ fn a_saga_of_plain_json_reads_it_as_it_comes() {
          with: { text: request.name, small: request.deep.count, texts: request.tags }\n",
     );
     assert_eq!(compiled.input(), &Input::Json);
-    let input = compiled.request_from_json(r#"{"name":"x","deep":{"count":3},"tags":["a"]}"#).unwrap();
+    let input =
+        compiled.request_from_json(r#"{"name":"x","deep":{"count":3},"tags":["a"]}"#).unwrap();
     let facts = compiled.facts(Identity::default(), &input);
     let built = request(compiled.prepare_call(StepId(0), &facts).unwrap());
     assert_eq!(json_of("shop.v1.All", &built), r#"{"small":3,"text":"x","texts":["a"]}"#);
@@ -311,7 +326,8 @@ fn json_of_a_typed_input_is_checked_against_its_type() {
 
 #[test]
 fn a_key_must_not_be_empty() {
-    let compiled = compile(&PLACE.replace("request.user_id + '/' + request.token", "request.token"));
+    let compiled =
+        compile(&PLACE.replace("request.user_id + '/' + request.token", "request.token"));
     assert_eq!(compiled.key(&[]).unwrap_err().what, "the key is empty");
 }
 

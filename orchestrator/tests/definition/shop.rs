@@ -1,10 +1,8 @@
 //! A small shop whose descriptors the definition tests are written against.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use orchestrator::definition::{Compiled, Descriptors, Draft};
 
-pub const PROTO: &str = r#"
+pub(crate) const PROTO: &str = r#"
 syntax = "proto3";
 package shop.v1;
 import "google/protobuf/duration.proto";
@@ -81,7 +79,7 @@ message All {
 }
 "#;
 
-pub fn descriptors() -> Descriptors {
+pub(crate) fn descriptors() -> Descriptors {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.proto");
     std::fs::write(&path, PROTO).unwrap();
@@ -91,7 +89,7 @@ pub fn descriptors() -> Descriptors {
 }
 
 /// The problems of a definition, one line each.
-pub fn problems(source: &str) -> Vec<String> {
+pub(crate) fn problems(source: &str) -> Vec<String> {
     let found = match Draft::parse("t.yaml", source) {
         Ok(draft) => draft.compile(&descriptors()).err().unwrap_or_default(),
         Err(problems) => problems,
@@ -99,7 +97,7 @@ pub fn problems(source: &str) -> Vec<String> {
     found.iter().map(ToString::to_string).collect()
 }
 
-pub fn compile(source: &str) -> Compiled {
+pub(crate) fn compile(source: &str) -> Compiled {
     let draft = Draft::parse("t.yaml", source).unwrap_or_else(|problems| panic!("{problems:#?}"));
     draft.compile(&descriptors()).unwrap_or_else(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -108,7 +106,7 @@ pub fn compile(source: &str) -> Compiled {
 }
 
 /// A sound definition whose parts a test breaks.
-pub const PLACE: &str = r#"saga: place
+pub(crate) const PLACE: &str = r#"saga: place
 version: 1
 serves: shop.v1.Checkout/Place
 key: request.user_id + '/' + request.token

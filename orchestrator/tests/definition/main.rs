@@ -1,0 +1,9 @@
+//! Definitions from the outside: files in, problems or requests out.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cases;
+mod evaluate;
+mod problems;
+mod property;
+mod shop;

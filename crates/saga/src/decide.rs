@@ -1,0 +1,154 @@
+//! What is to be done, from the state alone: a node that takes a saga up decides what the one before would have.
+
+use crate::{
+    answer::Reason,
+    apply::{is_all_undone, is_ready, may_be_undone},
+    command::Command,
+    definition::{Definition, Direction, StepId},
+    event::{Cause, Event, Outcome},
+    state::{Leg, SagaState, StepState, Try},
+    timestamp::Timestamp,
+};
+
+/// Everything that should be under way, or be recorded, now. Asking twice gives the same answer: the driver leaves out
+/// the calls that it is making already.
+#[must_use]
+pub fn decide(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Command> {
+    if state.is_ended() || state.hold.is_some() || state.next_seq == 0 {
+        return Vec::new();
+    }
+    if let Some(parked) = park(definition, state) {
+        return vec![Command::Record(parked)];
+    }
+    match state.cause {
+        None => forward(definition, state, now),
+        Some(_) => backward(definition, state, now),
+    }
+}
+
+fn park(definition: &Definition, state: &SagaState) -> Option<Event> {
+    let stuck =
+        definition.ids().find(|step| state.at(*step).call.stuck || state.at(*step).undo.stuck)?;
+    let reason = state
+        .at(stuck)
+        .reason
+        .clone()
+        .unwrap_or_else(|| Reason::new("STUCK", "no reason was given"));
+    Some(Event::Parked { step: Some(stuck), reason })
+}
+
+fn forward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Command> {
+    if state.steps.iter().all(StepState::is_passed) {
+        return vec![Command::Finish(Outcome::Succeeded)];
+    }
+    let pivot_passed = state.pivot_passed(definition);
+    if let Some(cause) = turn(definition, state, now, pivot_passed) {
+        return vec![Command::Record(Event::TurnedBack { cause })];
+    }
+    let mut todo = Todo::new(state, now);
+    for step in definition.ids() {
+        match &state.at(step).call.leg {
+            Leg::Idle if is_ready(definition, state, step) => {
+                todo.prepare(step, Direction::Forward)
+            }
+            Leg::Open { due } => todo.attempt(step, Direction::Forward, &state.at(step).call, *due),
+            _ => {}
+        }
+    }
+    if !pivot_passed {
+        todo.wait(state.deadline);
+    }
+    todo.commands()
+}
+
+fn turn(
+    definition: &Definition,
+    state: &SagaState,
+    now: Timestamp,
+    pivot_passed: bool,
+) -> Option<Cause> {
+    if pivot_passed {
+        return None;
+    }
+    let failed =
+        definition.ids().find(|step| matches!(state.at(*step).call.leg, Leg::Nothing | Leg::Spent));
+    if let Some(step) = failed {
+        let reason = state
+            .at(step)
+            .reason
+            .clone()
+            .unwrap_or_else(|| Reason::new("UNKNOWN", "no reason was given"));
+        let reason = match state.at(step).call.leg {
+            Leg::Spent => {
+                Reason::new(Reason::STEP_UNANSWERED, format!("no definite answer: {reason}"))
+            }
+            _ => reason,
+        };
+        return Some(Cause { step: Some(step), reason });
+    }
+    (now >= state.deadline).then(|| {
+        let reason =
+            Reason::new(Reason::DEADLINE_PASSED, "the saga's deadline passed before its pivot");
+        Cause { step: None, reason }
+    })
+}
+
+fn backward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Command> {
+    if is_all_undone(definition, state) {
+        return vec![Command::Finish(Outcome::Compensated)];
+    }
+    let mut todo = Todo::new(state, now);
+    for step in definition.ids() {
+        let known = state.at(step);
+        if let Leg::Open { due } = known.call.leg {
+            // Under way when the saga turned back: its answer tells whether there is something to undo.
+            todo.attempt(step, Direction::Forward, &known.call, due);
+        } else if may_be_undone(definition, state, step) {
+            match known.undo.leg {
+                Leg::Idle => todo.prepare(step, Direction::Undo),
+                Leg::Open { due } => todo.attempt(step, Direction::Undo, &known.undo, due),
+                _ => {}
+            }
+        }
+    }
+    todo.commands()
+}
+
+struct Todo {
+    now: Timestamp,
+    durable: u64,
+    commands: Vec<Command>,
+    wake: Option<Timestamp>,
+}
+
+impl Todo {
+    fn new(state: &SagaState, now: Timestamp) -> Self {
+        Self { now, durable: state.next_seq - 1, commands: Vec::new(), wake: None }
+    }
+
+    fn prepare(&mut self, step: StepId, direction: Direction) {
+        self.commands.push(Command::Prepare { step, direction });
+    }
+
+    fn attempt(&mut self, step: StepId, direction: Direction, known: &Try, due: Timestamp) {
+        if due > self.now {
+            return self.wait(due);
+        }
+        self.commands.push(Command::Call {
+            step,
+            direction,
+            attempt: known.attempts + 1,
+            request: known.request.clone(),
+            durable: self.durable,
+        });
+    }
+
+    fn wait(&mut self, instant: Timestamp) {
+        self.wake = Some(self.wake.map_or(instant, |earlier| earlier.min(instant)));
+    }
+
+    fn commands(mut self) -> Vec<Command> {
+        self.commands.extend(self.wake.map(Command::WaitUntil));
+        self.commands
+    }
+}

@@ -1,0 +1,330 @@
+//! Where a saga stands: what its records come to.
+
+use bytes::Bytes;
+
+use crate::{
+    answer::Reason,
+    definition::{Definition, StepId},
+    event::{Cause, Outcome},
+    timestamp::Timestamp,
+};
+
+/// Where a saga stands, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Going forward.
+    Running,
+    /// Undoing.
+    Compensating,
+    /// Ended: every step is done or skipped.
+    Succeeded,
+    /// Ended: every step that had started is undone.
+    Compensated,
+    /// Held until a person has looked.
+    Attention,
+    /// Held by an operator.
+    Paused,
+    /// Ended by an operator.
+    Resolved,
+}
+
+impl Status {
+    const ALL: [Self; 7] = [
+        Self::Running,
+        Self::Compensating,
+        Self::Succeeded,
+        Self::Compensated,
+        Self::Attention,
+        Self::Paused,
+        Self::Resolved,
+    ];
+
+    /// Its name, upper-case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Compensating => "COMPENSATING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Compensated => "COMPENSATED",
+            Self::Attention => "ATTENTION",
+            Self::Paused => "PAUSED",
+            Self::Resolved => "RESOLVED",
+        }
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// Whether nothing will happen any more.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Compensated | Self::Resolved)
+    }
+}
+
+/// Where a step stands, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepStatus {
+    /// Not begun.
+    Pending,
+    /// Its call is under way.
+    Running,
+    /// It took effect.
+    Done,
+    /// The participant said no.
+    Declined,
+    /// Nobody knows whether it took effect.
+    Unknown,
+    /// Left out.
+    Skipped,
+    /// Its undo is under way.
+    Undoing,
+    /// It was undone.
+    Undone,
+    /// It needs a person.
+    Stuck,
+}
+
+/// A step, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepView<'a> {
+    /// Where it stands.
+    pub status: StepStatus,
+    /// Attempts of its call, the one under way included.
+    pub attempts: u32,
+    /// Attempts of its undo, the one under way included.
+    pub undo_attempts: u32,
+    /// Why the last attempt did not do.
+    pub reason: Option<&'a Reason>,
+    /// When the next attempt is due.
+    pub due: Option<Timestamp>,
+}
+
+/// One direction of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Leg {
+    /// Not intended.
+    #[default]
+    Idle,
+    /// Intended and not settled: an attempt is due, or under way, from this instant on.
+    Open { due: Timestamp },
+    /// Carried out.
+    Done,
+    /// Refused for certain, with nothing left behind. For an undo: nothing to undo.
+    Nothing,
+    /// The budget is spent, and nobody knows.
+    Spent,
+    /// Left out: by its condition, or by hand.
+    Skipped,
+}
+
+/// What is known of one direction of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Try {
+    pub(crate) leg: Leg,
+    pub(crate) request: Bytes,
+    /// Attempts that were answered, or cut off by a stopped node.
+    pub(crate) attempts: u32,
+    /// Of these, those that count against the budget.
+    pub(crate) counted: u32,
+    pub(crate) first_at: Timestamp,
+    /// An attempt may have landed although no answer says so.
+    pub(crate) may_have_landed: bool,
+    pub(crate) stuck: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct StepState {
+    pub(crate) call: Try,
+    pub(crate) undo: Try,
+    pub(crate) response: Option<Bytes>,
+    pub(crate) reason: Option<Reason>,
+}
+
+impl StepState {
+    /// Settled going forward: what waits for it may begin.
+    pub(crate) fn is_passed(&self) -> bool {
+        matches!(self.call.leg, Leg::Done | Leg::Skipped)
+    }
+
+    /// Whether it left, or may have left, an effect that an undo must take back.
+    pub(crate) fn needs_undo(&self) -> bool {
+        let landed = match self.call.leg {
+            Leg::Done | Leg::Spent | Leg::Open { .. } => true,
+            Leg::Nothing => self.call.may_have_landed,
+            Leg::Idle | Leg::Skipped => self.call.may_have_landed,
+        };
+        landed && !matches!(self.undo.leg, Leg::Done | Leg::Nothing | Leg::Skipped)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    Paused,
+    Attention,
+}
+
+/// A saga's state. Made by [`apply`](crate::apply) alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SagaState {
+    pub(crate) next_seq: u64,
+    pub(crate) started_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) steps: Vec<StepState>,
+    pub(crate) cause: Option<Cause>,
+    /// When it turned back.
+    pub(crate) turned_at: Timestamp,
+    pub(crate) hold: Option<(Hold, Reason)>,
+    pub(crate) ended: Option<Status>,
+    pub(crate) resolution: Option<Reason>,
+    pub(crate) reply: Option<Bytes>,
+}
+
+impl SagaState {
+    /// Before the first record.
+    #[must_use]
+    pub fn new(definition: &Definition) -> Self {
+        Self {
+            next_seq: 0,
+            started_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            deadline: Timestamp(u64::MAX),
+            steps: vec![StepState::default(); definition.steps().len()],
+            cause: None,
+            turned_at: Timestamp(0),
+            hold: None,
+            ended: None,
+            resolution: None,
+            reply: None,
+        }
+    }
+
+    /// Where the saga stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match (self.ended, &self.hold) {
+            (Some(ended), _) => ended,
+            (None, Some((Hold::Paused, _))) => Status::Paused,
+            (None, Some((Hold::Attention, _))) => Status::Attention,
+            (None, None) if self.cause.is_some() => Status::Compensating,
+            (None, None) => Status::Running,
+        }
+    }
+
+    /// Whether nothing will happen any more.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// The next record's sequence number.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// When the saga turns back at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// When it was started.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// When its last record was made.
+    #[must_use]
+    pub fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+
+    /// Why it turned back, where it did.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
+
+    /// Why it is held, or was closed by a person.
+    #[must_use]
+    pub fn held(&self) -> Option<&Reason> {
+        self.resolution.as_ref().or(self.hold.as_ref().map(|(_, reason)| reason))
+    }
+
+    /// The response of a step that is done.
+    #[must_use]
+    pub fn response(&self, step: StepId) -> Option<&Bytes> {
+        self.steps.get(step.index())?.response.as_ref()
+    }
+
+    /// The reply of a saga that succeeded.
+    #[must_use]
+    pub fn reply(&self) -> Option<&Bytes> {
+        self.reply.as_ref()
+    }
+
+    /// Whether the saga can only go forward.
+    #[must_use]
+    pub fn pivot_passed(&self, definition: &Definition) -> bool {
+        definition.pivot().is_some_and(|pivot| self.at(pivot).is_passed())
+    }
+
+    pub(crate) fn at(&self, step: StepId) -> &StepState {
+        &self.steps[step.index()]
+    }
+
+    pub(crate) fn is_outcome_reached(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Succeeded => {
+                self.cause.is_none() && self.steps.iter().all(StepState::is_passed)
+            }
+            Outcome::Compensated => self.cause.is_some(),
+        }
+    }
+
+    /// A step, as it is shown.
+    #[must_use]
+    pub fn step(&self, id: StepId) -> StepView<'_> {
+        let step = self.at(id);
+        let under_way = |attempt: &Try| match attempt.leg {
+            Leg::Open { .. } if attempt.first_at > Timestamp(0) || attempt.attempts > 0 => {
+                attempt.attempts + 1
+            }
+            _ => attempt.attempts,
+        };
+        let waiting = |attempt: &Try| match attempt.leg {
+            Leg::Open { due } if due > self.updated_at => Some(due),
+            _ => None,
+        };
+        StepView {
+            status: self.step_status(step),
+            attempts: under_way(&step.call),
+            undo_attempts: under_way(&step.undo),
+            reason: step.reason.as_ref(),
+            due: if self.cause.is_some() { waiting(&step.undo) } else { waiting(&step.call) },
+        }
+    }
+
+    fn step_status(&self, step: &StepState) -> StepStatus {
+        if (step.call.stuck || step.undo.stuck) && self.hold.is_some() {
+            return StepStatus::Stuck;
+        }
+        match (&step.undo.leg, &step.call.leg) {
+            (Leg::Open { .. }, _) => StepStatus::Undoing,
+            (Leg::Done | Leg::Nothing | Leg::Skipped | Leg::Spent, _) => StepStatus::Undone,
+            (Leg::Idle, Leg::Idle) => StepStatus::Pending,
+            (Leg::Idle, Leg::Open { .. }) if step.call.attempts == 0 => StepStatus::Running,
+            (Leg::Idle, Leg::Open { .. } | Leg::Spent) => StepStatus::Unknown,
+            (Leg::Idle, Leg::Done) => StepStatus::Done,
+            (Leg::Idle, Leg::Nothing) => StepStatus::Declined,
+            (Leg::Idle, Leg::Skipped) => StepStatus::Skipped,
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! The machine's time: one reading of the wall clock, then the monotonic clock.
 
-#![expect(clippy::disallowed_methods, reason = "this is the one module that reads the machine's time")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one module that reads the machine's time"
+)]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

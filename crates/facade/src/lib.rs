@@ -1,1 +1,46 @@
+//! What every RPC of every service goes in and out through.
+//!
+//! A service implements the handler trait of [`services`] and mounts it on a [`server::Server`]. The tonic servers
+//! are private to this crate, so no handler can be reached around the facade, which on the way in reads the call's
+//! context ([`Call`]), validates the request, and on the way out fills the response code, turns a [`Failure`] into
+//! an answer in one place, and logs one line. [`caller`] is the same for calls that go out.
 
+pub mod caller;
+pub mod codec;
+pub mod dynamic;
+pub mod log;
+pub mod page;
+pub mod process;
+pub mod server;
+pub mod stream;
+
+mod call;
+mod deadline;
+mod failure;
+mod inbox;
+mod pipeline;
+mod redact;
+mod reflection;
+mod reply;
+mod status;
+mod trace;
+
+pub use call::{Call, Caller};
+pub use failure::{Decline, Failure};
+pub use inbox::Inbox;
+pub use pipeline::Facade;
+pub use reply::Reply;
+pub use stream::Answers;
+pub use trace::Trace;
+
+/// The handler traits, one module a service, and how each is mounted.
+#[expect(
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "build.rs and tonic generate it"
+)]
+pub mod services {
+    include!(concat!(env!("OUT_DIR"), "/services.rs"));
+}

@@ -1,0 +1,128 @@
+//! What a handler may know of the call that it answers, beside its request.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clock::{Clock, Timestamp};
+use participant::Key;
+use proto::facade::v1::Reason;
+use tonic::{Code, Extensions, metadata::MetadataMap, transport::server::TcpConnectInfo};
+
+use crate::{Failure, Trace, deadline};
+
+const RESPONSE_MODE: &str = "x-response-mode";
+const ENVELOPE: &str = "envelope";
+
+/// Who makes the call.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The address that it comes from; `None` for a call from within the process.
+    pub peer: Option<SocketAddr>,
+}
+
+/// The context of one incoming call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    method: String,
+    caller: Caller,
+    trace: Trace,
+    metadata: MetadataMap,
+    arrived: Timestamp,
+    limit: Option<Duration>,
+    envelope: bool,
+}
+
+impl Call {
+    /// Reads the call's context; `Err` names what is malformed in its metadata.
+    pub(crate) fn read(
+        method: &str,
+        metadata: MetadataMap,
+        extensions: &Extensions,
+        clock: &Clock,
+    ) -> (Self, Result<(), Failure>) {
+        let (limit, sound) = match deadline::read(&metadata) {
+            Ok(limit) => (limit, Ok(())),
+            Err(what) => {
+                (None, Err(Failure::refused(Code::InvalidArgument, Reason::InvalidRequest, what)))
+            }
+        };
+        let call = Self {
+            method: method.to_owned(),
+            caller: Caller {
+                peer: extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr),
+            },
+            trace: Trace::from_metadata(&metadata),
+            arrived: clock.now(),
+            limit,
+            envelope: metadata.get(RESPONSE_MODE).is_some_and(|mode| mode == ENVELOPE),
+            metadata,
+        };
+        (call, sound)
+    }
+
+    /// `/package.Service/Method`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Who makes the call.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The call's place in its trace.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// When the call arrived.
+    #[must_use]
+    pub fn arrived(&self) -> Timestamp {
+        self.arrived
+    }
+
+    /// How long the handler may take; `None` where the caller sets no deadline.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        self.limit.map(deadline::usable)
+    }
+
+    /// Whether the caller wants failures as OK with a filled `ResultInfo`.
+    pub(crate) fn wants_envelope(&self) -> bool {
+        self.envelope
+    }
+
+    /// A header as text; empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.metadata.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The saga that makes the call; empty outside a saga.
+    #[must_use]
+    pub fn saga_id(&self) -> &str {
+        self.header("saga-id")
+    }
+
+    /// The key of this saga step, under which it takes effect at most once.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT `NOT_A_SAGA_STEP` where the saga metadata is missing or malformed.
+    pub fn step_key(&self) -> Result<Key, Failure> {
+        let not_a_step =
+            |why: String| Failure::refused(Code::InvalidArgument, Reason::NotASagaStep, why);
+        Key::from_metadata(&self.metadata).map_err(|error| not_a_step(error.to_string()))?.ok_or_else(|| {
+            not_a_step(format!(
+                "{} is a saga step: send the metadata saga-id, saga-step and saga-direction with it",
+                self.method
+            ))
+        })
+    }
+
+    /// The key of a write outside a saga.
+    #[must_use]
+    pub fn request_key(&self, request_id: &str) -> Key {
+        Key::request(self.method.trim_start_matches('/'), request_id)
+    }
+}

@@ -1,0 +1,81 @@
+//! How long a caller waits: the `grpc-timeout` header, read and written.
+
+use std::time::Duration;
+
+use tonic::metadata::{MetadataMap, MetadataValue};
+
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+/// The time that the caller gives; `None` where it sets no deadline.
+///
+/// # Errors
+/// A sentence when the header is malformed: at most 8 digits and one of `H M S m u n`.
+pub(crate) fn read(metadata: &MetadataMap) -> Result<Option<Duration>, String> {
+    let Some(value) = metadata.get(GRPC_TIMEOUT) else { return Ok(None) };
+    let malformed = || "grpc-timeout must be 1 to 8 digits and one of H M S m u n".to_owned();
+    let text = value.to_str().map_err(|_| malformed())?;
+    let split = text
+        .len()
+        .checked_sub(1)
+        .filter(|split| text.is_char_boundary(*split))
+        .ok_or_else(malformed)?;
+    let (digits, unit) = text.split_at(split);
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed());
+    }
+    let count: u64 = digits.parse().map_err(|_| malformed())?;
+    match unit {
+        "H" => Ok(Some(Duration::from_secs(count * 3600))),
+        "M" => Ok(Some(Duration::from_secs(count * 60))),
+        "S" => Ok(Some(Duration::from_secs(count))),
+        "m" => Ok(Some(Duration::from_millis(count))),
+        "u" => Ok(Some(Duration::from_micros(count))),
+        "n" => Ok(Some(Duration::from_nanos(count))),
+        _ => Err(malformed()),
+    }
+}
+
+/// Tells the callee how long this call is waited for: in the finest unit that fits 8 digits.
+pub(crate) fn write(limit: Duration, metadata: &mut MetadataMap) {
+    let fits = |count: u128| count < 100_000_000;
+    let text = if fits(limit.as_micros()) {
+        format!("{}u", limit.as_micros())
+    } else if fits(limit.as_millis()) {
+        format!("{}m", limit.as_millis())
+    } else {
+        format!("{}S", limit.as_secs().min(99_999_999))
+    };
+    if let Ok(value) = MetadataValue::try_from(text) {
+        metadata.insert(GRPC_TIMEOUT, value);
+    }
+}
+
+/// What a handler may use of the caller's time: the rest carries the answer back, so that a caller learns why rather
+/// than only that its time is up.
+pub(crate) fn usable(limit: Duration) -> Duration {
+    limit.saturating_sub((limit / 10).min(Duration::from_millis(100)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for limit in [Duration::from_micros(7), Duration::from_secs(30), Duration::from_hours(200)]
+        {
+            let mut metadata = MetadataMap::new();
+            write(limit, &mut metadata);
+            assert_eq!(read(&metadata), Ok(Some(limit)));
+        }
+    }
+
+    #[test]
+    fn a_malformed_timeout_is_an_error_and_not_an_endless_call() {
+        for text in ["", "S", "5", "5x", "123456789S", "-1S", "1.5S"] {
+            let mut metadata = MetadataMap::new();
+            metadata.insert(GRPC_TIMEOUT, MetadataValue::try_from(text).unwrap());
+            assert!(read(&metadata).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Unary methods that are known only at run time, served behind the same facade.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use prost::Message;
+use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ReflectMessage, Value};
+use proto::{facade::v1::ResultInfo, rules::dynamic_violations};
+use tonic::{
+    Status,
+    body::Body,
+    server::{Grpc, UnaryService},
+};
+
+use crate::{Call, Facade, Failure, Reply, codec::Raw, pipeline::Shape};
+
+/// What answers a dynamic method. The request is sound by the method's rules when it arrives.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one call; the facade fills the response's `result` where its type has one.
+    fn handle(
+        &self,
+        call: Call,
+        request: DynamicMessage,
+    ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>>;
+}
+
+#[derive(Clone)]
+struct Served {
+    descriptor: MethodDescriptor,
+    handler: Arc<dyn Handler>,
+}
+
+/// The methods that are served, by path. Cheap to clone; grows while the server runs.
+#[derive(Clone, Default)]
+pub struct Methods {
+    by_path: Arc<ArcSwap<HashMap<String, Served>>>,
+}
+
+impl Methods {
+    /// Serves `method` by `handler` from now on, in place of an earlier handler.
+    pub fn serve(&self, method: &MethodDescriptor, handler: Arc<dyn Handler>) {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let served = Served { descriptor: method.clone(), handler };
+        self.by_path.rcu(|methods| {
+            let mut methods = HashMap::clone(methods);
+            methods.insert(path.clone(), served.clone());
+            methods
+        });
+    }
+
+    fn find(&self, path: &str) -> Option<Served> {
+        self.by_path.load().get(path).cloned()
+    }
+}
+
+/// The tower service that answers every path which no typed service has.
+#[derive(Clone)]
+pub(crate) struct Fallback {
+    facade: Facade,
+    methods: Methods,
+}
+
+impl Fallback {
+    pub(crate) fn new(facade: Facade, methods: Methods) -> Self {
+        Self { facade, methods }
+    }
+}
+
+impl<B> tower::Service<http::Request<B>> for Fallback
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError> + Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let path = request.uri().path().to_owned();
+        let Some(served) = self.methods.find(&path) else {
+            return Box::pin(async move {
+                tracing::warn!(method = path, status = "Unimplemented", "no such method");
+                Ok(Status::unimplemented(format!("this server has no method {path}")).into_http())
+            });
+        };
+        let method = Method { facade: self.facade.clone(), served, path };
+        Box::pin(async move { Ok(Grpc::new(Raw).unary(method, request).await) })
+    }
+}
+
+struct Method {
+    facade: Facade,
+    served: Served,
+    path: String,
+}
+
+impl UnaryService<Bytes> for Method {
+    type Response = Bytes;
+    type Future = BoxFuture<'static, Result<tonic::Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        let (facade, served, path) = (self.facade.clone(), self.served.clone(), self.path.clone());
+        Box::pin(async move { answer(&facade, &served, &path, request).await })
+    }
+}
+
+async fn answer(
+    facade: &Facade,
+    served: &Served,
+    path: &str,
+    request: tonic::Request<Bytes>,
+) -> Result<tonic::Response<Bytes>, Status> {
+    let (metadata, extensions, body) = request.into_parts();
+    let input = served.descriptor.input();
+    let request = DynamicMessage::decode(input.clone(), body).map_err(|error| {
+        Status::invalid_argument(format!("the body is not a {}: {error}", input.full_name()))
+    })?;
+    let output = served.descriptor.output();
+    let shape = Shape { blank: || DynamicMessage::new(output), fill: fill_result };
+    let broken = dynamic_violations(&request);
+    let handler = Arc::clone(&served.handler);
+    let response = facade
+        .run(path, metadata, &extensions, broken, shape, |call| handler.handle(call, request))
+        .await?;
+    Ok(response.map(|message| message.encode_to_vec().into()))
+}
+
+/// Fills a response's `result` where its type has one of type `ResultInfo`.
+fn fill_result(message: &mut DynamicMessage, result: ResultInfo) -> bool {
+    let Some(field) = message.descriptor().get_field_by_name("result") else { return false };
+    let Kind::Message(kind) = field.kind() else { return false };
+    if kind.full_name() != "sagamesh.facade.v1.ResultInfo" {
+        return false;
+    }
+    // Through bytes: the response's pool may be another copy than ours.
+    let Ok(value) = DynamicMessage::decode(kind, result.encode_to_vec().as_slice()) else {
+        return false;
+    };
+    message.try_set_field(&field, Value::Message(value)).is_ok()
+}

@@ -1,0 +1,158 @@
+//! The inbox as handlers use it: typed requests and responses, the call's own key and trace.
+
+use futures::future::BoxFuture;
+use participant::{Answered, Delivery, Key, Outcome, store::Store};
+use prost::Message;
+use proto::facade::v1::Reason;
+use tonic::Code;
+
+use crate::{Call, Decline, Failure, Reply};
+
+/// Makes a handler's work take effect at most once. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox<S>(participant::Inbox<S>);
+
+impl<S: Store> Inbox<S> {
+    /// The inbox in a service's database.
+    pub fn new(inbox: participant::Inbox<S>) -> Self {
+        Self(inbox)
+    }
+
+    /// Answers a saga step's forward call.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where the call is no forward saga step; FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where
+    /// the database failed.
+    pub async fn call<Q, R, W>(
+        &self,
+        call: &Call,
+        request: &Q,
+        work: W,
+    ) -> Result<Reply<R>, Failure>
+    where
+        Q: Message,
+        R: Message + Default + 'static,
+        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Send
+            + 'static,
+    {
+        self.once(call, call.step_key()?, request, work).await
+    }
+
+    /// Answers a write outside a saga, under its `request_id`.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where the database failed.
+    pub async fn request<Q, R, W>(
+        &self,
+        call: &Call,
+        request_id: &str,
+        request: &Q,
+        work: W,
+    ) -> Result<Reply<R>, Failure>
+    where
+        Q: Message,
+        R: Message + Default + 'static,
+        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Send
+            + 'static,
+    {
+        self.once(call, call.request_key(request_id), request, work).await
+    }
+
+    /// Answers a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
+    /// call never took effect.
+    ///
+    /// # Errors
+    /// As for [`Inbox::call`].
+    pub async fn undo<Q, C, R, W>(
+        &self,
+        call: &Call,
+        request: &Q,
+        work: W,
+    ) -> Result<Reply<R>, Failure>
+    where
+        Q: Message,
+        C: Message + Default,
+        R: Message + Default + 'static,
+        W: for<'t> FnOnce(
+                &'t mut S::Connection,
+                C,
+            ) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Send
+            + 'static,
+    {
+        let encoded = request.encode_to_vec();
+        let trace_id = call.trace().id();
+        let delivery = delivery(call, call.step_key()?, &encoded, &trace_id);
+        let answered = self.0.undo(delivery, move |connection, response| {
+            Box::pin(async move {
+                let response = work(connection, C::decode(response)?).await?;
+                Ok(response.encode_to_vec().into())
+            })
+        });
+        reply(answered.await)
+    }
+
+    async fn once<Q, R, W>(
+        &self,
+        call: &Call,
+        key: Key,
+        request: &Q,
+        work: W,
+    ) -> Result<Reply<R>, Failure>
+    where
+        Q: Message,
+        R: Message + Default + 'static,
+        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Send
+            + 'static,
+    {
+        let encoded = request.encode_to_vec();
+        let trace_id = call.trace().id();
+        let answered = self.0.call(delivery(call, key, &encoded, &trace_id), move |connection| {
+            Box::pin(async move { Ok(work(connection).await?.encode_to_vec().into()) })
+        });
+        reply(answered.await)
+    }
+}
+
+fn delivery<'a>(call: &'a Call, key: Key, request: &'a [u8], trace_id: &'a str) -> Delivery<'a> {
+    Delivery { key, method: call.method().trim_start_matches('/'), request, trace_id }
+}
+
+/// A repeat gets the first reply, with the first trace id.
+fn reply<R: Message + Default>(
+    answered: Result<Answered, participant::Error>,
+) -> Result<Reply<R>, Failure> {
+    let Answered { outcome, trace_id, .. } = answered?;
+    let reply = match outcome {
+        Outcome::Done(response) => Reply::from(R::decode(response).map_err(Failure::internal)?),
+        Outcome::NothingToUndo => Reply::from(R::default()),
+        Outcome::Declined(decline) => Reply::from(R::default())
+            .declined(Decline { code: decline.reason, message: decline.message }),
+    };
+    Ok(reply.first_given_in(trace_id))
+}
+
+impl From<participant::Error> for Failure {
+    fn from(error: participant::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            participant::Error::KeyReused { .. } => {
+                Self::refused(Code::FailedPrecondition, Reason::KeyReused, message)
+            }
+            participant::Error::Direction { .. } => {
+                Self::refused(Code::InvalidArgument, Reason::NotASagaStep, message)
+            }
+            participant::Error::Work(_) | participant::Error::Store(_) => Self::unavailable(error),
+        }
+    }
+}
+
+/// A decline of a service's rules, inside the inbox's work.
+impl From<Decline> for participant::Failure {
+    fn from(decline: Decline) -> Self {
+        participant::Decline::new(decline.code, decline.message).into()
+    }
+}

@@ -1,0 +1,93 @@
+//! Logs: one line a call, human-readable or JSON, each line of a saga with its saga id, step and trace id.
+
+use std::{io::IsTerminal, time::Duration};
+
+use tonic::Code;
+use tracing::Span;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{Call, pipeline::Line};
+
+/// A call that takes longer is logged whatever the setting.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For a person's eyes.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which calls get a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Calls {
+    /// All of them.
+    All,
+    /// Those that decline, fail or are slow.
+    #[default]
+    Notable,
+}
+
+/// Starts logging to standard error. `filter` is in `tracing`'s notation, for example `info,orchestrator=debug`.
+///
+/// # Errors
+/// A sentence when `filter` cannot be read or logging was started before.
+pub fn start(format: Format, filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| format!("the log filter {filter:?} cannot be read: {error}"))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        Format::Text => {
+            let colours = std::io::stderr().is_terminal();
+            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()
+        }
+        Format::Json => {
+            let layer = fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(true)
+                .with_span_list(false);
+            registry.with(layer.with_writer(std::io::stderr)).try_init()
+        }
+    }
+    .map_err(|error| error.to_string())
+}
+
+pub(crate) fn span(call: &Call) -> Span {
+    let (saga_id, step) = (call.saga_id(), call.header("saga-step"));
+    let trace_id = call.trace().id();
+    if saga_id.is_empty() {
+        tracing::info_span!("rpc", method = call.method(), trace.id = trace_id)
+    } else {
+        tracing::info_span!(
+            "rpc",
+            method = call.method(),
+            saga.id = saga_id,
+            saga.step = step,
+            saga.direction = call.header("saga-direction"),
+            trace.id = trace_id
+        )
+    }
+}
+
+pub(crate) fn line(calls: Calls, call: &Call, elapsed: Duration, line: &Line) {
+    let peer = call.caller().peer.map(|peer| peer.to_string());
+    let peer = peer.as_deref().unwrap_or("in-process");
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let status = format!("{:?}", line.code);
+    let reason = line.reason.as_str();
+    if let Some(cause) = &line.cause {
+        tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
+    } else if line.code != Code::Ok {
+        tracing::warn!(peer, elapsed_ms, status, reason, message = line.message, "call refused");
+    } else if reason != "OK" {
+        tracing::info!(peer, elapsed_ms, status, reason, message = line.message, "call declined");
+    } else if calls == Calls::All || elapsed >= SLOW {
+        tracing::info!(peer, elapsed_ms, status, reason, "call done");
+    }
+}

@@ -1,0 +1,265 @@
+//! The way of every call: context, validation, handler, answer, log line.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use clock::Clock;
+use futures::FutureExt;
+use prost::Message;
+use proto::{
+    Response,
+    facade::v1::{Reason, ResultInfo},
+    rules::{Checked, Violation, violations},
+};
+use tonic::{Code, Extensions, Status, metadata::MetadataMap};
+use tracing::Instrument;
+
+use crate::{
+    Answers, Call, Failure, Reply,
+    log::{self, Calls},
+    redact,
+    status::Told,
+    stream::Outgoing,
+};
+
+/// What every RPC goes in and out through. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Facade {
+    inner: Arc<Settings>,
+}
+
+#[derive(Debug)]
+struct Settings {
+    clock: Clock,
+    calls: Calls,
+}
+
+/// How a response type is made and filled.
+pub(crate) struct Shape<B, F> {
+    /// A response without payload.
+    pub(crate) blank: B,
+    /// Fills the result; `false` where the type has none.
+    pub(crate) fill: F,
+}
+
+impl Facade {
+    /// A facade that tells time by `clock` and logs the calls that `calls` names.
+    #[must_use]
+    pub fn new(clock: Clock, calls: Calls) -> Self {
+        Self { inner: Arc::new(Settings { clock, calls }) }
+    }
+
+    /// The clock that calls are timed by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    pub(crate) async fn unary<Q, R, H, F>(
+        &self,
+        method: &'static str,
+        request: tonic::Request<Q>,
+        handler: H,
+    ) -> Result<tonic::Response<R>, Status>
+    where
+        Q: Message + Checked,
+        R: Message + Default + Response,
+        H: FnOnce(Call, Q) -> F,
+        F: Future<Output = Result<Reply<R>, Failure>> + Send,
+    {
+        let (metadata, extensions, request) = request.into_parts();
+        let shape = Shape {
+            blank: R::default,
+            fill: |response: &mut R, result| {
+                response.set_result(result);
+                true
+            },
+        };
+        redact::log_message(method, || request.encode_to_vec());
+        let broken = violations(&request);
+        self.run(method, metadata, &extensions, broken, shape, |call| handler(call, request)).await
+    }
+
+    /// Runs a handler whose messages are known only at run time.
+    pub(crate) async fn run<R, B, S, H, F>(
+        &self,
+        method: &str,
+        metadata: MetadataMap,
+        extensions: &Extensions,
+        broken: Vec<Violation>,
+        shape: Shape<B, S>,
+        handler: H,
+    ) -> Result<tonic::Response<R>, Status>
+    where
+        B: FnOnce() -> R,
+        S: FnOnce(&mut R, ResultInfo) -> bool,
+        H: FnOnce(Call) -> F,
+        F: Future<Output = Result<Reply<R>, Failure>> + Send,
+    {
+        let (call, sound) = Call::read(method, metadata, extensions, &self.inner.clock);
+        let span = log::span(&call);
+        async {
+            let outcome = match sound.and(refuse_broken(broken)) {
+                Ok(()) => self.guard(&call, handler(call.clone())).await,
+                Err(failure) => Err(failure),
+            };
+            let answer = answer(&call, shape, outcome);
+            self.log(&call, &answer.line);
+            answer.given
+        }
+        .instrument(span)
+        .await
+    }
+
+    pub(crate) async fn stream<Q, R, H, F>(
+        &self,
+        method: &'static str,
+        request: tonic::Request<Q>,
+        handler: H,
+    ) -> Result<tonic::Response<Outgoing<R>>, Status>
+    where
+        Q: Message + Checked,
+        R: Message + Default + Response + 'static,
+        H: FnOnce(Call, Q) -> F,
+        F: Future<Output = Result<Answers<R>, Failure>> + Send,
+    {
+        let (metadata, extensions, request) = request.into_parts();
+        redact::log_message(method, || request.encode_to_vec());
+        let (call, sound) = Call::read(method, metadata, &extensions, &self.inner.clock);
+        let span = log::span(&call);
+        async {
+            let opened = match sound.and(refuse_broken(violations(&request))) {
+                Ok(()) => self.guard(&call, handler(call.clone(), request)).await,
+                Err(failure) => Err(failure),
+            };
+            let trace_id = call.trace().id();
+            let (line, given) = match opened {
+                Ok(answers) => (Line::done(), Ok(Outgoing::carry(answers, trace_id))),
+                Err(failure)
+                    if call.wants_envelope() || matches!(failure, Failure::Declined(_)) =>
+                {
+                    let mut response = R::default();
+                    let told = Told::of(&failure);
+                    response.set_result(told.result(&trace_id));
+                    (Line::of(&failure, &told), Ok(Outgoing::single(response)))
+                }
+                Err(failure) => {
+                    let told = Told::of(&failure);
+                    (Line::of(&failure, &told), Err(told.status(&trace_id)))
+                }
+            };
+            self.log(&call, &line);
+            given.map(tonic::Response::new)
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Runs a handler within the caller's deadline, and catches its panic.
+    async fn guard<T>(
+        &self,
+        call: &Call,
+        handler: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let caught = AssertUnwindSafe(handler).catch_unwind();
+        let outcome = match call.limit() {
+            None => caught.await,
+            Some(limit) => self.inner.clock.timeout(limit, caught).await.unwrap_or_else(|_| {
+                let sentence = "the caller's deadline passed before the answer was ready";
+                Ok(Err(Failure::refused(Code::DeadlineExceeded, Reason::DeadlinePassed, sentence)))
+            }),
+        };
+        outcome.unwrap_or_else(|panic| Err(Failure::internal(panic_message(panic.as_ref()))))
+    }
+
+    fn log(&self, call: &Call, line: &Line) {
+        let elapsed = self.inner.clock.now().since(call.arrived());
+        log::line(self.inner.calls, call, elapsed, line);
+    }
+}
+
+fn refuse_broken(broken: Vec<Violation>) -> Result<(), Failure> {
+    if broken.is_empty() { Ok(()) } else { Err(Failure::Invalid(broken)) }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the handler panicked: {}", text.unwrap_or("no message"))
+}
+
+/// What the log says of an answer.
+pub(crate) struct Line {
+    pub(crate) code: Code,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    /// What goes to the log only.
+    pub(crate) cause: Option<String>,
+}
+
+impl Line {
+    fn done() -> Self {
+        Self { code: Code::Ok, reason: "OK".to_owned(), message: String::new(), cause: None }
+    }
+
+    fn of(failure: &Failure, told: &Told) -> Self {
+        let (code, cause) = match failure {
+            Failure::Declined(_) => (Code::Ok, None),
+            Failure::Unavailable(cause) | Failure::Internal(cause) => {
+                (told.code, Some(chain(cause.as_ref())))
+            }
+            Failure::Invalid(_) | Failure::Refused { .. } => (told.code, None),
+        };
+        Self { code, reason: told.reason.clone(), message: told.message.clone(), cause }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+struct Answer<R> {
+    line: Line,
+    given: Result<tonic::Response<R>, Status>,
+}
+
+/// Turns what the handler came to into what the caller gets.
+fn answer<R, B, S>(call: &Call, shape: Shape<B, S>, outcome: Result<Reply<R>, Failure>) -> Answer<R>
+where
+    B: FnOnce() -> R,
+    S: FnOnce(&mut R, ResultInfo) -> bool,
+{
+    let (failure, payload, trace_id, facts) = match outcome {
+        Ok(Reply { payload, decline: None, trace_id, .. }) => {
+            let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
+            let result =
+                ResultInfo { success: true, code: "OK".to_owned(), message: String::new(), trace_id };
+            let mut response = payload;
+            (shape.fill)(&mut response, result);
+            return Answer { line: Line::done(), given: Ok(tonic::Response::new(response)) };
+        }
+        Ok(Reply { payload, decline: Some(decline), trace_id, facts }) => {
+            (Failure::Declined(decline), Some(payload), trace_id, facts)
+        }
+        Err(failure) => (failure, None, None, Vec::new()),
+    };
+    let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
+    let told = Told::of(&failure).with_facts(facts);
+    let line = Line::of(&failure, &told);
+    if call.wants_envelope() || matches!(failure, Failure::Declined(_)) {
+        let mut response = payload.unwrap_or_else(shape.blank);
+        if (shape.fill)(&mut response, told.result(&trace_id)) {
+            return Answer { line, given: Ok(tonic::Response::new(response)) };
+        }
+    }
+    // A response type without a result can only tell a decline by its status.
+    Answer { line, given: Err(told.status(&trace_id)) }
+}

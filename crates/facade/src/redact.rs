@@ -1,0 +1,83 @@
+//! Messages in the log at debug level, without the fields marked `debug_redact`.
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, Value};
+
+/// Logs the request of one of our methods.
+pub(crate) fn log_message(method: &str, encoded: impl FnOnce() -> Vec<u8>) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let Some(descriptor) = input_of(method) else { return };
+    if let Ok(mut message) = DynamicMessage::decode(descriptor, encoded().as_slice()) {
+        redact(&mut message);
+        tracing::debug!(method, request = %message, "request");
+    }
+}
+
+fn input_of(method: &str) -> Option<MessageDescriptor> {
+    let (service, method) = method.trim_start_matches('/').split_once('/')?;
+    let service = proto::descriptors().get_service_by_name(service)?;
+    service.methods().find(|known| known.name() == method).map(|known| known.input())
+}
+
+/// Clears every field marked `debug_redact`, however deep.
+pub(crate) fn redact(message: &mut DynamicMessage) {
+    let secret: Vec<FieldDescriptor> =
+        message.fields().map(|(field, _)| field).filter(is_secret).collect();
+    for field in &secret {
+        message.clear_field(field);
+    }
+    for (_, value) in message.fields_mut() {
+        redact_value(value);
+    }
+}
+
+fn redact_value(value: &mut Value) {
+    match value {
+        Value::Message(message) => redact(message),
+        Value::List(entries) => entries.iter_mut().for_each(redact_value),
+        Value::Map(entries) => entries.values_mut().for_each(redact_value),
+        _ => {}
+    }
+}
+
+fn is_secret(field: &FieldDescriptor) -> bool {
+    let options = field.options();
+    options
+        .get_field_by_name("debug_redact")
+        .and_then(|redact| redact.as_bool())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::{DescriptorPool, DynamicMessage};
+
+    use super::redact;
+
+    const CARD: &str = r#"
+        syntax = "proto3";
+        message Card { string holder = 1; string number = 2 [debug_redact = true]; }
+        message Purchase { Card card = 1; repeated Card more = 2; }
+    "#;
+
+    #[test]
+    fn fields_marked_debug_redact_never_reach_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("card.proto"), CARD).unwrap();
+        let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
+        compiler.include_imports(true).open_file("card.proto").unwrap();
+        let pool =
+            DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap();
+
+        let card = r#"{"holder":"Ada","number":"4000123412341234"}"#;
+        let json = format!(r#"{{"card":{card},"more":[{card},{card}]}}"#);
+        let mut json = serde_json::Deserializer::from_str(&json);
+        let purchase = pool.get_message_by_name("Purchase").unwrap();
+        let mut message = DynamicMessage::deserialize(purchase, &mut json).unwrap();
+        redact(&mut message);
+        let text = message.to_string();
+        assert_eq!(text.matches("Ada").count(), 3, "{text}");
+        assert!(!text.contains("4000"), "{text}");
+    }
+}

@@ -1,0 +1,189 @@
+//! A process's gRPC server: the services behind the facade, reflection, health, and limits.
+
+use std::{net::SocketAddr, time::Duration};
+
+use prost_reflect::DescriptorPool;
+use tokio::net::TcpListener;
+use tonic::{
+    service::{Routes, RoutesBuilder},
+    transport::server::TcpIncoming,
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    Facade,
+    dynamic::{Fallback, Methods},
+    reflection::{self, Shown},
+};
+
+/// Health keys beside the services' names: does the process run, and can it take work?
+const LIVENESS: &str = "liveness";
+const READINESS: &str = "readiness";
+
+/// How long a connection may finish what it has when the server stops.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// One service, ready to be served behind the facade.
+pub struct Mount {
+    name: &'static str,
+    add: Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>,
+}
+
+impl Mount {
+    pub(crate) fn new(
+        name: &'static str,
+        add: impl FnOnce(Facade, &mut RoutesBuilder) + Send + 'static,
+    ) -> Self {
+        Self { name, add: Box::new(add) }
+    }
+
+    /// The service's full name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// What a process serves. The same routes answer on a socket and, without one, within the process.
+pub struct Server {
+    facade: Facade,
+    routes: RoutesBuilder,
+    shown: Shown,
+    methods: Methods,
+    health: Health,
+}
+
+impl Server {
+    /// A server with reflection and health, and nothing else yet.
+    #[must_use]
+    pub fn new(facade: Facade) -> Self {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let shown = Shown::default();
+        let mut routes = RoutesBuilder::default();
+        routes.add_service(health);
+        routes.add_service(reflection::v1::server(shown.clone()));
+        routes.add_service(reflection::v1alpha::server(shown.clone()));
+        Self {
+            facade,
+            routes,
+            shown,
+            methods: Methods::default(),
+            health: Health { reporter, names: Vec::new() },
+        }
+    }
+
+    /// Adds a service of ours.
+    #[must_use]
+    pub fn with(mut self, mount: Mount) -> Self {
+        let Mount { name, add } = mount;
+        add(self.facade.clone(), &mut self.routes);
+        self.shown.add(name, proto::descriptors());
+        self.health.names.push(name.to_owned());
+        self
+    }
+
+    /// Where methods that are known only at run time are added.
+    #[must_use]
+    pub fn methods(&self) -> Methods {
+        self.methods.clone()
+    }
+
+    /// Shows a service that is served by [`Server::methods`] in reflection and health.
+    pub fn show(&mut self, service: &str, pool: &DescriptorPool) {
+        self.shown.add(service, pool);
+        self.health.names.push(service.to_owned());
+    }
+
+    /// Closes the list of services.
+    #[must_use]
+    pub fn build(self) -> (Service, Health) {
+        let fallback = Fallback::new(self.facade, self.methods);
+        let router = self.routes.routes().into_axum_router().fallback_service(fallback);
+        (Service { routes: Routes::from(router) }, self.health)
+    }
+}
+
+/// A built server: call it within the process, or [`serve`] it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    routes: Routes,
+}
+
+impl Service {
+    /// The routes as a tower service, for calls from within the process.
+    #[must_use]
+    pub fn in_process(&self) -> Routes {
+        self.routes.clone()
+    }
+}
+
+/// What `grpc.health.v1` says of the process: "" and `liveness` from the first moment, `readiness` and every service
+/// while it can take work.
+#[derive(Clone, Debug)]
+pub struct Health {
+    reporter: HealthReporter,
+    names: Vec<String>,
+}
+
+impl Health {
+    /// Says whether the process can take work.
+    pub async fn set_ready(&self, ready: bool) {
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
+        for name in self.names.iter().map(String::as_str).chain(["", READINESS]) {
+            self.reporter.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// Takes the address.
+///
+/// # Errors
+/// A sentence with the cure when the port is taken or the address is not this machine's.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "the port {} is taken: stop the process that listens there, or choose another port",
+            address.port()
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}
+
+/// Serves until `stop` completes, then lets connections finish what they have, for [`DRAIN`] at most.
+///
+/// # Errors
+/// When the listener itself fails.
+pub async fn serve(
+    service: Service,
+    listener: TcpListener,
+    clock: &clock::Clock,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), tonic::transport::Error> {
+    let (draining, mut drained) = tokio::sync::watch::channel(false);
+    let stop = async move {
+        stop.await;
+        let _ = draining.send(true);
+    };
+    // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let serving = tonic::transport::Server::builder()
+        // Unset limits would switch the HTTP/2 library's own off.
+        .max_concurrent_streams(1024)
+        .http2_max_pending_accept_reset_streams(Some(1024))
+        .http2_max_local_error_reset_streams(Some(1024))
+        .http2_max_header_list_size(64 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .add_routes(service.routes)
+        .serve_with_incoming_shutdown(incoming, stop);
+    tokio::select! {
+        served = serving => served,
+        () = async {
+            if drained.wait_for(|draining| *draining).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            clock.sleep(DRAIN).await;
+        } => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! The one place where failures become gRPC statuses.
+
+use prost::Message;
+use prost_types::Any;
+use proto::facade::v1::{Reason, ResultInfo};
+use tonic::{Code, Status};
+use tonic_types::pb::{self, bad_request::FieldViolation};
+
+use crate::Failure;
+
+/// `ErrorInfo.domain` of every reason in the registry.
+pub(crate) const DOMAIN: &str = "sagamesh";
+
+/// How a failure is told: its status, reason and sentence.
+pub(crate) struct Told {
+    pub(crate) code: Code,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    details: Vec<Any>,
+    facts: Vec<(String, String)>,
+}
+
+impl Told {
+    pub(crate) fn of(failure: &Failure) -> Self {
+        let told = |code, reason: Reason, message: String| Self {
+            code,
+            reason: reason.code().to_owned(),
+            message,
+            details: Vec::new(),
+            facts: Vec::new(),
+        };
+        match failure {
+            Failure::Declined(decline) => Self {
+                reason: decline.code.clone(),
+                ..told(Code::FailedPrecondition, Reason::Unspecified, decline.message.clone())
+            },
+            Failure::Invalid(violations) => {
+                let field_violations = violations
+                    .iter()
+                    .map(|violation| FieldViolation {
+                        field: violation.path.clone(),
+                        description: violation.message.clone(),
+                        ..FieldViolation::default()
+                    })
+                    .collect();
+                let sentence: Vec<String> = violations
+                    .iter()
+                    .map(|violation| format!("{} {}", violation.path, violation.message))
+                    .collect();
+                Self {
+                    details: vec![any(
+                        "google.rpc.BadRequest",
+                        &pb::BadRequest { field_violations },
+                    )],
+                    ..told(Code::InvalidArgument, Reason::InvalidRequest, sentence.join("; "))
+                }
+            }
+            Failure::Refused { code, reason, message, facts } => {
+                Self { facts: facts.clone(), ..told(*code, *reason, message.clone()) }
+            }
+            Failure::Unavailable(_) => told(
+                Code::Unavailable,
+                Reason::Unavailable,
+                Reason::Unavailable.sentence().to_owned(),
+            ),
+            Failure::Internal(_) => {
+                told(Code::Internal, Reason::Internal, Reason::Internal.sentence().to_owned())
+            }
+        }
+    }
+
+    pub(crate) fn with_facts(mut self, facts: Vec<(String, String)>) -> Self {
+        self.facts.extend(facts);
+        self
+    }
+
+    pub(crate) fn result(&self, trace_id: &str) -> ResultInfo {
+        ResultInfo {
+            success: false,
+            code: self.reason.clone(),
+            message: self.message.clone(),
+            trace_id: trace_id.to_owned(),
+        }
+    }
+
+    pub(crate) fn status(mut self, trace_id: &str) -> Status {
+        let result = self.result(trace_id);
+        let info = pb::ErrorInfo {
+            reason: self.reason.clone(),
+            domain: DOMAIN.to_owned(),
+            metadata: std::mem::take(&mut self.facts).into_iter().collect(),
+        };
+        let mut details = vec![any("google.rpc.ErrorInfo", &info)];
+        details.append(&mut self.details);
+        details.push(any("sagamesh.facade.v1.ResultInfo", &result));
+        let status = pb::Status { code: self.code.into(), message: self.message.clone(), details };
+        Status::with_details(self.code, self.message, status.encode_to_vec().into())
+    }
+}
+
+fn any(name: &str, message: &impl Message) -> Any {
+    Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
+}

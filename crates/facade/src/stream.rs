@@ -1,0 +1,51 @@
+//! Streams of answers, each with its result filled.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::{Stream, StreamExt, stream::BoxStream};
+use proto::{Response, facade::v1::ResultInfo};
+use tonic::Status;
+
+use crate::{Failure, status::Told};
+
+/// What a streaming handler answers: payloads without result; a failure ends the stream.
+pub type Answers<R> = BoxStream<'static, Result<R, Failure>>;
+
+/// What goes out.
+pub struct Outgoing<R>(BoxStream<'static, Result<R, Status>>);
+
+impl<R: Response + Send + 'static> Outgoing<R> {
+    pub(crate) fn carry(answers: Answers<R>, trace_id: String) -> Self {
+        Self(
+            answers
+                .map(move |answer| match answer {
+                    Ok(mut response) => {
+                        response.set_result(ResultInfo {
+                            success: true,
+                            code: "OK".to_owned(),
+                            message: String::new(),
+                            trace_id: trace_id.clone(),
+                        });
+                        Ok(response)
+                    }
+                    Err(failure) => Err(Told::of(&failure).status(&trace_id)),
+                })
+                .boxed(),
+        )
+    }
+
+    pub(crate) fn single(response: R) -> Self {
+        Self(futures::stream::iter([Ok(response)]).boxed())
+    }
+}
+
+impl<R> Stream for Outgoing<R> {
+    type Item = Result<R, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}

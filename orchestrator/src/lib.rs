@@ -1,1 +1,19 @@
+//! The orchestrator: drives sagas of any gRPC service from YAML definitions, and knows nothing of orders.
+//!
+//! From the outside in: [`node`] wires a process; [`api`] is what clients and operators call; [`driver`] runs sagas by
+//! what the engine (the `saga` crate) decides; [`definition`] reads, checks and evaluates the YAML; [`journal`] keeps
+//! what happened; [`outbound`] makes the calls and reads their answers.
 
+pub mod api;
+pub mod check;
+pub mod definition;
+pub mod driver;
+pub mod journal;
+pub mod node;
+pub mod outbound;
+pub mod registry;
+
+mod describe;
+mod shipped;
+
+pub use node::{Config, Node, Settings, run};

@@ -79,6 +79,7 @@ pub(super) struct StepDraft {
     pub(super) undo_retry: Retry,
     pub(super) undo_retry_at: Position,
     pub(super) pivot: bool,
+    pub(super) pivot_at: Position,
     pub(super) answers: Overrides,
 }
 
@@ -98,6 +99,8 @@ pub struct Draft {
     pub(super) answers: Overrides,
     pub(super) steps: Vec<StepDraft>,
     pub(super) steps_at: Position,
+    /// Whether all of `steps` could be read as steps.
+    pub(super) steps_readable: bool,
     pub(super) reply: Option<Node>,
     pub(super) problems: Problems,
 }
@@ -117,7 +120,7 @@ impl Draft {
             return Err(problems.into_sorted());
         };
         let p = &mut problems;
-        let (steps, steps_at) = steps(&fields, root.at, p);
+        let (steps, steps_at, steps_readable) = steps(&fields, root.at, p);
         let draft = Draft {
             file: file.to_owned(),
             source: source.to_owned(),
@@ -132,6 +135,7 @@ impl Draft {
             answers: fields.answers(p),
             steps,
             steps_at,
+            steps_readable,
             reply: fields.take("reply", p).cloned(),
             problems: Problems::new(file),
         };
@@ -147,6 +151,11 @@ impl Draft {
     /// The version; 0 where the file gives none.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// The content hash: SHA-256 of the source, in hex.
+    pub fn hash(&self) -> String {
+        hash(&self.source)
     }
 
     /// What reading alone found wrong, in no order.
@@ -263,17 +272,20 @@ fn steps(
     fields: &Fields<'_>,
     root: Position,
     problems: &mut Problems,
-) -> (Vec<StepDraft>, Position) {
+) -> (Vec<StepDraft>, Position, bool) {
     let at = fields.key_at("steps").unwrap_or(root);
-    let steps = match fields.take("steps", problems).map(|node| &node.kind) {
-        Some(Kind::List(items)) => items.iter().filter_map(|item| step(item, problems)).collect(),
+    match fields.take("steps", problems).map(|node| &node.kind) {
+        Some(Kind::List(items)) => {
+            let steps: Vec<_> = items.iter().filter_map(|item| step(item, problems)).collect();
+            let readable = steps.len() == items.len();
+            (steps, at, readable)
+        }
         Some(_) => {
             problems.add(at, "`steps` is not a list", "begin each step with `- step: the_name`");
-            Vec::new()
+            (Vec::new(), at, false)
         }
-        None => Vec::new(),
-    };
-    (steps, at)
+        None => (Vec::new(), at, fields.key_at("steps").is_none()),
+    }
 }
 
 fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
@@ -308,6 +320,7 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         undo_retry: fields.retry("undo_retry", Retry::undo_default(), p),
         undo_retry_at: fields.key_at("undo_retry").unwrap_or(name.at),
         pivot: fields.boolean("pivot", p),
+        pivot_at: fields.key_at("pivot").unwrap_or(name.at),
         answers: fields.answers(p),
         name,
     })

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use saga::{Direction, Fault};
+
 use super::draft::{Draft, StepDraft};
 use super::problem::{Position, Problems, did_you_mean};
 use super::yaml::Text;
@@ -66,4 +68,89 @@ pub(super) fn ancestors(steps: &[StepDraft]) -> Vec<Vec<bool>> {
     }
 }
 
-fn report(_fault: &saga::Fault, _draft: &Draft, _problems: &mut Problems) {}
+fn report(fault: &Fault, draft: &Draft, problems: &mut Problems) {
+    let step = |index: usize| &draft.steps[index];
+    let name = |index: usize| &step(index).name.value;
+    let pivot = || draft.steps.iter().find(|step| step.pivot).map_or("", |step| &step.name.value);
+    match fault {
+        // Without any step that could be read, the reason has been reported.
+        Fault::NoSteps if !draft.steps_readable => {}
+        Fault::NoSteps => {
+            problems.add(draft.steps_at, "the saga has no steps", "add `- step: the_name`");
+        }
+        Fault::TooManySteps => {
+            let (given, max) = (draft.steps.len(), saga::Definition::STEPS_MAX);
+            let what = format!("{given} steps are more than {max}");
+            problems.add(draft.steps_at, what, "split the saga, or let a participant do more");
+        }
+        Fault::BadName { step: index } => {
+            let what = format!("`{}` is no name for a step", name(*index));
+            let cure = "write small letters, digits and underscores, a letter first";
+            problems.add(step(*index).name.at, what, cure);
+        }
+        Fault::DuplicateStep { step: index } => {
+            let what = format!("there are two steps `{}`", name(*index));
+            problems.add(step(*index).name.at, what, "give one of them another name");
+        }
+        Fault::UnknownAfter { step: index, name: unknown } => {
+            let at = after_at(step(*index), unknown);
+            let what = format!("`{}` comes after `{unknown}`, which is no step", name(*index));
+            let names = draft.steps.iter().map(|step| step.name.value.as_str());
+            let cure = did_you_mean(unknown, names, "name a step of this saga");
+            problems.add(at, what, cure);
+        }
+        Fault::Cycle { steps } => report_cycle(steps, draft, problems),
+        Fault::SeveralPivots { step: index } => {
+            let what = format!("`{}` is a second pivot beside `{}`", name(*index), pivot());
+            problems.add(step(*index).pivot_at, what, "there is one point of no return: keep one");
+        }
+        Fault::UndoBehindPivot { step: index } => {
+            let at = step(*index).undo.as_ref().map_or(step(*index).name.at, |undo| undo.at);
+            let (name, pivot) = (name(*index), pivot());
+            let what = format!("`{name}` has an undo behind the pivot `{pivot}`");
+            let cure = "remove the undo: behind the pivot a step is tried until it succeeds";
+            problems.add(at, what, cure);
+        }
+        Fault::BesidePivot { step: index } => {
+            let (name, pivot) = (name(*index), pivot());
+            let what = format!("`{name}` may fail when the pivot `{pivot}` is passed already");
+            let cure = format!(
+                "order them: add `{name}` to the `after` of `{pivot}`, or `{pivot}` to that of `{name}`"
+            );
+            problems.add(step(*index).name.at, what, cure);
+        }
+        Fault::BadRetry { step: index, direction, fault } => {
+            let (key, at) = match direction {
+                Direction::Forward => ("retry", step(*index).retry_at),
+                Direction::Undo => ("undo_retry", step(*index).undo_retry_at),
+            };
+            problems.add(at, format!("`{key}`: {fault}"), "set `base` and `cap`, base the smaller");
+        }
+    }
+}
+
+/// The engine names all steps that can never begin; those that only follow a cycle are left out.
+fn report_cycle(steps: &[usize], draft: &Draft, problems: &mut Problems) {
+    let before = ancestors(&draft.steps);
+    let waits_for_itself = |index: &usize| {
+        let named = |name: &Text| name.value == draft.steps[*index].name.value;
+        steps.iter().any(|other| before[*index][*other] && before[*other][*index])
+            || draft.steps[*index].after.iter().flatten().any(named)
+    };
+    let cycle: Vec<usize> = steps.iter().copied().filter(waits_for_itself).collect();
+    let Some(first) = cycle.first() else { return };
+    let names: Vec<String> =
+        cycle.iter().map(|step| format!("`{}`", draft.steps[*step].name.value)).collect();
+    let what = match names.as_slice() {
+        [one] => format!("{one} waits for itself"),
+        all => format!("{} wait for each other", all.join(", ")),
+    };
+    let step = &draft.steps[*first];
+    let at = step.after.iter().flatten().next().map_or(step.name.at, |name| name.at);
+    problems.add(at, what, "remove one of them from an `after`");
+}
+
+fn after_at(step: &StepDraft, name: &str) -> Position {
+    let found = step.after.iter().flatten().find(|text| text.value == name);
+    found.map_or(step.name.at, |text| text.at)
+}

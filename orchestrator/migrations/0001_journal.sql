@@ -1,0 +1,48 @@
+-- Definitions as they were registered. Never changed and never removed while a saga is pinned to one: a saga runs by
+-- the very file, and the very descriptors, that it was started with.
+create table definition (
+    hash text primary key,
+    name text not null,
+    version integer not null,
+    source text not null,
+    file text not null,
+    descriptors blob not null,
+    registered_at integer not null,
+    constraint definition_version unique (name, version)
+) without rowid;
+
+-- One row a saga: what it was started with, and where it stands. The state is an index over the events, which are the
+-- truth.
+create table saga (
+    id text primary key,
+    definition_hash text not null references definition (hash),
+    definition text not null,
+    version integer not null,
+    key text not null,
+    request blob not null,
+    request_hash blob not null,
+    trace_id text not null,
+    deadline integer not null,
+    created_at integer not null,
+    updated_at integer not null,
+    state text not null,
+    -- Why the journal of this saga cannot be read, where it cannot. Recovery passes it by.
+    unreadable text,
+    -- The same definition and key are the same saga.
+    constraint saga_key unique (definition, key)
+) without rowid;
+
+-- What recovery looks for, however many sagas have ended.
+create index saga_unfinished on saga (id)
+where state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and unreadable is null;
+
+-- The journal. Sequence numbers are dense from 0, and each link hashes the one before it: a gap, a change or a record
+-- of another saga shows.
+create table event (
+    saga_id text not null references saga (id),
+    seq integer not null,
+    at integer not null,
+    record blob not null,
+    link blob not null,
+    primary key (saga_id, seq)
+) without rowid;

@@ -1,0 +1,78 @@
+//! A saga as the journal has it, for whoever asks.
+
+use std::{sync::Arc, time::Duration};
+
+use facade::Failure;
+use proto::facade::v1::Reason;
+use saga::{Record, SagaState};
+
+use crate::{
+    definition::Compiled,
+    driver::{Driver, replay},
+    journal::Listed,
+};
+
+/// A saga, read.
+pub(super) struct Found {
+    pub(super) listed: Listed,
+    /// What it runs by, and where it stands; `None` where its journal or definition cannot be read.
+    pub(super) story: Option<Story>,
+}
+
+pub(super) struct Story {
+    pub(super) definition: Arc<Compiled>,
+    pub(super) state: SagaState,
+    pub(super) records: Vec<Record>,
+}
+
+/// Reads a saga and its journal.
+pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failure> {
+    let journal = driver.journal();
+    let listed = journal.find(saga_id).await.map_err(Failure::unavailable)?;
+    let Some(mut listed) = listed else {
+        return Err(Failure::declined(Reason::SagaUnknown, format!("there is no saga {saga_id}")));
+    };
+    let Some(registered) = driver.registry().find_hash(&listed.header.definition_hash) else {
+        listed.unreadable = Some("its definition cannot be read by this program".to_owned());
+        return Ok(Found { listed, story: None });
+    };
+    let entries = journal.read(saga_id, 0).await.map_err(Failure::unavailable)?;
+    let definition = registered.compiled;
+    match replay(saga_id, &definition, &entries) {
+        Ok(replayed) => {
+            let story = Story { definition, state: replayed.state, records: replayed.records };
+            Ok(Found { listed, story: Some(story) })
+        }
+        Err(error) => {
+            listed.unreadable.get_or_insert(error.to_string());
+            Ok(Found { listed, story: None })
+        }
+    }
+}
+
+/// Waits until the saga has ended, or for `limit`.
+pub(super) async fn wait(driver: &Driver, saga_id: &str, limit: Duration) {
+    // A saga that no task runs is taken up by recovery soon, or has ended: looked for again until the limit.
+    let ended = async {
+        loop {
+            match driver.watch(saga_id) {
+                Some(mut state) => {
+                    let finished = state.wait_for(|state| state.is_ended()).await.map(|_| ());
+                    if finished.is_ok() {
+                        return;
+                    }
+                }
+                None => match driver.journal().find(saga_id).await {
+                    Ok(Some(listed)) if listed.status.is_ended() => return,
+                    Ok(None) => return,
+                    Ok(Some(_)) | Err(_) => {}
+                },
+            }
+            driver.clock().sleep(LOOK_AGAIN).await;
+        }
+    };
+    let _ = driver.clock().timeout(limit, ended).await;
+}
+
+/// How soon a saga is looked for again that no task runs.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -1,0 +1,60 @@
+//! What is said to a person about where a saga stands.
+
+use saga::{Reason, SagaState, Status, StepId, StepStatus, Timestamp};
+
+use super::read::Story;
+
+/// Why the saga turned back, is held, or was closed.
+pub(super) fn why(state: &SagaState) -> Option<&Reason> {
+    state.held().or_else(|| state.cause().map(|cause| &cause.reason))
+}
+
+/// What happens next and when, or who must decide what.
+pub(super) fn next(story: &Story, now: Timestamp) -> String {
+    let state = &story.state;
+    match state.status() {
+        Status::Succeeded => "nothing: every step is done".to_owned(),
+        Status::Compensated => "nothing: every step that had started is undone".to_owned(),
+        Status::Resolved => "nothing: a person has settled it".to_owned(),
+        Status::Paused => "an operator must resume it, cancel it or resolve it".to_owned(),
+        Status::Attention => {
+            "a person must look: mend the cause and retry it, skip the step that was handled by hand, or resolve the \
+             saga"
+                .to_owned()
+        }
+        Status::Running | Status::Compensating => match standing(story, now) {
+            Some(standing) => standing,
+            None => "the next step is about to begin".to_owned(),
+        },
+    }
+}
+
+/// Where the saga stands and why, step by step: `freeze_stock: UNAVAILABLE: connection refused, attempt 7, next in
+/// 1.2 s`. `None` where nothing is under way.
+pub(super) fn standing(story: &Story, now: Timestamp) -> Option<String> {
+    let steps = story.definition.engine().steps();
+    let open: Vec<String> = (0..)
+        .zip(steps)
+        .filter_map(|(index, rules)| step(story, &rules.name, StepId(index), now))
+        .collect();
+    (!open.is_empty()).then(|| open.join("; "))
+}
+
+fn step(story: &Story, name: &str, id: StepId, now: Timestamp) -> Option<String> {
+    let view = story.state.step(id);
+    let (what, attempts) = match view.status {
+        StepStatus::Running => ("waits for its answer", view.attempts),
+        StepStatus::Undoing => ("is being undone", view.undo_attempts),
+        StepStatus::Unknown if view.due.is_some() => ("is asked again", view.attempts),
+        StepStatus::Stuck => ("needs a person", view.attempts.max(view.undo_attempts)),
+        _ => return None,
+    };
+    let mut sentence = match view.reason {
+        Some(reason) => format!("{name}: {}: {}, attempt {attempts}", reason.code, reason.message),
+        None => format!("{name} {what}, attempt {attempts}"),
+    };
+    if let Some(due) = view.due {
+        sentence.push_str(&format!(", next in {:.1} s", due.since(now).as_secs_f64()));
+    }
+    Some(sentence)
+}

@@ -1,0 +1,135 @@
+//! Sagas, steps and definitions as the API shows them.
+
+use prost_types::Timestamp;
+use proto::saga::v1::{Definition, Saga, SagaState as State, Step, StepState};
+use saga::{Status, StepId, StepStatus};
+
+use super::{
+    read::{Found, Story},
+    sentence,
+};
+use crate::{journal::Listed, registry::Registered};
+
+pub(super) fn timestamp(ms: u64) -> Timestamp {
+    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(ms % 1000).unwrap_or_default() * 1_000_000;
+    Timestamp { seconds, nanos }
+}
+
+pub(super) fn state(status: Status) -> State {
+    match status {
+        Status::Running => State::Running,
+        Status::Compensating => State::Compensating,
+        Status::Succeeded => State::Succeeded,
+        Status::Compensated => State::Compensated,
+        Status::Attention => State::Attention,
+        Status::Paused => State::Paused,
+        Status::Resolved => State::Resolved,
+    }
+}
+
+/// The status that the API's state stands for; `None` for one that is unspecified or unknown.
+pub(super) fn status(state: i32) -> Option<Status> {
+    match State::try_from(state).ok()? {
+        State::Unspecified => None,
+        State::Running => Some(Status::Running),
+        State::Compensating => Some(Status::Compensating),
+        State::Succeeded => Some(Status::Succeeded),
+        State::Compensated => Some(Status::Compensated),
+        State::Attention => Some(Status::Attention),
+        State::Paused => Some(Status::Paused),
+        State::Resolved => Some(Status::Resolved),
+    }
+}
+
+fn step_state(status: StepStatus) -> StepState {
+    match status {
+        StepStatus::Pending => StepState::Pending,
+        StepStatus::Running => StepState::Running,
+        StepStatus::Done => StepState::Done,
+        StepStatus::Declined => StepState::Declined,
+        StepStatus::Unknown => StepState::Unknown,
+        StepStatus::Skipped => StepState::Skipped,
+        StepStatus::Undoing => StepState::Undoing,
+        StepStatus::Undone => StepState::Undone,
+        StepStatus::Stuck => StepState::Stuck,
+    }
+}
+
+/// A saga as the index has it: without steps.
+pub(super) fn listed(listed: &Listed) -> Saga {
+    let header = &listed.header;
+    let status = if listed.unreadable.is_some() { Status::Attention } else { listed.status };
+    let mut saga = Saga {
+        saga_id: header.saga_id.clone(),
+        definition: header.definition.clone(),
+        version: header.version,
+        key: header.key.clone(),
+        deadline: Some(timestamp(header.deadline.0)),
+        created_at: Some(timestamp(header.created_at.0)),
+        updated_at: Some(timestamp(listed.updated_at.0)),
+        definition_hash: header.definition_hash.clone(),
+        trace_id: header.trace_id.clone(),
+        ..Saga::default()
+    };
+    saga.set_state(state(status));
+    if let Some(why) = &listed.unreadable {
+        saga.reason = proto::facade::v1::Reason::JournalUnreadable.code().to_owned();
+        saga.message.clone_from(why);
+    }
+    saga
+}
+
+/// A saga with its steps and what happens next.
+pub(super) fn saga(found: &Found, now: saga::Timestamp) -> Saga {
+    let mut saga = listed(&found.listed);
+    let Some(story) = &found.story else {
+        saga.next = "a person must decide: restore its records from a backup and retry it, or resolve it by hand".to_owned();
+        return saga;
+    };
+    saga.set_state(state(story.state.status()));
+    saga.updated_at = Some(timestamp(story.state.updated_at().0));
+    saga.steps = steps(story);
+    if let Some(reason) = sentence::why(&story.state) {
+        saga.reason.clone_from(&reason.code);
+        saga.message.clone_from(&reason.message);
+    }
+    saga.next = sentence::next(story, now);
+    saga
+}
+
+fn steps(story: &Story) -> Vec<Step> {
+    let steps = story.definition.engine().steps().iter();
+    steps.zip(0..).map(|(rules, index)| step(story, &rules.name, StepId(index))).collect()
+}
+
+fn step(story: &Story, name: &str, id: StepId) -> Step {
+    let view = story.state.step(id);
+    let reason = view.reason;
+    let mut step = Step {
+        step: name.to_owned(),
+        attempts: view.attempts,
+        undo_attempts: view.undo_attempts,
+        reason: reason.map(|reason| reason.code.clone()).unwrap_or_default(),
+        message: reason.map(|reason| reason.message.clone()).unwrap_or_default(),
+        next_attempt_at: view.due.map(|due| timestamp(due.0)),
+        ..Step::default()
+    };
+    step.set_state(step_state(view.status));
+    step
+}
+
+pub(super) fn definition(registered: &Registered, with_source: bool) -> Definition {
+    let stored = &registered.stored;
+    let served = registered.compiled.serves();
+    Definition {
+        name: stored.name.clone(),
+        version: stored.version,
+        hash: stored.hash.clone(),
+        source: if with_source { stored.source.clone() } else { String::new() },
+        served_method: served
+            .map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()))
+            .unwrap_or_default(),
+        registered_at: Some(timestamp(stored.registered_at.0)),
+    }
+}

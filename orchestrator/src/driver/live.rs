@@ -1,0 +1,92 @@
+//! The sagas that this process is running, each with the way to its task.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use saga::{Event, IllegalEvent, SagaState};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::journal;
+
+/// What an operator asks of a running saga.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) event: Event,
+    pub(crate) answer: oneshot::Sender<Result<Arc<SagaState>, OrderError>>,
+}
+
+/// Why an operator's order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The saga's state does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// It could not be recorded; whether it was is told by reading the saga.
+    #[error("the order could not be recorded")]
+    Journal(#[source] journal::Error),
+    /// The task ended before it answered.
+    #[error("the saga's task ended before it answered")]
+    Gone,
+}
+
+/// The way to a running saga.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) orders: mpsc::Sender<Order>,
+    /// The state as it is on disk.
+    pub(crate) state: watch::Receiver<Arc<SagaState>>,
+}
+
+/// Which sagas run here. A saga has at most one task: its place is taken before the task begins and given up when
+/// the task has ended, whatever ended it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live {
+    places: Arc<Mutex<HashMap<String, Option<Handle>>>>,
+}
+
+impl Live {
+    /// Takes the saga's place; `None` when somebody has it.
+    pub(crate) fn take(&self, saga_id: &str) -> Option<Place> {
+        let mut places = self.places();
+        if places.contains_key(saga_id) {
+            return None;
+        }
+        places.insert(saga_id.to_owned(), None);
+        Some(Place { live: self.clone(), saga_id: saga_id.to_owned() })
+    }
+
+    /// The way to the saga's task, where it runs here.
+    pub(crate) fn find(&self, saga_id: &str) -> Option<Handle> {
+        self.places().get(saga_id).cloned().flatten()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.places().len()
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Handle>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A saga's place, held by its task.
+#[derive(Debug)]
+pub(crate) struct Place {
+    live: Live,
+    saga_id: String,
+}
+
+impl Place {
+    /// Opens the way to the task.
+    pub(crate) fn open(&self, handle: Handle) {
+        self.live.places().insert(self.saga_id.clone(), Some(handle));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.live.places().remove(&self.saga_id);
+    }
+}

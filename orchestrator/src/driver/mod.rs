@@ -1,0 +1,251 @@
+//! The driver carries out what the engine decides: it starts sagas, takes up those that a stopped process left, and
+//! passes operators' orders to them.
+
+pub(crate) mod live;
+
+mod recover;
+mod saga_task;
+mod replay;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use clock::Clock;
+use futures::FutureExt;
+use saga::{Event, Record, SagaState};
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    definition::Compiled,
+    journal::{self, Header, Link, Started},
+    outbound::Participants,
+    registry::Registry,
+};
+use live::{Handle, Live, Order, Place};
+use saga_task::{Ended, SagaTask};
+
+pub use live::OrderError;
+pub use replay::{Replayed, Unreadable, replay};
+
+/// Orders that may wait for one saga's task.
+const ORDERS: usize = 16;
+
+/// What every saga's task works with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) clock: Clock,
+    pub(crate) journal: journal::Shared,
+    pub(crate) participants: Participants,
+}
+
+/// Runs sagas. Cheap to clone.
+#[derive(Clone)]
+pub struct Driver {
+    context: Arc<Context>,
+    registry: Registry,
+    live: Live,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Wakes the recovery loop before its time.
+    lost: Arc<tokio::sync::Notify>,
+    node: Arc<str>,
+}
+
+/// What a start came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// A new saga, on disk and running.
+    New(String),
+    /// The saga that the same request started before.
+    Already(String),
+    /// Another request was started under the key.
+    KeyReused,
+}
+
+impl Start {
+    /// The saga's id, where there is one.
+    #[must_use]
+    pub fn saga_id(&self) -> Option<&str> {
+        match self {
+            Self::New(saga_id) | Self::Already(saga_id) => Some(saga_id),
+            Self::KeyReused => None,
+        }
+    }
+}
+
+impl Driver {
+    /// A driver that runs nothing yet.
+    #[must_use]
+    pub fn new(clock: Clock, journal: journal::Shared, participants: Participants, registry: Registry) -> Self {
+        Self {
+            context: Arc::new(Context { clock, journal, participants }),
+            registry,
+            live: Live::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            lost: Arc::default(),
+            node: Uuid::now_v7().simple().to_string().into(),
+        }
+    }
+
+    /// Starts a saga; answers when it is on disk.
+    ///
+    /// # Errors
+    /// When the journal fails: whether the saga was started is told by starting it again under the same key.
+    pub async fn start(
+        &self,
+        definition: Arc<Compiled>,
+        key: String,
+        request: Bytes,
+        trace_id: String,
+    ) -> Result<Start, journal::Error> {
+        if self.stop.is_cancelled() {
+            return Err(journal::Error::Closed);
+        }
+        let now = self.context.clock.now();
+        let header = Header {
+            saga_id: Uuid::now_v7().to_string(),
+            definition_hash: definition.hash().to_owned(),
+            definition: definition.name().to_owned(),
+            version: definition.version(),
+            key,
+            request,
+            trace_id,
+            deadline: now.after(definition.engine().deadline()),
+            created_at: now,
+        };
+        // The start runs to its end when the caller goes away: the saga that it puts on disk must be run.
+        let driver = self.clone();
+        let starting = self.tasks.spawn(async move { driver.start_new(definition, header).await });
+        starting.await.unwrap_or(Err(journal::Error::Closed))
+    }
+
+    async fn start_new(&self, definition: Arc<Compiled>, header: Header) -> Result<Start, journal::Error> {
+        let saga_id = header.saga_id.clone();
+        // Taken first: recovery must not find the saga on disk without a task and run it beside this one.
+        let Some(place) = self.live.take(&saga_id) else { return Err(journal::Error::Closed) };
+        let first = Record {
+            seq: 0,
+            at: saga::Timestamp(header.created_at.0),
+            event: Event::Started { deadline: saga::Timestamp(header.deadline.0) },
+        };
+        let (entries, link) = journal::record::encode_all(std::slice::from_ref(&first), Link::root(&saga_id));
+        match self.context.journal.start(header.clone(), entries).await? {
+            Started::KeyReused => return Ok(Start::KeyReused),
+            Started::Already { saga_id } => return Ok(Start::Already(saga_id)),
+            Started::New => {}
+        }
+        match saga::apply(SagaState::new(definition.engine()), definition.engine(), &first) {
+            Ok(state) => self.run(place, Arc::new(header), definition, state, link),
+            // On disk all the same: recovery will say what is wrong with it.
+            Err(refused) => tracing::error!(saga.id = saga_id, error = %refused, "the first record was refused"),
+        }
+        Ok(Start::New(saga_id))
+    }
+
+    /// Runs a saga in a task of its own, from `state` on.
+    fn run(&self, place: Place, header: Arc<Header>, definition: Arc<Compiled>, state: SagaState, link: Link) {
+        let (orders, waiting) = mpsc::channel(ORDERS);
+        let (published, watched) = watch::channel(Arc::new(state.clone()));
+        place.open(Handle { orders, state: watched });
+        let task = SagaTask {
+            context: Arc::clone(&self.context),
+            header: Arc::clone(&header),
+            definition,
+            state,
+            link,
+            orders: waiting,
+            published,
+            stop: self.stop.clone(),
+        };
+        let span = tracing::info_span!(
+            parent: None,
+            "saga",
+            saga.id = header.saga_id,
+            saga.name = header.definition,
+            trace.id = header.trace_id
+        );
+        let driver = self.clone();
+        let run = async move {
+            // A panic must take neither the process nor the saga's place with it.
+            let ended = AssertUnwindSafe(task.run()).catch_unwind().await;
+            drop(place);
+            driver.ended(&header, ended).await;
+        };
+        self.tasks.spawn(tracing::Instrument::instrument(run, span));
+    }
+
+    async fn ended(&self, header: &Header, ended: std::thread::Result<Ended>) {
+        let why = match ended {
+            Ok(Ended::Saga | Ended::Stopping) => return,
+            Ok(Ended::Journal(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the saga stops here until the journal is read");
+                self.lost.notify_one();
+                return;
+            }
+            Ok(Ended::Engine(refused)) => format!("the engine refused its own decision: {refused}"),
+            Err(_) => "the saga's task panicked".to_owned(),
+        };
+        tracing::error!(saga.id = header.saga_id, why, "the saga is set aside");
+        self.set_aside(&header.saga_id, &why).await;
+    }
+
+    /// Parks a saga outside its journal: one that cannot be read or run must not be tried for ever.
+    async fn set_aside(&self, saga_id: &str, why: &str) {
+        if let Err(error) = self.context.journal.set_unreadable(saga_id, Some(why)).await {
+            tracing::error!(saga.id = saga_id, error = &error as &dyn std::error::Error, "it could not be set aside");
+        }
+    }
+
+    /// Passes an operator's order to a saga's task; answers when it is on disk.
+    ///
+    /// # Errors
+    /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here.
+    pub async fn order(&self, saga_id: &str, event: Event) -> Result<Arc<SagaState>, OrderError> {
+        let handle = self.live.find(saga_id).ok_or(OrderError::Gone)?;
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        handle.orders.send(Order { event, answer }).await.map_err(|_| OrderError::Gone)?;
+        answered.await.unwrap_or(Err(OrderError::Gone))
+    }
+
+    /// A running saga's state as it is on disk, now and as it changes; `None` where it does not run here. Closes when
+    /// its task ends.
+    #[must_use]
+    pub fn watch(&self, saga_id: &str) -> Option<watch::Receiver<Arc<SagaState>>> {
+        self.live.find(saga_id).map(|handle| handle.state)
+    }
+
+    /// How many sagas run here.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.live.count()
+    }
+
+    /// The clock that sagas are timed by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.context.clock
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &dyn journal::Journal {
+        self.context.journal.as_ref()
+    }
+
+    /// The registered definitions.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Makes no new call, records what is still answered, and returns when every task has ended. A caller whose
+    /// patience ends before may drop the future: the sagas stand in the journal at any instant.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

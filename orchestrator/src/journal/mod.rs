@@ -1,0 +1,206 @@
+//! The journal: what happened to every saga, the truth from which all else can be rebuilt.
+//!
+//! A store keeps three promises. What [`Journal::start`] and [`Journal::append`] have answered is on disk. Of two
+//! appends to one position of a saga at most one succeeds. An append whose outcome is unknown is an error, and the
+//! journal must be read again before the saga goes on: nothing is ever appended blindly a second time.
+
+pub mod chain;
+pub mod record;
+pub mod sqlite;
+
+mod group_commit;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use clock::Timestamp;
+use saga::Status;
+
+pub use chain::Link;
+
+/// What a saga was started with. Never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Unique over all sagas; in the order of their starts.
+    pub saga_id: String,
+    /// The content hash of its definition.
+    pub definition_hash: String,
+    /// The definition's name.
+    pub definition: String,
+    /// The definition's version.
+    pub version: u32,
+    /// The idempotency key, unique per definition.
+    pub key: String,
+    /// The encoded request.
+    pub request: Bytes,
+    /// The trace that it was started in.
+    pub trace_id: String,
+    /// When it turns back at the latest.
+    pub deadline: Timestamp,
+    /// When it was started.
+    pub created_at: Timestamp,
+}
+
+/// An encoded record at its place in a saga's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Dense from 0.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// See [`record`].
+    pub record: Bytes,
+    /// The hash over this record and all before it.
+    pub link: Link,
+}
+
+/// What a start came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// The saga is new and on disk.
+    New,
+    /// The same request was started under this key before.
+    Already {
+        /// The first saga's id.
+        saga_id: String,
+    },
+    /// Another request was started under this key before.
+    KeyReused,
+}
+
+/// A saga as the index has it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What it was started with.
+    pub header: Header,
+    /// Where it stood when its state last changed.
+    pub status: Status,
+    /// When that was.
+    pub updated_at: Timestamp,
+    /// Why its journal cannot be read, where it cannot.
+    pub unreadable: Option<String>,
+}
+
+/// Which sagas to list. Empty fields filter nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Any of these.
+    pub statuses: Vec<Status>,
+    /// The definition's name.
+    pub definition: String,
+    /// The idempotency key.
+    pub key: String,
+    /// Started at or after.
+    pub started_after: Option<Timestamp>,
+    /// Started before.
+    pub started_before: Option<Timestamp>,
+}
+
+/// A definition as it was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// SHA-256 of the source, in hex.
+    pub hash: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// The YAML.
+    pub source: String,
+    /// The file that it was read from, for messages.
+    pub file: String,
+    /// The encoded descriptors that it was checked against.
+    pub descriptors: Bytes,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+}
+
+/// Why the journal did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing was written, or whether it was is unknown: read again before going on.
+    #[error("the journal's database failed")]
+    Store(#[source] participant::store::Error),
+    /// The journal is closed: the process is stopping.
+    #[error("the journal is closed")]
+    Closed,
+    /// Another record stands at this position: another task has gone on with the saga.
+    #[error("saga {saga_id} has a record {seq} already")]
+    Taken {
+        /// The saga.
+        saga_id: String,
+        /// The position.
+        seq: u64,
+    },
+    /// A row that no version of this program writes.
+    #[error("a row of the journal makes no sense: {0}")]
+    Unreadable(String),
+}
+
+impl Error {
+    /// Whether nothing was written for certain.
+    #[must_use]
+    pub fn kept_nothing(&self) -> bool {
+        use participant::store::Error as Store;
+        match self {
+            Self::Store(error) => {
+                matches!(error, Store::Closed | Store::Panicked(_) | Store::Statement(_) | Store::Unreadable { .. })
+            }
+            Self::Closed | Self::Taken { .. } | Self::Unreadable(_) => true,
+        }
+    }
+}
+
+impl From<participant::store::Error> for Error {
+    fn from(error: participant::store::Error) -> Self {
+        match error {
+            participant::store::Error::Closed => Self::Closed,
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(participant::store::Error::statement(error))
+    }
+}
+
+/// A shared journal.
+pub type Shared = Arc<dyn Journal>;
+
+/// Where sagas are recorded.
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Starts a saga with its first records, unless its definition and key were started before.
+    async fn start(&self, header: Header, entries: Vec<Entry>) -> Result<Started, Error>;
+
+    /// Appends records to a saga, all or none, and sets its state in the index where it changed.
+    async fn append(&self, saga_id: &str, entries: Vec<Entry>, status: Option<Status>) -> Result<(), Error>;
+
+    /// A saga as the index has it.
+    async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error>;
+
+    /// The saga's records from `from` on, in order, with nothing decoded.
+    async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error>;
+
+    /// Sagas that have not ended and can be read, by id, after `after`.
+    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Header>, Error>;
+
+    /// Sagas, newest first, that started before the saga `before` (empty: all).
+    async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error>;
+
+    /// Sets a saga aside whose journal cannot be read (`Some`: why), or lets it be tried again (`None`). Its records
+    /// stay as they are.
+    async fn set_unreadable(&self, saga_id: &str, why: Option<&str>) -> Result<(), Error>;
+
+    /// Registers a definition, unless it is; the one that is registered under its name and version then.
+    async fn register(&self, definition: Definition) -> Result<Definition, Error>;
+
+    /// Every registered definition.
+    async fn definitions(&self) -> Result<Vec<Definition>, Error>;
+
+    /// Finishes what was handed over and frees the store.
+    async fn close(&self);
+}

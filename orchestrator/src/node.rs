@@ -1,0 +1,253 @@
+//! One orchestrator process, wired in the order in which things must be there.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clock::Clock;
+use facade::{
+    Facade,
+    process::{self, Log},
+    server::{self, Health, Server, Service},
+    services::saga_service,
+};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+use crate::{
+    api::{saga_service::Handlers, served::Served},
+    definition::{Compiled, Draft, load},
+    describe::Describer,
+    driver::Driver,
+    journal::{self, Journal, sqlite::Sqlite},
+    outbound::Participants,
+    registry::Registry,
+    shipped,
+};
+
+/// How long running sagas are given to record what is still answered when the process stops.
+const PARK: Duration = Duration::from_secs(5);
+
+/// The config file of the role `orchestrator`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens, for example `127.0.0.1:7070`.
+    pub listen: SocketAddr,
+    /// The folder of its journal; made when it is missing.
+    pub data: PathBuf,
+    /// The address of each service that sagas call, by the service's full name.
+    #[serde(default)]
+    pub participants: BTreeMap<String, String>,
+    /// A folder of definitions, beside those that ship.
+    #[serde(default)]
+    pub sagas: Option<PathBuf>,
+    /// What it logs.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// The folder of its journal.
+    pub data: PathBuf,
+    /// Participants over the network: service and address.
+    pub addresses: BTreeMap<String, String>,
+    /// Participants in this process. An address for the same service wins.
+    pub in_process: Vec<(String, Routes)>,
+    /// A folder of definitions, beside those that ship.
+    pub sagas: Option<PathBuf>,
+}
+
+/// An open node: its journal is open, its definitions are registered, and nothing runs yet.
+pub struct Node {
+    driver: Driver,
+    journal: journal::Shared,
+    service: Service,
+    health: Health,
+}
+
+impl Node {
+    /// Opens a node.
+    ///
+    /// # Errors
+    /// Sentences with the cure: the folder cannot be used, or every problem of every definition.
+    pub async fn open(settings: Settings, facade: &Facade) -> Result<Self, String> {
+        let clock = facade.clock().clone();
+        let journal: journal::Shared = Arc::new(open_journal(&settings.data).await?);
+        let opened = Self::wire(settings, facade, clock, Arc::clone(&journal)).await;
+        if opened.is_err() {
+            journal.close().await;
+        }
+        opened
+    }
+
+    async fn wire(
+        settings: Settings,
+        facade: &Facade,
+        clock: Clock,
+        journal: journal::Shared,
+    ) -> Result<Self, String> {
+        let registry = Registry::load(journal.as_ref()).await.map_err(|error| format!("the journal: {error}"))?;
+        let participants = Participants::new(clock.clone());
+        for (service, routes) in settings.in_process {
+            participants.add_in_process(&service, routes);
+        }
+        for (service, address) in &settings.addresses {
+            participants.add_address(service, address)?;
+        }
+        let loader = Loader { clock: &clock, journal: journal.as_ref(), registry: &registry, settings: &settings.addresses };
+        let definitions = loader.load(settings.sagas.as_deref()).await?;
+
+        let driver = Driver::new(clock, Arc::clone(&journal), participants.clone(), registry);
+        let (service, health) = serve_api(&driver, facade, &definitions)?;
+        // A saga may steer sagas: the node is its own participant.
+        participants.add_in_process(saga_service::NAME, service.in_process());
+        Ok(Self { driver, journal, service, health })
+    }
+
+    /// What the node serves, for calls from within the process.
+    #[must_use]
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Runs sagas.
+    #[must_use]
+    pub fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// Serves and recovers until `stop` completes; then takes no new work, parks what runs and closes the journal.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<(), String> {
+        let Self { driver, journal, service, health } = self;
+        let recovery = tokio::spawn({
+            let driver = driver.clone();
+            async move { driver.recover().await }
+        });
+        health.set_ready(true).await;
+        let clock = driver.clock().clone();
+        let stopping = async {
+            stop.await;
+            health.set_ready(false).await;
+            if clock.timeout(PARK, driver.stop()).await.is_err() {
+                tracing::warn!(sagas = driver.running(), "calls are still under way; their sagas go on at the next start");
+            }
+        };
+        let served = server::serve(service, listener, &clock, stopping).await.map_err(|error| error.to_string());
+        recovery.abort();
+        journal.close().await;
+        served
+    }
+}
+
+async fn open_journal(folder: &Path) -> Result<Sqlite, String> {
+    process::prepare_folder(folder)?;
+    Sqlite::open(&folder.join("orchestrator.db")).await.map_err(|error| error.to_string())
+}
+
+/// Mounts `SagaService` and every method that a definition serves.
+fn serve_api(driver: &Driver, facade: &Facade, definitions: &[Arc<Compiled>]) -> Result<(Service, Health), String> {
+    let mut server = Server::new(facade.clone()).with(saga_service::mount(Handlers::new(driver.clone())));
+    let methods = server.methods();
+    let mut served_by: BTreeMap<String, String> = BTreeMap::new();
+    for definition in definitions {
+        let Some(method) = definition.serves() else { continue };
+        let earlier = served_by.insert(method.full_name().to_owned(), definition.name().to_owned());
+        if let Some(other) = earlier.filter(|other| other != definition.name()) {
+            return Err(format!(
+                "{} is served by two definitions, {other} and {}: let one of them serve another method",
+                method.full_name(),
+                definition.name()
+            ));
+        }
+        let parent = method.parent_service();
+        server.show(parent.full_name(), parent.parent_pool());
+        methods.serve(method, Served::new(driver.clone(), definition, method));
+    }
+    Ok(server.build())
+}
+
+/// Reads and registers definitions.
+struct Loader<'a> {
+    clock: &'a Clock,
+    journal: &'a dyn Journal,
+    registry: &'a Registry,
+    settings: &'a BTreeMap<String, String>,
+}
+
+impl Loader<'_> {
+    /// The definitions that ship, and those in `folder`.
+    ///
+    /// # Errors
+    /// Every problem of every file, a line each.
+    async fn load(&self, folder: Option<&Path>) -> Result<Vec<Arc<Compiled>>, String> {
+        let (mut loaded, mut problems) = (Vec::new(), Vec::new());
+        for (file, source) in shipped::DEFINITIONS {
+            self.one(Draft::parse(file, source), Path::new(""), &mut loaded, &mut problems).await;
+        }
+        if let Some(folder) = folder {
+            let files = load::files(folder)
+                .map_err(|error| format!("the folder of definitions {} cannot be read: {error}", folder.display()))?;
+            for file in files {
+                self.one(load::read(&file), folder, &mut loaded, &mut problems).await;
+            }
+        }
+        if problems.is_empty() { Ok(loaded) } else { Err(problems.join("\n")) }
+    }
+
+    async fn one(
+        &self,
+        draft: Result<Draft, Vec<crate::definition::Problem>>,
+        folder: &Path,
+        loaded: &mut Vec<Arc<Compiled>>,
+        problems: &mut Vec<String>,
+    ) {
+        let draft = match draft {
+            Ok(draft) => draft,
+            Err(found) => return problems.extend(found.iter().map(ToString::to_string)),
+        };
+        // A source that is registered needs no descriptors: it runs by those that it was registered with, also while
+        // its participants are down.
+        if let Some(known) = self.registry.find_hash(&draft.hash()) {
+            return loaded.push(known.compiled);
+        }
+        let describer = Describer { clock: self.clock, addresses: self.settings, files: &[] };
+        match describer.compile(draft, folder).await {
+            Ok(compiled) => match self.registry.register(self.journal, self.clock, compiled).await {
+                Ok(compiled) => loaded.push(compiled),
+                Err(why) => problems.push(why),
+            },
+            Err(found) => problems.extend(found.iter().map(ToString::to_string)),
+        }
+    }
+}
+
+/// Runs the role `orchestrator` until the process is told to stop.
+///
+/// # Errors
+/// Sentences with the cure.
+pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
+    facade::log::start(config.log.format, &config.log.filter)?;
+    let stop = process::stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let facade = Facade::new(clock, config.log.calls);
+    let settings = Settings {
+        data: config.data,
+        addresses: config.participants,
+        in_process: Vec::new(),
+        sagas: config.sagas,
+    };
+    let node = Node::open(settings, &facade).await?;
+    let listener = server::listen(config.listen).await?;
+    tracing::info!(address = %config.listen, "the orchestrator serves");
+    node.run(listener, stop).await
+}

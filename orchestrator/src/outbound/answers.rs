@@ -1,0 +1,225 @@
+//! The rule for answers: what a gRPC status and a response body mean for a step.
+//!
+//! The status says whether the call was carried out; the body says how the business decided. This is the one place
+//! where either is read. ARCHITECTURE.md quotes the table.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use proto::facade::v1::Reason as Registered;
+use saga::{Answer, Direction, Reason};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::definition::{Class, Overrides};
+
+/// How long a participant is left alone that pushes back without saying how long.
+const PUSH_BACK: Duration = Duration::from_secs(1);
+
+/// What a participant said.
+pub type Said = Result<Bytes, Status>;
+
+/// Reads what a participant said.
+#[must_use]
+pub fn read(said: Said, output: &MessageDescriptor, direction: Direction, overrides: &Overrides) -> Answer {
+    match said {
+        Ok(response) => read_body(response, output, direction, overrides),
+        Err(status) => read_status(&status, direction, overrides),
+    }
+}
+
+fn read_body(response: Bytes, output: &MessageDescriptor, direction: Direction, overrides: &Overrides) -> Answer {
+    let message = match DynamicMessage::decode(output.clone(), response.clone()) {
+        Ok(message) => message,
+        // Something answered, and nobody can tell what: the call may well have taken effect.
+        Err(error) => {
+            let what = format!("the answer is no {}: {error}", output.full_name());
+            return Answer::Unknown(Reason::new("GARBLED_ANSWER", what));
+        }
+    };
+    let Some(reason) = decline(&message) else { return Answer::Done { response } };
+    match overrides.class("OK", Some(&reason.code)) {
+        Some(class) => overridden(class, reason, response),
+        None if direction == Direction::Undo && reason.code == Registered::NothingToUndo.code() => {
+            Answer::NothingToUndo
+        }
+        None => Answer::Declined(reason),
+    }
+}
+
+/// The decline in a response's `result`; `None` where it has none, or says success.
+fn decline(message: &DynamicMessage) -> Option<Reason> {
+    let result = message.get_field_by_name("result").filter(|_| message.has_field_by_name("result"))?;
+    let result = result.as_message()?;
+    let success = result.get_field_by_name("success")?.as_bool()?;
+    let text = |field: &str| {
+        result.get_field_by_name(field).and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    (!success).then(|| Reason::new(text("code"), text("message")))
+}
+
+fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> Answer {
+    let info = status.get_details_error_info();
+    let told = info.as_ref().map(|info| info.reason.as_str()).filter(|reason| !reason.is_empty());
+    let reason = Reason::new(told.unwrap_or(name(status.code())), status.message());
+    if let Some(class) = overrides.class(name(status.code()), told) {
+        return overridden(class, reason, Bytes::new());
+    }
+    if let Some(wait) = push_back(status) {
+        return Answer::PushedBack { reason, wait };
+    }
+    match status.code() {
+        Code::NotFound if direction == Direction::Undo && told == Some(Registered::NothingToUndo.code()) => {
+            Answer::NothingToUndo
+        }
+        Code::Ok
+        | Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Unknown
+        | Code::Internal
+        | Code::Cancelled
+        | Code::Aborted
+        | Code::ResourceExhausted => Answer::Unknown(reason),
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::OutOfRange
+        | Code::PermissionDenied => Answer::Declined(reason),
+        Code::Unimplemented | Code::Unauthenticated | Code::DataLoss => Answer::Unusable(reason),
+    }
+}
+
+/// How long the participant asks to be left alone, where it does.
+fn push_back(status: &Status) -> Option<Duration> {
+    let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    match status.code() {
+        Code::ResourceExhausted => Some(told.unwrap_or(PUSH_BACK)),
+        Code::Unavailable => told,
+        _ => None,
+    }
+}
+
+fn overridden(class: Class, reason: Reason, response: Bytes) -> Answer {
+    match class {
+        Class::Done => Answer::Done { response },
+        Class::Declined => Answer::Declined(reason),
+        Class::Unknown => Answer::Unknown(reason),
+        Class::Attention => Answer::Unusable(reason),
+    }
+}
+
+/// The status's name as gRPC spells it.
+#[must_use]
+pub fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use proto::{facade::v1::ResultInfo, stock::v1::FreezeResponse};
+
+    use super::*;
+
+    const ALL: [Code; 16] = [
+        Code::Cancelled,
+        Code::Unknown,
+        Code::InvalidArgument,
+        Code::DeadlineExceeded,
+        Code::NotFound,
+        Code::AlreadyExists,
+        Code::PermissionDenied,
+        Code::ResourceExhausted,
+        Code::FailedPrecondition,
+        Code::Aborted,
+        Code::OutOfRange,
+        Code::Unimplemented,
+        Code::Internal,
+        Code::Unavailable,
+        Code::DataLoss,
+        Code::Unauthenticated,
+    ];
+
+    fn output() -> MessageDescriptor {
+        proto::descriptors().get_message_by_name("sagamesh.stock.v1.FreezeResponse").unwrap()
+    }
+
+    fn freeze(result: Option<ResultInfo>) -> Bytes {
+        FreezeResponse { result, order_no: "O-1".to_owned(), lines: Vec::new() }.encode_to_vec().into()
+    }
+
+    fn result(success: bool, code: &str) -> Option<ResultInfo> {
+        Some(ResultInfo { success, code: code.to_owned(), ..ResultInfo::default() })
+    }
+
+    fn said(said: Said) -> Answer {
+        read(said, &output(), Direction::Forward, &Overrides::default())
+    }
+
+    #[test]
+    fn the_body_of_an_ok_says_how_the_business_decided() {
+        assert!(matches!(said(Ok(freeze(None))), Answer::Done { .. }));
+        assert!(matches!(said(Ok(freeze(result(true, "OK")))), Answer::Done { .. }));
+        assert!(matches!(said(Ok(freeze(result(false, "NO")))), Answer::Declined(reason) if reason.code == "NO"));
+        assert!(matches!(said(Ok(Bytes::from_static(b"\xff\xff"))), Answer::Unknown(_)));
+        let undo = |code| read(Ok(freeze(result(false, code))), &output(), Direction::Undo, &Overrides::default());
+        assert_eq!(undo("NOTHING_TO_UNDO"), Answer::NothingToUndo);
+        assert!(matches!(undo("ORDER_STATE"), Answer::Declined(_)));
+    }
+
+    #[test]
+    fn every_status_has_one_meaning() {
+        for code in ALL {
+            let answer = said(Err(Status::new(code, "why")));
+            let expected = match name(code) {
+                "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "UNKNOWN" | "INTERNAL" | "CANCELLED" | "ABORTED" => "unknown",
+                "RESOURCE_EXHAUSTED" => "pushed back",
+                "UNIMPLEMENTED" | "UNAUTHENTICATED" | "DATA_LOSS" => "unusable",
+                _ => "declined",
+            };
+            let found = match &answer {
+                Answer::Done { .. } | Answer::NothingToUndo => "done",
+                Answer::Declined(_) => "declined",
+                Answer::Unknown(_) => "unknown",
+                Answer::PushedBack { .. } => "pushed back",
+                Answer::Unusable(_) => "unusable",
+            };
+            assert_eq!(found, expected, "{code:?}");
+            assert_eq!(answer.reason().unwrap().code, name(code));
+        }
+    }
+
+    #[test]
+    fn a_push_back_waits_as_long_as_it_was_told() {
+        let details = tonic_types::ErrorDetails::with_retry_info(Some(Duration::from_secs(7)));
+        let status = Status::with_error_details(Code::Unavailable, "busy", details);
+        assert!(matches!(said(Err(status)), Answer::PushedBack { wait, .. } if wait == Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_reason_in_the_details_names_the_decline() {
+        let details = tonic_types::ErrorDetails::with_error_info("KEY_REUSED", "sagamesh", []);
+        let status = Status::with_error_details(Code::FailedPrecondition, "twice", details);
+        assert!(matches!(said(Err(status)), Answer::Declined(reason) if reason.code == "KEY_REUSED"));
+    }
+}

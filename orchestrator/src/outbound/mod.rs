@@ -1,0 +1,9 @@
+//! Calls to participants: by method name, over the network or within the process, and what their answers mean.
+
+pub mod answers;
+pub mod call;
+pub mod participants;
+pub mod reflection;
+
+pub use call::Attempt;
+pub use participants::{Participant, Participants};

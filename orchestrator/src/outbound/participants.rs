@@ -1,0 +1,84 @@
+//! Who serves which service, and where.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use clock::Clock;
+use facade::caller::{Client, Transport};
+use tonic::{service::Routes, transport::Endpoint};
+
+/// How long the making of a connection is waited for.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// One service and the way to it.
+#[derive(Clone, Debug)]
+pub struct Participant {
+    client: Client,
+    address: String,
+}
+
+impl Participant {
+    /// Makes the calls.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where it is, for a person: an address, or `in process`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+/// All participants, by the full name of their service. Cheap to clone; all clones see what is added.
+#[derive(Clone, Debug)]
+pub struct Participants {
+    clock: Clock,
+    by_service: Arc<ArcSwap<HashMap<String, Participant>>>,
+}
+
+impl Participants {
+    /// None yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, by_service: Arc::default() }
+    }
+
+    /// Calls `service` over the network from now on. No connection is made before the first call.
+    ///
+    /// # Errors
+    /// A sentence when `address` is not `http://HOST:PORT` or `HOST:PORT`.
+    pub fn add_address(&self, service: &str, address: &str) -> Result<(), String> {
+        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_shared(uri)
+            .map_err(|error| format!("{service}: {address:?} is no address (HOST:PORT): {error}"))?
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .keep_alive_while_idle(true);
+        self.add(service, Transport::Network(endpoint.connect_lazy()), address.to_owned());
+        Ok(())
+    }
+
+    /// Calls `service` within this process from now on.
+    pub fn add_in_process(&self, service: &str, routes: Routes) {
+        self.add(service, Transport::InProcess(routes), "in process".to_owned());
+    }
+
+    fn add(&self, service: &str, transport: Transport, address: String) {
+        let participant = Participant { client: Client::new(self.clock.clone(), transport), address };
+        self.by_service.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.insert(service.to_owned(), participant.clone());
+            known
+        });
+    }
+
+    /// Who serves `service`.
+    #[must_use]
+    pub fn find(&self, service: &str) -> Option<Participant> {
+        self.by_service.load().get(service).cloned()
+    }
+}

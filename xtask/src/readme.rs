@@ -1,0 +1,112 @@
+//! The README's commands, run as they stand there.
+//!
+//! In a block marked `console`, every line that begins with `$ ` is a command. The one that starts the mesh runs in
+//! the background until it says that it is ready; every other must succeed while it runs. Nothing else is special.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    run::{root, say, say_skipped, step},
+    tools,
+};
+
+/// What `sagamesh dev` prints last when it is ready.
+const READY: &str = "try next";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn run() -> Result<()> {
+    // Built first, so that the patience below is for the start alone.
+    step("release build", "cargo", &["build", "--release"])?;
+    let text = std::fs::read_to_string(root().join("README.md")).context("reading README.md")?;
+    let commands = commands(&text);
+    ensure!(commands.len() >= 5, "README.md has only {} commands: is it still marked `console`?", commands.len());
+    let folder = root().join("target/readme");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let grpcurl = tools::grpcurl()?;
+    let mut serving = Vec::new();
+    let outcome = commands.iter().try_for_each(|command| one(command, &folder, grpcurl.as_deref(), &mut serving));
+    for child in &mut serving {
+        stop(child)?;
+    }
+    outcome
+}
+
+fn commands(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if let Some(command) = line.strip_prefix("$ ").filter(|_| inside) {
+            found.push(command.to_owned());
+        }
+    }
+    found
+}
+
+fn one(command: &str, folder: &Path, grpcurl: Option<&str>, serving: &mut Vec<Child>) -> Result<()> {
+    if command.starts_with("cargo xtask") {
+        return Ok(());
+    }
+    say(&format!("README: {command}"));
+    if command.contains("grpcurl ") {
+        match grpcurl {
+            Some(program) => return finish(&command.replacen("grpcurl", program, 1)),
+            None => {
+                say_skipped(command, "grpcurl is not there");
+                return Ok(());
+            }
+        }
+    }
+    if command.contains(" dev") {
+        let data = folder.join("data").display().to_string();
+        serving.push(start(&format!("exec {} --data {data}", command.replace("cargo run --release --", "target/release/sagamesh")))?);
+        return Ok(());
+    }
+    finish(command)
+}
+
+fn finish(command: &str) -> Result<()> {
+    let status = Command::new("bash").args(["-euo", "pipefail", "-c", command]).current_dir(root()).status()?;
+    ensure!(status.success(), "a command of the README failed: {command}");
+    Ok(())
+}
+
+fn start(command: &str) -> Result<Child> {
+    let mut child =
+        Command::new("bash").args(["-c", command]).current_dir(root()).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().context("the output of the mesh")?;
+    let (ready, waiting) = mpsc::channel();
+    // Read to the end, or the mesh would stand still on a full pipe.
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            println!("{line}");
+            if line.to_lowercase().contains(READY) {
+                let _ = ready.send(());
+            }
+        }
+    });
+    if waiting.recv_timeout(PATIENCE).is_err() {
+        stop(&mut child)?;
+        bail!("the mesh did not say that it is ready within {} s: {command}", PATIENCE.as_secs());
+    }
+    Ok(child)
+}
+
+fn stop(child: &mut Child) -> Result<()> {
+    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    let status = child.wait()?;
+    ensure!(status.success(), "the mesh did not end well: {status}");
+    Ok(())
+}

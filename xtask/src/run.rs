@@ -1,0 +1,48 @@
+//! Running other programs, and saying so.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// The workspace's root folder.
+pub(crate) fn root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map_or(manifest.clone(), PathBuf::from)
+}
+
+/// Tells the developer.
+pub(crate) fn say(line: &str) {
+    eprintln!("\n== {line}");
+}
+
+/// Tells the developer that something was left out, so that nobody takes silence for success.
+pub(crate) fn say_skipped(what: &str, cure: &str) {
+    eprintln!("\n!! SKIPPED: {what}\n!! {cure}");
+}
+
+/// Runs a program in the workspace's root; its failure is the step's.
+pub(crate) fn step(name: &str, program: &str, arguments: &[&str]) -> Result<()> {
+    step_with(name, program, arguments, &[])
+}
+
+/// The same, with environment variables.
+pub(crate) fn step_with(name: &str, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    say(&format!("{name}: {program} {}", arguments.join(" ")));
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .status()
+        .with_context(|| format!("{program} cannot be run"))?;
+    ensure!(status.success(), "{name} failed: {program} {}", arguments.join(" "));
+    Ok(())
+}
+
+/// Whether a program answers.
+pub(crate) fn is_there(program: &str, argument: &str) -> bool {
+    let quiet = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}

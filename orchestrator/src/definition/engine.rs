@@ -26,8 +26,12 @@ pub(super) fn definition(draft: &Draft, problems: &mut Problems) -> Option<saga:
     match saga::Definition::new(steps.collect(), draft.deadline) {
         Ok(definition) => Some(definition),
         Err(faults) => {
-            for fault in faults {
-                report(&fault, draft, problems);
+            let order_is_known = !faults.iter().any(|f| matches!(f, Fault::UnknownAfter { .. }));
+            for fault in &faults {
+                // What stands beside the pivot can be told when every `after` names a step.
+                if order_is_known || !matches!(fault, Fault::BesidePivot { .. }) {
+                    report(fault, draft, problems);
+                }
             }
             None
         }

@@ -89,7 +89,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// The texts of a list.
+    /// The texts of a list; none at all where one of them is none.
     pub(super) fn texts(&self, key: &str, problems: &mut Problems) -> Option<Vec<Text>> {
         let node = self.take(key, problems)?;
         let Kind::List(items) = &node.kind else {
@@ -108,7 +108,7 @@ impl<'n> Fields<'n> {
                 }
             }
         }
-        Some(texts)
+        (texts.len() == items.len()).then_some(texts)
     }
 
     pub(super) fn retry(&self, key: &str, default: Retry, problems: &mut Problems) -> Retry {

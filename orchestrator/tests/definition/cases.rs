@@ -183,6 +183,45 @@ pub(crate) const CASES: &[Case] = &[
     ("request.user_id + '/' + request.token", "quote.total.currency", &[
         "t.yaml:4:6: no step, so not `quote` either, has run when the key is made; use `request`",
     ]),
+    ("  - step: charge\n", "  - step: charge\n    after: [quote]\n", &[
+        "t.yaml:9:11: `freeze` may fail when the pivot `charge` is passed already; order them: add `freeze` to the `after` of `charge`, or `charge` to that of `freeze`",
+    ]),
+    // The order of the steps.
+    ("  - step: charge\n", "  - step: charge\n    after: [quotes]\n", &[
+        "t.yaml:15:13: `charge` comes after `quotes`, which is no step; did you mean `quote`?",
+    ]),
+    ("  - step: quote\n", "  - step: quote\n    after: [charge]\n", &[
+        "t.yaml:7:13: `quote`, `freeze`, `charge` wait for each other; remove one of them from an `after`",
+    ]),
+    ("  - step: quote\n", "  - step: quote\n    after: [quote]\n", &[
+        "t.yaml:7:13: `quote` waits for itself; remove one of them from an `after`",
+    ]),
+    ("step: charge", "step: freeze", &[
+        "t.yaml:14:11: there are two steps `freeze`; give one of them another name",
+        "t.yaml:22:10: nothing is called `charge` here; a text is written in quotes of its own: \"'charge'\"",
+    ]),
+    ("step: charge", "step: Charge-it", &[
+        "t.yaml:14:11: `Charge-it` is no name for a step; write small letters, digits and underscores, a letter first",
+        "t.yaml:22:10: nothing is called `charge` here; a text is written in quotes of its own: \"'charge'\"",
+    ]),
+    ("    undo: shop", "    pivot: true\n    undo: shop", &[
+        "t.yaml:19:5: `charge` is a second pivot beside `freeze`; there is one point of no return: keep one",
+    ]),
+    ("  - step: freeze\n    call", "  - step: freeze\n    after: [charge]\n    call", &[
+        "t.yaml:10:13: `freeze`, `charge` wait for each other; remove one of them from an `after`",
+        "t.yaml:12:39: `quote` may not be done before `freeze`; add `quote` to the `after` of `freeze`",
+        "t.yaml:16:11: `quote` may not be done before `charge`; add `quote` to the `after` of `charge`",
+        "t.yaml:18:47: `quote` may not be done before `charge`; add `quote` to the `after` of `charge`",
+    ]),
+    ("reply:\n", "  - step: ship\n    call: shop.v1.Stock/Freeze\n    undo: shop.v1.Stock/Unfreeze\nreply:\n", &[
+        "t.yaml:21:11: `ship` has an undo behind the pivot `charge`; remove the undo: behind the pivot a step is tried until it succeeds",
+    ]),
+    ("    pivot: true", "    retry: { base: 20s }", &[
+        "t.yaml:18:5: `retry`: base must not be above cap; set `base` and `cap`, base the smaller",
+    ]),
+    ("    undo_with", "    undo_retry: { cap: 1ms }\n    undo_with", &[
+        "t.yaml:13:5: `undo_retry`: base must not be above cap; set `base` and `cap`, base the smaller",
+    ]),
     // The shape of the file.
     ("saga: place", "saga: Place", &[
         "t.yaml:1:7: `Place` is no name for a saga; write small letters, digits and dashes, at most 64, a letter first",
@@ -241,8 +280,6 @@ pub(crate) const CASES: &[Case] = &[
         "t.yaml:18:12: `after` is a text, not a list; write `after: [quote]`",
     ]),
     ("    pivot: true", "    after: [[quote]]", &[
-        "t.yaml:15:11: `quote` may not be done before `charge`; add `quote` to the `after` of `charge`",
-        "t.yaml:17:47: `quote` may not be done before `charge`; add `quote` to the `after` of `charge`",
         "t.yaml:18:13: an item of `after` is a list, not a text; write one name per item",
     ]),
     ("    pivot: true", "    retry: { attempts: 0, base: 0s }", &[

@@ -93,7 +93,7 @@ fn two_fields_of_one_oneof_and_wrong_literals_are_refused() {
         take("{ big: 99999999999999999999, flag: }"),
         [
             "t.yaml:6:16: `99999999999999999999` does not fit into 64 bits; write a smaller number",
-            "t.yaml:6:44: an expression is missing; write one or remove the line"
+            "t.yaml:6:42: an expression is missing; write one or remove the line"
         ]
     );
 }
@@ -114,6 +114,19 @@ fn an_expression_that_is_too_long_or_too_deep_is_refused() {
         ["t.yaml:6:16: an expression of more than 8192 bytes; let the participant compute it"]
     );
     assert_eq!(with(&format!("{}1{}", "(".repeat(5_000), ")".repeat(5_000))).len(), 1);
+}
+
+#[test]
+fn a_saga_has_some_steps_but_not_too_many() {
+    let saga = |steps: &str| problems(&format!("saga: t\nversion: 1\nsteps:{steps}\n"));
+    assert_eq!(saga(" []"), ["t.yaml:3:1: the saga has no steps; add `- step: the_name`"]);
+    assert_eq!(saga(""), ["t.yaml:3:1: `steps` is empty; give it a value or remove it"]);
+    let steps: Vec<String> =
+        (0..257).map(|n| format!("\n- step: s{n}\n  call: shop.v1.Everything/Take")).collect();
+    assert_eq!(
+        saga(&steps.concat()),
+        ["t.yaml:3:1: 257 steps are more than 256; split the saga, or let a participant do more"]
+    );
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! What a delivery comes to.
+
+use bytes::Bytes;
+
+use crate::store;
+
+/// The reason of a call that arrives after its undo.
+pub const SUPERSEDED: &str = "SUPERSEDED";
+
+/// What a call or an undo came to. Every repeat gets it again, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took effect; the encoded response.
+    Done(Bytes),
+    /// The business said no, and nothing took effect.
+    Declined(Decline),
+    /// Of an undo: its call never took effect and never will.
+    NothingToUndo,
+}
+
+/// A definite no of the business: asking again will not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decline {
+    /// A registered reason, UPPER_SNAKE.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
+}
+
+impl Decline {
+    /// A decline for `reason`.
+    pub fn new(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { reason: reason.into(), message: message.into() }
+    }
+
+    pub(crate) fn superseded() -> Self {
+        Self::new(SUPERSEDED, "the call came after its undo and was not carried out")
+    }
+}
+
+/// An outcome and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The trace of the delivery that decided the outcome. A response that shows a trace id must show this one,
+    /// or a repeat would differ from the first answer.
+    pub trace_id: String,
+    /// An earlier delivery had decided it: this one changed nothing.
+    pub repeated: bool,
+}
+
+/// Why work did not come to a response.
+///
+/// There is no conversion from every error on purpose: a domain error that is a decline must not turn into a
+/// technical one by a `?`, for then it would be asked again for ever. A service converts its own error type.
+#[derive(Debug)]
+pub enum Failure {
+    /// The business says no: what the work wrote is rolled back, the decline is stored and replayed.
+    Declined(Decline),
+    /// It could not be carried out: nothing is stored, and a repeat runs the work again.
+    Technical(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure {
+    /// A technical failure.
+    pub fn technical(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Technical(cause.into())
+    }
+}
+
+impl From<Decline> for Failure {
+    fn from(decline: Decline) -> Self {
+        Self::Declined(decline)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(cause: sqlx::Error) -> Self {
+        Self::technical(cause)
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(cause: store::Error) -> Self {
+        Self::technical(cause)
+    }
+}
+
+impl From<prost::DecodeError> for Failure {
+    fn from(cause: prost::DecodeError) -> Self {
+        Self::technical(cause)
+    }
+}

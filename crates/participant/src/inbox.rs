@@ -1,0 +1,183 @@
+//! The inbox: each key takes effect at most once, a repeat gets the first answer byte for byte, and no call
+//! takes effect after its undo.
+//!
+//! The row and the effect are one local transaction. The row comes first: inserting it takes the key, so two
+//! deliveries that race take turns on it, and an undo that finds no call leaves a tombstone on the call's key.
+//!
+//! | arrives | the inbox holds | what happens |
+//! | --- | --- | --- |
+//! | call | nothing | the work runs behind a savepoint; its response, or its decline, is stored |
+//! | call | the call's answer | that answer |
+//! | call | a tombstone | declined, `SUPERSEDED` |
+//! | call, undo | another request under this key | [`Error::KeyReused`] |
+//! | undo | nothing | a tombstone and the undo's row: nothing to undo |
+//! | undo | the call, done | the work runs with the call's response; its own response is stored |
+//! | undo | the call, declined | the undo's row: nothing to undo |
+//! | undo | the undo's row | that answer |
+//!
+//! A technical failure stores nothing, so a repeat runs the work again. Neither does the **decline of an undo**:
+//! it goes to a person, and when that person has mended its cause the same undo must be able to succeed.
+
+mod call;
+mod refusal;
+mod undo;
+
+use bytes::Bytes;
+use clock::Clock;
+use futures::future::BoxFuture;
+
+use crate::{
+    answer::{Answered, Failure},
+    inbox::refusal::Refusal,
+    key::{Direction, Key},
+    request::Fingerprint,
+    store::{self, Held, Row, Store},
+};
+
+/// A delivery of a request.
+#[derive(Clone, Debug)]
+pub struct Delivery<'a> {
+    /// The idempotency key.
+    pub key: Key,
+    /// `package.Service/Method`.
+    pub method: &'a str,
+    /// The encoded request, the same bytes on every repeat.
+    pub request: &'a [u8],
+    /// The trace of this delivery; stored when it is the one that decides.
+    pub trace_id: &'a str,
+}
+
+/// The inbox of one service, in the service's own database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox<S> {
+    store: S,
+    clock: Clock,
+}
+
+/// Why a delivery was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another request was made under this key: the caller's mistake, asking again will not help.
+    #[error("the key {key} was used for another request")]
+    KeyReused {
+        /// The key.
+        key: Key,
+    },
+    /// The method takes calls and the metadata say undo, or the other way round: the caller's mistake.
+    #[error("{method} was sent with `saga-direction: {sent}`, which it does not take here")]
+    Direction {
+        /// The method.
+        method: String,
+        /// The direction it was sent with.
+        sent: Direction,
+    },
+    /// The work could not be carried out; nothing of it was kept, and a repeat runs it again.
+    #[error("the work failed")]
+    Work(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store could not carry the delivery out, or cannot tell whether it did: the same key tells.
+    #[error("the inbox's database failed")]
+    Store(#[source] store::Error),
+}
+
+impl<S: Store> Inbox<S> {
+    /// The inbox in `store`; `clock` dates its rows.
+    pub fn new(store: S, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// The database that the inbox is in.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Answers a call: runs `work`, which gives the encoded response, unless an earlier delivery has decided.
+    ///
+    /// The work runs to its end even when the returned future is dropped.
+    ///
+    /// # Errors
+    /// See [`Error`]. A decline is an answer, not an error.
+    pub async fn call<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
+    where
+        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<Bytes, Failure>>
+            + Send
+            + 'static,
+    {
+        let taken = self.take(delivery, Direction::Forward)?;
+        let answered = self
+            .store
+            .write(move |connection| Box::pin(call::answer::<S>(connection, taken, Box::new(work))))
+            .await;
+        refusal::told(answered)
+    }
+
+    /// Answers an undo: runs `work` with the call's stored response where the call took effect, and gives the
+    /// undo's own encoded response.
+    ///
+    /// A decline of `work` is answered as [`Outcome::Declined`](crate::Outcome::Declined) and not stored.
+    /// The work runs to its end even when the returned future is dropped.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn undo<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
+    where
+        W: for<'t> FnOnce(&'t mut S::Connection, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>>
+            + Send
+            + 'static,
+    {
+        let taken = self.take(delivery, Direction::Undo)?;
+        let answered = self
+            .store
+            .write(move |connection| Box::pin(undo::answer::<S>(connection, taken, Box::new(work))))
+            .await;
+        refusal::told(answered)
+    }
+
+    /// The delivery as the writer's task can own it.
+    fn take(&self, delivery: Delivery<'_>, wanted: Direction) -> Result<Taken, Error> {
+        let Delivery { key, method, request, trace_id } = delivery;
+        let sent = key.direction();
+        if sent != wanted {
+            return Err(Error::Direction { method: method.to_owned(), sent });
+        }
+        let row = Row {
+            fingerprint: Some(Fingerprint::of(method, request)),
+            held: Held::Claimed,
+            trace_id: trace_id.to_owned(),
+            at: self.clock.now(),
+        };
+        Ok(Taken { key, row })
+    }
+}
+
+/// A delivery with the row that claims its key.
+#[derive(Clone, Debug)]
+struct Taken {
+    key: Key,
+    row: Row,
+}
+
+impl Taken {
+    /// The row that an earlier delivery of this very request left under `key`.
+    async fn earlier<S: Store>(&self, connection: &mut S::Connection) -> Result<Row, Refusal> {
+        let row = held::<S>(connection, &self.key).await?;
+        // A tombstone carries no request: it refuses every one.
+        if row.fingerprint.is_some() && row.fingerprint != self.row.fingerprint {
+            return Err(Refusal::KeyReused(self.key.clone()));
+        }
+        Ok(row)
+    }
+
+    /// What this delivery itself has decided.
+    fn decided(self, outcome: crate::Outcome) -> Answered {
+        Answered { outcome, trace_id: self.row.trace_id, repeated: false }
+    }
+}
+
+/// The row of a key that an insert has just found taken.
+async fn held<S: Store>(connection: &mut S::Connection, key: &Key) -> Result<Row, store::Error> {
+    S::find(connection, key).await?.ok_or_else(|| unreadable(key, "it was there and is gone"))
+}
+
+fn unreadable(key: &Key, what: &'static str) -> store::Error {
+    store::Error::Unreadable { key: key.to_string(), what }
+}

@@ -1,0 +1,45 @@
+//! A call's way through the inbox, inside one transaction.
+
+use bytes::Bytes;
+
+use crate::{
+    answer::{Answered, Decline, Failure, Outcome},
+    inbox::{Taken, refusal::Refusal, unreadable},
+    store::{Held, Store, Work},
+};
+
+pub(super) async fn answer<S: Store>(
+    connection: &mut S::Connection,
+    delivery: Taken,
+    work: Work<S::Connection, Bytes, Failure>,
+) -> Result<Answered, Refusal> {
+    if !S::insert(connection, &delivery.key, &delivery.row).await? {
+        return repeat::<S>(connection, &delivery).await;
+    }
+    let (held, outcome) = match S::attempt(connection, work).await? {
+        Ok(response) => (Held::Done(response.clone()), Outcome::Done(response)),
+        Err(Failure::Declined(decline)) => {
+            (Held::Declined(decline.clone()), Outcome::Declined(decline))
+        }
+        Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
+    };
+    S::settle(connection, &delivery.key, &held).await?;
+    Ok(delivery.decided(outcome))
+}
+
+/// The answer that an earlier delivery, or the undo that came first, has decided.
+async fn repeat<S: Store>(
+    connection: &mut S::Connection,
+    delivery: &Taken,
+) -> Result<Answered, Refusal> {
+    let row = delivery.earlier::<S>(connection).await?;
+    let outcome = match row.held {
+        Held::Done(response) => Outcome::Done(response),
+        Held::Declined(decline) => Outcome::Declined(decline),
+        Held::Tombstone => Outcome::Declined(Decline::superseded()),
+        Held::Claimed | Held::Undone(_) | Held::Nothing => {
+            return Err(unreadable(&delivery.key, "it is not a call's").into());
+        }
+    };
+    Ok(Answered { outcome, trace_id: row.trace_id, repeated: true })
+}

@@ -1,0 +1,28 @@
+//! What ends a delivery's transaction without leaving anything in it.
+
+use crate::{answer::Answered, inbox::Error, key::Key, store};
+
+#[derive(Debug)]
+pub(super) enum Refusal {
+    KeyReused(Key),
+    /// An answer that must not be stored: the decline of an undo.
+    Unstored(Answered),
+    Work(Box<dyn std::error::Error + Send + Sync>),
+    Store(store::Error),
+}
+
+impl From<store::Error> for Refusal {
+    fn from(cause: store::Error) -> Self {
+        Self::Store(cause)
+    }
+}
+
+/// The transaction's result as the caller is told it.
+pub(super) fn told(answered: Result<Answered, Refusal>) -> Result<Answered, Error> {
+    answered.or_else(|refusal| match refusal {
+        Refusal::Unstored(answered) => Ok(answered),
+        Refusal::KeyReused(key) => Err(Error::KeyReused { key }),
+        Refusal::Work(cause) => Err(Error::Work(cause)),
+        Refusal::Store(cause) => Err(Error::Store(cause)),
+    })
+}

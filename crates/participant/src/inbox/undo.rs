@@ -1,0 +1,75 @@
+//! An undo's way through the inbox, inside one transaction.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use crate::{
+    answer::{Answered, Failure, Outcome},
+    inbox::{Taken, held, refusal::Refusal, unreadable},
+    store::{Held, Row, Store},
+};
+
+/// An undo's work: given its call's stored response.
+pub(super) type Work<C> =
+    Box<dyn for<'t> FnOnce(&'t mut C, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>> + Send>;
+
+pub(super) async fn answer<S: Store>(
+    connection: &mut S::Connection,
+    delivery: Taken,
+    work: Work<S::Connection>,
+) -> Result<Answered, Refusal> {
+    if !S::insert(connection, &delivery.key, &delivery.row).await? {
+        return repeat::<S>(connection, &delivery).await;
+    }
+    let (held, outcome) = match bury_or_find::<S>(connection, &delivery).await? {
+        None => (Held::Nothing, Outcome::NothingToUndo),
+        Some(call) => {
+            match S::attempt(connection, Box::new(move |connection| work(connection, call))).await?
+            {
+                Ok(response) => (Held::Undone(response.clone()), Outcome::Done(response)),
+                Err(Failure::Declined(decline)) => {
+                    let unstored = delivery.decided(Outcome::Declined(decline));
+                    return Err(Refusal::Unstored(unstored));
+                }
+                Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
+            }
+        }
+    };
+    S::settle(connection, &delivery.key, &held).await?;
+    Ok(delivery.decided(outcome))
+}
+
+/// The response of the call that is to be undone; where there is none to undo, the call's key is closed for good.
+async fn bury_or_find<S: Store>(
+    connection: &mut S::Connection,
+    delivery: &Taken,
+) -> Result<Option<Bytes>, Refusal> {
+    let call = delivery.key.of_call();
+    let tombstone = Row { fingerprint: None, held: Held::Tombstone, ..delivery.row.clone() };
+    if S::insert(connection, &call, &tombstone).await? {
+        return Ok(None);
+    }
+    match held::<S>(connection, &call).await?.held {
+        Held::Done(response) => Ok(Some(response)),
+        Held::Declined(_) | Held::Tombstone => Ok(None),
+        Held::Claimed | Held::Undone(_) | Held::Nothing => {
+            Err(unreadable(&call, "it is not a call's").into())
+        }
+    }
+}
+
+/// The answer that an earlier delivery of this undo has decided.
+async fn repeat<S: Store>(
+    connection: &mut S::Connection,
+    delivery: &Taken,
+) -> Result<Answered, Refusal> {
+    let row = delivery.earlier::<S>(connection).await?;
+    let outcome = match row.held {
+        Held::Undone(response) => Outcome::Done(response),
+        Held::Nothing => Outcome::NothingToUndo,
+        Held::Claimed | Held::Done(_) | Held::Declined(_) | Held::Tombstone => {
+            return Err(unreadable(&delivery.key, "it is not an undo's").into());
+        }
+    };
+    Ok(Answered { outcome, trace_id: row.trace_id, repeated: true })
+}

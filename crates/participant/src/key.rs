@@ -1,0 +1,261 @@
+//! The idempotency key: what makes two deliveries the same one.
+//!
+//! A key names the saga, the step and the direction, or the method and its `request_id` for a write outside a
+//! saga. The attempt number is never part of it: every attempt must meet the same inbox row. One key has one
+//! text, and two keys never share it, because no part but the last may hold a `/`.
+
+use std::fmt;
+
+use tonic::metadata::MetadataMap;
+
+const SAGA_ID: &str = "saga-id";
+const SAGA_STEP: &str = "saga-step";
+const SAGA_DIRECTION: &str = "saga-direction";
+
+const SAGA_ID_MAX: usize = 128;
+const SAGA_STEP_MAX: usize = 64;
+
+/// Which way a saga goes through a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The step's call.
+    Forward,
+    /// Its compensation.
+    Undo,
+}
+
+impl Direction {
+    /// The word used in metadata and in keys.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// An idempotency key. Its `Display` is the text that the inbox stores.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key(Scope);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Scope {
+    Step { saga_id: String, step: String, direction: Direction },
+    Request { method: String, request_id: String },
+}
+
+/// Why metadata make no key. The caller's mistake: asking again will not help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Some of the three entries came, this one did not.
+    #[error(
+        "the metadata name a saga but lack `{0}`: a saga's call carries `saga-id`, `saga-step` and `saga-direction`"
+    )]
+    Missing(&'static str),
+    /// An entry came twice, so nobody knows which one is meant.
+    #[error("the metadata entry `{0}` came more than once")]
+    Repeated(&'static str),
+    /// The entry is empty, too long or holds a character that a key cannot hold.
+    #[error("`{name}` must be 1 to {max} of A-Z a-z 0-9 . _ -")]
+    Malformed {
+        /// The metadata entry.
+        name: &'static str,
+        /// The most characters it may have.
+        max: usize,
+    },
+    /// The direction is another word.
+    #[error("`saga-direction` must be `forward` or `undo`")]
+    Direction,
+}
+
+impl Key {
+    /// The key of one step of one saga.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when `saga_id` is not 1 to 128, or `step` not 1 to 64, of `A-Z a-z 0-9 . _ -`.
+    pub fn step(saga_id: &str, step: &str, direction: Direction) -> Result<Self, Error> {
+        let saga_id = part(SAGA_ID, saga_id, SAGA_ID_MAX)?;
+        let step = part(SAGA_STEP, step, SAGA_STEP_MAX)?;
+        Ok(Self(Scope::Step { saga_id, step, direction }))
+    }
+
+    /// The key of a write outside a saga: `method` is `package.Service/Method`, `request_id` the caller's
+    /// (1–64 characters, which the request's validation has checked).
+    #[must_use]
+    pub fn request(method: &str, request_id: &str) -> Self {
+        Self(Scope::Request { method: method.to_owned(), request_id: request_id.to_owned() })
+    }
+
+    /// The key that a call's metadata carry in `saga-id`, `saga-step` and `saga-direction`; `None` when they
+    /// carry none of the three, so the call belongs to no saga.
+    ///
+    /// # Errors
+    /// When some of the three are missing, repeated or malformed. Such a call must not be served: without its
+    /// key a repeat of it would take effect again.
+    pub fn from_metadata(metadata: &MetadataMap) -> Result<Option<Self>, Error> {
+        let saga_id = entry(metadata, SAGA_ID)?;
+        let step = entry(metadata, SAGA_STEP)?;
+        let direction = entry(metadata, SAGA_DIRECTION)?;
+        if saga_id.is_none() && step.is_none() && direction.is_none() {
+            return Ok(None);
+        }
+        let saga_id = saga_id.ok_or(Error::Missing(SAGA_ID))?;
+        let step = step.ok_or(Error::Missing(SAGA_STEP))?;
+        let direction = match direction.ok_or(Error::Missing(SAGA_DIRECTION))? {
+            "forward" => Direction::Forward,
+            "undo" => Direction::Undo,
+            _ => return Err(Error::Direction),
+        };
+        Self::step(saga_id, step, direction).map(Some)
+    }
+
+    /// The direction; a write outside a saga always goes forward.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        match &self.0 {
+            Scope::Step { direction, .. } => *direction,
+            Scope::Request { .. } => Direction::Forward,
+        }
+    }
+
+    /// The key of the call that this key's undo undoes; of a call, itself.
+    #[must_use]
+    pub fn of_call(&self) -> Self {
+        let mut call = self.clone();
+        if let Scope::Step { direction, .. } = &mut call.0 {
+            *direction = Direction::Forward;
+        }
+        call
+    }
+
+    /// The saga, of a key that belongs to one.
+    #[must_use]
+    pub fn saga_id(&self) -> Option<&str> {
+        match &self.0 {
+            Scope::Step { saga_id, .. } => Some(saga_id),
+            Scope::Request { .. } => None,
+        }
+    }
+
+    /// The step's name, of a key that belongs to a saga.
+    #[must_use]
+    pub fn step_name(&self) -> Option<&str> {
+        match &self.0 {
+            Scope::Step { step, .. } => Some(step),
+            Scope::Request { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Scope::Step { saga_id, step, direction } => {
+                write!(formatter, "saga/{saga_id}/{step}/{direction}")
+            }
+            Scope::Request { method, request_id } => {
+                write!(formatter, "request/{method}/{request_id}")
+            }
+        }
+    }
+}
+
+fn part(name: &'static str, value: &str, max: usize) -> Result<String, Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if value.is_empty() || value.len() > max || !value.bytes().all(allowed) {
+        return Err(Error::Malformed { name, max });
+    }
+    Ok(value.to_owned())
+}
+
+fn entry<'m>(metadata: &'m MetadataMap, name: &'static str) -> Result<Option<&'m str>, Error> {
+    let mut values = metadata.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Error::Repeated(name));
+    }
+    // A value that is not visible ASCII fails the same rule as any other foreign character.
+    first.map(|value| value.to_str().map_err(|_| malformed(name))).transpose()
+}
+
+fn malformed(name: &'static str) -> Error {
+    match name {
+        SAGA_ID => Error::Malformed { name, max: SAGA_ID_MAX },
+        SAGA_STEP => Error::Malformed { name, max: SAGA_STEP_MAX },
+        _ => Error::Direction,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::metadata::MetadataMap;
+
+    use super::{Direction, Error, Key};
+
+    fn metadata(entries: &[(&'static str, &str)]) -> MetadataMap {
+        let mut metadata = MetadataMap::new();
+        for (name, value) in entries {
+            metadata.append(*name, value.parse().unwrap());
+        }
+        metadata
+    }
+
+    #[test]
+    fn a_step_and_its_undo_have_texts_of_their_own() {
+        let undo = Key::step("0192-ab", "freeze_stock", Direction::Undo).unwrap();
+        assert_eq!(undo.to_string(), "saga/0192-ab/freeze_stock/undo");
+        assert_eq!(undo.of_call().to_string(), "saga/0192-ab/freeze_stock/forward");
+        assert_eq!(undo.of_call().of_call(), undo.of_call());
+        assert_eq!(undo.direction(), Direction::Undo);
+        assert_eq!((undo.saga_id(), undo.step_name()), (Some("0192-ab"), Some("freeze_stock")));
+    }
+
+    #[test]
+    fn a_request_outside_a_saga_is_keyed_by_its_method_and_id() {
+        let key = Key::request("sagamesh.points.v1.PointsService/Earn", "r/1");
+        assert_eq!(key.to_string(), "request/sagamesh.points.v1.PointsService/Earn/r/1");
+        assert_eq!((key.direction(), key.saga_id()), (Direction::Forward, None));
+    }
+
+    #[test]
+    fn parts_that_could_blur_a_key_are_refused() {
+        let long = "a".repeat(129);
+        for saga_id in ["", "a/b", "a b", "ä", "a\n", long.as_str()] {
+            let refused = Key::step(saga_id, "charge", Direction::Forward);
+            assert_eq!(refused, Err(Error::Malformed { name: "saga-id", max: 128 }), "{saga_id:?}");
+        }
+        let refused = Key::step("s", &"b".repeat(65), Direction::Forward);
+        assert_eq!(refused, Err(Error::Malformed { name: "saga-step", max: 64 }));
+        assert!(Key::step(&"a".repeat(128), &"b".repeat(64), Direction::Forward).is_ok());
+    }
+
+    #[test]
+    fn metadata_of_a_saga_make_its_key_and_none_make_none() {
+        let whole = [("saga-id", "s1"), ("saga-step", "charge"), ("saga-direction", "forward")];
+        let key = Key::from_metadata(&metadata(&whole)).unwrap();
+        assert_eq!(key, Some(Key::step("s1", "charge", Direction::Forward).unwrap()));
+        assert_eq!(Key::from_metadata(&metadata(&[("x-other", "1")])), Ok(None));
+    }
+
+    #[test]
+    fn metadata_that_lack_repeat_or_garble_an_entry_are_refused() {
+        let whole = [("saga-id", "s1"), ("saga-step", "charge"), ("saga-direction", "undo")];
+        for (index, (name, _)) in whole.iter().enumerate() {
+            let mut part = whole.to_vec();
+            part.remove(index);
+            assert_eq!(Key::from_metadata(&metadata(&part)), Err(Error::Missing(name)));
+            let mut twice = whole.to_vec();
+            twice.push(whole[index]);
+            assert_eq!(Key::from_metadata(&metadata(&twice)), Err(Error::Repeated(name)));
+        }
+        let backward = [("saga-id", "s1"), ("saga-step", "charge"), ("saga-direction", "back")];
+        assert_eq!(Key::from_metadata(&metadata(&backward)), Err(Error::Direction));
+    }
+}

@@ -1,0 +1,110 @@
+//! A piece of work with the caller who waits for it, as the writer sees it: without its types.
+
+use std::{any::Any, fmt, panic::AssertUnwindSafe};
+
+use futures::{FutureExt, future::BoxFuture};
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::oneshot;
+
+use crate::store::{Error, Work};
+
+/// What becomes of the savepoint that a job ran behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    RollBack,
+}
+
+pub(super) trait Job: Send {
+    /// Runs the work and keeps its result back until the commit. Never panics.
+    fn run<'t>(&'t mut self, connection: &'t mut SqliteConnection) -> BoxFuture<'t, Verdict>;
+
+    /// Gives the caller the result, or the error of the transaction that it was in.
+    fn acknowledge(self: Box<Self>, transaction: Result<(), Error>);
+}
+
+impl fmt::Debug for dyn Job {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Job")
+    }
+}
+
+/// A job, and where its caller waits for the answer.
+pub(super) fn pair<T, E>(
+    work: Work<SqliteConnection, T, E>,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (caller, answer) = oneshot::channel();
+    (Box::new(Pending { stage: Stage::Waiting(work), caller }), answer)
+}
+
+struct Pending<T, E> {
+    stage: Stage<T, E>,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+enum Stage<T, E> {
+    Waiting(Work<SqliteConnection, T, E>),
+    Running,
+    Ran(Result<T, E>),
+}
+
+impl<T, E> Job for Pending<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    fn run<'t>(&'t mut self, connection: &'t mut SqliteConnection) -> BoxFuture<'t, Verdict> {
+        Box::pin(async move {
+            let Stage::Waiting(work) = std::mem::replace(&mut self.stage, Stage::Running) else {
+                return Verdict::RollBack;
+            };
+            // What the panic may have left half done is in the savepoint, which is rolled back.
+            let ran = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
+            let result = ran.unwrap_or_else(|panic| Err(Error::Panicked(said(&*panic)).into()));
+            let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
+            self.stage = Stage::Ran(result);
+            verdict
+        })
+    }
+
+    fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
+        let answer = match (transaction, self.stage) {
+            (Ok(()), Stage::Ran(result)) => result,
+            // Even a refusal is not to be trusted then: it may rest on what another job of the transaction wrote.
+            (Err(cause), _) => Err(cause.into()),
+            (Ok(()), Stage::Waiting(_) | Stage::Running) => Err(Error::Unanswered.into()),
+        };
+        // A caller who has gone is no loss: the inbox answers the repeat.
+        let _ = caller_gone(self.caller.send(answer));
+    }
+}
+
+fn caller_gone<T>(sent: Result<(), T>) -> bool {
+    sent.is_err()
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+        .to_owned()
+}
+
+/// Runs `work` behind a savepoint.
+pub(super) async fn attempt<T, E>(
+    connection: &mut SqliteConnection,
+    work: Work<SqliteConnection, T, E>,
+) -> Result<Result<T, E>, Error> {
+    let mut savepoint = connection.begin().await?;
+    let result = work(&mut savepoint).await;
+    if result.is_ok() {
+        savepoint.commit().await?;
+    } else {
+        savepoint.rollback().await?;
+    }
+    Ok(result)
+}

@@ -1,0 +1,151 @@
+//! SQLite: a service's own database, and the inbox in it.
+//!
+//! Everything that is SQLite's dialect or SQLite's habit is below this module. One file has one process
+//! ([`open`] holds a lock beside it) and one writer, a task that nobody cancels: it takes all the work that is
+//! waiting, runs each piece behind a savepoint of its own, commits once, and only then answers all of them.
+//! Readers have connections of their own and see only what is committed.
+
+pub mod open;
+
+mod job;
+mod migration;
+mod rows;
+mod writer;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::future::BoxFuture;
+use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    sqlite::job::Job,
+    store::{self, Store, Work},
+};
+
+pub use migration::migrations;
+
+/// Work that may wait for the writer; the next caller waits to hand its own over.
+const QUEUE: usize = 1024;
+
+/// An open database. Cheap to clone; closed when [`Database::close`] returns, or soon after the last clone is
+/// dropped.
+#[derive(Clone, Debug)]
+pub struct Database(Arc<Handles>);
+
+#[derive(Debug)]
+struct Handles {
+    /// Taken out by [`Database::close`], which is how the writer learns that no more work will come.
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    readers: SqlitePool,
+    /// Closes when the writer has ended and the file is free.
+    ended: watch::Receiver<()>,
+}
+
+impl Database {
+    /// Opens or creates the database in the file `path`, in a folder that exists, and brings its schema up to
+    /// `migrator` (see [`migrations`]) and to the inbox's own.
+    ///
+    /// # Errors
+    /// See [`open::Error`]: each is one sentence with its cure. Nothing is changed in a database that is refused.
+    pub async fn open(path: impl AsRef<Path>, migrator: &Migrator) -> Result<Self, open::Error> {
+        let open::Opened { lock, options, connection, readers } =
+            open::open(path.as_ref(), migrator).await?;
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (running, ended) = watch::channel(());
+        let writer = writer::Writer::new(options, connection, waiting);
+        let closing = readers.clone();
+        tokio::spawn(async move {
+            writer.run().await;
+            closing.close().await;
+            // Last of all: another process may open the file from here on.
+            drop(lock);
+            drop(running);
+        });
+        Ok(Self(Arc::new(Handles { jobs: Mutex::new(Some(jobs)), readers, ended })))
+    }
+
+    /// Connections for reading. They see what is committed and refuse to write.
+    #[must_use]
+    pub fn read(&self) -> &SqlitePool {
+        &self.0.readers
+    }
+
+    /// Takes no more work, finishes what was handed over, and frees the file. May be called again.
+    pub async fn close(&self) {
+        drop(self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut ended = self.0.ended.clone();
+        // The error is the news: the sender is dropped when the writer has ended.
+        while ended.changed().await.is_ok() {}
+    }
+
+    fn jobs(&self) -> Option<mpsc::Sender<Box<dyn Job>>> {
+        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn hand_over<T, E>(&self, work: Work<SqliteConnection, T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<store::Error> + Send + 'static,
+    {
+        let (job, answer) = job::pair(work);
+        let jobs = self.jobs().ok_or(store::Error::Closed)?;
+        jobs.send(job).await.map_err(|_| store::Error::Closed)?;
+        // Kept no longer than needed: `close` waits for the last sender.
+        drop(jobs);
+        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
+    }
+}
+
+impl Store for Database {
+    type Connection = SqliteConnection;
+
+    /// Work must leave the transaction that it is given open: it may use `begin` for a savepoint, never a bare
+    /// `commit` or `rollback`. It must not wait for another write of the same database, which would come after
+    /// itself and so never.
+    async fn write<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<store::Error> + Send + 'static,
+        W: for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        self.hand_over(Box::new(work)).await
+    }
+
+    async fn attempt<T, E>(
+        connection: &mut SqliteConnection,
+        work: Work<SqliteConnection, T, E>,
+    ) -> Result<Result<T, E>, store::Error>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        job::attempt(connection, work).await
+    }
+
+    async fn insert(
+        connection: &mut SqliteConnection,
+        key: &crate::Key,
+        row: &store::Row,
+    ) -> Result<bool, store::Error> {
+        rows::insert(connection, key, row).await
+    }
+
+    async fn find(
+        connection: &mut SqliteConnection,
+        key: &crate::Key,
+    ) -> Result<Option<store::Row>, store::Error> {
+        rows::find(connection, key).await
+    }
+
+    async fn settle(
+        connection: &mut SqliteConnection,
+        key: &crate::Key,
+        held: &store::Held,
+    ) -> Result<(), store::Error> {
+        rows::settle(connection, key, held).await
+    }
+}

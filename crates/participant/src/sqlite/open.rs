@@ -1,0 +1,220 @@
+//! Opening a database file: everything that can be wrong with it is found here, said in one sentence with its
+//! cure, before anything is changed.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, SqliteConnection, SqlitePool,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::sqlite::migration;
+
+/// The writer is alone, so only a reader's checkpoint or an operator's shell can be in its way.
+const BUSY: Duration = Duration::from_secs(5);
+
+const READERS: u32 = 4;
+
+// SQLite's primary result codes.
+const CORRUPT: i32 = 11;
+const NOT_A_DATABASE: i32 = 26;
+
+/// Why a database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder is missing, or is no folder.
+    #[error("there is no folder {folder} for the database: create it, or name another data folder")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The path names something that is not a file.
+    #[error("{path} is not a file: name another data folder, or move what is there away")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file, or the lock beside it, cannot be written.
+    #[error(
+        "cannot write {path}: make it and its folder writable for this user, or name another data folder"
+    )]
+    NotWritable {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The lock cannot be taken for another reason than somebody holding it.
+    #[error("cannot lock {path}: keep the database on a local disk")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Somebody has it open.
+    #[error(
+        "the database {path} is in use by another process: stop that one, or name another data folder"
+    )]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The file holds something else.
+    #[error("{path} is not an SQLite database: move it away, or name another data folder")]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite finds the file damaged.
+    #[error(
+        "the database {path} is damaged ({finding}): keep a copy of it and restore the last backup"
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What the check says first.
+        finding: String,
+    },
+    /// A later version of the program wrote it.
+    #[error(
+        "the database {path} was written by a newer version of this program (migration {version} is unknown here): run that version, or restore a backup from before the upgrade"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The migration that this program lacks.
+        version: i64,
+    },
+    /// Its schema came about by other means than this program's migrations.
+    #[error(
+        "the database {path} has another schema than this service's (migration {version} differs): it belongs to another service, or was changed by hand; name the right file, or restore a backup"
+    )]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// The first migration that differs.
+        version: i64,
+    },
+    /// A migration failed; it was rolled back.
+    #[error("the schema of the database {path} could not be brought up to date")]
+    Migration {
+        /// The database.
+        path: PathBuf,
+        /// What went wrong.
+        source: MigrateError,
+    },
+    /// Anything else that SQLite says.
+    #[error("the database {path} could not be opened")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What went wrong.
+        source: sqlx::Error,
+    },
+}
+
+pub(super) struct Opened {
+    /// Refuses every other process as long as it lives.
+    pub(super) lock: File,
+    pub(super) options: SqliteConnectOptions,
+    pub(super) connection: SqliteConnection,
+    pub(super) readers: SqlitePool,
+}
+
+pub(super) async fn open(path: &Path, migrator: &Migrator) -> Result<Opened, Error> {
+    let path = located(path)?;
+    let lock = lock(&path)?;
+    let options = options(&path);
+    let mut connection = options.connect().await.map_err(|cause| explained(&path, cause))?;
+    check(&mut connection, &path).await?;
+    migration::run(&mut connection, migrator, &path).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .connect_lazy_with(options.clone().create_if_missing(false).pragma("query_only", "on"));
+    Ok(Opened { lock, options, connection, readers })
+}
+
+/// The file's one true path: two names of one file must meet at one lock.
+fn located(path: &Path) -> Result<PathBuf, Error> {
+    if let Ok(existing) = path.canonicalize() {
+        return if existing.is_file() {
+            Ok(existing)
+        } else {
+            Err(Error::NotAFile { path: existing })
+        };
+    }
+    let Some(name) = path.file_name() else {
+        return Err(Error::NotAFile { path: path.to_owned() });
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let found = folder.canonicalize().ok().filter(|found| found.is_dir());
+    found.map(|found| found.join(name)).ok_or_else(|| Error::Folder { folder: folder.to_owned() })
+}
+
+fn lock(path: &Path) -> Result<File, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let unwritable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::NotWritable { path, source }
+    };
+    // Left behind on purpose when the database is closed: removing it would let two processes lock two files.
+    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
+    let lock = open.map_err(unwritable(&name))?;
+    lock.try_lock().map_err(|cause| match cause {
+        TryLockError::WouldBlock => Error::InUse { path: path.to_owned() },
+        TryLockError::Error(source) => Error::Lock { path: name, source },
+    })?;
+    // SQLite opens what it cannot write for reading, and fails only at the first write.
+    let probe = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    probe.map_err(unwritable(path))?;
+    Ok(lock)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL loses commits that were acknowledged when the power fails.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .disable_statement_logging()
+}
+
+async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+    let finding: String = sqlx::query_scalar("pragma quick_check(1)")
+        .fetch_one(connection)
+        .await
+        .map_err(|cause| explained(path, cause))?;
+    if finding == "ok" {
+        return Ok(());
+    }
+    Err(Error::Damaged { path: path.to_owned(), finding })
+}
+
+fn explained(path: &Path, cause: sqlx::Error) -> Error {
+    let code = cause
+        .as_database_error()
+        .and_then(|cause| cause.code()?.parse::<i32>().ok())
+        // An extended code carries its primary code in the low byte.
+        .map(|code| code & 0xff);
+    let path = path.to_owned();
+    match code {
+        Some(NOT_A_DATABASE) => Error::NotADatabase { path },
+        Some(CORRUPT) => Error::Damaged { path, finding: cause.to_string() },
+        _ => Error::Sqlite { path, source: cause },
+    }
+}

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 use prost_reflect::{
-    DescriptorError, DescriptorPool, EnumDescriptor, EnumValueDescriptor, FileDescriptor,
-    MessageDescriptor, MethodDescriptor, ServiceDescriptor,
+    DescriptorError, DescriptorPool, DynamicMessage, EnumDescriptor, EnumValueDescriptor,
+    FileDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
 use prost_types::FileDescriptorSet;
 
@@ -250,13 +250,19 @@ pub fn pool_of_set(set: &[u8]) -> Result<DescriptorPool, Error> {
     DescriptorPool::decode(set).map_err(|source| Error::Incomplete(Box::new(source)))
 }
 
+/// Imports are relative to a root that the file does not name: its own folder, or one above it
+/// when the folders follow the packages. The nearest root under which all imports are found is it.
 fn compile_proto(path: &Path) -> Result<DescriptorPool, protox::Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut compiler = protox::Compiler::new([folder.unwrap_or(Path::new("."))])?;
-    // Paths that are not absolute are taken as import names, which are relative to the folder.
-    let name = path.file_name().map_or(path, Path::new);
-    compiler.include_imports(true).open_file(name)?;
-    Ok(compiler.descriptor_pool())
+    const ABOVE: usize = 8;
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let compile = |root: &Path| {
+        let mut compiler = protox::Compiler::new([root])?;
+        compiler.include_imports(true).open_file(&path)?;
+        Ok(compiler.descriptor_pool())
+    };
+    let mut roots = path.ancestors().skip(1).take(ABOVE);
+    let nearest = compile(roots.next().unwrap_or(Path::new("")));
+    nearest.or_else(|error| roots.find_map(|root| compile(root).ok()).ok_or(error))
 }
 
 fn close_over(file: &FileDescriptor, wanted: &mut BTreeSet<String>) {
@@ -272,8 +278,22 @@ fn part_of(pool: &DescriptorPool, wanted: &BTreeSet<String>) -> DescriptorPool {
     let files = pool.files().filter(|file| wanted.contains(file.name()));
     let mut set = Vec::new();
     for file in files {
-        // Encoded file by file, because a decoded `FileDescriptorSet` loses custom options.
-        prost::encoding::bytes::encode(1, &file.encode_to_vec(), &mut set);
+        prost::encoding::bytes::encode(1, &without_comments(file.encode_to_vec()), &mut set);
     }
     DescriptorPool::decode(set.as_slice()).unwrap_or_else(|_| pool.clone())
+}
+
+/// Comments are most of a file and are of no use here. Done on a dynamic message, which keeps
+/// custom options; the generated one loses them.
+fn without_comments(file: Vec<u8>) -> Vec<u8> {
+    let descriptor =
+        DescriptorPool::global().get_message_by_name("google.protobuf.FileDescriptorProto");
+    let Some(descriptor) = descriptor else { return file };
+    match DynamicMessage::decode(descriptor, file.as_slice()) {
+        Ok(mut message) => {
+            message.clear_field_by_name("source_code_info");
+            message.encode_to_vec()
+        }
+        Err(_) => file,
+    }
 }

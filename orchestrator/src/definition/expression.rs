@@ -1,5 +1,6 @@
 //! One CEL expression: compiled once, evaluated against the facts of a saga.
 
+use cel::common::ast::operators::CONDITIONAL;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::{CowVal, Val};
@@ -126,12 +127,13 @@ impl Expression {
         self.at
     }
 
-    /// The text that the expression is, where it is a literal.
-    pub(super) fn literal_text(&self) -> Option<String> {
-        match &self.code {
-            Code::Cel { ast, .. } => text(ast),
-            Code::Path(_) => None,
+    /// The literal texts that the expression may come to: itself, or the sides of its `? :`.
+    pub(super) fn literal_texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        if let Code::Cel { ast, .. } = &self.code {
+            literal_texts(ast, &mut texts);
         }
+        texts
     }
 
     /// A whole number as a floating point number, for `ratio: 1`.
@@ -278,6 +280,15 @@ fn offset_of(source: &str, (line, column): (isize, isize)) -> usize {
     let before: usize =
         source.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
     before + usize::try_from(column).unwrap_or(1).saturating_sub(1)
+}
+
+fn literal_texts(expr: &IdedExpr, texts: &mut Vec<String>) {
+    match &expr.expr {
+        Expr::Call(call) if call.func_name == CONDITIONAL => {
+            call.args.iter().skip(1).for_each(|side| literal_texts(side, texts));
+        }
+        _ => texts.extend(text(expr)),
+    }
 }
 
 /// What the parser says, without the list of all tokens that it would have taken.

@@ -323,22 +323,18 @@ fn inside(
 
 /// A text literal must name a value of the enum, or a time, that it is meant to be.
 fn named(expression: &Expression, kind: &Kind) -> Result<(), fits::Misfit> {
-    let Some(text) = expression.literal_text() else { return Ok(()) };
-    match kind {
-        Kind::Enum(wanted) if wanted.get_value_by_name(&text).is_none() => {
-            Err(fits::no_value(&text, wanted))
+    expression.literal_texts().iter().try_for_each(|text| match kind {
+        Kind::Enum(wanted) if wanted.get_value_by_name(text).is_none() => {
+            Err(fits::no_value(text, wanted))
         }
         Kind::Message(wanted) if WellKnown::of(wanted) == Some(WellKnown::Time) => {
-            match assign::time(&text, wanted) {
-                Ok(_) => Ok(()),
-                Err(failure) => Err(fits::Misfit {
-                    what: failure.what,
-                    cure: "write it in the form of proto3 JSON".to_owned(),
-                }),
-            }
+            assign::time(text, wanted).map(|_| ()).map_err(|failure| fits::Misfit {
+                what: failure.what,
+                cure: "write it in the form of proto3 JSON".to_owned(),
+            })
         }
         _ => Ok(()),
-    }
+    })
 }
 
 fn misplaced(node: &Node, field: &FieldDescriptor, problems: &mut Problems) -> Option<Filling> {

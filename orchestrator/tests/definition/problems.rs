@@ -73,6 +73,10 @@ fn two_fields_of_one_oneof_and_wrong_literals_are_refused() {
         ["t.yaml:6:24: `left` and `right` are both of `choice`; set one of them"]
     );
     assert_eq!(
+        take("{ state: \"request.paid ? 'STATE_PAID' : 'STATE_OPENED'\" }"),
+        ["t.yaml:6:19: no value `STATE_OPENED` in shop.v1.State; did you mean `STATE_OPEN`?"]
+    );
+    assert_eq!(
         take("{ at: \"'today'\" }"),
         [
             "t.yaml:6:16: `today` is no Timestamp, such as `2026-01-31T12:00:00Z`; write it in the form of proto3 JSON"
@@ -203,6 +207,26 @@ fn a_descriptor_file_that_cannot_be_used_says_why() {
     let incomplete = add(&file("c.binpb", &set("proto3", &["y.proto"])));
     assert!(matches!(incomplete, DescriptorsError::Incomplete(_)), "{incomplete}");
     assert!(descriptors.add_file(&file("d.binpb", &set("proto3", &[]))).is_ok());
+}
+
+#[test]
+fn imports_are_found_beside_a_proto_file_or_from_a_folder_above_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("old/v1");
+    std::fs::create_dir_all(&package).unwrap();
+    let word = "syntax = \"proto3\"; package old.v1; message Word {}";
+    std::fs::write(package.join("word.proto"), word).unwrap();
+    for import in ["word.proto", "v1/word.proto", "old/v1/word.proto"] {
+        let service = format!(
+            "syntax = \"proto3\"; package old.v1; import \"{import}\"; \
+             service Old {{ rpc Do(Word) returns (Word); }}"
+        );
+        let path = package.join("old.proto");
+        std::fs::write(&path, service).unwrap();
+        let mut descriptors = Descriptors::new();
+        descriptors.add_file(&path).unwrap();
+        assert!(descriptors.method("old.v1.Old", "Do").is_ok(), "{import}");
+    }
 }
 
 #[test]

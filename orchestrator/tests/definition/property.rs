@@ -255,7 +255,7 @@ fn an_accepted_expression_meets_no_type_error() {
         .collect();
     let [accepted, refused, built, faults] = [const { AtomicUsize::new(0) }; 4];
     let mut runner =
-        TestRunner::new(Config { cases: 1_500, failure_persistence: None, ..Config::default() });
+        TestRunner::new(Config { cases: 1_000, failure_persistence: None, ..Config::default() });
     let bytes = proptest::collection::vec(any::<u8>(), 0..400);
     let outcome = runner.run(&bytes, |bytes| {
         let mut choices = Choices(bytes.iter());

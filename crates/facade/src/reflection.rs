@@ -16,6 +16,21 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// What every server has beside its own services: health, and reflection itself.
+    pub(crate) fn of_every_server() -> Self {
+        let shown = Self::default();
+        let sets = [
+            ("grpc.health.v1.Health", tonic_health::pb::FILE_DESCRIPTOR_SET),
+            ("grpc.reflection.v1.ServerReflection", tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET),
+            ("grpc.reflection.v1alpha.ServerReflection", tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET),
+        ];
+        for (service, set) in sets {
+            let pool = DescriptorPool::decode(set).expect("the crates ship sound descriptors");
+            shown.add(service, &pool);
+        }
+        shown
+    }
+
     pub(crate) fn add(&self, service: &str, pool: &DescriptorPool) {
         self.services.rcu(|services| {
             let mut services = BTreeMap::clone(services);

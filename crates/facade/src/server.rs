@@ -58,7 +58,7 @@ impl Server {
     #[must_use]
     pub fn new(facade: Facade) -> Self {
         let (reporter, health) = tonic_health::server::health_reporter();
-        let shown = Shown::default();
+        let shown = Shown::of_every_server();
         let mut routes = RoutesBuilder::default();
         routes.add_service(health);
         routes.add_service(reflection::v1::server(shown.clone()));

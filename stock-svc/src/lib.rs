@@ -1,1 +1,49 @@
+//! The catalogue, and where the units of each product are.
+//!
+//! Always true, of every SKU: available + frozen + sold is all that was ever added, and none of them is negative. A
+//! reservation takes all lines of an order or none, and its units only move together. Every change of units has a flow
+//! record in the same transaction.
+//!
+//! - [`stock`]: the rules, pure
+//! - `store`: every query
+//! - `grpc`: proto to domain and back
 
+pub mod stock;
+
+mod error;
+mod grpc;
+mod store;
+
+use std::{error::Error, path::PathBuf};
+
+use clock::Clock;
+use facade::{Facade, process::Config, server::Mount, services::stock_service};
+use participant::{Database, sqlite};
+
+const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_stock.sql"))];
+
+/// Opens or creates the database in `folder` and gives the service on it.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
+    let database = Database::open(folder.join("stock.db"), &sqlite::migrations(SCHEMA))
+        .await
+        .map_err(|error| sentence(&error))?;
+    Ok(stock_service::mount(grpc::Service::new(database, facade.clock().clone())))
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
+    facade::process::run_service(config, clock, open).await
+}
+
+fn sentence(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Why the stock service says no or fails, and what each cause becomes on the wire.
+
+use facade::{Decline, Failure};
+use proto::facade::v1::Reason;
+
+use crate::stock::{Hold, UNITS_MAX};
+
+/// A cause. Those that [`Error::reason`] names are the business saying no; the others are failures.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no product has the SKU {sku}")]
+    SkuUnknown { sku: String },
+    #[error("{sku}: {asked} asked for, {available} available")]
+    InsufficientStock { sku: String, asked: i64, available: i64 },
+    #[error("{sku}: {asked} more units would be over the limit of {UNITS_MAX} units in all")]
+    OverLimit { sku: String, asked: i64 },
+    #[error("no stock is reserved for the order {order_no}")]
+    NothingReserved { order_no: String },
+    #[error(
+        "the stock of the order {order_no} is {state}, and must be {wanted} for this",
+        state = state.as_str(),
+        wanted = wanted.as_str()
+    )]
+    Settled { order_no: String, state: Hold, wanted: Hold },
+    #[error("stock was already reserved for the order {order_no}, by another call")]
+    AlreadyReserved { order_no: String },
+    #[error("the stock database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the {table} row of {key} makes no sense")]
+    Unreadable { table: &'static str, key: String },
+}
+
+impl Error {
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::SkuUnknown { .. } => Some(Reason::SkuUnknown),
+            Self::InsufficientStock { .. } => Some(Reason::InsufficientStock),
+            Self::OverLimit { .. } => Some(Reason::AmountOutOfRange),
+            Self::NothingReserved { .. } | Self::Settled { .. } => Some(Reason::ReservationUnknown),
+            Self::AlreadyReserved { .. } => Some(Reason::OrderState),
+            Self::Database(_) | Self::Unreadable { .. } => None,
+        }
+    }
+
+    fn decline(&self) -> Option<Decline> {
+        self.reason().map(|reason| Decline::new(reason, self.to_string()))
+    }
+}
+
+/// Inside the inbox's work: a decline is stored and replayed, a failure stores nothing and is asked again.
+impl From<Error> for participant::Failure {
+    fn from(error: Error) -> Self {
+        match error.decline() {
+            Some(decline) => decline.into(),
+            None => Self::technical(error),
+        }
+    }
+}
+
+/// Of a read.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.decline() {
+            Some(decline) => decline.into(),
+            None if matches!(error, Error::Unreadable { .. }) => Self::internal(error),
+            None => Self::unavailable(error),
+        }
+    }
+}

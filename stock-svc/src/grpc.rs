@@ -1,0 +1,202 @@
+//! The handlers: proto to domain and back, and nothing else.
+
+mod wire;
+
+use clock::Clock;
+use facade::{Call, Failure, Inbox, Reply, page::Page, services::stock_service::StockService};
+use participant::Database;
+use proto::stock::v1::{
+    AddStockRequest, AddStockResponse, ConfirmRequest, ConfirmResponse, FreezeRequest,
+    FreezeResponse, GetProductRequest, GetProductResponse, GetStockRequest, GetStockResponse,
+    ListFlowsRequest, ListFlowsResponse, ListProductsRequest, ListProductsResponse, QuoteRequest,
+    QuoteResponse, RestockRequest, RestockResponse, UnfreezeRequest, UnfreezeResponse,
+    UpsertProductRequest, UpsertProductResponse,
+};
+
+use crate::{
+    stock::{Line, Settlement, in_lock_order},
+    store,
+};
+
+/// The service on its database.
+pub(crate) struct Service {
+    database: Database,
+    inbox: Inbox<Database>,
+    clock: Clock,
+}
+
+impl Service {
+    pub(crate) fn new(database: Database, clock: Clock) -> Self {
+        let inbox = Inbox::new(participant::Inbox::new(database.clone(), clock.clone()));
+        Self { database, inbox, clock }
+    }
+}
+
+impl StockService for Service {
+    async fn quote(
+        &self,
+        call: Call,
+        request: QuoteRequest,
+    ) -> Result<Reply<QuoteResponse>, Failure> {
+        call.step_key()?;
+        let mut lines = Vec::with_capacity(request.lines.len());
+        for line in request.lines {
+            let quoted = store::quote(&self.database, &line.sku).await?;
+            lines.push(wire::quoted(line.sku, quoted));
+        }
+        Ok(QuoteResponse { result: None, lines }.into())
+    }
+
+    async fn freeze(
+        &self,
+        call: Call,
+        request: FreezeRequest,
+    ) -> Result<Reply<FreezeResponse>, Failure> {
+        let FreezeRequest { order_no, lines } = request.clone();
+        let (taken, at) = (in_lock_order(wire::lines(&lines)), self.clock.now());
+        self.inbox
+            .call(&call, &request, move |connection| {
+                Box::pin(async move {
+                    store::freeze(connection, &order_no, &taken, at).await?;
+                    Ok(FreezeResponse { result: None, order_no, lines })
+                })
+            })
+            .await
+    }
+
+    async fn confirm(
+        &self,
+        call: Call,
+        request: ConfirmRequest,
+    ) -> Result<Reply<ConfirmResponse>, Failure> {
+        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        self.inbox
+            .call(&call, &request, move |connection| {
+                Box::pin(async move {
+                    let sold =
+                        store::settle(connection, &order_no, Settlement::CONFIRM, at).await?;
+                    Ok(ConfirmResponse { result: None, lines: wire::told(sold) })
+                })
+            })
+            .await
+    }
+
+    async fn unfreeze(
+        &self,
+        call: Call,
+        request: UnfreezeRequest,
+    ) -> Result<Reply<UnfreezeResponse>, Failure> {
+        let at = self.clock.now();
+        self.inbox
+            .undo(&call, &request, move |connection, frozen: FreezeResponse| {
+                Box::pin(async move {
+                    // The order of the call that is undone, whatever the undo's own request says.
+                    let order_no = frozen.order_no;
+                    let released =
+                        store::settle(connection, &order_no, Settlement::UNFREEZE, at).await?;
+                    Ok(UnfreezeResponse { result: None, lines: wire::told(released) })
+                })
+            })
+            .await
+    }
+
+    async fn restock(
+        &self,
+        call: Call,
+        request: RestockRequest,
+    ) -> Result<Reply<RestockResponse>, Failure> {
+        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        self.inbox
+            .call(&call, &request, move |connection| {
+                Box::pin(async move {
+                    let back =
+                        store::settle(connection, &order_no, Settlement::RESTOCK, at).await?;
+                    Ok(RestockResponse { result: None, lines: wire::told(back) })
+                })
+            })
+            .await
+    }
+
+    async fn upsert_product(
+        &self,
+        call: Call,
+        request: UpsertProductRequest,
+    ) -> Result<Reply<UpsertProductResponse>, Failure> {
+        let product = wire::product(&request)?;
+        self.inbox
+            .request(&call, &request.request_id, &request, move |connection| {
+                Box::pin(async move {
+                    store::upsert(connection, &product).await?;
+                    Ok(UpsertProductResponse { result: None, product: Some(product.into()) })
+                })
+            })
+            .await
+    }
+
+    async fn add_stock(
+        &self,
+        call: Call,
+        request: AddStockRequest,
+    ) -> Result<Reply<AddStockResponse>, Failure> {
+        let line = Line { sku: request.sku.clone(), quantity: request.quantity };
+        let at = self.clock.now();
+        self.inbox
+            .request(&call, &request.request_id, &request, move |connection| {
+                Box::pin(async move {
+                    let units = store::add(connection, &line, at).await?;
+                    let stock = Some(wire::stock(line.sku, units));
+                    Ok(AddStockResponse { result: None, stock })
+                })
+            })
+            .await
+    }
+
+    async fn get_product(
+        &self,
+        _call: Call,
+        request: GetProductRequest,
+    ) -> Result<Reply<GetProductResponse>, Failure> {
+        let product = store::product(&self.database, &request.sku).await?;
+        Ok(GetProductResponse { result: None, product: Some(product.into()) }.into())
+    }
+
+    async fn list_products(
+        &self,
+        _call: Call,
+        request: ListProductsRequest,
+    ) -> Result<Reply<ListProductsResponse>, Failure> {
+        let page = Page::<String>::read(request.page_size, &request.page_token, &[])?;
+        // No SKU is empty, so the first page is the one behind the empty SKU.
+        let after = page.cursor.as_deref().unwrap_or_default();
+        let mut found = store::products(&self.database, after, page.fetch()).await?;
+        let next_page_token = page.cut(&mut found, |last| last.sku.clone());
+        let products = found.into_iter().map(Into::into).collect();
+        Ok(ListProductsResponse { result: None, products, next_page_token }.into())
+    }
+
+    async fn get_stock(
+        &self,
+        _call: Call,
+        request: GetStockRequest,
+    ) -> Result<Reply<GetStockResponse>, Failure> {
+        let units = store::units(&self.database, &request.sku).await?;
+        let stock = Some(wire::stock(request.sku, units));
+        Ok(GetStockResponse { result: None, stock }.into())
+    }
+
+    async fn list_flows(
+        &self,
+        _call: Call,
+        request: ListFlowsRequest,
+    ) -> Result<Reply<ListFlowsResponse>, Failure> {
+        let ListFlowsRequest { sku, page_size, page_token } = request;
+        let page = Page::<i64>::read(page_size, &page_token, &[&sku])?;
+        // An unknown SKU is told apart from one without changes.
+        store::units(&self.database, &sku).await?;
+        let after = page.cursor.unwrap_or_default();
+        let mut found = store::flows(&self.database, &sku, after, page.fetch()).await?;
+        let next_page_token = page.cut(&mut found, |last| last.seq);
+        let flows = found.into_iter().map(Into::into).collect();
+        Ok(ListFlowsResponse { result: None, flows, next_page_token }.into())
+    }
+}

@@ -1,0 +1,74 @@
+use participant::{Database, sqlite};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    SCHEMA,
+    error::Error,
+    stock::{Line, Product},
+};
+
+async fn database() -> (TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = sqlite::migrations(SCHEMA);
+    let database = Database::open(folder.path().join("stock.db"), &schema).await.unwrap();
+    (folder, database)
+}
+
+async fn tea(connection: &mut Connection) {
+    let price = money::Money::new("EUR".parse().unwrap(), 350);
+    let product = Product { sku: "tea".to_owned(), title: String::new(), price, on_sale: true };
+    upsert(connection, &product).await.unwrap();
+    let line = Line { sku: "tea".to_owned(), quantity: 5 };
+    add(connection, &line, Timestamp(1)).await.unwrap();
+    freeze(connection, "O-1", &[Line { quantity: 2, ..line }], Timestamp(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_what_no_rule_allows() {
+    let (_folder, database) = database().await;
+    let broken = [
+        ("update stock set available = -1", "stock_available_not_negative"),
+        ("update stock set frozen = -1", "stock_frozen_not_negative"),
+        ("update stock set sold = -1", "stock_sold_not_negative"),
+        ("update stock set sold = 1000000000000000", "stock_within_limit"),
+        ("update reservation set state = 'LOST'", "reservation_state_is_known"),
+        ("update reservation_line set quantity = 0", "reservation_line_quantity_positive"),
+        ("update flow set order_no = 'O-1'", "flow_names_its_order"),
+        ("update flow set kind = 'SHRINK'", "flow_kind_is_known"),
+        ("update product set minor_units = -1", "product_price_not_negative"),
+        ("insert into stock values ('cup', 0, 0, 0)", "FOREIGN KEY"),
+    ];
+    let refusals = database.write(move |connection| {
+        Box::pin(async move {
+            tea(connection).await;
+            let mut refusals = Vec::new();
+            for (statement, constraint) in broken {
+                let refused = sqlx::query(statement).execute(&mut *connection).await;
+                refusals.push((statement, constraint, refused.map(|_| ())));
+            }
+            Ok::<_, participant::store::Error>(refusals)
+        })
+    });
+    for (statement, constraint, refused) in refusals.await.unwrap() {
+        let refusal = refused.expect_err(statement).to_string();
+        assert!(refusal.contains(constraint), "{statement}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
+    let (_folder, database) = database().await;
+    let written = database.write(|connection| {
+        Box::pin(async move {
+            tea(connection).await;
+            // No currency has a digit; the table only counts the letters.
+            sqlx::query("update product set currency = 'E1R'").execute(connection).await?;
+            Ok::<_, participant::store::Error>(())
+        })
+    });
+    written.await.unwrap();
+    let error = product(&database, "tea").await.unwrap_err();
+    assert!(matches!(error, Error::Unreadable { table: "product", .. }), "{error}");
+    assert!(matches!(facade::Failure::from(error), facade::Failure::Internal(_)));
+}

@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     SCHEMA,
     error::Error,
-    stock::{Line, Product},
+    stock::{Line, Product, UNITS_MAX},
 };
 
 async fn database() -> (TempDir, Database) {
@@ -54,6 +54,29 @@ async fn the_database_itself_refuses_what_no_rule_allows() {
         let refusal = refused.expect_err(statement).to_string();
         assert!(refusal.contains(constraint), "{statement}: {refusal}");
     }
+}
+
+#[tokio::test]
+async fn a_sku_never_has_more_units_in_all_than_the_limit() {
+    let (_folder, database) = database().await;
+    let refused = database.write(|connection| {
+        Box::pin(async move {
+            tea(connection).await;
+            let line = |quantity| Line { sku: "tea".to_owned(), quantity };
+            add(connection, &line(UNITS_MAX - 5), Timestamp(3)).await.unwrap();
+            let refused = [
+                add(connection, &line(1), Timestamp(3)).await.unwrap_err(),
+                add(connection, &line(UNITS_MAX), Timestamp(3)).await.unwrap_err(),
+            ];
+            Ok::<_, participant::store::Error>(refused)
+        })
+    });
+    for error in refused.await.unwrap() {
+        assert!(matches!(error, Error::OverLimit { .. }), "{error}");
+        assert!(matches!(participant::Failure::from(error), participant::Failure::Declined(_)));
+    }
+    let found = units(&database, "tea").await.unwrap();
+    assert_eq!((found.available, found.frozen), (UNITS_MAX - 2, 2));
 }
 
 #[tokio::test]

@@ -1,0 +1,95 @@
+//! Many at once: the books add up whoever comes first.
+
+use futures::future::join_all;
+
+use crate::shop::{Shop, code, freeze, step, undo, unfreeze};
+
+const MANY: usize = 64;
+
+async fn at_once<T: Send + 'static>(
+    many: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let running: Vec<_> = many.into_iter().map(tokio::spawn).collect();
+    join_all(running).await.into_iter().map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_orders_for_the_last_unit_exactly_one_gets_it() {
+    let shop = Shop::open().await;
+    shop.sells("tea", 1).await;
+    let codes = at_once((0..MANY).map(|number| {
+        let mut client = shop.client();
+        async move {
+            let order_no = format!("O-{number}");
+            let answer = client.freeze(step(&order_no, freeze(&order_no, &[("tea", 1)]))).await;
+            code(answer.unwrap().get_ref()).to_owned()
+        }
+    }))
+    .await;
+    let count = |wanted: &str| codes.iter().filter(|code| *code == wanted).count();
+    assert_eq!((count("OK"), count("INSUFFICIENT_STOCK")), (1, MANY - 1));
+    assert_eq!(shop.units("tea").await, (0, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_orders_for_the_same_goods_in_any_order_of_lines_take_what_there_is() {
+    let shop = Shop::open().await;
+    shop.sells("tea", 40).await;
+    shop.sells("cup", 50).await;
+    let codes = at_once((0..MANY).map(|number| {
+        let mut client = shop.client();
+        async move {
+            let order_no = format!("O-{number}");
+            let mut wanted = [("tea", 1), ("cup", 1)];
+            if number % 2 == 0 {
+                wanted.reverse();
+            }
+            let answer = client.freeze(step(&order_no, freeze(&order_no, &wanted))).await;
+            code(answer.unwrap().get_ref()).to_owned()
+        }
+    }))
+    .await;
+    assert_eq!(codes.iter().filter(|code| *code == "OK").count(), 40);
+    assert_eq!((shop.units("tea").await, shop.units("cup").await), ((0, 40, 0), (10, 40, 0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_deliveries_of_one_freeze_take_its_units_once() {
+    let shop = Shop::open().await;
+    shop.sells("tea", 5).await;
+    let answers = at_once((0..MANY).map(|_| {
+        let mut client = shop.client();
+        async move {
+            let answer = client.freeze(step("s", freeze("O-1", &[("tea", 2)]))).await;
+            answer.unwrap().into_inner()
+        }
+    }))
+    .await;
+    assert!(answers.iter().all(|answer| answer == &answers[0]));
+    assert_eq!(shop.units("tea").await, (3, 2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_freeze_that_races_its_undo_leaves_nothing_frozen() {
+    let shop = Shop::open().await;
+    shop.sells("tea", 5).await;
+    let codes = at_once((0..MANY).flat_map(|number| {
+        let (mut calls, mut undoes) = (shop.client(), shop.client());
+        let saga = format!("s{number}");
+        let undone = saga.clone();
+        let call = Box::pin(async move {
+            let answer = calls.freeze(step(&saga, freeze(&saga, &[("tea", 1)]))).await;
+            code(answer.unwrap().get_ref()).to_owned()
+        });
+        let undo = Box::pin(async move {
+            let answer = undoes.unfreeze(undo(&undone, unfreeze(&undone))).await;
+            code(answer.unwrap().get_ref()).to_owned()
+        });
+        let both: [futures::future::BoxFuture<'static, String>; 2] = [call, undo];
+        both
+    }))
+    .await;
+    let known = ["OK", "SUPERSEDED", "INSUFFICIENT_STOCK"];
+    assert!(codes.iter().all(|code| known.contains(&code.as_str())), "{codes:?}");
+    assert_eq!(shop.units("tea").await, (5, 0, 0));
+}

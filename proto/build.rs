@@ -1,6 +1,8 @@
 //! Compiles the contracts in pure Rust: messages, clients, validation rules, and the descriptor set that
 //! reflection serves.
 
+#![expect(clippy::disallowed_methods, reason = "a build script is configured by its environment")]
+
 use std::{
     env,
     path::{Path, PathBuf},

@@ -1,6 +1,9 @@
 //! `sagamesh check`: a definition checked as a node would, without a node.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clock::Clock;
 
@@ -26,6 +29,14 @@ pub async fn file(
     let draft = load::read(path).map_err(sentences)?;
     let compiled = describer.compile(draft, folder).await.map_err(sentences)?;
     let steps = compiled.engine().steps().len();
-    let serves = compiled.serves().map(|method| format!(", serves {}", method.full_name())).unwrap_or_default();
-    Ok(format!("{}: {} version {} is sound: {steps} steps{serves}", path.display(), compiled.name(), compiled.version()))
+    let serves = compiled
+        .serves()
+        .map(|method| format!(", serves {}", method.full_name()))
+        .unwrap_or_default();
+    Ok(format!(
+        "{}: {} version {} is sound: {steps} steps{serves}",
+        path.display(),
+        compiled.name(),
+        compiled.version()
+    ))
 }

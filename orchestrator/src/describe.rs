@@ -27,7 +27,11 @@ impl Describer<'_> {
     ///
     /// # Errors
     /// Every problem of the definition.
-    pub(crate) async fn compile(&self, draft: Draft, folder: &Path) -> Result<Compiled, Vec<Problem>> {
+    pub(crate) async fn compile(
+        &self,
+        draft: Draft,
+        folder: &Path,
+    ) -> Result<Compiled, Vec<Problem>> {
         let mut descriptors = Descriptors::new();
         let mut unread = Vec::new();
         let own = draft.descriptor_files().map(|file| folder.join(file));

@@ -94,7 +94,9 @@ impl Node {
         clock: Clock,
         journal: journal::Shared,
     ) -> Result<Self, String> {
-        let registry = Registry::load(journal.as_ref()).await.map_err(|error| format!("the journal: {error}"))?;
+        let registry = Registry::load(journal.as_ref())
+            .await
+            .map_err(|error| format!("the journal: {error}"))?;
         let participants = Participants::new(clock.clone());
         for (service, routes) in settings.in_process {
             participants.add_in_process(&service, routes);
@@ -102,7 +104,12 @@ impl Node {
         for (service, address) in &settings.addresses {
             participants.add_address(service, address)?;
         }
-        let loader = Loader { clock: &clock, journal: journal.as_ref(), registry: &registry, settings: &settings.addresses };
+        let loader = Loader {
+            clock: &clock,
+            journal: journal.as_ref(),
+            registry: &registry,
+            settings: &settings.addresses,
+        };
         let definitions = loader.load(settings.sagas.as_deref()).await?;
 
         let driver = Driver::new(clock, Arc::clone(&journal), participants.clone(), registry);
@@ -128,7 +135,11 @@ impl Node {
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<(), String> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), String> {
         let Self { driver, journal, service, health } = self;
         let recovery = tokio::spawn({
             let driver = driver.clone();
@@ -140,10 +151,15 @@ impl Node {
             stop.await;
             health.set_ready(false).await;
             if clock.timeout(PARK, driver.stop()).await.is_err() {
-                tracing::warn!(sagas = driver.running(), "calls are still under way; their sagas go on at the next start");
+                tracing::warn!(
+                    sagas = driver.running(),
+                    "calls are still under way; their sagas go on at the next start"
+                );
             }
         };
-        let served = server::serve(service, listener, &clock, stopping).await.map_err(|error| error.to_string());
+        let served = server::serve(service, listener, &clock, stopping)
+            .await
+            .map_err(|error| error.to_string());
         recovery.abort();
         journal.close().await;
         served
@@ -156,8 +172,13 @@ async fn open_journal(folder: &Path) -> Result<Sqlite, String> {
 }
 
 /// Mounts `SagaService` and every method that a definition serves.
-fn serve_api(driver: &Driver, facade: &Facade, definitions: &[Arc<Compiled>]) -> Result<(Service, Health), String> {
-    let mut server = Server::new(facade.clone()).with(saga_service::mount(Handlers::new(driver.clone())));
+fn serve_api(
+    driver: &Driver,
+    facade: &Facade,
+    definitions: &[Arc<Compiled>],
+) -> Result<(Service, Health), String> {
+    let mut server =
+        Server::new(facade.clone()).with(saga_service::mount(Handlers::new(driver.clone())));
     let methods = server.methods();
     let mut served_by: BTreeMap<String, String> = BTreeMap::new();
     for definition in definitions {
@@ -196,8 +217,9 @@ impl Loader<'_> {
             self.one(Draft::parse(file, source), Path::new(""), &mut loaded, &mut problems).await;
         }
         if let Some(folder) = folder {
-            let files = load::files(folder)
-                .map_err(|error| format!("the folder of definitions {} cannot be read: {error}", folder.display()))?;
+            let files = load::files(folder).map_err(|error| {
+                format!("the folder of definitions {} cannot be read: {error}", folder.display())
+            })?;
             for file in files {
                 self.one(load::read(&file), folder, &mut loaded, &mut problems).await;
             }
@@ -223,10 +245,12 @@ impl Loader<'_> {
         }
         let describer = Describer { clock: self.clock, addresses: self.settings, files: &[] };
         match describer.compile(draft, folder).await {
-            Ok(compiled) => match self.registry.register(self.journal, self.clock, compiled).await {
-                Ok(compiled) => loaded.push(compiled),
-                Err(why) => problems.push(why),
-            },
+            Ok(compiled) => {
+                match self.registry.register(self.journal, self.clock, compiled).await {
+                    Ok(compiled) => loaded.push(compiled),
+                    Err(why) => problems.push(why),
+                }
+            }
             Err(found) => problems.extend(found.iter().map(ToString::to_string)),
         }
     }
@@ -238,7 +262,8 @@ impl Loader<'_> {
 /// Sentences with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
     facade::log::start(config.log.format, &config.log.filter)?;
-    let stop = process::stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let stop =
+        process::stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let facade = Facade::new(clock, config.log.calls);
     let settings = Settings {
         data: config.data,

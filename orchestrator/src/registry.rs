@@ -35,9 +35,16 @@ impl Registry {
         let registry = Self::default();
         for stored in journal.definitions().await? {
             match compile(&stored) {
-                Ok(compiled) => registry.insert(Registered { stored, compiled: Arc::new(compiled) }),
+                Ok(compiled) => {
+                    registry.insert(Registered { stored, compiled: Arc::new(compiled) })
+                }
                 Err(why) => {
-                    tracing::error!(definition = stored.name, version = stored.version, why, "definition left out");
+                    tracing::error!(
+                        definition = stored.name,
+                        version = stored.version,
+                        why,
+                        "definition left out"
+                    );
                 }
             }
         }
@@ -67,8 +74,10 @@ impl Registry {
             registered_at: clock.now(),
         };
         let hash = offered.hash.clone();
-        let stored =
-            journal.register(offered).await.map_err(|error| format!("{} was not registered: {error}", compiled.file()))?;
+        let stored = journal
+            .register(offered)
+            .await
+            .map_err(|error| format!("{} was not registered: {error}", compiled.file()))?;
         if stored.hash != hash {
             return Err(format!(
                 "{}: {} version {} is registered with another content, and a registered definition never changes: \
@@ -122,9 +131,13 @@ impl Registry {
 }
 
 fn compile(stored: &Definition) -> Result<Compiled, String> {
-    let descriptors = Descriptors::decode(&stored.descriptors).map_err(|error| error.to_string())?;
+    let descriptors =
+        Descriptors::decode(&stored.descriptors).map_err(|error| error.to_string())?;
     let sentences = |problems: Vec<crate::definition::Problem>| {
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
-    Draft::parse(&stored.file, &stored.source).map_err(sentences)?.compile(&descriptors).map_err(sentences)
+    Draft::parse(&stored.file, &stored.source)
+        .map_err(sentences)?
+        .compile(&descriptors)
+        .map_err(sentences)
 }

@@ -1,5 +1,7 @@
 //! The two readings of the validation rules agree, and bad requests are told all that is wrong at once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use proptest::prelude::*;
 use prost::Message;
 use prost_reflect::{DynamicMessage, ReflectMessage};

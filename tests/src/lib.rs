@@ -1,1 +1,172 @@
+//! A mesh to tell stories about: all five services in this process, on free ports and real files.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot begin has failed")]
+
+pub mod shop;
+
+use std::{net::SocketAddr, path::{Path, PathBuf}};
+
+use clock::Clock;
+use proto::{
+    checkout::v1::checkout_service_client::CheckoutServiceClient,
+    order::v1::order_service_client::OrderServiceClient, payment::v1::payment_service_client::PaymentServiceClient,
+    points::v1::points_service_client::PointsServiceClient, saga::v1::saga_service_client::SagaServiceClient,
+    stock::v1::stock_service_client::StockServiceClient,
+};
+use sagamesh::mesh::{self, Addresses, Settings};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::transport::{Channel, Endpoint};
+
+/// A mesh that runs until it is dropped or stopped.
+pub struct Mesh {
+    addresses: Addresses,
+    data: PathBuf,
+    /// Kept so that the folder lives as long as the mesh.
+    folder: Option<TempDir>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), String>>,
+}
+
+/// How a mesh is started.
+#[derive(Default)]
+pub struct Wiring {
+    folder: Option<TempDir>,
+    data: Option<PathBuf>,
+    sagas: Option<PathBuf>,
+    participants: Vec<(String, String)>,
+}
+
+impl Wiring {
+    /// On the files of an earlier mesh.
+    #[must_use]
+    pub fn on(mut self, folder: TempDir) -> Self {
+        self.data = Some(folder.path().join("data"));
+        self.folder = Some(folder);
+        self
+    }
+
+    /// With the definitions of this folder beside those that ship.
+    #[must_use]
+    pub fn with_sagas(mut self, folder: &Path) -> Self {
+        self.sagas = Some(folder.to_owned());
+        self
+    }
+
+    /// With `service` outside the process.
+    #[must_use]
+    pub fn with_participant(mut self, service: &str, address: impl ToString) -> Self {
+        self.participants.push((service.to_owned(), address.to_string()));
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> Mesh {
+        self.try_start().await.expect("the mesh starts")
+    }
+
+    /// Starts it, or says why not.
+    pub async fn try_start(self) -> Result<Mesh, String> {
+        let folder = match (self.folder, &self.data) {
+            (None, None) => Some(tempfile::tempdir().unwrap()),
+            (folder, _) => folder,
+        };
+        let data = self.data.unwrap_or_else(|| folder.as_ref().unwrap().path().join("data"));
+        let settings = Settings {
+            data: data.clone(),
+            port_base: 0,
+            sagas: self.sagas,
+            participants: self.participants,
+            calls: facade::log::Calls::Notable,
+        };
+        let mesh = open(settings).await?;
+        let addresses = *mesh.addresses();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(mesh.run(async {
+            let _ = stopped.await;
+        }));
+        Ok(Mesh { addresses, data, folder, stop, serving })
+    }
+}
+
+/// A mesh that has just stopped frees its files a moment after it has answered its last call.
+async fn open(settings: Settings) -> Result<mesh::Mesh, String> {
+    let clock = Clock::system();
+    for _ in 0..200 {
+        match mesh::start(settings.clone(), clock.clone()).await {
+            Err(why) if why.contains("another process") => {
+                clock.sleep(std::time::Duration::from_millis(10)).await;
+            }
+            started => return started,
+        }
+    }
+    mesh::start(settings, clock).await
+}
+
+impl Mesh {
+    /// A mesh on new files.
+    pub async fn start() -> Self {
+        Wiring::default().start().await
+    }
+
+    /// Stops it as SIGTERM does; gives its files.
+    pub async fn stop(self) -> TempDir {
+        let _ = self.stop.send(());
+        self.serving.await.unwrap().unwrap();
+        self.folder.expect("the mesh owns its folder")
+    }
+
+    /// Where its parts listen.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The folder of its databases.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// A client of the shop's front door.
+    #[must_use]
+    pub fn checkout(&self) -> CheckoutServiceClient<Channel> {
+        CheckoutServiceClient::new(channel(self.addresses.orchestrator))
+    }
+
+    /// A client of `SagaService`.
+    #[must_use]
+    pub fn sagas(&self) -> SagaServiceClient<Channel> {
+        SagaServiceClient::new(channel(self.addresses.orchestrator))
+    }
+
+    /// A client of the order service.
+    #[must_use]
+    pub fn orders(&self) -> OrderServiceClient<Channel> {
+        OrderServiceClient::new(channel(self.addresses.order))
+    }
+
+    /// A client of the stock service.
+    #[must_use]
+    pub fn stock(&self) -> StockServiceClient<Channel> {
+        StockServiceClient::new(channel(self.addresses.stock))
+    }
+
+    /// A client of the points service.
+    #[must_use]
+    pub fn points(&self) -> PointsServiceClient<Channel> {
+        PointsServiceClient::new(channel(self.addresses.points))
+    }
+
+    /// A client of the payment service.
+    #[must_use]
+    pub fn payments(&self) -> PaymentServiceClient<Channel> {
+        PaymentServiceClient::new(channel(self.addresses.payment))
+    }
+}
+
+/// A connection that is made when it is first used.
+#[must_use]
+pub fn channel(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).unwrap().tcp_nodelay(true).connect_lazy()
+}

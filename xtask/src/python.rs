@@ -29,7 +29,8 @@ pub(crate) fn prepare() -> Result<()> {
 }
 
 fn has_venv() -> bool {
-    let probe = std::process::Command::new("python3").args(["-c", "import venv, ensurepip"]).output();
+    let probe =
+        std::process::Command::new("python3").args(["-c", "import venv, ensurepip"]).output();
     probe.is_ok_and(|output| output.status.success())
 }
 
@@ -38,10 +39,13 @@ fn install_python() -> Result<()> {
     if !is_there("apt-get", "--version") {
         bail!("python3 with its venv module is missing: install it, then run this again");
     }
-    let installed = step("python", "apt-get", &["update", "-qq"])
-        .and_then(|()| step("python", "apt-get", &["install", "-y", "-qq", "python3", "python3-venv"]));
+    let installed = step("python", "apt-get", &["update", "-qq"]).and_then(|()| {
+        step("python", "apt-get", &["install", "-y", "-qq", "python3", "python3-venv"])
+    });
     if installed.is_err() {
-        bail!("python3 with its venv module is missing: run `apt-get install python3 python3-venv` as root");
+        bail!(
+            "python3 with its venv module is missing: run `apt-get install python3 python3-venv` as root"
+        );
     }
     Ok(())
 }

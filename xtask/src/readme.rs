@@ -27,7 +27,11 @@ pub(crate) fn run() -> Result<()> {
     step("release build", "cargo", &["build", "--release"])?;
     let text = std::fs::read_to_string(root().join("README.md")).context("reading README.md")?;
     let commands = commands(&text);
-    ensure!(commands.len() >= 5, "README.md has only {} commands: is it still marked `console`?", commands.len());
+    ensure!(
+        commands.len() >= 5,
+        "README.md has only {} commands: is it still marked `console`?",
+        commands.len()
+    );
     let folder = root().join("target/readme");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -35,7 +39,9 @@ pub(crate) fn run() -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     let grpcurl = tools::grpcurl()?;
     let mut serving = Vec::new();
-    let outcome = commands.iter().try_for_each(|command| one(command, &folder, grpcurl.as_deref(), &mut serving));
+    let outcome = commands
+        .iter()
+        .try_for_each(|command| one(command, &folder, grpcurl.as_deref(), &mut serving));
     for child in &mut serving {
         stop(child)?;
     }
@@ -55,7 +61,12 @@ fn commands(text: &str) -> Vec<String> {
     found
 }
 
-fn one(command: &str, folder: &Path, grpcurl: Option<&str>, serving: &mut Vec<Child>) -> Result<()> {
+fn one(
+    command: &str,
+    folder: &Path,
+    grpcurl: Option<&str>,
+    serving: &mut Vec<Child>,
+) -> Result<()> {
     if command.starts_with("cargo xtask") {
         return Ok(());
     }
@@ -71,21 +82,30 @@ fn one(command: &str, folder: &Path, grpcurl: Option<&str>, serving: &mut Vec<Ch
     }
     if command.contains(" dev") {
         let data = folder.join("data").display().to_string();
-        serving.push(start(&format!("exec {} --data {data}", command.replace("cargo run --release --", "target/release/sagamesh")))?);
+        serving.push(start(&format!(
+            "exec {} --data {data}",
+            command.replace("cargo run --release --", "target/release/sagamesh")
+        ))?);
         return Ok(());
     }
     finish(command)
 }
 
 fn finish(command: &str) -> Result<()> {
-    let status = Command::new("bash").args(["-euo", "pipefail", "-c", command]).current_dir(root()).status()?;
+    let status = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", command])
+        .current_dir(root())
+        .status()?;
     ensure!(status.success(), "a command of the README failed: {command}");
     Ok(())
 }
 
 fn start(command: &str) -> Result<Child> {
-    let mut child =
-        Command::new("bash").args(["-c", command]).current_dir(root()).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new("bash")
+        .args(["-c", command])
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let output = child.stdout.take().context("the output of the mesh")?;
     let (ready, waiting) = mpsc::channel();
     // Read to the end, or the mesh would stand still on a full pipe.

@@ -29,7 +29,12 @@ pub(crate) fn step(name: &str, program: &str, arguments: &[&str]) -> Result<()> 
 }
 
 /// The same, with environment variables.
-pub(crate) fn step_with(name: &str, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn step_with(
+    name: &str,
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<()> {
     say(&format!("{name}: {program} {}", arguments.join(" ")));
     let status = Command::new(program)
         .args(arguments)
@@ -43,6 +48,7 @@ pub(crate) fn step_with(name: &str, program: &str, arguments: &[&str], environme
 
 /// Whether a program answers.
 pub(crate) fn is_there(program: &str, argument: &str) -> bool {
-    let quiet = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let quiet =
+        Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }

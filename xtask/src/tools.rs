@@ -27,7 +27,10 @@ pub(crate) fn grpcurl() -> Result<Option<String>> {
         return Ok(Some(program));
     }
     if !is_there("go", "version") {
-        say_skipped("grpcurl is not there, and no Go to build it with", "apt-get install golang, or put grpcurl on the path");
+        say_skipped(
+            "grpcurl is not there, and no Go to build it with",
+            "apt-get install golang, or put grpcurl on the path",
+        );
         return Ok(None);
     }
     let gobin = folder.display().to_string();

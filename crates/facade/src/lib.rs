@@ -35,7 +35,6 @@ pub use trace::Trace;
 
 /// The handler traits, one module a service, and how each is mounted.
 #[expect(
-    clippy::all,
     clippy::allow_attributes_without_reason,
     unreachable_pub,
     unused_qualifications,

@@ -240,8 +240,12 @@ where
     let (failure, payload, trace_id, facts) = match outcome {
         Ok(Reply { payload, decline: None, trace_id, .. }) => {
             let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
-            let result =
-                ResultInfo { success: true, code: "OK".to_owned(), message: String::new(), trace_id };
+            let result = ResultInfo {
+                success: true,
+                code: "OK".to_owned(),
+                message: String::new(),
+                trace_id,
+            };
             let mut response = payload;
             (shape.fill)(&mut response, result);
             return Answer { line: Line::done(), given: Ok(tonic::Response::new(response)) };

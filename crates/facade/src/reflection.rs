@@ -22,7 +22,10 @@ impl Shown {
         let sets = [
             ("grpc.health.v1.Health", tonic_health::pb::FILE_DESCRIPTOR_SET),
             ("grpc.reflection.v1.ServerReflection", tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET),
-            ("grpc.reflection.v1alpha.ServerReflection", tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET),
+            (
+                "grpc.reflection.v1alpha.ServerReflection",
+                tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+            ),
         ];
         for (service, set) in sets {
             let pool = DescriptorPool::decode(set).expect("the crates ship sound descriptors");

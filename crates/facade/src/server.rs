@@ -23,10 +23,12 @@ const READINESS: &str = "readiness";
 /// How long a connection may finish what it has when the server stops.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
+type Add = Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>;
+
 /// One service, ready to be served behind the facade.
 pub struct Mount {
     name: &'static str,
-    add: Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>,
+    add: Add,
 }
 
 impl Mount {

@@ -46,10 +46,10 @@ fn check(state: &SagaState, definition: &Definition, record: &Record) -> Result<
     if let Some(ended) = state.ended {
         return refuse(format!("the saga has ended: {}", ended.as_str()));
     }
-    if let Some(step) = mentioned(&record.event) {
-        if step.index() >= definition.steps().len() {
-            return refuse(format!("the definition has no step number {}", step.0));
-        }
+    if let Some(step) = mentioned(&record.event)
+        && step.index() >= definition.steps().len()
+    {
+        return refuse(format!("the definition has no step number {}", step.0));
     }
     let rules = Rules { state, definition, at: record.at };
     match &record.event {
@@ -235,8 +235,9 @@ pub(crate) fn may_be_undone(definition: &Definition, state: &SagaState, step: St
 }
 
 fn is_out_of_the_way(definition: &Definition, state: &SagaState, step: StepId) -> bool {
-    let open = matches!(state.at(step).call.leg, Leg::Open { .. });
-    !open && !(definition.step(step).undo && state.at(step).needs_undo())
+    let under_way = matches!(state.at(step).call.leg, Leg::Open { .. });
+    let to_undo = definition.step(step).undo && state.at(step).needs_undo();
+    !(under_way || to_undo)
 }
 
 pub(crate) fn is_all_undone(definition: &Definition, state: &SagaState) -> bool {

@@ -7,7 +7,8 @@ use super::view::timestamp;
 use crate::definition::Compiled;
 
 pub(super) fn show(definition: &Compiled, record: &Record) -> Shown {
-    let mut shown = Shown { seq: record.seq + 1, at: Some(timestamp(record.at.0)), ..Shown::default() };
+    let mut shown =
+        Shown { seq: record.seq + 1, at: Some(timestamp(record.at.0)), ..Shown::default() };
     let name = |step: StepId| definition.engine().step(step).name.clone();
     match &record.event {
         Event::Started { .. } => shown.set_kind(EventKind::Started),
@@ -57,7 +58,9 @@ pub(super) fn show(definition: &Compiled, record: &Record) -> Shown {
         }
         Event::Resolved { reason } => by_hand(&mut shown, EventKind::Resolved, reason),
         Event::Finished { outcome: Outcome::Succeeded, .. } => shown.set_kind(EventKind::Succeeded),
-        Event::Finished { outcome: Outcome::Compensated, .. } => shown.set_kind(EventKind::Compensated),
+        Event::Finished { outcome: Outcome::Compensated, .. } => {
+            shown.set_kind(EventKind::Compensated)
+        }
     }
     shown
 }

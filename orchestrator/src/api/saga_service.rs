@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use facade::{Answers, Call, Failure, Reply, page::Page, services::saga_service::SagaService};
 use futures::StreamExt;
+use prost_reflect::DynamicMessage;
 use proto::{
     facade::v1::Reason,
+    rules::dynamic_violations,
     saga::v1::{
-        CancelSagaRequest, CancelSagaResponse, GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest,
-        GetSagaResponse, ListDefinitionsRequest, ListDefinitionsResponse, ListSagasRequest, ListSagasResponse,
-        PauseSagaRequest, PauseSagaResponse, ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest,
-        ResumeSagaResponse, RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest, SkipStepResponse,
-        StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse, WatchSagaRequest, WatchSagaResponse,
+        CancelSagaRequest, CancelSagaResponse, GetDefinitionRequest, GetDefinitionResponse,
+        GetSagaRequest, GetSagaResponse, ListDefinitionsRequest, ListDefinitionsResponse,
+        ListSagasRequest, ListSagasResponse, PauseSagaRequest, PauseSagaResponse,
+        ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest, ResumeSagaResponse,
+        RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest, SkipStepResponse,
+        StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse, WatchSagaRequest,
+        WatchSagaResponse,
     },
 };
 use saga::Event;
@@ -19,6 +24,7 @@ use tonic::Code;
 
 use super::{events, read, view};
 use crate::{
+    definition::Input,
     driver::{Driver, OrderError, Start},
     journal::Filter,
 };
@@ -48,7 +54,9 @@ impl Handlers {
     async fn steer(&self, saga_id: &str, event: Event) -> Result<Option<Saga>, Failure> {
         match self.driver.order(saga_id, event).await {
             Ok(_) => self.show(saga_id).await,
-            Err(OrderError::Illegal(refused)) => Err(Failure::declined(Reason::SagaState, refused.to_string())),
+            Err(OrderError::Illegal(refused)) => {
+                Err(Failure::declined(Reason::SagaState, refused.to_string()))
+            }
             Err(OrderError::Journal(error)) => Err(Failure::unavailable(error)),
             Err(OrderError::Gone) => Err(self.not_running(saga_id).await?),
         }
@@ -77,58 +85,95 @@ impl Handlers {
 }
 
 impl SagaService for Handlers {
-    async fn start_saga(&self, call: Call, request: StartSagaRequest) -> Result<Reply<StartSagaResponse>, Failure> {
+    async fn start_saga(
+        &self,
+        call: Call,
+        request: StartSagaRequest,
+    ) -> Result<Reply<StartSagaResponse>, Failure> {
         let registry = self.driver.registry();
         let registered = registry.find(&request.definition, request.version).ok_or_else(|| {
-            let version = if request.version == 0 { String::new() } else { format!(" version {}", request.version) };
-            Failure::declined(Reason::DefinitionUnknown, format!("no definition {}{version} is registered", request.definition))
+            let version = if request.version == 0 {
+                String::new()
+            } else {
+                format!(" version {}", request.version)
+            };
+            Failure::declined(
+                Reason::DefinitionUnknown,
+                format!("no definition {}{version} is registered", request.definition),
+            )
         })?;
         let definition = registered.compiled;
         let input = if request.input_json.is_empty() { "{}" } else { &request.input_json };
-        let input =
-            definition.request_from_json(input).map_err(|fault| Failure::invalid("input_json", fault.to_string()))?;
+        let input = definition
+            .request_from_json(input)
+            .map_err(|fault| Failure::invalid("input_json", fault.to_string()))?;
+        check_rules(&definition, &input)?;
         let key = start_key(&definition, &input, &request.key)?;
-        let started =
-            self.driver.start(definition, key, input, call.trace().id()).await.map_err(Failure::unavailable)?;
+        let started = self
+            .driver
+            .start(definition, key, input, call.trace().id())
+            .await
+            .map_err(Failure::unavailable)?;
         let already_started = matches!(started, Start::Already(_));
         let Some(saga_id) = started.saga_id() else {
-            let sentence = "a saga of this definition was started under this key with another input";
+            let sentence =
+                "a saga of this definition was started under this key with another input";
             return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));
         };
         let found = self.driver.journal().find(saga_id).await.map_err(Failure::unavailable)?;
-        let mut response =
-            StartSagaResponse { saga_id: saga_id.to_owned(), already_started, ..StartSagaResponse::default() };
+        let mut response = StartSagaResponse {
+            saga_id: saga_id.to_owned(),
+            already_started,
+            ..StartSagaResponse::default()
+        };
         if let Some(listed) = found {
             response.state = view::listed(&listed).state;
         }
         Ok(response.into())
     }
 
-    async fn get_saga(&self, _: Call, request: GetSagaRequest) -> Result<Reply<GetSagaResponse>, Failure> {
+    async fn get_saga(
+        &self,
+        _: Call,
+        request: GetSagaRequest,
+    ) -> Result<Reply<GetSagaResponse>, Failure> {
         let saga = self.show(&request.saga_id).await?;
         Ok(GetSagaResponse { saga, ..GetSagaResponse::default() }.into())
     }
 
-    async fn list_sagas(&self, _: Call, request: ListSagasRequest) -> Result<Reply<ListSagasResponse>, Failure> {
+    async fn list_sagas(
+        &self,
+        _: Call,
+        request: ListSagasRequest,
+    ) -> Result<Reply<ListSagasResponse>, Failure> {
         let filter = filter(&request)?;
         let bound_to = format!("{filter:?}");
         let page = Page::<String>::read(request.page_size, &request.page_token, &[&bound_to])?;
         let before = page.cursor.clone().unwrap_or_default();
-        let mut found =
-            self.driver.journal().list(&filter, &before, page.fetch()).await.map_err(Failure::unavailable)?;
+        let mut found = self
+            .driver
+            .journal()
+            .list(&filter, &before, page.fetch())
+            .await
+            .map_err(Failure::unavailable)?;
         let next_page_token = page.cut(&mut found, |last| last.header.saga_id.clone());
         let sagas = found.iter().map(view::listed).collect();
         Ok(ListSagasResponse { sagas, next_page_token, ..ListSagasResponse::default() }.into())
     }
 
-    async fn wait_saga(&self, call: Call, request: WaitSagaRequest) -> Result<Reply<WaitSagaResponse>, Failure> {
+    async fn wait_saga(
+        &self,
+        call: Call,
+        request: WaitSagaRequest,
+    ) -> Result<Reply<WaitSagaResponse>, Failure> {
         let wanted = match &request.timeout {
             None => DEFAULT_WAIT,
             Some(timeout) => Duration::try_from(*timeout)
                 .map_err(|_| Failure::invalid("timeout", "must not be negative"))?
                 .min(LONGEST_WAIT),
         };
-        let limit = call.limit().map_or(wanted, |limit| wanted.min(limit.saturating_sub(read::LOOK_AGAIN)));
+        let limit =
+            call.limit().map_or(wanted, |limit| wanted.min(limit.saturating_sub(read::LOOK_AGAIN)));
         // Looked for first, so that an unknown saga is told at once.
         read::find(&self.driver, &request.saga_id).await?;
         read::wait(&self.driver, &request.saga_id, limit).await;
@@ -136,58 +181,98 @@ impl SagaService for Handlers {
         Ok(WaitSagaResponse { saga, ..WaitSagaResponse::default() }.into())
     }
 
-    async fn watch_saga(&self, _: Call, request: WatchSagaRequest) -> Result<Answers<WatchSagaResponse>, Failure> {
+    async fn watch_saga(
+        &self,
+        _: Call,
+        request: WatchSagaRequest,
+    ) -> Result<Answers<WatchSagaResponse>, Failure> {
         read::find(&self.driver, &request.saga_id).await?;
         let driver = self.driver.clone();
-        let watched = futures::stream::try_unfold((request.after_seq, false), move |(after, ended)| {
-            let (driver, saga_id) = (driver.clone(), request.saga_id.clone());
-            async move {
-                if ended {
-                    return Ok(None);
+        let watched =
+            futures::stream::try_unfold((request.after_seq, false), move |(after, ended)| {
+                let (driver, saga_id) = (driver.clone(), request.saga_id.clone());
+                async move {
+                    if ended {
+                        return Ok(None);
+                    }
+                    let (events, ended) = later_events(&driver, &saga_id, after).await?;
+                    let after = events.last().map_or(after, |event| event.seq);
+                    Ok::<_, Failure>(Some((
+                        futures::stream::iter(events.into_iter().map(Ok)),
+                        (after, ended),
+                    )))
                 }
-                let (events, ended) = later_events(&driver, &saga_id, after).await?;
-                let after = events.last().map_or(after, |event| event.seq);
-                Ok::<_, Failure>(Some((futures::stream::iter(events.into_iter().map(Ok)), (after, ended))))
-            }
+            });
+        let responses = futures::TryStreamExt::try_flatten(watched).map(|event| {
+            event.map(|event| WatchSagaResponse {
+                event: Some(event),
+                ..WatchSagaResponse::default()
+            })
         });
-        let responses = futures::TryStreamExt::try_flatten(watched)
-            .map(|event| event.map(|event| WatchSagaResponse { event: Some(event), ..WatchSagaResponse::default() }));
         Ok(responses.boxed())
     }
 
-    async fn cancel_saga(&self, _: Call, request: CancelSagaRequest) -> Result<Reply<CancelSagaResponse>, Failure> {
-        let saga = self.steer(&request.saga_id, Event::Cancelled { reason: request.reason }).await?;
+    async fn cancel_saga(
+        &self,
+        _: Call,
+        request: CancelSagaRequest,
+    ) -> Result<Reply<CancelSagaResponse>, Failure> {
+        let saga =
+            self.steer(&request.saga_id, Event::Cancelled { reason: request.reason }).await?;
         Ok(CancelSagaResponse { saga, ..CancelSagaResponse::default() }.into())
     }
 
-    async fn retry_saga(&self, _: Call, request: RetrySagaRequest) -> Result<Reply<RetrySagaResponse>, Failure> {
+    async fn retry_saga(
+        &self,
+        _: Call,
+        request: RetrySagaRequest,
+    ) -> Result<Reply<RetrySagaResponse>, Failure> {
         self.driver.try_again(&request.saga_id).await.map_err(Failure::unavailable)?;
         let saga = self.steer(&request.saga_id, Event::Retried { reason: request.reason }).await?;
         Ok(RetrySagaResponse { saga, ..RetrySagaResponse::default() }.into())
     }
 
-    async fn pause_saga(&self, _: Call, request: PauseSagaRequest) -> Result<Reply<PauseSagaResponse>, Failure> {
+    async fn pause_saga(
+        &self,
+        _: Call,
+        request: PauseSagaRequest,
+    ) -> Result<Reply<PauseSagaResponse>, Failure> {
         let saga = self.steer(&request.saga_id, Event::Paused { reason: request.reason }).await?;
         Ok(PauseSagaResponse { saga, ..PauseSagaResponse::default() }.into())
     }
 
-    async fn resume_saga(&self, _: Call, request: ResumeSagaRequest) -> Result<Reply<ResumeSagaResponse>, Failure> {
+    async fn resume_saga(
+        &self,
+        _: Call,
+        request: ResumeSagaRequest,
+    ) -> Result<Reply<ResumeSagaResponse>, Failure> {
         let saga = self.steer(&request.saga_id, Event::Resumed { reason: request.reason }).await?;
         Ok(ResumeSagaResponse { saga, ..ResumeSagaResponse::default() }.into())
     }
 
-    async fn skip_step(&self, _: Call, request: SkipStepRequest) -> Result<Reply<SkipStepResponse>, Failure> {
+    async fn skip_step(
+        &self,
+        _: Call,
+        request: SkipStepRequest,
+    ) -> Result<Reply<SkipStepResponse>, Failure> {
         let found = read::find(&self.driver, &request.saga_id).await?;
-        let step = found.story.as_ref().and_then(|story| story.definition.engine().find(&request.step));
+        let step =
+            found.story.as_ref().and_then(|story| story.definition.engine().find(&request.step));
         let Some(step) = step else {
             let sentence = format!("the saga has no step {}", request.step);
             return Err(Failure::declined(Reason::SagaState, sentence));
         };
-        let saga = self.steer(&request.saga_id, Event::SkippedByHand { step, reason: request.reason }).await?;
+        let saga = self
+            .steer(&request.saga_id, Event::SkippedByHand { step, reason: request.reason })
+            .await?;
         Ok(SkipStepResponse { saga, ..SkipStepResponse::default() }.into())
     }
 
-    async fn resolve_saga(&self, _: Call, request: ResolveSagaRequest) -> Result<Reply<ResolveSagaResponse>, Failure> {
+    async fn resolve_saga(
+        &self,
+        _: Call,
+        request: ResolveSagaRequest,
+    ) -> Result<Reply<ResolveSagaResponse>, Failure> {
         let saga = self.steer(&request.saga_id, Event::Resolved { reason: request.reason }).await?;
         Ok(ResolveSagaResponse { saga, ..ResolveSagaResponse::default() }.into())
     }
@@ -204,9 +289,16 @@ impl SagaService for Handlers {
             all.retain(|one| (&one.stored.name, *version) > (name, one.stored.version));
         }
         all.truncate(usize::try_from(page.fetch()).unwrap_or(usize::MAX));
-        let next_page_token = page.cut(&mut all, |last| (last.stored.name.clone(), last.stored.version));
-        let definitions = all.iter().map(|registered| view::definition(registered, false)).collect();
-        Ok(ListDefinitionsResponse { definitions, next_page_token, ..ListDefinitionsResponse::default() }.into())
+        let next_page_token =
+            page.cut(&mut all, |last| (last.stored.name.clone(), last.stored.version));
+        let definitions =
+            all.iter().map(|registered| view::definition(registered, false)).collect();
+        Ok(ListDefinitionsResponse {
+            definitions,
+            next_page_token,
+            ..ListDefinitionsResponse::default()
+        }
+        .into())
     }
 
     async fn get_definition(
@@ -214,17 +306,38 @@ impl SagaService for Handlers {
         _: Call,
         request: GetDefinitionRequest,
     ) -> Result<Reply<GetDefinitionResponse>, Failure> {
-        let registered = self.driver.registry().find(&request.name, request.version).ok_or_else(|| {
-            Failure::declined(Reason::DefinitionUnknown, format!("no definition {} is registered", request.name))
-        })?;
+        let registered =
+            self.driver.registry().find(&request.name, request.version).ok_or_else(|| {
+                Failure::declined(
+                    Reason::DefinitionUnknown,
+                    format!("no definition {} is registered", request.name),
+                )
+            })?;
         let definition = Some(view::definition(&registered, true));
         Ok(GetDefinitionResponse { definition, ..GetDefinitionResponse::default() }.into())
     }
 }
 
+/// An input whose type has rules must keep them, as if the served method itself were called.
+fn check_rules(definition: &crate::definition::Compiled, input: &Bytes) -> Result<(), Failure> {
+    let Input::Typed(descriptor) = definition.input() else { return Ok(()) };
+    let message =
+        DynamicMessage::decode(descriptor.clone(), input.clone()).map_err(Failure::internal)?;
+    let mut broken = dynamic_violations(&message);
+    for violation in &mut broken {
+        violation.path.insert_str(0, "input_json.");
+    }
+    if broken.is_empty() { Ok(()) } else { Err(Failure::Invalid(broken)) }
+}
+
 /// The definition's own key where it has one; the caller's must agree with it then.
-fn start_key(definition: &crate::definition::Compiled, input: &[u8], given: &str) -> Result<String, Failure> {
-    let own = definition.key(input).map_err(|fault| Failure::invalid("input_json", fault.to_string()))?;
+fn start_key(
+    definition: &crate::definition::Compiled,
+    input: &[u8],
+    given: &str,
+) -> Result<String, Failure> {
+    let own =
+        definition.key(input).map_err(|fault| Failure::invalid("input_json", fault.to_string()))?;
     match own {
         Some(own) if given.is_empty() || given == own => Ok(own),
         Some(own) => Err(Failure::invalid(
@@ -237,15 +350,21 @@ fn start_key(definition: &crate::definition::Compiled, input: &[u8], given: &str
 }
 
 fn filter(request: &ListSagasRequest) -> Result<Filter, Failure> {
-    let statuses: Option<Vec<saga::Status>> = request.states.iter().copied().map(view::status).collect();
+    let statuses: Option<Vec<saga::Status>> =
+        request.states.iter().copied().map(view::status).collect();
     let instant = |timestamp: &Option<prost_types::Timestamp>| {
         timestamp.map(|timestamp| {
             let seconds = u64::try_from(timestamp.seconds).unwrap_or_default();
-            clock::Timestamp(seconds.saturating_mul(1000) + u64::try_from(timestamp.nanos / 1_000_000).unwrap_or_default())
+            clock::Timestamp(
+                seconds.saturating_mul(1000)
+                    + u64::try_from(timestamp.nanos / 1_000_000).unwrap_or_default(),
+            )
         })
     };
     Ok(Filter {
-        statuses: statuses.ok_or_else(|| Failure::invalid("states", "must be states of a saga, not UNSPECIFIED"))?,
+        statuses: statuses.ok_or_else(|| {
+            Failure::invalid("states", "must be states of a saga, not UNSPECIFIED")
+        })?,
         definition: request.definition.clone(),
         key: request.key.clone(),
         started_after: instant(&request.started_after),

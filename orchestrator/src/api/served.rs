@@ -46,10 +46,14 @@ impl Handler for Served {
         call: Call,
         request: DynamicMessage,
     ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
-        let (driver, definition, method) = (self.driver.clone(), self.definition.clone(), self.output.clone());
+        let (driver, definition, method) =
+            (self.driver.clone(), self.definition.clone(), self.output.clone());
         Box::pin(async move {
             let registered = driver.registry().find(&definition, 0).ok_or_else(|| {
-                Failure::declined(Reason::DefinitionUnknown, format!("the definition {definition} is not registered"))
+                Failure::declined(
+                    Reason::DefinitionUnknown,
+                    format!("the definition {definition} is not registered"),
+                )
             })?;
             answer(&driver, registered.compiled, &method, &call, request).await
         })
@@ -64,12 +68,18 @@ async fn answer(
     request: DynamicMessage,
 ) -> Result<Reply<DynamicMessage>, Failure> {
     let request: Bytes = request.encode_to_vec().into();
-    let key = definition.key(&request).map_err(|fault| Failure::invalid("", fault.to_string()))?.unwrap_or_default();
+    let key = definition
+        .key(&request)
+        .map_err(|fault| Failure::invalid("", fault.to_string()))?
+        .unwrap_or_default();
     let limit = match call.limit() {
         Some(limit) => limit.saturating_sub(TO_ANSWER),
         None => definition.engine().deadline() + BEYOND_DEADLINE,
     };
-    let started = driver.start(definition, key, request, call.trace().id()).await.map_err(Failure::unavailable)?;
+    let started = driver
+        .start(definition, key, request, call.trace().id())
+        .await
+        .map_err(Failure::unavailable)?;
     let saga_id = match started {
         Start::New(saga_id) | Start::Already(saga_id) => saga_id,
         Start::KeyReused => {
@@ -96,7 +106,9 @@ fn reply(
             message.merge(encoded).map_err(Failure::internal)?;
             None
         }
-        Status::Compensated | Status::Resolved => Some(decline(story.definition.engine(), &story.state)),
+        Status::Compensated | Status::Resolved => {
+            Some(decline(story.definition.engine(), &story.state))
+        }
         _ => return Err(still_going(driver, saga_id, found)),
     };
     set_saga_id(&mut message, saga_id);
@@ -117,7 +129,10 @@ fn decline(definition: &saga::Definition, state: &SagaState) -> Decline {
         Some(cause) => {
             let step = cause.step.map(|step| definition.step(step).name.clone());
             let at = step.map(|step| format!("{step}: ")).unwrap_or_default();
-            Decline { code: cause.reason.code.clone(), message: format!("{at}{}; {ending}", cause.reason.message) }
+            Decline {
+                code: cause.reason.code.clone(),
+                message: format!("{at}{}; {ending}", cause.reason.message),
+            }
         }
         None => Decline::new(Reason::SagaState, ending),
     }
@@ -127,7 +142,8 @@ fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {
     let now = saga::Timestamp(driver.clock().now().0);
     let (state, stands) = match &found.story {
         Some(story) => {
-            let stands = sentence::standing(story, now).unwrap_or_else(|| sentence::next(story, now));
+            let stands =
+                sentence::standing(story, now).unwrap_or_else(|| sentence::next(story, now));
             (story.state.status().as_str(), stands)
         }
         None => (Status::Attention.as_str(), found.listed.unreadable.clone().unwrap_or_default()),
@@ -138,7 +154,10 @@ fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {
         message: format!(
             "the saga {saga_id} goes on and stands in {state}: {stands}; ask again with the same request for its end"
         ),
-        facts: vec![("saga_id".to_owned(), saga_id.to_owned()), ("saga_state".to_owned(), state.to_owned())],
+        facts: vec![
+            ("saga_id".to_owned(), saga_id.to_owned()),
+            ("saga_state".to_owned(), state.to_owned()),
+        ],
     }
 }
 

@@ -4,8 +4,8 @@
 pub(crate) mod live;
 
 mod recover;
-mod saga_task;
 mod replay;
+mod saga_task;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -78,7 +78,12 @@ impl Start {
 impl Driver {
     /// A driver that runs nothing yet.
     #[must_use]
-    pub fn new(clock: Clock, journal: journal::Shared, participants: Participants, registry: Registry) -> Self {
+    pub fn new(
+        clock: Clock,
+        journal: journal::Shared,
+        participants: Participants,
+        registry: Registry,
+    ) -> Self {
         Self {
             context: Arc::new(Context { clock, journal, participants }),
             registry,
@@ -122,7 +127,11 @@ impl Driver {
         starting.await.unwrap_or(Err(journal::Error::Closed))
     }
 
-    async fn start_new(&self, definition: Arc<Compiled>, header: Header) -> Result<Start, journal::Error> {
+    async fn start_new(
+        &self,
+        definition: Arc<Compiled>,
+        header: Header,
+    ) -> Result<Start, journal::Error> {
         let saga_id = header.saga_id.clone();
         // Taken first: recovery must not find the saga on disk without a task and run it beside this one.
         let Some(place) = self.live.take(&saga_id) else { return Err(journal::Error::Closed) };
@@ -131,7 +140,8 @@ impl Driver {
             at: saga::Timestamp(header.created_at.0),
             event: Event::Started { deadline: saga::Timestamp(header.deadline.0) },
         };
-        let (entries, link) = journal::record::encode_all(std::slice::from_ref(&first), Link::root(&saga_id));
+        let (entries, link) =
+            journal::record::encode_all(std::slice::from_ref(&first), Link::root(&saga_id));
         match self.context.journal.start(header.clone(), entries).await? {
             Started::KeyReused => return Ok(Start::KeyReused),
             Started::Already { saga_id } => return Ok(Start::Already(saga_id)),
@@ -140,13 +150,22 @@ impl Driver {
         match saga::apply(SagaState::new(definition.engine()), definition.engine(), &first) {
             Ok(state) => self.run(place, Arc::new(header), definition, state, link),
             // On disk all the same: recovery will say what is wrong with it.
-            Err(refused) => tracing::error!(saga.id = saga_id, error = %refused, "the first record was refused"),
+            Err(refused) => {
+                tracing::error!(saga.id = saga_id, error = %refused, "the first record was refused")
+            }
         }
         Ok(Start::New(saga_id))
     }
 
     /// Runs a saga in a task of its own, from `state` on.
-    fn run(&self, place: Place, header: Arc<Header>, definition: Arc<Compiled>, state: SagaState, link: Link) {
+    fn run(
+        &self,
+        place: Place,
+        header: Arc<Header>,
+        definition: Arc<Compiled>,
+        state: SagaState,
+        link: Link,
+    ) {
         let (orders, waiting) = mpsc::channel(ORDERS);
         let (published, watched) = watch::channel(Arc::new(state.clone()));
         place.open(Handle { orders, state: watched });
@@ -181,7 +200,10 @@ impl Driver {
         let why = match ended {
             Ok(Ended::Saga | Ended::Stopping) => return,
             Ok(Ended::Journal(error)) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the saga stops here until the journal is read");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the saga stops here until the journal is read"
+                );
                 self.lost.notify_one();
                 return;
             }
@@ -195,7 +217,11 @@ impl Driver {
     /// Parks a saga outside its journal: one that cannot be read or run must not be tried for ever.
     async fn set_aside(&self, saga_id: &str, why: &str) {
         if let Err(error) = self.context.journal.set_unreadable(saga_id, Some(why)).await {
-            tracing::error!(saga.id = saga_id, error = &error as &dyn std::error::Error, "it could not be set aside");
+            tracing::error!(
+                saga.id = saga_id,
+                error = &error as &dyn std::error::Error,
+                "it could not be set aside"
+            );
         }
     }
 

@@ -21,7 +21,10 @@ impl Driver {
     pub async fn recover(&self) {
         while !self.stop.is_cancelled() {
             if let Err(error) = self.recover_once().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "recovery failed and is tried again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "recovery failed and is tried again"
+                );
             }
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -36,7 +39,8 @@ impl Driver {
     /// # Errors
     /// When the journal fails.
     pub async fn try_again(&self, saga_id: &str) -> Result<(), journal::Error> {
-        let aside = self.context.journal.find(saga_id).await?.filter(|listed| listed.unreadable.is_some());
+        let aside =
+            self.context.journal.find(saga_id).await?.filter(|listed| listed.unreadable.is_some());
         let Some(listed) = aside else { return Ok(()) };
         self.context.journal.set_unreadable(saga_id, None).await?;
         if let Some(place) = self.live.take(saga_id) {
@@ -76,15 +80,27 @@ impl Driver {
         match self.try_take_up(place, header).await {
             Ok(taken_up) => taken_up,
             Err(Trouble::Journal(error)) => {
-                tracing::error!(saga.id = saga_id, error = &error as &dyn std::error::Error, "not taken up");
+                tracing::error!(
+                    saga.id = saga_id,
+                    error = &error as &dyn std::error::Error,
+                    "not taken up"
+                );
                 false
             }
             Err(Trouble::Definition(hash)) => {
-                tracing::error!(saga.id = saga_id, hash, "not taken up: its definition cannot be read");
+                tracing::error!(
+                    saga.id = saga_id,
+                    hash,
+                    "not taken up: its definition cannot be read"
+                );
                 false
             }
             Err(Trouble::Saga(why)) => {
-                tracing::error!(saga.id = saga_id, why, "the saga's journal cannot be read; it is set aside");
+                tracing::error!(
+                    saga.id = saga_id,
+                    why,
+                    "the saga's journal cannot be read; it is set aside"
+                );
                 self.set_aside(&saga_id, &why).await;
                 false
             }
@@ -97,7 +113,8 @@ impl Driver {
         };
         let definition = registered.compiled;
         let entries = self.context.journal.read(&header.saga_id, 0).await?;
-        let replayed = replay(&header.saga_id, &definition, &entries).map_err(|error| Trouble::Saga(chain(&error)))?;
+        let replayed = replay(&header.saga_id, &definition, &entries)
+            .map_err(|error| Trouble::Saga(chain(&error)))?;
         if replayed.state.is_ended() {
             // It ended between the search and the look.
             return Ok(false);

@@ -62,7 +62,11 @@ pub enum Unreadable {
 ///
 /// # Errors
 /// Names the first entry that is wrong.
-pub fn replay(saga_id: &str, definition: &Compiled, entries: &[Entry]) -> Result<Replayed, Unreadable> {
+pub fn replay(
+    saga_id: &str,
+    definition: &Compiled,
+    entries: &[Entry],
+) -> Result<Replayed, Unreadable> {
     if entries.is_empty() {
         return Err(Unreadable::Empty);
     }

@@ -116,7 +116,9 @@ impl Turn {
             let mut events = Vec::new();
             for command in commands {
                 match command {
-                    Command::Prepare { step, direction } => events.push(self.prepare(step, direction)),
+                    Command::Prepare { step, direction } => {
+                        events.push(self.prepare(step, direction))
+                    }
                     Command::Record(event) => events.push(event),
                     Command::Finish(outcome) => events.push(self.finish(outcome)),
                     Command::Call { .. } => calls.push(command),
@@ -141,7 +143,9 @@ impl Turn {
                 Ok(Prepared::Skip) => Event::Skipped { step },
                 Ok(Prepared::Request(request)) => Event::CallIntended { step, request },
                 Err(fault) => match self.task.state.pivot_passed(definition.engine()) {
-                    false => Event::TurnedBack { cause: saga::Cause { step: Some(step), reason: failed(&fault) } },
+                    false => Event::TurnedBack {
+                        cause: saga::Cause { step: Some(step), reason: failed(&fault) },
+                    },
                     true => Event::Parked { step: Some(step), reason: failed(&fault) },
                 },
             },
@@ -184,7 +188,8 @@ impl Turn {
 
     fn record(&mut self, event: Event) -> Result<(), saga::IllegalEvent> {
         let record = Record { seq: self.task.state.next_seq(), at: self.now(), event };
-        self.task.state = saga::apply(self.task.state.clone(), self.task.definition.engine(), &record)?;
+        self.task.state =
+            saga::apply(self.task.state.clone(), self.task.definition.engine(), &record)?;
         self.recorded.push(record);
         Ok(())
     }
@@ -196,7 +201,8 @@ impl Turn {
             let (entries, link) = journal::record::encode_all(&records, self.task.link);
             let status = self.task.state.status();
             let changed = (status != self.task.published.borrow().status()).then_some(status);
-            let appended = self.task.context.journal.append(&self.task.header.saga_id, entries, changed).await;
+            let appended =
+                self.task.context.journal.append(&self.task.header.saga_id, entries, changed).await;
             if let Err(error) = appended {
                 for promise in self.promises.drain(..) {
                     let _ = promise.send(Err(OrderError::Journal(error.clone())));
@@ -215,7 +221,10 @@ impl Turn {
 
     fn launch(&mut self, command: Command) {
         let Command::Call { step, direction, attempt, request, durable } = command else { return };
-        debug_assert!(durable < self.task.state.next_seq(), "the engine asks for a record that is not there");
+        debug_assert!(
+            durable < self.task.state.next_seq(),
+            "the engine asks for a record that is not there"
+        );
         if !self.calling.insert((step, direction)) {
             return;
         }
@@ -229,7 +238,11 @@ impl Turn {
                 Direction::Undo => compiled.undo.as_ref(),
             };
             let Some(target) = target else {
-                return (step, direction, Answer::Unusable(Reason::new("NO_UNDO", "the step has no undo")));
+                return (
+                    step,
+                    direction,
+                    Answer::Unusable(Reason::new("NO_UNDO", "the step has no undo")),
+                );
             };
             let rules = definition.engine().step(step);
             let attempt = Attempt {
@@ -248,11 +261,17 @@ impl Turn {
     }
 
     /// Waits until something happens, and takes all that has happened.
-    async fn wait(&mut self, wake: Option<saga::Timestamp>, stopping: bool) -> Result<(), saga::IllegalEvent> {
+    async fn wait(
+        &mut self,
+        wake: Option<saga::Timestamp>,
+        stopping: bool,
+    ) -> Result<(), saga::IllegalEvent> {
         let context = Arc::clone(&self.task.context);
         let woken = async {
             match wake {
-                Some(instant) if !stopping => context.clock.sleep_until(clock::Timestamp(instant.0)).await,
+                Some(instant) if !stopping => {
+                    context.clock.sleep_until(clock::Timestamp(instant.0)).await
+                }
                 _ => std::future::pending().await,
             }
         };

@@ -80,12 +80,20 @@ async fn outcomes(database: &Database, writes: Vec<Write>) -> Vec<Answer> {
             outcomes
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, writes = count, "journal commit failed");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                writes = count,
+                "journal commit failed"
+            );
             vec![Err(error); count]
         }
     }
 }
 
 async fn write(database: &Database, writes: Vec<Write>) -> Result<Vec<Started>, Error> {
-    database.write(move |connection| Box::pin(async move { statements::write_all(connection, &writes).await })).await
+    database
+        .write(move |connection| {
+            Box::pin(async move { statements::write_all(connection, &writes).await })
+        })
+        .await
 }

@@ -145,7 +145,13 @@ impl Error {
         use participant::store::Error as Store;
         match self {
             Self::Store(error) => {
-                matches!(error, Store::Closed | Store::Panicked(_) | Store::Statement(_) | Store::Unreadable { .. })
+                matches!(
+                    error,
+                    Store::Closed
+                        | Store::Panicked(_)
+                        | Store::Statement(_)
+                        | Store::Unreadable { .. }
+                )
             }
             Self::Closed | Self::Taken { .. } | Self::Unreadable(_) => true,
         }
@@ -177,7 +183,12 @@ pub trait Journal: Send + Sync + 'static {
     async fn start(&self, header: Header, entries: Vec<Entry>) -> Result<Started, Error>;
 
     /// Appends records to a saga, all or none, and sets its state in the index where it changed.
-    async fn append(&self, saga_id: &str, entries: Vec<Entry>, status: Option<Status>) -> Result<(), Error>;
+    async fn append(
+        &self,
+        saga_id: &str,
+        entries: Vec<Entry>,
+        status: Option<Status>,
+    ) -> Result<(), Error>;
 
     /// A saga as the index has it.
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error>;

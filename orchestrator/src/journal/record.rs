@@ -114,7 +114,8 @@ fn store(event: &Event) -> Stored {
             store_answer(step_of(kind::CALL_ANSWERED, step), answer, *jitter)
         }
         Event::TurnedBack { cause } => {
-            let stored = Stored { step: cause.step.map(|step| step.0.into()), ..of(kind::TURNED_BACK) };
+            let stored =
+                Stored { step: cause.step.map(|step| step.0.into()), ..of(kind::TURNED_BACK) };
             store_reason(stored, &cause.reason)
         }
         Event::UndoIntended { step, request } => {
@@ -123,9 +124,10 @@ fn store(event: &Event) -> Stored {
         Event::UndoAnswered { step, answer, jitter } => {
             store_answer(step_of(kind::UNDO_ANSWERED, step), answer, *jitter)
         }
-        Event::Parked { step, reason } => {
-            store_reason(Stored { step: step.map(|step| step.0.into()), ..of(kind::PARKED) }, reason)
-        }
+        Event::Parked { step, reason } => store_reason(
+            Stored { step: step.map(|step| step.0.into()), ..of(kind::PARKED) },
+            reason,
+        ),
         Event::Recovered { node } => Stored { message: node.clone(), ..of(kind::RECOVERED) },
         Event::Paused { reason } => by_hand(kind::PAUSED, reason),
         Event::Resumed { reason } => by_hand(kind::RESUMED, reason),
@@ -153,7 +155,9 @@ fn store_answer(stored: Stored, answer: &Answer, jitter: Jitter) -> Stored {
     let stored = Stored { jitter: jitter.0.into(), ..stored };
     let told = |stored: Stored, answer, reason| store_reason(Stored { answer, ..stored }, reason);
     match answer {
-        Answer::Done { response } => Stored { answer: answer::DONE, payload: response.clone(), ..stored },
+        Answer::Done { response } => {
+            Stored { answer: answer::DONE, payload: response.clone(), ..stored }
+        }
         Answer::NothingToUndo => Stored { answer: answer::NOTHING_TO_UNDO, ..stored },
         Answer::Declined(reason) => told(stored, answer::DECLINED, reason),
         Answer::Unknown(reason) => told(stored, answer::UNKNOWN, reason),
@@ -176,14 +180,18 @@ fn restore(stored: Stored) -> Result<Event, Error> {
         kind::STARTED => Event::Started { deadline: Timestamp(stored.deadline_ms) },
         kind::SKIPPED => Event::Skipped { step: the_step()? },
         kind::CALL_INTENDED => Event::CallIntended { step: the_step()?, request: stored.payload },
-        kind::CALL_ANSWERED => {
-            Event::CallAnswered { step: the_step()?, answer: restore_answer(&stored, reason())?, jitter }
-        }
+        kind::CALL_ANSWERED => Event::CallAnswered {
+            step: the_step()?,
+            answer: restore_answer(&stored, reason())?,
+            jitter,
+        },
         kind::TURNED_BACK => Event::TurnedBack { cause: Cause { step, reason: reason() } },
         kind::UNDO_INTENDED => Event::UndoIntended { step: the_step()?, request: stored.payload },
-        kind::UNDO_ANSWERED => {
-            Event::UndoAnswered { step: the_step()?, answer: restore_answer(&stored, reason())?, jitter }
-        }
+        kind::UNDO_ANSWERED => Event::UndoAnswered {
+            step: the_step()?,
+            answer: restore_answer(&stored, reason())?,
+            jitter,
+        },
         kind::PARKED => Event::Parked { step, reason: reason() },
         kind::RECOVERED => Event::Recovered { node: by_hand() },
         kind::PAUSED => Event::Paused { reason: by_hand() },
@@ -193,7 +201,9 @@ fn restore(stored: Stored) -> Result<Event, Error> {
         kind::SKIPPED_BY_HAND => Event::SkippedByHand { step: the_step()?, reason: by_hand() },
         kind::RESOLVED => Event::Resolved { reason: by_hand() },
         kind::SUCCEEDED => Event::Finished { outcome: Outcome::Succeeded, reply: stored.payload },
-        kind::COMPENSATED => Event::Finished { outcome: Outcome::Compensated, reply: stored.payload },
+        kind::COMPENSATED => {
+            Event::Finished { outcome: Outcome::Compensated, reply: stored.payload }
+        }
         unknown => return Err(Error::Kind(unknown)),
     })
 }
@@ -234,8 +244,10 @@ mod tests {
             reasons().prop_map(Answer::Declined),
             Just(Answer::NothingToUndo),
             reasons().prop_map(Answer::Unknown),
-            (reasons(), 0_u64..99_999)
-                .prop_map(|(reason, ms)| Answer::PushedBack { reason, wait: Duration::from_millis(ms) }),
+            (reasons(), 0_u64..99_999).prop_map(|(reason, ms)| Answer::PushedBack {
+                reason,
+                wait: Duration::from_millis(ms)
+            }),
             reasons().prop_map(Answer::Unusable),
         ]
     }
@@ -248,12 +260,19 @@ mod tests {
             any::<u64>().prop_map(|ms| Event::Started { deadline: Timestamp(ms) }),
             step().prop_map(|step| Event::Skipped { step }),
             (step(), payloads()).prop_map(|(step, request)| Event::CallIntended { step, request }),
-            (step(), answers(), jitter())
-                .prop_map(|(step, answer, jitter)| Event::CallAnswered { step, answer, jitter }),
-            (some_step(), reasons()).prop_map(|(step, reason)| Event::TurnedBack { cause: Cause { step, reason } }),
+            (step(), answers(), jitter()).prop_map(|(step, answer, jitter)| Event::CallAnswered {
+                step,
+                answer,
+                jitter
+            }),
+            (some_step(), reasons())
+                .prop_map(|(step, reason)| Event::TurnedBack { cause: Cause { step, reason } }),
             (step(), payloads()).prop_map(|(step, request)| Event::UndoIntended { step, request }),
-            (step(), answers(), jitter())
-                .prop_map(|(step, answer, jitter)| Event::UndoAnswered { step, answer, jitter }),
+            (step(), answers(), jitter()).prop_map(|(step, answer, jitter)| Event::UndoAnswered {
+                step,
+                answer,
+                jitter
+            }),
             (some_step(), reasons()).prop_map(|(step, reason)| Event::Parked { step, reason }),
             ".{0,9}".prop_map(|node| Event::Recovered { node }),
             ".{0,9}".prop_map(|reason| Event::Paused { reason }),

@@ -22,14 +22,24 @@ pub type Said = Result<Bytes, Status>;
 
 /// Reads what a participant said.
 #[must_use]
-pub fn read(said: Said, output: &MessageDescriptor, direction: Direction, overrides: &Overrides) -> Answer {
+pub fn read(
+    said: Said,
+    output: &MessageDescriptor,
+    direction: Direction,
+    overrides: &Overrides,
+) -> Answer {
     match said {
         Ok(response) => read_body(response, output, direction, overrides),
         Err(status) => read_status(&status, direction, overrides),
     }
 }
 
-fn read_body(response: Bytes, output: &MessageDescriptor, direction: Direction, overrides: &Overrides) -> Answer {
+fn read_body(
+    response: Bytes,
+    output: &MessageDescriptor,
+    direction: Direction,
+    overrides: &Overrides,
+) -> Answer {
     let message = match DynamicMessage::decode(output.clone(), response.clone()) {
         Ok(message) => message,
         // Something answered, and nobody can tell what: the call may well have taken effect.
@@ -50,11 +60,15 @@ fn read_body(response: Bytes, output: &MessageDescriptor, direction: Direction, 
 
 /// The decline in a response's `result`; `None` where it has none, or says success.
 fn decline(message: &DynamicMessage) -> Option<Reason> {
-    let result = message.get_field_by_name("result").filter(|_| message.has_field_by_name("result"))?;
+    let result =
+        message.get_field_by_name("result").filter(|_| message.has_field_by_name("result"))?;
     let result = result.as_message()?;
     let success = result.get_field_by_name("success")?.as_bool()?;
     let text = |field: &str| {
-        result.get_field_by_name(field).and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+        result
+            .get_field_by_name(field)
+            .and_then(|text| text.as_str().map(str::to_owned))
+            .unwrap_or_default()
     };
     (!success).then(|| Reason::new(text("code"), text("message")))
 }
@@ -70,7 +84,9 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
         return Answer::PushedBack { reason, wait };
     }
     match status.code() {
-        Code::NotFound if direction == Direction::Undo && told == Some(Registered::NothingToUndo.code()) => {
+        Code::NotFound
+            if direction == Direction::Undo && told == Some(Registered::NothingToUndo.code()) =>
+        {
             Answer::NothingToUndo
         }
         Code::Ok
@@ -165,7 +181,9 @@ mod tests {
     }
 
     fn freeze(result: Option<ResultInfo>) -> Bytes {
-        FreezeResponse { result, order_no: "O-1".to_owned(), lines: Vec::new() }.encode_to_vec().into()
+        FreezeResponse { result, order_no: "O-1".to_owned(), lines: Vec::new() }
+            .encode_to_vec()
+            .into()
     }
 
     fn result(success: bool, code: &str) -> Option<ResultInfo> {
@@ -180,9 +198,13 @@ mod tests {
     fn the_body_of_an_ok_says_how_the_business_decided() {
         assert!(matches!(said(Ok(freeze(None))), Answer::Done { .. }));
         assert!(matches!(said(Ok(freeze(result(true, "OK")))), Answer::Done { .. }));
-        assert!(matches!(said(Ok(freeze(result(false, "NO")))), Answer::Declined(reason) if reason.code == "NO"));
+        assert!(
+            matches!(said(Ok(freeze(result(false, "NO")))), Answer::Declined(reason) if reason.code == "NO")
+        );
         assert!(matches!(said(Ok(Bytes::from_static(b"\xff\xff"))), Answer::Unknown(_)));
-        let undo = |code| read(Ok(freeze(result(false, code))), &output(), Direction::Undo, &Overrides::default());
+        let undo = |code| {
+            read(Ok(freeze(result(false, code))), &output(), Direction::Undo, &Overrides::default())
+        };
         assert_eq!(undo("NOTHING_TO_UNDO"), Answer::NothingToUndo);
         assert!(matches!(undo("ORDER_STATE"), Answer::Declined(_)));
     }
@@ -192,7 +214,8 @@ mod tests {
         for code in ALL {
             let answer = said(Err(Status::new(code, "why")));
             let expected = match name(code) {
-                "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "UNKNOWN" | "INTERNAL" | "CANCELLED" | "ABORTED" => "unknown",
+                "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "UNKNOWN" | "INTERNAL" | "CANCELLED"
+                | "ABORTED" => "unknown",
                 "RESOURCE_EXHAUSTED" => "pushed back",
                 "UNIMPLEMENTED" | "UNAUTHENTICATED" | "DATA_LOSS" => "unusable",
                 _ => "declined",
@@ -213,13 +236,17 @@ mod tests {
     fn a_push_back_waits_as_long_as_it_was_told() {
         let details = tonic_types::ErrorDetails::with_retry_info(Some(Duration::from_secs(7)));
         let status = Status::with_error_details(Code::Unavailable, "busy", details);
-        assert!(matches!(said(Err(status)), Answer::PushedBack { wait, .. } if wait == Duration::from_secs(7)));
+        assert!(
+            matches!(said(Err(status)), Answer::PushedBack { wait, .. } if wait == Duration::from_secs(7))
+        );
     }
 
     #[test]
     fn a_reason_in_the_details_names_the_decline() {
         let details = tonic_types::ErrorDetails::with_error_info("KEY_REUSED", "sagamesh", []);
         let status = Status::with_error_details(Code::FailedPrecondition, "twice", details);
-        assert!(matches!(said(Err(status)), Answer::Declined(reason) if reason.code == "KEY_REUSED"));
+        assert!(
+            matches!(said(Err(status)), Answer::Declined(reason) if reason.code == "KEY_REUSED")
+        );
     }
 }

@@ -37,7 +37,9 @@ impl Attempt<'_> {
     pub async fn make(self, participants: &Participants, trace: &Trace) -> Answer {
         let participant = match participants.find(&self.target.service) {
             Some(participant) => participant,
-            None => return Answer::Unknown(Reason::new("UNAVAILABLE", nobody(&self.target.service))),
+            None => {
+                return Answer::Unknown(Reason::new("UNAVAILABLE", nobody(&self.target.service)));
+            }
         };
         let metadata = match self.metadata() {
             Ok(metadata) => metadata,
@@ -59,10 +61,12 @@ impl Attempt<'_> {
             Direction::Forward => participant::Direction::Forward,
             Direction::Undo => participant::Direction::Undo,
         };
-        let key = Key::step(self.saga_id, self.step, direction).map_err(|error| error.to_string())?;
+        let key =
+            Key::step(self.saga_id, self.step, direction).map_err(|error| error.to_string())?;
         let mut metadata = MetadataMap::new();
         let mut insert = |name: &'static str, value: &str| {
-            let value = MetadataValue::try_from(value).map_err(|error| format!("{name}: {error}"))?;
+            let value =
+                MetadataValue::try_from(value).map_err(|error| format!("{name}: {error}"))?;
             metadata.insert(name, value);
             Ok::<(), String>(())
         };
@@ -77,5 +81,7 @@ impl Attempt<'_> {
 
 /// What is wrong, and the cure, where no participant serves a service.
 pub(crate) fn nobody(service: &str) -> String {
-    format!("no participant is configured for {service}: name its address with --participant {service}=ADDRESS")
+    format!(
+        "no participant is configured for {service}: name its address with --participant {service}=ADDRESS"
+    )
 }

@@ -50,7 +50,8 @@ impl Participants {
     /// # Errors
     /// A sentence when `address` is not `http://HOST:PORT` or `HOST:PORT`.
     pub fn add_address(&self, service: &str, address: &str) -> Result<(), String> {
-        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let uri =
+            if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let endpoint = Endpoint::from_shared(uri)
             .map_err(|error| format!("{service}: {address:?} is no address (HOST:PORT): {error}"))?
             .connect_timeout(CONNECT)
@@ -68,7 +69,8 @@ impl Participants {
     }
 
     fn add(&self, service: &str, transport: Transport, address: String) {
-        let participant = Participant { client: Client::new(self.clock.clone(), transport), address };
+        let participant =
+            Participant { client: Client::new(self.clock.clone(), transport), address };
         self.by_service.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.insert(service.to_owned(), participant.clone());

@@ -15,7 +15,11 @@ const LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// A sentence: why it cannot be described, and what can be done.
-pub async fn describe(clock: &Clock, service: &str, address: &str) -> Result<DescriptorPool, String> {
+pub async fn describe(
+    clock: &Clock,
+    service: &str,
+    address: &str,
+) -> Result<DescriptorPool, String> {
     let described = clock.timeout(LIMIT, fetch(service, address)).await;
     let why = match described {
         Ok(Ok(files)) => return pool(files).map_err(|why| format!("the descriptors of {service}: {why}")),
@@ -29,11 +33,16 @@ pub async fn describe(clock: &Clock, service: &str, address: &str) -> Result<Des
 }
 
 async fn fetch(service: &str, address: &str) -> Result<BTreeMap<String, Vec<u8>>, Status> {
-    let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(uri).map_err(|error| Status::unavailable(error.to_string()))?;
-    let channel = endpoint.connect().await.map_err(|error| Status::unavailable(innermost(&error)))?;
+    let uri =
+        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let endpoint =
+        Endpoint::from_shared(uri).map_err(|error| Status::unavailable(error.to_string()))?;
+    let channel =
+        endpoint.connect().await.map_err(|error| Status::unavailable(innermost(&error)))?;
     match v1::fetch(channel.clone(), service).await {
-        Err(status) if status.code() == Code::Unimplemented => v1alpha::fetch(channel, service).await,
+        Err(status) if status.code() == Code::Unimplemented => {
+            v1alpha::fetch(channel, service).await
+        }
         fetched => fetched,
     }
 }
@@ -49,7 +58,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn pool(files: BTreeMap<String, Vec<u8>>) -> Result<DescriptorPool, String> {
     let mut set = FileDescriptorSet::default();
     for (name, bytes) in files {
-        let file = FileDescriptorProto::decode(bytes.as_slice()).map_err(|error| format!("{name}: {error}"))?;
+        let file = FileDescriptorProto::decode(bytes.as_slice())
+            .map_err(|error| format!("{name}: {error}"))?;
         set.file.push(file);
     }
     // Through bytes, which keep the custom options, and through the one check for what the pool cannot hold.
@@ -57,11 +67,15 @@ fn pool(files: BTreeMap<String, Vec<u8>>) -> Result<DescriptorPool, String> {
 }
 
 /// What one answer taught: the files it brought, and which they import.
-fn learn(files: &mut BTreeMap<String, Vec<u8>>, brought: Vec<Vec<u8>>) -> Result<Vec<String>, Status> {
+fn learn(
+    files: &mut BTreeMap<String, Vec<u8>>,
+    brought: Vec<Vec<u8>>,
+) -> Result<Vec<String>, Status> {
     let mut imports = Vec::new();
     for bytes in brought {
-        let file = FileDescriptorProto::decode(bytes.as_slice())
-            .map_err(|error| Status::internal(format!("a file descriptor that cannot be read: {error}")))?;
+        let file = FileDescriptorProto::decode(bytes.as_slice()).map_err(|error| {
+            Status::internal(format!("a file descriptor that cannot be read: {error}"))
+        })?;
         imports.extend(file.dependency.iter().cloned());
         files.insert(file.name().to_owned(), bytes);
     }
@@ -80,12 +94,16 @@ macro_rules! version {
             use tonic::transport::Channel;
             use tonic_reflection::pb::$version::{
                 ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-                server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+                server_reflection_request::MessageRequest,
+                server_reflection_response::MessageResponse,
             };
 
             use super::*;
 
-            pub(super) async fn fetch(channel: Channel, service: &str) -> Result<BTreeMap<String, Vec<u8>>, Status> {
+            pub(super) async fn fetch(
+                channel: Channel,
+                service: &str,
+            ) -> Result<BTreeMap<String, Vec<u8>>, Status> {
                 let mut client = ServerReflectionClient::new(channel);
                 let mut files = BTreeMap::new();
                 let first = MessageRequest::FileContainingSymbol(service.to_owned());
@@ -107,14 +125,23 @@ macro_rules! version {
                 client: &mut ServerReflectionClient<Channel>,
                 request: MessageRequest,
             ) -> Result<Vec<Vec<u8>>, Status> {
-                let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
-                let mut answers = client.server_reflection_info(futures::stream::iter([request])).await?.into_inner();
+                let request =
+                    ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+                let mut answers = client
+                    .server_reflection_info(futures::stream::iter([request]))
+                    .await?
+                    .into_inner();
                 match answers.message().await?.and_then(|answer| answer.message_response) {
-                    Some(MessageResponse::FileDescriptorResponse(files)) => Ok(files.file_descriptor_proto),
-                    Some(MessageResponse::ErrorResponse(error)) => {
-                        Err(Status::not_found(format!("its reflection says: {}", error.error_message)))
+                    Some(MessageResponse::FileDescriptorResponse(files)) => {
+                        Ok(files.file_descriptor_proto)
                     }
-                    _ => Err(Status::internal("its reflection answered something else than was asked")),
+                    Some(MessageResponse::ErrorResponse(error)) => Err(Status::not_found(format!(
+                        "its reflection says: {}",
+                        error.error_message
+                    ))),
+                    _ => Err(Status::internal(
+                        "its reflection answered something else than was asked",
+                    )),
                 }
             }
         }

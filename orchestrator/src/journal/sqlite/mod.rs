@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use participant::{Database, Store, sqlite::open};
 use saga::Status;
 
-use super::{Definition, Entry, Error, Filter, Header, Journal, Listed, Started, group_commit::{GroupCommit, Write}};
+use super::{
+    Definition, Entry, Error, Filter, Header, Journal, Listed, Started,
+    group_commit::{GroupCommit, Write},
+};
 
 /// The journal in one SQLite file: WAL, `synchronous=FULL`, one writer.
 #[derive(Debug)]
@@ -42,8 +45,16 @@ impl Journal for Sqlite {
         self.commits.write(Write { saga_id, header: Some(header), entries, status: None }).await
     }
 
-    async fn append(&self, saga_id: &str, entries: Vec<Entry>, status: Option<Status>) -> Result<(), Error> {
-        self.commits.write(Write { saga_id: saga_id.to_owned(), header: None, entries, status }).await.map(|_| ())
+    async fn append(
+        &self,
+        saga_id: &str,
+        entries: Vec<Entry>,
+        status: Option<Status>,
+    ) -> Result<(), Error> {
+        self.commits
+            .write(Write { saga_id: saga_id.to_owned(), header: None, entries, status })
+            .await
+            .map(|_| ())
     }
 
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
@@ -65,13 +76,17 @@ impl Journal for Sqlite {
     async fn set_unreadable(&self, saga_id: &str, why: Option<&str>) -> Result<(), Error> {
         let (saga_id, why) = (saga_id.to_owned(), why.map(str::to_owned));
         self.database
-            .write(move |connection| Box::pin(async move { statements::set_unreadable(connection, &saga_id, why).await }))
+            .write(move |connection| {
+                Box::pin(async move { statements::set_unreadable(connection, &saga_id, why).await })
+            })
             .await
     }
 
     async fn register(&self, definition: Definition) -> Result<Definition, Error> {
         self.database
-            .write(move |connection| Box::pin(async move { statements::register(connection, definition).await }))
+            .write(move |connection| {
+                Box::pin(async move { statements::register(connection, definition).await })
+            })
             .await
     }
 

@@ -14,16 +14,27 @@ pub(super) async fn find(pool: &SqlitePool, saga_id: &str) -> Result<Option<List
     query.build().fetch_optional(pool).await?.as_ref().map(rows::listed).transpose()
 }
 
-pub(super) async fn entries(pool: &SqlitePool, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
-    let query = "select seq, at, record, link from event where saga_id = $1 and seq >= $2 order by seq";
+pub(super) async fn entries(
+    pool: &SqlitePool,
+    saga_id: &str,
+    from: u64,
+) -> Result<Vec<Entry>, Error> {
+    let query =
+        "select seq, at, record, link from event where saga_id = $1 and seq >= $2 order by seq";
     let found = sqlx::query(query).bind(saga_id).bind(rows::position(from)).fetch_all(pool).await?;
     found.iter().map(rows::entry).collect()
 }
 
-pub(super) async fn unfinished(pool: &SqlitePool, after: &str, limit: u32) -> Result<Vec<Header>, Error> {
+pub(super) async fn unfinished(
+    pool: &SqlitePool,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Header>, Error> {
     let mut query = QueryBuilder::<Sqlite>::new(SAGA);
     // The condition of the partial index, word for word, so that ended sagas cost nothing.
-    query.push("state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and unreadable is null and id > ");
+    query.push(
+        "state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and unreadable is null and id > ",
+    );
     query.push_bind(after).push(" order by id limit ").push_bind(i64::from(limit));
     query.build().fetch_all(pool).await?.iter().map(rows::header).collect()
 }

@@ -49,7 +49,8 @@ pub(super) fn listed(row: &SqliteRow) -> Result<Listed, Error> {
     let state: String = row.try_get("state")?;
     Ok(Listed {
         header: header(row)?,
-        status: Status::from_name(&state).ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?,
+        status: Status::from_name(&state)
+            .ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?,
         updated_at: timestamp(row, "updated_at")?,
         unreadable: row.try_get("unreadable")?,
     })
@@ -62,7 +63,8 @@ pub(super) fn entry(row: &SqliteRow) -> Result<Entry, Error> {
         seq: u64::try_from(seq).map_err(|_| Error::Unreadable(format!("seq {seq}")))?,
         at: timestamp(row, "at")?,
         record: blob(row, "record")?,
-        link: Link::read(&link).ok_or_else(|| Error::Unreadable(format!("a link of {} bytes", link.len())))?,
+        link: Link::read(&link)
+            .ok_or_else(|| Error::Unreadable(format!("a link of {} bytes", link.len())))?,
     })
 }
 

@@ -18,7 +18,10 @@ const ROWS: usize = 64;
 ///
 /// # Errors
 /// The whole batch fails, and nothing of it is kept.
-pub(crate) async fn write_all(connection: &mut SqliteConnection, writes: &[Write]) -> Result<Vec<Started>, Error> {
+pub(crate) async fn write_all(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+) -> Result<Vec<Started>, Error> {
     let headers: Vec<&Header> = writes.iter().filter_map(|write| write.header.as_ref()).collect();
     let new = insert_sagas(connection, &headers).await?;
     let mut outcomes = Vec::with_capacity(writes.len());
@@ -28,17 +31,28 @@ pub(crate) async fn write_all(connection: &mut SqliteConnection, writes: &[Write
             _ => Started::New,
         });
     }
-    let kept = || writes.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Started::New).map(|(write, _)| write);
-    let events: Vec<(&str, &Entry)> =
-        kept().flat_map(|write| write.entries.iter().map(|entry| (write.saga_id.as_str(), entry))).collect();
+    let kept = || {
+        writes
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == Started::New)
+            .map(|(write, _)| write)
+    };
+    let events: Vec<(&str, &Entry)> = kept()
+        .flat_map(|write| write.entries.iter().map(|entry| (write.saga_id.as_str(), entry)))
+        .collect();
     insert_events(connection, &events).await?;
-    let statuses: Vec<(&Write, Status)> = kept().filter_map(|write| Some((write, write.status?))).collect();
+    let statuses: Vec<(&Write, Status)> =
+        kept().filter_map(|write| Some((write, write.status?))).collect();
     set_statuses(connection, &statuses).await?;
     Ok(outcomes)
 }
 
 /// Inserts the sagas whose definition and key are new; gives the ids of those.
-async fn insert_sagas(connection: &mut SqliteConnection, headers: &[&Header]) -> Result<HashSet<String>, Error> {
+async fn insert_sagas(
+    connection: &mut SqliteConnection,
+    headers: &[&Header],
+) -> Result<HashSet<String>, Error> {
     let mut new = HashSet::new();
     for some in chunks(headers) {
         let mut insert = QueryBuilder::<Sqlite>::new(
@@ -86,9 +100,13 @@ fn request_hash(header: &Header) -> Vec<u8> {
 }
 
 /// Fails where a record stands at one of the positions already.
-async fn insert_events(connection: &mut SqliteConnection, events: &[(&str, &Entry)]) -> Result<(), Error> {
+async fn insert_events(
+    connection: &mut SqliteConnection,
+    events: &[(&str, &Entry)],
+) -> Result<(), Error> {
     for some in chunks(events) {
-        let mut insert = QueryBuilder::<Sqlite>::new("insert into event (saga_id, seq, at, record, link) ");
+        let mut insert =
+            QueryBuilder::<Sqlite>::new("insert into event (saga_id, seq, at, record, link) ");
         insert.push_values(some, |mut row, (saga_id, entry)| {
             row.push_bind(*saga_id)
                 .push_bind(rows::position(entry.seq))
@@ -103,14 +121,19 @@ async fn insert_events(connection: &mut SqliteConnection, events: &[(&str, &Entr
 
 fn taken(error: sqlx::Error, events: &[(&str, &Entry)]) -> Error {
     match (&error, events) {
-        (sqlx::Error::Database(database), [(saga_id, first), ..]) if database.is_unique_violation() => {
+        (sqlx::Error::Database(database), [(saga_id, first), ..])
+            if database.is_unique_violation() =>
+        {
             Error::Taken { saga_id: (*saga_id).to_owned(), seq: first.seq }
         }
         _ => error.into(),
     }
 }
 
-async fn set_statuses(connection: &mut SqliteConnection, writes: &[(&Write, Status)]) -> Result<(), Error> {
+async fn set_statuses(
+    connection: &mut SqliteConnection,
+    writes: &[(&Write, Status)],
+) -> Result<(), Error> {
     for some in chunks(writes) {
         let mut update = QueryBuilder::<Sqlite>::new(
             "update saga set state = changed.column2, updated_at = changed.column3 from (",
@@ -130,7 +153,11 @@ pub(super) async fn set_unreadable(
     saga_id: &str,
     why: Option<String>,
 ) -> Result<(), Error> {
-    sqlx::query("update saga set unreadable = $1 where id = $2").bind(why).bind(saga_id).execute(connection).await?;
+    sqlx::query("update saga set unreadable = $1 where id = $2")
+        .bind(why)
+        .bind(saga_id)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -183,7 +210,10 @@ mod tests {
     fn chunks_are_powers_of_two_and_lose_nothing() {
         let all: Vec<usize> = (0..205).collect();
         let pieces: Vec<&[usize]> = chunks(&all).collect();
-        assert_eq!(pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(), [64, 64, 64, 8, 4, 1]);
+        assert_eq!(
+            pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),
+            [64, 64, 64, 8, 4, 1]
+        );
         assert_eq!(pieces.concat(), all);
     }
 }

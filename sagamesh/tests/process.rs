@@ -1,0 +1,239 @@
+//! The real binary: killed, stopped, started twice, started wrongly.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use proto::{
+    checkout::v1::{Line, PlaceOrderRequest, checkout_service_client::CheckoutServiceClient},
+    facade::v1::Money,
+    payment::v1::{GetWalletRequest, OpenWalletRequest, TopUpRequest, payment_service_client::PaymentServiceClient},
+    points::v1::{OpenAccountRequest, points_service_client::PointsServiceClient},
+    saga::v1::{ListSagasRequest, SagaState, saga_service_client::SagaServiceClient},
+    stock::v1::{
+        AddStockRequest, GetStockRequest, UpsertProductRequest, stock_service_client::StockServiceClient,
+    },
+};
+use tonic::transport::{Channel, Endpoint};
+
+/// A `sagamesh dev` process; killed when the test ends, however it ends.
+struct Process {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    base: u16,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn sagamesh(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sagamesh"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Five free ports in a row: looked for, since the binary takes a base.
+fn port_base() -> u16 {
+    (0..200)
+        .find_map(|_| {
+            let first = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
+            let base = first.local_addr().ok()?.port();
+            let others: Option<Vec<_>> = (1..5)
+                .map(|offset| std::net::TcpListener::bind(("127.0.0.1", base.checked_add(offset)?)).ok())
+                .collect();
+            others.map(|_| base)
+        })
+        .expect("five free ports in a row")
+}
+
+fn dev(data: &Path, base: u16) -> Process {
+    let mut child = sagamesh(&["dev", "--data"])
+        .arg(data)
+        .args(["--port-base", &base.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.to_lowercase().contains("try next") {
+        let read = output.read_line(&mut said).unwrap();
+        assert!(read > 0, "it ended before it was ready: {said}");
+    }
+    Process { child, output, base }
+}
+
+fn signal(process: &Process, name: &str) {
+    let status = Command::new("kill").args([name, &process.child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+impl Process {
+    fn channel(&self, offset: u16) -> Channel {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.base + offset));
+        Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
+    }
+
+    async fn open_shop(&self) {
+        let (request_id, sku, user_id) = ("r".to_owned(), "tea".to_owned(), "ada".to_owned());
+        let price = Some(Money { currency: "EUR".to_owned(), minor_units: 100 });
+        let mut stock = StockServiceClient::new(self.channel(2));
+        let product = UpsertProductRequest {
+            request_id: request_id.clone(),
+            sku: sku.clone(),
+            title: "Tea".to_owned(),
+            price,
+            on_sale: true,
+        };
+        stock.upsert_product(product).await.unwrap();
+        stock.add_stock(AddStockRequest { request_id: request_id.clone(), sku, quantity: 100_000 }).await.unwrap();
+        let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
+        PointsServiceClient::new(self.channel(3)).open_account(open).await.unwrap();
+        let mut payments = PaymentServiceClient::new(self.channel(4));
+        let currency = "EUR".to_owned();
+        let open =
+            OpenWalletRequest { request_id: request_id.clone(), user_id: user_id.clone(), currency: currency.clone() };
+        payments.open_wallet(open).await.unwrap();
+        let amount = Some(Money { currency, minor_units: 100_000_000 });
+        payments.top_up(TopUpRequest { request_id, user_id, amount }).await.unwrap();
+    }
+
+    /// Places an order; `None` where the answer did not come.
+    async fn place(&self, token: &str) -> Option<(String, String)> {
+        let request = PlaceOrderRequest {
+            submit_token: token.to_owned(),
+            user_id: "ada".to_owned(),
+            lines: vec![Line { sku: "tea".to_owned(), quantity: 1 }],
+            points: 0,
+        };
+        let answer = CheckoutServiceClient::new(self.channel(0)).place_order(request).await.ok()?.into_inner();
+        assert!(answer.result.unwrap().success);
+        Some((answer.saga_id, answer.order_no))
+    }
+
+    async fn unfinished(&self) -> usize {
+        let states = [SagaState::Running, SagaState::Compensating, SagaState::Attention];
+        let request = ListSagasRequest {
+            states: states.into_iter().map(i32::from).collect(),
+            page_size: 1000,
+            ..ListSagasRequest::default()
+        };
+        let mut sagas = SagaServiceClient::new(self.channel(0));
+        sagas.list_sagas(request).await.unwrap().into_inner().sagas.len()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_before_a_kill_stands_and_what_was_under_way_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = port_base();
+    let mut process = dev(folder.path(), base);
+    process.open_shop().await;
+    let mut acknowledged = Vec::new();
+    let mut sent = 0;
+    for round in 0..4 {
+        let orders = (0..24).map(|number| {
+            let (token, process) = (format!("t-{round}-{number}"), &process);
+            async move { process.place(&token).await.map(|answer| (token, answer)) }
+        });
+        let placing = futures::future::join_all(orders);
+        let clock = clock::Clock::system();
+        // Killed while orders are under way: a little later in each round.
+        let answers = tokio::select! {
+            answers = placing => answers,
+            () = async {
+                clock.sleep(std::time::Duration::from_millis(15 + 12 * round)).await;
+                signal(&process, "-KILL");
+                std::future::pending::<()>().await;
+            } => unreachable!(),
+        };
+        sent += 24;
+        acknowledged.extend(answers.into_iter().flatten());
+        drop(process);
+        process = dev(folder.path(), base);
+    }
+    for (token, first) in &acknowledged {
+        assert_eq!(process.place(token).await.as_ref(), Some(first), "the repeat of {token} differs");
+    }
+    // Every order is asked for again, so each one is placed in the end, once.
+    for round in 0..4 {
+        for number in 0..24 {
+            process.place(&format!("t-{round}-{number}")).await.unwrap();
+        }
+    }
+    assert_eq!(process.unfinished().await, 0);
+    let tea = StockServiceClient::new(process.channel(2))
+        .get_stock(GetStockRequest { sku: "tea".to_owned() })
+        .await
+        .unwrap()
+        .into_inner()
+        .stock
+        .unwrap();
+    assert_eq!((tea.available, tea.frozen, tea.sold), (100_000 - sent, 0, sent));
+    let wallet = PaymentServiceClient::new(process.channel(4))
+        .get_wallet(GetWalletRequest { user_id: "ada".to_owned() })
+        .await
+        .unwrap()
+        .into_inner()
+        .wallet
+        .unwrap();
+    assert_eq!(wallet.balance.unwrap().minor_units, 100_000_000 - 100 * sent);
+    println!("{} of {sent} orders were acknowledged before a kill", acknowledged.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_the_process_well_and_its_files_can_be_opened_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = port_base();
+    let mut process = dev(folder.path(), base);
+    signal(&process, "-TERM");
+    let status = process.child.wait().unwrap();
+    let mut rest = String::new();
+    process.output.read_to_string(&mut rest).unwrap();
+    assert!(status.success(), "{status}: {rest}");
+    dev(folder.path(), base);
+}
+
+fn refused(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_in_a_sentence_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = sagamesh(&["dev", "--port-base", &port, "--data"]).arg(folder.path()).output().unwrap();
+    let text = refused(&output);
+    assert!(text.contains(&port) && text.contains("choose another port"), "{text}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_told_in_a_sentence_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "no folder").unwrap();
+    let output = sagamesh(&["dev", "--port-base", "0", "--data"]).arg(file.join("data")).output().unwrap();
+    let text = refused(&output);
+    assert!(text.contains("data folder"), "{text}");
+}
+
+#[test]
+fn a_second_process_on_the_same_folder_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = dev(folder.path(), port_base());
+    let output = sagamesh(&["dev", "--port-base", "0", "--data"]).arg(folder.path()).output().unwrap();
+    let text = refused(&output);
+    assert!(text.contains("another process"), "{text}");
+}

@@ -1,0 +1,155 @@
+//! Requests that break rules: all violations at once, by path, and nothing written.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use proto::{
+    checkout::v1::{Line, PlaceOrderRequest},
+    payment::v1::TopUpRequest,
+    saga::v1::{SagaState, StartSagaRequest},
+};
+use tests::{
+    Mesh, channel,
+    shop::{code, euros, order},
+};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+fn paths(status: &Status) -> Vec<String> {
+    let details = status.get_details_bad_request().expect("the status has violations");
+    details.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_order_is_told_all_that_is_wrong_and_starts_no_saga() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let before = mesh.standing().await;
+    let request = PlaceOrderRequest {
+        submit_token: "t".repeat(65),
+        user_id: "no spaces, please".to_owned(),
+        lines: vec![
+            Line { sku: "tea".to_owned(), quantity: 0 },
+            Line { sku: "tea".to_owned(), quantity: i64::MAX },
+            Line { sku: String::new(), quantity: -1 },
+        ],
+        points: -5,
+    };
+    let refused = mesh.checkout().place_order(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(
+        paths(&refused),
+        [
+            "lines",
+            "lines[0].quantity",
+            "lines[1].quantity",
+            "lines[2].quantity",
+            "lines[2].sku",
+            "points",
+            "submit_token",
+            "user_id"
+        ]
+    );
+    let empty = mesh.checkout().place_order(PlaceOrderRequest::default()).await.unwrap_err();
+    assert_eq!(paths(&empty), ["lines", "submit_token", "user_id"]);
+    let mut many = order("t", "ada", "tea", 1);
+    many.lines = (0..10_000).map(|number| Line { sku: format!("s{number}"), quantity: 1 }).collect();
+    assert_eq!(paths(&mesh.checkout().place_order(many).await.unwrap_err()), ["lines"]);
+    assert_eq!(mesh.standing().await, before);
+    assert!(mesh.sagas_in(&[]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_that_no_book_can_hold_is_declined() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    mesh.add_goods("star", 1_000_000_000_000, 1_000_000).await;
+    mesh.add_goods("moon", 1_000_000_000_000, 1_000_000_000).await;
+    let mut request = order("t", "ada", "star", 1_000_000);
+    request.lines.push(Line { sku: "moon".to_owned(), quantity: 1_000_000 });
+    let declined = mesh.place(request).await;
+    let code = code(declined.result.as_ref());
+    assert!(code == "AMOUNT_OUT_OF_RANGE" || code == "INSUFFICIENT_FUNDS", "{declined:?}");
+    assert_eq!(mesh.units("star").await.frozen, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_of_nothing_and_of_too_much_are_refused_before_anything_is_written() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    for (amount, broken) in [
+        (euros(0), "amount.minor_units"),
+        (euros(-1), "amount.minor_units"),
+        (euros(i64::MAX), "amount.minor_units"),
+        (None, "amount"),
+    ] {
+        let request = TopUpRequest { request_id: "r".to_owned(), user_id: "ada".to_owned(), amount };
+        let refused = mesh.payments().top_up(request).await.unwrap_err();
+        assert!(paths(&refused).contains(&broken.to_owned()), "{refused:?}");
+    }
+    assert_eq!(mesh.wallet("ada").await, 10_000);
+}
+
+/// Calls a method with bytes as they are.
+async fn raw(mesh: &Mesh, path: &'static str, body: &'static [u8]) -> Status {
+    let mut client = tonic::client::Grpc::new(channel(mesh.addresses().orchestrator));
+    client.ready().await.unwrap();
+    let request = Request::new(Bytes::from_static(body));
+    client.unary(request, PathAndQuery::from_static(path), facade::codec::Raw).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_message_are_the_callers_fault() {
+    let mesh = Mesh::start().await;
+    for path in ["/sagamesh.checkout.v1.CheckoutService/PlaceOrder", "/sagamesh.saga.v1.SagaService/GetSaga"] {
+        for body in [&b"\xff\xff\xff"[..], b"\x0a\x7f", b"\x08"] {
+            let status = raw(&mesh, path, body).await;
+            assert_eq!(status.code(), Code::InvalidArgument, "{path}: {status:?}");
+        }
+    }
+    let unknown = raw(&mesh, "/sagamesh.checkout.v1.CheckoutService/Nothing", b"").await;
+    assert_eq!(unknown.code(), Code::Unimplemented);
+    assert!(mesh.sagas_in(&[SagaState::Running]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_more_than_four_mebibytes_is_refused() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let mut request = order("t", "ada", "tea", 1);
+    request.submit_token = "t".repeat(5 << 20);
+    let refused = mesh.checkout().place_order(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_may_have_its_failures_in_an_envelope() {
+    let mesh = Mesh::start().await;
+    let mut request = Request::new(order("t", "ada", "tea", 0));
+    request.metadata_mut().insert("x-response-mode", "envelope".parse().unwrap());
+    let answer = mesh.checkout().place_order(request).await.unwrap().into_inner();
+    let result = answer.result.unwrap();
+    assert_eq!((result.success, result.code.as_str()), (false, "INVALID_REQUEST"));
+    assert!(result.message.contains("lines[0].quantity"), "{}", result.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_a_broken_input_is_refused() {
+    let mesh = Mesh::start().await;
+    let start = |definition: &str, key: &str, input: &str| StartSagaRequest {
+        definition: definition.to_owned(),
+        key: key.to_owned(),
+        input_json: input.to_owned(),
+        version: 0,
+    };
+    for input in ["{", "[]", r#"{"submit_tokn": "t"}"#, r#"{"points": "many"}"#] {
+        let refused = mesh.sagas().start_saga(start("place-order", "", input)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{input}");
+        assert_eq!(paths(&refused), ["input_json"]);
+    }
+    let unknown = mesh.sagas().start_saga(start("no-such", "k", "{}")).await.unwrap().into_inner();
+    assert_eq!(code(unknown.result.as_ref()), "DEFINITION_UNKNOWN");
+    let broken = r#"{"submit_token": "t", "user_id": "a b", "lines": [{"sku": "tea", "quantity": 0}]}"#;
+    let refused = mesh.sagas().start_saga(start("place-order", "", broken)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(mesh.sagas_in(&[]).await.is_empty());
+}

@@ -1,0 +1,13 @@
+//! Stories of the whole mesh, told through its gRPC API alone.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod cancelling;
+mod contract;
+mod definitions;
+mod operators;
+mod outages;
+mod placing;
+mod python;
+mod races;

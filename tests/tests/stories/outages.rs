@@ -1,0 +1,181 @@
+//! Participants that are down, orchestrators that stop, and journals that are damaged.
+
+use std::{net::SocketAddr, time::Duration};
+
+use proto::{
+    order::v1::OrderState,
+    saga::v1::{GetSagaRequest, RetrySagaRequest, SagaState, StepState},
+};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tests::{
+    Mesh, Wiring,
+    shop::{TEA, code, order},
+};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+const PAYMENT: &str = "sagamesh.payment.v1.PaymentService";
+
+/// An address at which nobody listens yet.
+async fn free_address() -> SocketAddr {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_learns_the_step_and_the_reason_and_the_saga_moves_when_the_participant_is_back() {
+    let address = free_address().await;
+    let mesh = Wiring::default().with_participant(PAYMENT, address).start().await;
+    mesh.open_shop().await;
+
+    let mut request = tonic::Request::new(order("t-1", "ada", "tea", 1));
+    request.set_timeout(Duration::from_millis(500));
+    let late = mesh.checkout().place_order(request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
+    assert!(late.message().contains("charge_payment"), "{}", late.message());
+    assert!(late.message().contains("next in"), "{}", late.message());
+    let facts = late.get_details_error_info().unwrap().metadata;
+    let saga_id = facts["saga_id"].clone();
+
+    let get = GetSagaRequest { saga_id: saga_id.clone() };
+    let saga = mesh.sagas().get_saga(get).await.unwrap().into_inner().saga.unwrap();
+    assert_eq!(saga.state(), SagaState::Running);
+    assert!(saga.next.contains("charge_payment"), "{}", saga.next);
+    let charge = saga.steps.iter().find(|step| step.step == "charge_payment").unwrap();
+    assert_eq!(charge.state(), StepState::Unknown);
+    assert!(charge.next_attempt_at.is_some());
+    assert_eq!(mesh.standing().await.tea, (99, 1, 0), "the stock stays frozen meanwhile");
+
+    // The payment service of this mesh, at the address that was dead.
+    let payment = mesh.addresses().payment;
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut inbound, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut outbound = tokio::net::TcpStream::connect(payment).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut inbound, &mut outbound).await;
+            });
+        }
+    });
+    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    assert_eq!(placed.saga_id, saga_id);
+    assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Paid);
+    assert_eq!(mesh.wallet("ada").await, 10_000 - TEA);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_goes_on_where_it_stood_when_the_mesh_is_started_again() {
+    let mesh = Wiring::default().with_participant(PAYMENT, free_address().await).start().await;
+    mesh.open_shop().await;
+    let mut request = tonic::Request::new(order("t-1", "ada", "tea", 2));
+    request.set_timeout(Duration::from_millis(300));
+    mesh.checkout().place_order(request).await.unwrap_err();
+    let folder = mesh.stop().await;
+
+    let mesh = Wiring::default().on(folder).start().await;
+    let placed = mesh.place_well(order("t-1", "ada", "tea", 2)).await;
+    assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Paid);
+    assert_eq!(mesh.standing().await.tea, (98, 0, 2));
+    assert_eq!(mesh.wallet("ada").await, 10_000 - 2 * TEA);
+}
+
+/// The journal's file, with nobody else at it.
+async fn journal(folder: &tempfile::TempDir) -> SqliteConnection {
+    let file = folder.path().join("data/orchestrator.db");
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go_on() {
+    let mesh = Wiring::default().with_participant(PAYMENT, free_address().await).start().await;
+    mesh.open_shop().await;
+    for token in ["damaged", "sound"] {
+        let mut request = tonic::Request::new(order(token, "ada", "tea", 1));
+        request.set_timeout(Duration::from_millis(300));
+        mesh.checkout().place_order(request).await.unwrap_err();
+    }
+    let running = mesh.sagas_in(&[SagaState::Running]).await;
+    let id_of = |token: &str| {
+        running.iter().find(|saga| saga.key == format!("ada/{token}")).unwrap().saga_id.clone()
+    };
+    let (damaged, sound) = (id_of("damaged"), id_of("sound"));
+    let folder = mesh.stop().await;
+
+    let mut connection = journal(&folder).await;
+    let bytes: Vec<u8> = sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
+        .bind(&damaged)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    sqlx::query("update event set record = x'ffff' where saga_id = $1 and seq = 2")
+        .bind(&damaged)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+
+    let mesh = Wiring::default().on(folder).start().await;
+    assert_eq!(mesh.ended(&sound).await.state(), SagaState::Succeeded);
+    let get = || GetSagaRequest { saga_id: damaged.clone() };
+    let saga = mesh.sagas().get_saga(get()).await.unwrap().into_inner().saga.unwrap();
+    assert_eq!(saga.state(), SagaState::Attention);
+    assert_eq!(saga.reason, "JOURNAL_UNREADABLE");
+    assert!(saga.message.contains("record 2"), "{}", saga.message);
+    assert_eq!(mesh.sagas_in(&[SagaState::Attention]).await.len(), 1);
+    let folder = mesh.stop().await;
+
+    // A person restores the record; then a retry takes the saga up.
+    let mut connection = journal(&folder).await;
+    let kept: Vec<u8> = sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
+        .bind(&damaged)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(kept, [0xff, 0xff], "the damaged bytes were not kept");
+    sqlx::query("update event set record = $1 where saga_id = $2 and seq = 2")
+        .bind(bytes)
+        .bind(&damaged)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let mesh = Wiring::default().on(folder).start().await;
+    let retry = RetrySagaRequest { saga_id: damaged.clone(), reason: "restored".to_owned() };
+    let answer = mesh.sagas().retry_saga(retry).await.unwrap().into_inner();
+    assert_eq!(code(answer.result.as_ref()), "OK");
+    assert_eq!(mesh.ended(&damaged).await.state(), SagaState::Succeeded);
+    assert_eq!(mesh.standing().await.tea, (98, 0, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_mesh_on_the_same_folder_is_refused_in_one_sentence() {
+    let mesh = Mesh::start().await;
+    let settings = sagamesh::mesh::Settings {
+        data: mesh.data().to_owned(),
+        port_base: 0,
+        sagas: None,
+        participants: Vec::new(),
+        calls: facade::log::Calls::Notable,
+    };
+    let refused = sagamesh::mesh::start(settings, clock::Clock::system()).await;
+    let why = refused.err().expect("the second mesh must not start");
+    assert!(why.contains("another process"), "{why}");
+    assert_eq!(why.lines().count(), 1, "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_a_newer_program_is_refused_and_left_as_it_is() {
+    let mesh = Mesh::start().await;
+    let folder = mesh.stop().await;
+    let mut connection = journal(&folder).await;
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) \
+         values (99, 'from the future', current_timestamp, true, x'00', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    let refused = Wiring::default().on(folder).try_start().await;
+    let why = refused.err().expect("a newer schema must be refused");
+    assert!(why.contains("newer"), "{why}");
+}

@@ -1,1 +1,48 @@
+//! Members and their points.
+//!
+//! Always true, of every account: the balance is the sum of its ledger (earned − spent + refunded) and never negative. An
+//! order spends points once and is given them back once. The ledger only grows.
+//!
+//! - [`points`]: the rules, pure
+//! - `store`: every query
+//! - `grpc`: proto to domain and back
 
+pub mod points;
+
+mod error;
+mod grpc;
+mod store;
+
+use std::{error::Error, path::PathBuf};
+
+use clock::Clock;
+use facade::{Facade, process::Config, server::Mount, services::points_service};
+use participant::{Database, sqlite};
+
+const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_points.sql"))];
+
+/// Opens or creates the database in `folder` and gives the service on it.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
+    let database = Database::open(folder.join("points.db"), &sqlite::migrations(SCHEMA))
+        .await
+        .map_err(|error| sentence(&error))?;
+    Ok(points_service::mount(grpc::Service::new(database, facade.clock().clone())))
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
+    facade::process::run_service(config, clock, open).await
+}
+
+fn sentence(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

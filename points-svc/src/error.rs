@@ -1,0 +1,65 @@
+//! Why the points service says no or fails, and what each cause becomes on the wire.
+
+use facade::{Decline, Failure};
+use proto::facade::v1::Reason;
+
+use crate::points::POINTS_MAX;
+
+/// A cause. Those that [`Error::reason`] names are the business saying no; the others are failures.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no member has the id {user_id}")]
+    UserUnknown { user_id: String },
+    #[error("{asked} points asked for, {balance} there")]
+    InsufficientPoints { asked: i64, balance: i64 },
+    #[error("{asked} more points would be over the limit of {POINTS_MAX} points")]
+    OverLimit { asked: i64 },
+    #[error("the order {order_no} has spent points already, by another call")]
+    SpentAlready { order_no: String },
+    #[error("the points of the order {order_no} were given back already")]
+    RefundedAlready { order_no: String },
+    #[error("the order {order_no} has spent no points")]
+    NothingSpent { order_no: String },
+    #[error("the points database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the ledger's entry {seq} makes no sense")]
+    Unreadable { seq: i64 },
+}
+
+impl Error {
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::UserUnknown { .. } => Some(Reason::UserUnknown),
+            Self::InsufficientPoints { .. } => Some(Reason::InsufficientPoints),
+            Self::OverLimit { .. } => Some(Reason::AmountOutOfRange),
+            Self::SpentAlready { .. } | Self::RefundedAlready { .. } => Some(Reason::OrderState),
+            Self::NothingSpent { .. } => Some(Reason::OrderUnknown),
+            Self::Database(_) | Self::Unreadable { .. } => None,
+        }
+    }
+
+    fn decline(&self) -> Option<Decline> {
+        self.reason().map(|reason| Decline::new(reason, self.to_string()))
+    }
+}
+
+/// Inside the inbox's work: a decline is stored and replayed, a failure stores nothing and is asked again.
+impl From<Error> for participant::Failure {
+    fn from(error: Error) -> Self {
+        match error.decline() {
+            Some(decline) => decline.into(),
+            None => Self::technical(error),
+        }
+    }
+}
+
+/// Of a read.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.decline() {
+            Some(decline) => decline.into(),
+            None if matches!(error, Error::Unreadable { .. }) => Self::internal(error),
+            None => Self::unavailable(error),
+        }
+    }
+}

@@ -1,1 +1,55 @@
+//! Orders, and the states that they go through.
+//!
+//! Always true: an order's prices and total come from the catalogue's quotes; its state changes only by a move that
+//! [`order::State::after`] allows, and each change has a record in the same transaction; what is paid is exactly the
+//! total less the points.
+//!
+//! - [`order`]: the states and moves, pure
+//! - [`facts`]: what is known when an order is placed, and its bill
+//! - [`checks`]: what the facts must be like
+//! - `moves`: what each write does: find, judge, save
+//! - `store`: every query
+//! - `grpc`: proto to domain and back
 
+pub mod checks;
+pub mod facts;
+pub mod order;
+
+mod error;
+mod grpc;
+mod moves;
+mod store;
+
+use std::{error::Error, path::PathBuf};
+
+use clock::Clock;
+use facade::{Facade, process::Config, server::Mount, services::order_service};
+use participant::{Database, sqlite};
+
+const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_order.sql"))];
+
+/// Opens or creates the database in `folder` and gives the service on it.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
+    let database = Database::open(folder.join("order.db"), &sqlite::migrations(SCHEMA))
+        .await
+        .map_err(|error| sentence(&error))?;
+    Ok(order_service::mount(grpc::Service::new(database, facade.clock().clone())))
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
+    facade::process::run_service(config, clock, open).await
+}
+
+fn sentence(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,65 @@
+-- An order, at the prices that it was placed for. Named in the plural because `order` is a word of SQL.
+create table orders (
+    -- Grows by the order: lists are newest first.
+    seq           integer not null primary key autoincrement,
+    order_no      text    not null,
+    user_id       text    not null,
+    state         text    not null,
+    -- Whether the goods have left: what CANCELLING goes back to, or ends as, depends on it.
+    shipped       boolean not null,
+    currency      text    not null,
+    -- Minor units, like every amount here.
+    total         bigint  not null,
+    points        bigint  not null,
+    -- Null until it is paid; zero where points paid all.
+    paid          bigint,
+    -- The saga that placed it.
+    saga_id       text    not null,
+    -- The key of the call that began to cancel it, by which that call's undo finds the order.
+    cancelled_by  text,
+    -- Milliseconds since the Unix epoch.
+    created_at    bigint  not null,
+    constraint orders_order_no_key unique (order_no),
+    constraint orders_cancelled_by_key unique (cancelled_by),
+    constraint orders_state_is_known check (state in (
+        'CREATED', 'PAID', 'SHIPPED', 'COMPLETED', 'CANCELLED', 'CANCELLING', 'REFUNDED', 'RETURNED')),
+    constraint orders_shipped_fits_state check (
+        state = 'CANCELLING' or shipped = (state in ('SHIPPED', 'COMPLETED', 'RETURNED'))),
+    constraint orders_currency_is_a_code check (length(currency) = 3),
+    constraint orders_points_within_total check (0 <= points and points <= total),
+    constraint orders_total_within_limit check (total <= 1000000000000),
+    constraint orders_paid_fits_state check ((paid is null) = (state in ('CREATED', 'CANCELLED'))),
+    constraint orders_paid_is_what_was_due check (paid is null or paid = total - points),
+    constraint orders_cancelled_by_fits_state check (
+        (cancelled_by is not null) = (state in ('CANCELLING', 'REFUNDED', 'RETURNED')))
+);
+
+-- A user's orders are listed newest first.
+create index orders_by_user on orders (user_id, seq);
+
+-- What was ordered, in the order in which it was asked for. Never changed.
+create table order_line (
+    order_no   text   not null references orders (order_no),
+    number     bigint not null,
+    sku        text   not null,
+    quantity   bigint not null,
+    unit_price bigint not null,
+    primary key (order_no, number),
+    constraint order_line_once_a_sku unique (order_no, sku),
+    constraint order_line_quantity_positive check (quantity > 0),
+    constraint order_line_price_not_negative check (unit_price >= 0)
+);
+
+-- How each order came to its state, for whoever asks why. Append-only, written with every change of state.
+create table transition (
+    seq        integer not null primary key autoincrement,
+    order_no   text    not null references orders (order_no),
+    -- Null for the first.
+    from_state text,
+    to_state   text    not null,
+    reason     text    not null,
+    -- Milliseconds since the Unix epoch.
+    at         bigint  not null
+);
+
+create index transition_by_order on transition (order_no, seq);

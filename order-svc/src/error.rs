@@ -1,0 +1,109 @@
+//! Why the order service says no or fails, and what each cause becomes on the wire.
+//!
+//! What the pre-order checks say no to is a decline already, in the words of each check.
+
+use facade::{Decline, Failure};
+use proto::facade::v1::Reason;
+use tonic::Code;
+
+use crate::order::Refusal;
+
+/// A cause. Those that [`Error::reason`] names are the business saying no; the others are failures.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Also of another user's order: who it belongs to is nobody else's business.
+    #[error("no order has the number {order_no}, or it belongs to another user")]
+    Unknown { order_no: String },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No answer yet, so none that could be stored: see [`ask_again`].
+    #[error("the order {order_no} is still being placed: ask again when its placing has ended")]
+    StillPlacing { order_no: String },
+    #[error("the order {order_no} was moved by somebody else at the same moment")]
+    Overtaken { order_no: String },
+    #[error("the order database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the {table} row of {key} makes no sense")]
+    Unreadable { table: &'static str, key: String },
+}
+
+impl Error {
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Unknown { .. } => Some(Reason::OrderUnknown),
+            Self::Refused(Refusal::State { .. } | Refusal::Amount { .. }) => {
+                Some(Reason::OrderState)
+            }
+            Self::StillPlacing { .. }
+            | Self::Overtaken { .. }
+            | Self::Database(_)
+            | Self::Unreadable { .. } => None,
+        }
+    }
+
+    fn decline(&self) -> Option<Decline> {
+        self.reason().map(|reason| Decline::new(reason, self.to_string()))
+    }
+}
+
+/// Inside the inbox's work: a decline is stored and replayed, a failure stores nothing and is asked again.
+impl From<Error> for participant::Failure {
+    fn from(error: Error) -> Self {
+        match error.decline() {
+            Some(decline) => decline.into(),
+            None => Self::technical(error),
+        }
+    }
+}
+
+/// Of a read.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.decline() {
+            Some(decline) => decline.into(),
+            None if matches!(error, Error::Unreadable { .. }) => Self::internal(error),
+            None => Self::unavailable(error),
+        }
+    }
+}
+
+/// ABORTED where the work found the order still being placed. To the inbox that is a failure like any other, since it
+/// must store nothing: the same key has to be able to get another answer later.
+pub(crate) fn ask_again(failure: Failure) -> Failure {
+    match still_placing(&failure) {
+        Some(sentence) => Failure::refused(Code::Aborted, Reason::OrderState, sentence),
+        None => failure,
+    }
+}
+
+fn still_placing(failure: &Failure) -> Option<String> {
+    let Failure::Unavailable(cause) = failure else { return None };
+    let Some(participant::Error::Work(cause)) = cause.downcast_ref() else { return None };
+    let cause: &Error = cause.downcast_ref()?;
+    matches!(cause, Error::StillPlacing { .. }).then(|| cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_work(cause: Error) -> Failure {
+        participant::Error::Work(Box::new(cause)).into()
+    }
+
+    #[test]
+    fn only_an_order_that_is_being_placed_is_asked_for_again_as_aborted() {
+        let order_no = || "O-1".to_owned();
+        let failure = ask_again(of_work(Error::StillPlacing { order_no: order_no() }));
+        let Failure::Refused { code, reason, message, .. } = failure else {
+            panic!("not refused: {failure:?}")
+        };
+        assert_eq!((code, reason), (Code::Aborted, Reason::OrderState));
+        assert!(message.contains("O-1 is still being placed"), "{message}");
+
+        let failure = ask_again(of_work(Error::Overtaken { order_no: order_no() }));
+        assert!(matches!(failure, Failure::Unavailable(_)));
+        let failure = ask_again(Failure::declined(Reason::OrderState, "no"));
+        assert!(matches!(failure, Failure::Declined(_)));
+    }
+}

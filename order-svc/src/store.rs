@@ -1,0 +1,34 @@
+//! Every query of the order service, one function per verb.
+//!
+//! Writers run inside the inbox's transaction; an error leaves nothing of them behind. Readers see what is committed,
+//! each call one snapshot of it.
+
+mod detail;
+mod orders;
+
+use clock::Timestamp;
+use participant::{Database, Store};
+
+use crate::error::Error;
+
+pub(crate) use detail::{Detail, detail, detailed};
+pub(crate) use orders::{Filter, cancelled_by, create, find, page, save};
+
+/// A connection inside a transaction.
+pub(crate) type Connection = <Database as Store>::Connection;
+
+/// An instant as the integer columns hold it: milliseconds since the Unix epoch.
+fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}
+
+fn instant(millis: i64) -> Option<Timestamp> {
+    u64::try_from(millis).ok().map(Timestamp)
+}
+
+fn unreadable(table: &'static str, key: &str) -> Error {
+    Error::Unreadable { table, key: key.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

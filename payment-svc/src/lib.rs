@@ -1,1 +1,53 @@
+//! Wallets and payments.
+//!
+//! Always true: the movements of every transaction sum to zero, and so do all balances; no wallet is negative; an order is
+//! paid once, and given back once, and never more than was charged.
+//!
+//! - [`payment`]: the states of a payment, pure
+//! - [`gateway`]: who moves the money of a payment; the wallet is the built-in one
+//! - `store`: every query
+//! - `grpc`: proto to domain and back
 
+pub mod gateway;
+pub mod payment;
+
+mod error;
+mod grpc;
+mod pay;
+mod store;
+mod wallet;
+
+use std::{error::Error, path::PathBuf};
+
+use clock::Clock;
+use facade::{Facade, process::Config, server::Mount, services::payment_service};
+use participant::{Database, sqlite};
+
+const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_payment.sql"))];
+
+/// Opens or creates the database in `folder` and gives the service on it, with the wallet as its gateway.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
+    let database = Database::open(folder.join("payment.db"), &sqlite::migrations(SCHEMA))
+        .await
+        .map_err(|error| sentence(&error))?;
+    let service = grpc::Service::new(database, facade.clock().clone(), wallet::Wallets);
+    Ok(payment_service::mount(service))
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
+    facade::process::run_service(config, clock, open).await
+}
+
+fn sentence(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

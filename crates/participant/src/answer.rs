@@ -58,6 +58,9 @@ pub struct Answered {
 pub enum Failure {
     /// The business says no: what the work wrote is rolled back, the decline is stored and replayed.
     Declined(Decline),
+    /// The business says no, and what the work wrote is kept with the stored decline: the record of an attempt
+    /// that failed. An undo keeps nothing: for it this is [`Failure::Declined`].
+    DeclinedKeeping(Decline),
     /// It could not be carried out: nothing is stored, and a repeat runs the work again.
     Technical(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -27,7 +27,7 @@ pub(super) async fn answer<S: Store>(
             match S::attempt(connection, Box::new(move |connection| work(connection, call))).await?
             {
                 Ok(response) => (Held::Undone(response.clone()), Outcome::Done(response)),
-                Err(Failure::Declined(decline)) => {
+                Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline)) => {
                     let unstored = delivery.decided(Outcome::Declined(decline));
                     return Err(Refusal::Unstored(unstored));
                 }

@@ -1,0 +1,173 @@
+//! The handlers: proto to domain and back, and nothing else.
+
+mod wire;
+
+use clock::Clock;
+use facade::{Call, Failure, Inbox, Reply, page::Page, services::payment_service::PaymentService};
+use money::{Currency, Money};
+use participant::{Database, Direction};
+use proto::payment::v1::{
+    ChargeRequest, ChargeResponse, GetPaymentRequest, GetPaymentResponse, GetWalletRequest,
+    GetWalletResponse, ListPaymentsRequest, ListPaymentsResponse, OpenWalletRequest,
+    OpenWalletResponse, RefundRequest, RefundResponse, TopUpRequest, TopUpResponse,
+};
+use uuid::Uuid;
+
+use crate::{
+    gateway::Gateway,
+    pay,
+    payment::{Payment, State},
+    store,
+};
+
+/// The service on its database, with the gateway that moves the money.
+pub(crate) struct Service<G> {
+    database: Database,
+    inbox: Inbox<Database>,
+    clock: Clock,
+    gateway: G,
+}
+
+impl<G: Gateway> Service<G> {
+    pub(crate) fn new(database: Database, clock: Clock, gateway: G) -> Self {
+        let inbox = Inbox::new(participant::Inbox::new(database.clone(), clock.clone()));
+        Self { database, inbox, clock, gateway }
+    }
+
+    fn begun(&self, request: &ChargeRequest) -> Result<Payment, Failure> {
+        let amount = wire::amount(request.amount.as_ref())?;
+        Ok(Payment {
+            payment_no: format!("P-{}", Uuid::now_v7().simple()),
+            order_no: request.order_no.clone(),
+            user_id: request.user_id.clone(),
+            state: State::Processing,
+            amount,
+            refunded: Money::new(amount.currency, 0),
+            failure: None,
+            created_at: self.clock.now(),
+        })
+    }
+}
+
+impl<G: Gateway> PaymentService for Service<G> {
+    async fn charge(
+        &self,
+        call: Call,
+        request: ChargeRequest,
+    ) -> Result<Reply<ChargeResponse>, Failure> {
+        let (payment, gateway, at) =
+            (self.begun(&request)?, self.gateway.clone(), self.clock.now());
+        self.inbox
+            .call(&call, &request, move |connection| {
+                Box::pin(async move {
+                    Ok(wire::charged(pay::charge(&gateway, connection, payment, at).await?))
+                })
+            })
+            .await
+    }
+
+    async fn refund(
+        &self,
+        call: Call,
+        request: RefundRequest,
+    ) -> Result<Reply<RefundResponse>, Failure> {
+        let (order_no, gateway, at) =
+            (request.order_no.clone(), self.gateway.clone(), self.clock.now());
+        match call.step_key()?.direction() {
+            Direction::Forward => {
+                self.inbox
+                    .call(&call, &request, move |connection| {
+                        Box::pin(async move {
+                            Ok(wire::refunded(
+                                pay::refund(&gateway, connection, &order_no, at).await?,
+                            ))
+                        })
+                    })
+                    .await
+            }
+            Direction::Undo => {
+                self.inbox
+                    .undo(&call, &request, move |connection, _: ChargeResponse| {
+                        Box::pin(async move {
+                            Ok(wire::refunded(
+                                pay::refund(&gateway, connection, &order_no, at).await?,
+                            ))
+                        })
+                    })
+                    .await
+            }
+        }
+    }
+
+    async fn open_wallet(
+        &self,
+        call: Call,
+        request: OpenWalletRequest,
+    ) -> Result<Reply<OpenWalletResponse>, Failure> {
+        let user_id = request.user_id.clone();
+        let currency: Currency = request
+            .currency
+            .parse()
+            .map_err(|error: money::Error| Failure::invalid("currency", error.to_string()))?;
+        self.inbox
+            .request(&call, &request.request_id, &request, move |connection| {
+                Box::pin(async move {
+                    let wallet = store::open_wallet(connection, &user_id, currency).await?;
+                    Ok(OpenWalletResponse { result: None, wallet: Some(wallet.into()) })
+                })
+            })
+            .await
+    }
+
+    async fn top_up(
+        &self,
+        call: Call,
+        request: TopUpRequest,
+    ) -> Result<Reply<TopUpResponse>, Failure> {
+        let (user_id, amount) = (request.user_id.clone(), wire::amount(request.amount.as_ref())?);
+        let (transaction_no, at) =
+            (format!("top-up/{}", Uuid::now_v7().simple()), self.clock.now());
+        self.inbox
+            .request(&call, &request.request_id, &request, move |connection| {
+                Box::pin(async move {
+                    let wallet =
+                        store::top_up(connection, transaction_no, &user_id, amount, at).await?;
+                    Ok(TopUpResponse { result: None, wallet: Some(wallet.into()) })
+                })
+            })
+            .await
+    }
+
+    async fn get_wallet(
+        &self,
+        _call: Call,
+        request: GetWalletRequest,
+    ) -> Result<Reply<GetWalletResponse>, Failure> {
+        let wallet = store::wallet(&self.database, &request.user_id).await?;
+        Ok(GetWalletResponse { result: None, wallet: Some(wallet.into()) }.into())
+    }
+
+    async fn get_payment(
+        &self,
+        _call: Call,
+        request: GetPaymentRequest,
+    ) -> Result<Reply<GetPaymentResponse>, Failure> {
+        let payment = store::payment(&self.database, &request.payment_no).await?;
+        Ok(GetPaymentResponse { result: None, payment: Some(payment.into()) }.into())
+    }
+
+    async fn list_payments(
+        &self,
+        _call: Call,
+        request: ListPaymentsRequest,
+    ) -> Result<Reply<ListPaymentsResponse>, Failure> {
+        let ListPaymentsRequest { user_id, page_size, page_token } = request;
+        let page = Page::<String>::read(page_size, &page_token, &[&user_id])?;
+        // No number is empty, so the first page is the one behind the empty number.
+        let after = page.cursor.as_deref().unwrap_or_default();
+        let mut found = store::payments(&self.database, &user_id, after, page.fetch()).await?;
+        let next_page_token = page.cut(&mut found, |last| last.payment_no.clone());
+        let payments = found.into_iter().map(Into::into).collect();
+        Ok(ListPaymentsResponse { result: None, payments, next_page_token }.into())
+    }
+}

@@ -1,0 +1,51 @@
+//! What a charge and a refund are: the payment's record, and the gateway's movement of money, in one transaction.
+
+use clock::Timestamp;
+use participant::Failure;
+
+use crate::{
+    error::Error,
+    gateway::{Connection, Gateway},
+    payment::{Payment, State},
+    store,
+};
+
+/// Charges a new payment. One that the gateway declines is kept on record, FAILED.
+pub(crate) async fn charge<G: Gateway>(
+    gateway: &G,
+    connection: &mut Connection,
+    payment: Payment,
+    at: Timestamp,
+) -> Result<Payment, Failure> {
+    if let Some(Payment { order_no, state, .. }) =
+        store::of_order(connection, &payment.order_no).await?
+    {
+        return Err(Error::PaidAlready { order_no, state }.into());
+    }
+    store::create(connection, &payment).await?;
+    let Err(error) = gateway.charge(connection, &payment, at).await else {
+        return Ok(store::set_state(connection, payment, State::Success, None).await?);
+    };
+    let Some(decline) = error.decline() else { return Err(error.into()) };
+    store::set_state(connection, payment, State::Failed, Some(decline.code.clone())).await?;
+    Err(Failure::DeclinedKeeping(participant::Decline::new(decline.code, decline.message)))
+}
+
+/// Gives an order's payment back, whole.
+pub(crate) async fn refund<G: Gateway>(
+    gateway: &G,
+    connection: &mut Connection,
+    order_no: &str,
+    at: Timestamp,
+) -> Result<Payment, Failure> {
+    let payment = store::of_order(connection, order_no).await?;
+    let Some(payment) = payment else {
+        return Err(Error::PaymentUnknown(format!("of the order {order_no}")).into());
+    };
+    if !payment.state.may_become(State::Refunded) {
+        let Payment { order_no, state, .. } = payment;
+        return Err(Error::NotRefundable { order_no, state }.into());
+    }
+    gateway.refund(connection, &payment, at).await?;
+    Ok(store::set_state(connection, payment, State::Refunded, None).await?)
+}

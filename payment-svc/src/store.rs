@@ -1,0 +1,18 @@
+//! Every query of the payment service, one function per verb.
+//!
+//! Writers run inside the inbox's transaction; an error leaves nothing of them behind. Readers see what is committed.
+
+mod ledger;
+mod payments;
+
+use clock::Timestamp;
+
+pub(crate) use ledger::{
+    Transfer, Wallet, open_wallet, shop, top_up, transfer, wallet, wallet_for,
+};
+pub(crate) use payments::{create, of_order, payment, payments, set_state};
+
+/// An instant as the integer columns hold it: milliseconds since the Unix epoch.
+fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,53 @@
+//! The built-in gateway: wallets in this very database.
+
+use clock::Timestamp;
+
+use crate::{
+    error::Error,
+    gateway::{Connection, Gateway},
+    payment::Payment,
+    store::{self, Transfer},
+};
+
+/// Moves money between a user's wallet and the shop's takings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wallets;
+
+impl Gateway for Wallets {
+    async fn charge(
+        &self,
+        connection: &mut Connection,
+        payment: &Payment,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let wallet =
+            store::wallet_for(connection, &payment.user_id, payment.amount.currency).await?;
+        let shop = store::shop(connection, payment.amount.currency).await?;
+        let transfer = Transfer {
+            transaction_no: format!("charge/{}", payment.payment_no),
+            from: wallet.account,
+            to: shop,
+            amount: payment.amount.minor_units,
+        };
+        store::transfer(connection, &transfer, at).await
+    }
+
+    async fn refund(
+        &self,
+        connection: &mut Connection,
+        payment: &Payment,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let wallet =
+            store::wallet_for(connection, &payment.user_id, payment.amount.currency).await?;
+        let shop = store::shop(connection, payment.amount.currency).await?;
+        let transfer = Transfer {
+            // The ledger's key: the refund of a payment exists once, whatever asks for it.
+            transaction_no: format!("refund/{}", payment.payment_no),
+            from: shop,
+            to: wallet.account,
+            amount: payment.amount.minor_units,
+        };
+        store::transfer(connection, &transfer, at).await
+    }
+}

@@ -69,6 +69,7 @@ pub struct Settings {
 pub struct Node {
     driver: Driver,
     journal: journal::Shared,
+    participants: Participants,
     service: Service,
     health: Health,
 }
@@ -116,7 +117,7 @@ impl Node {
         let (service, health) = serve_api(&driver, facade, &definitions)?;
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
-        Ok(Self { driver, journal, service, health })
+        Ok(Self { driver, journal, participants, service, health })
     }
 
     /// What the node serves, for calls from within the process.
@@ -140,7 +141,7 @@ impl Node {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), String> {
-        let Self { driver, journal, service, health } = self;
+        let Self { driver, journal, participants, service, health } = self;
         let recovery = tokio::spawn({
             let driver = driver.clone();
             async move { driver.recover().await }
@@ -161,6 +162,7 @@ impl Node {
             .await
             .map_err(|error| error.to_string());
         recovery.abort();
+        participants.clear();
         journal.close().await;
         served
     }

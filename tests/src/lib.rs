@@ -1,16 +1,25 @@
 //! A mesh to tell stories about: all five services in this process, on free ports and real files.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot begin has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a story that cannot begin has failed"
+)]
 
 pub mod shop;
 
-use std::{net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clock::Clock;
 use proto::{
     checkout::v1::checkout_service_client::CheckoutServiceClient,
-    order::v1::order_service_client::OrderServiceClient, payment::v1::payment_service_client::PaymentServiceClient,
-    points::v1::points_service_client::PointsServiceClient, saga::v1::saga_service_client::SagaServiceClient,
+    order::v1::order_service_client::OrderServiceClient,
+    payment::v1::payment_service_client::PaymentServiceClient,
+    points::v1::points_service_client::PointsServiceClient,
+    saga::v1::saga_service_client::SagaServiceClient,
     stock::v1::stock_service_client::StockServiceClient,
 };
 use sagamesh::mesh::{self, Addresses, Settings};

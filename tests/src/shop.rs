@@ -1,7 +1,9 @@
 //! What stories need of a shop: goods, members, orders, and whether the books add up.
 
 use proto::{
-    checkout::v1::{CancelOrderRequest, CancelOrderResponse, Line, PlaceOrderRequest, PlaceOrderResponse},
+    checkout::v1::{
+        CancelOrderRequest, CancelOrderResponse, Line, PlaceOrderRequest, PlaceOrderResponse,
+    },
     facade::v1::{Money, ResultInfo},
     order::v1::{GetOrderRequest, Order, OrderState},
     payment::v1::{GetWalletRequest, OpenWalletRequest, TopUpRequest},
@@ -80,8 +82,11 @@ impl Mesh {
         let answer = stock.upsert_product(product).await.unwrap().into_inner();
         assert_eq!(code(answer.result.as_ref()), "OK");
         if units > 0 {
-            let units =
-                AddStockRequest { request_id: format!("units-{sku}"), sku: sku.to_owned(), quantity: units };
+            let units = AddStockRequest {
+                request_id: format!("units-{sku}"),
+                sku: sku.to_owned(),
+                quantity: units,
+            };
             let answer = stock.add_stock(units).await.unwrap().into_inner();
             assert_eq!(code(answer.result.as_ref()), "OK");
         }
@@ -93,14 +98,19 @@ impl Mesh {
         let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
         self.points().open_account(open).await.unwrap();
         if points > 0 {
-            let earn = EarnRequest { request_id: format!("earn-{user}"), user_id: user_id.clone(), points };
+            let earn = EarnRequest {
+                request_id: format!("earn-{user}"),
+                user_id: user_id.clone(),
+                points,
+            };
             self.points().earn(earn).await.unwrap();
         }
         let currency = "EUR".to_owned();
         let open = OpenWalletRequest { request_id, user_id: user_id.clone(), currency };
         self.payments().open_wallet(open).await.unwrap();
         if cents > 0 {
-            let top_up = TopUpRequest { request_id: format!("fill-{user}"), user_id, amount: euros(cents) };
+            let top_up =
+                TopUpRequest { request_id: format!("fill-{user}"), user_id, amount: euros(cents) };
             self.payments().top_up(top_up).await.unwrap();
         }
     }
@@ -125,7 +135,13 @@ impl Mesh {
     /// One order.
     pub async fn order(&self, order_no: &str) -> Order {
         let request = GetOrderRequest { order_no: order_no.to_owned() };
-        self.orders().get_order(request).await.unwrap().into_inner().order.expect("the order exists")
+        self.orders()
+            .get_order(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .order
+            .expect("the order exists")
     }
 
     /// The state of one order.
@@ -149,7 +165,14 @@ impl Mesh {
     /// An account's points.
     pub async fn points_of(&self, user: &str) -> i64 {
         let request = GetAccountRequest { user_id: user.to_owned() };
-        self.points().get_account(request).await.unwrap().into_inner().account.expect("the account exists").balance
+        self.points()
+            .get_account(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .account
+            .expect("the account exists")
+            .balance
     }
 
     /// Tea, and what Ada has.
@@ -179,7 +202,8 @@ impl Mesh {
 impl Mesh {
     /// Waits until a node has taken the saga up again.
     pub async fn recovered(&self, saga_id: &str) {
-        let request = proto::saga::v1::WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
+        let request =
+            proto::saga::v1::WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
         let mut events = self.sagas().watch_saga(request).await.unwrap().into_inner();
         while let Some(response) = events.message().await.unwrap() {
             let kind = response.event.map(|event| event.kind());

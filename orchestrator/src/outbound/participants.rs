@@ -78,6 +78,11 @@ impl Participants {
         });
     }
 
+    /// Forgets them all. A node is its own participant: as long as it is known here, it keeps itself alive.
+    pub fn clear(&self) {
+        self.by_service.store(Arc::default());
+    }
+
     /// Who serves `service`.
     #[must_use]
     pub fn find(&self, service: &str) -> Option<Participant> {

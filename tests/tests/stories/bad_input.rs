@@ -52,7 +52,8 @@ async fn a_broken_order_is_told_all_that_is_wrong_and_starts_no_saga() {
     let empty = mesh.checkout().place_order(PlaceOrderRequest::default()).await.unwrap_err();
     assert_eq!(paths(&empty), ["lines", "submit_token", "user_id"]);
     let mut many = order("t", "ada", "tea", 1);
-    many.lines = (0..10_000).map(|number| Line { sku: format!("s{number}"), quantity: 1 }).collect();
+    many.lines =
+        (0..10_000).map(|number| Line { sku: format!("s{number}"), quantity: 1 }).collect();
     assert_eq!(paths(&mesh.checkout().place_order(many).await.unwrap_err()), ["lines"]);
     assert_eq!(mesh.standing().await, before);
     assert!(mesh.sagas_in(&[]).await.is_empty());
@@ -82,7 +83,8 @@ async fn amounts_of_nothing_and_of_too_much_are_refused_before_anything_is_writt
         (euros(i64::MAX), "amount.minor_units"),
         (None, "amount"),
     ] {
-        let request = TopUpRequest { request_id: "r".to_owned(), user_id: "ada".to_owned(), amount };
+        let request =
+            TopUpRequest { request_id: "r".to_owned(), user_id: "ada".to_owned(), amount };
         let refused = mesh.payments().top_up(request).await.unwrap_err();
         assert!(paths(&refused).contains(&broken.to_owned()), "{refused:?}");
     }
@@ -100,7 +102,10 @@ async fn raw(mesh: &Mesh, path: &'static str, body: &'static [u8]) -> Status {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_message_are_the_callers_fault() {
     let mesh = Mesh::start().await;
-    for path in ["/sagamesh.checkout.v1.CheckoutService/PlaceOrder", "/sagamesh.saga.v1.SagaService/GetSaga"] {
+    for path in [
+        "/sagamesh.checkout.v1.CheckoutService/PlaceOrder",
+        "/sagamesh.saga.v1.SagaService/GetSaga",
+    ] {
         for body in [&b"\xff\xff\xff"[..], b"\x0a\x7f", b"\x08"] {
             let status = raw(&mesh, path, body).await;
             assert_eq!(status.code(), Code::InvalidArgument, "{path}: {status:?}");
@@ -148,7 +153,8 @@ async fn a_start_with_a_broken_input_is_refused() {
     }
     let unknown = mesh.sagas().start_saga(start("no-such", "k", "{}")).await.unwrap().into_inner();
     assert_eq!(code(unknown.result.as_ref()), "DEFINITION_UNKNOWN");
-    let broken = r#"{"submit_token": "t", "user_id": "a b", "lines": [{"sku": "tea", "quantity": 0}]}"#;
+    let broken =
+        r#"{"submit_token": "t", "user_id": "a b", "lines": [{"sku": "tea", "quantity": 0}]}"#;
     let refused = mesh.sagas().start_saga(start("place-order", "", broken)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(mesh.sagas_in(&[]).await.is_empty());

@@ -10,7 +10,8 @@ use tests::{
 };
 
 async fn ship(mesh: &Mesh, order_no: &str) {
-    let request = ShipOrderRequest { order_no: order_no.to_owned(), request_id: format!("ship-{order_no}") };
+    let request =
+        ShipOrderRequest { order_no: order_no.to_owned(), request_id: format!("ship-{order_no}") };
     let answer = mesh.orders().ship_order(request).await.unwrap().into_inner();
     assert_eq!(code(answer.result.as_ref()), "OK");
 }
@@ -31,7 +32,11 @@ async fn a_paid_order_is_refunded_in_full() {
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Refunded);
     assert_eq!(mesh.standing().await, before);
 
-    assert_eq!(mesh.cancel(cancel("c-1", "ada", &placed.order_no)).await, cancelled, "the repeat differs");
+    assert_eq!(
+        mesh.cancel(cancel("c-1", "ada", &placed.order_no)).await,
+        cancelled,
+        "the repeat differs"
+    );
     let again = mesh.cancel(cancel("c-2", "ada", &placed.order_no)).await;
     assert_eq!(code(again.result.as_ref()), "ORDER_STATE");
     assert_eq!(mesh.standing().await, before);
@@ -64,8 +69,10 @@ async fn a_shipped_order_is_returned_and_a_completed_one_is_declined() {
 
     let placed = mesh.place_well(order("t-2", "ada", "tea", 2)).await;
     ship(&mesh, &placed.order_no).await;
-    let complete =
-        CompleteOrderRequest { order_no: placed.order_no.clone(), request_id: "complete".to_owned() };
+    let complete = CompleteOrderRequest {
+        order_no: placed.order_no.clone(),
+        request_id: "complete".to_owned(),
+    };
     mesh.orders().complete_order(complete).await.unwrap();
     let declined = mesh.cancel(cancel("c-2", "ada", &placed.order_no)).await;
     assert_eq!(code(declined.result.as_ref()), "ORDER_STATE");
@@ -95,7 +102,10 @@ async fn an_order_that_was_declined_cannot_be_cancelled() {
     assert_eq!(code(placed.result.as_ref()), "INSUFFICIENT_FUNDS");
     let orders = mesh
         .orders()
-        .list_orders(proto::order::v1::ListOrdersRequest { user_id: "eve".to_owned(), ..Default::default() })
+        .list_orders(proto::order::v1::ListOrdersRequest {
+            user_id: "eve".to_owned(),
+            ..Default::default()
+        })
         .await
         .unwrap()
         .into_inner()

@@ -4,7 +4,9 @@ use futures::StreamExt;
 use proto::saga::v1::{GetDefinitionRequest, ListDefinitionsRequest};
 use tests::{Mesh, channel, shop::order};
 use tonic::{Request, metadata::MetadataValue};
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 macro_rules! reflected {
     ($version:ident, $address:expr, $symbol:expr) => {{
@@ -23,9 +25,14 @@ macro_rules! reflected {
         ]);
         let mut client = ServerReflectionClient::new(channel($address));
         let answers = client.server_reflection_info(requests).await.unwrap().into_inner();
-        let answers: Vec<_> = answers.map(|answer| answer.unwrap().message_response.unwrap()).collect().await;
-        let MessageResponse::ListServicesResponse(services) = &answers[0] else { panic!("{:?}", answers[0]) };
-        let MessageResponse::FileDescriptorResponse(files) = &answers[1] else { panic!("{:?}", answers[1]) };
+        let answers: Vec<_> =
+            answers.map(|answer| answer.unwrap().message_response.unwrap()).collect().await;
+        let MessageResponse::ListServicesResponse(services) = &answers[0] else {
+            panic!("{:?}", answers[0])
+        };
+        let MessageResponse::FileDescriptorResponse(files) = &answers[1] else {
+            panic!("{:?}", answers[1])
+        };
         assert!(files.file_descriptor_proto.len() > 1, "the file comes with what it imports");
         assert!(matches!(answers[2], MessageResponse::ErrorResponse(_)));
         services.service.iter().map(|service| service.name.clone()).collect::<Vec<_>>()
@@ -46,7 +53,11 @@ async fn every_process_describes_itself_in_both_versions_of_reflection() {
         (addresses.order, "sagamesh.order.v1.OrderService", "sagamesh.order.v1.OrderService"),
         (addresses.stock, "sagamesh.stock.v1.StockService", "sagamesh.stock.v1.StockService"),
         (addresses.points, "sagamesh.points.v1.PointsService", "sagamesh.points.v1.PointsService"),
-        (addresses.payment, "sagamesh.payment.v1.PaymentService", "sagamesh.payment.v1.PaymentService"),
+        (
+            addresses.payment,
+            "sagamesh.payment.v1.PaymentService",
+            "sagamesh.payment.v1.PaymentService",
+        ),
     ] {
         let (v1, v1alpha) = (reflected!(v1, address, symbol), reflected!(v1alpha, address, symbol));
         assert_eq!(v1, v1alpha);
@@ -71,7 +82,8 @@ async fn every_process_says_that_it_is_healthy_under_every_key() {
     ] {
         for key in ["", "liveness", "readiness", service] {
             let request = HealthCheckRequest { service: key.to_owned() };
-            let answer = HealthClient::new(channel(address)).check(request).await.unwrap().into_inner();
+            let answer =
+                HealthClient::new(channel(address)).check(request).await.unwrap().into_inner();
             assert_eq!(answer.status(), ServingStatus::Serving, "{key} at {address}");
         }
     }
@@ -80,7 +92,12 @@ async fn every_process_says_that_it_is_healthy_under_every_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_definitions_that_ship_are_listed_with_what_they_serve() {
     let mesh = Mesh::start().await;
-    let listed = mesh.sagas().list_definitions(ListDefinitionsRequest::default()).await.unwrap().into_inner();
+    let listed = mesh
+        .sagas()
+        .list_definitions(ListDefinitionsRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     let served: Vec<(String, String)> = listed
         .definitions
         .into_iter()
@@ -92,7 +109,8 @@ async fn the_definitions_that_ship_are_listed_with_what_they_serve() {
     ];
     assert_eq!(served, expected.map(|(name, method)| (name.to_owned(), method.to_owned())));
     let get = GetDefinitionRequest { name: "place-order".to_owned(), version: 0 };
-    let definition = mesh.sagas().get_definition(get).await.unwrap().into_inner().definition.unwrap();
+    let definition =
+        mesh.sagas().get_definition(get).await.unwrap().into_inner().definition.unwrap();
     assert!(definition.source.contains("charge_payment"));
     assert_eq!(definition.hash.len(), 64);
 }

@@ -23,7 +23,11 @@ async fn refusal(wiring: Wiring) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_problem_of_every_file_is_told_at_once_with_its_place() {
     let sagas = tempfile::tempdir().unwrap();
-    write(sagas.path(), "one.yaml", &definition(1, "look").replace("sku: request.sku", "skv: request.sku"));
+    write(
+        sagas.path(),
+        "one.yaml",
+        &definition(1, "look").replace("sku: request.sku", "skv: request.sku"),
+    );
     write(sagas.path(), "two.yaml", &definition(1, "look").replace("GetProduct", "GetProdukt"));
     let why = refusal(Wiring::default().with_sagas(sagas.path())).await;
     assert!(why.contains("one.yaml:6:") && why.contains("skv"), "{why}");
@@ -33,7 +37,11 @@ async fn every_problem_of_every_file_is_told_at_once_with_its_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_participant_that_nobody_named_is_an_error_with_the_cure() {
     let sagas = tempfile::tempdir().unwrap();
-    write(sagas.path(), "one.yaml", &definition(1, "look").replace("sagamesh.stock.v1", "other.v1"));
+    write(
+        sagas.path(),
+        "one.yaml",
+        &definition(1, "look").replace("sagamesh.stock.v1", "other.v1"),
+    );
     let why = refusal(Wiring::default().with_sagas(sagas.path())).await;
     assert!(why.contains("--participant other.v1.StockService=ADDRESS"), "{why}");
 }

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use proto::saga::v1::{
-    CancelSagaRequest, EventKind, GetSagaRequest, ListSagasRequest, PauseSagaRequest, ResolveSagaRequest,
-    ResumeSagaRequest, RetrySagaRequest, Saga, SagaState, SkipStepRequest, WatchSagaRequest,
+    CancelSagaRequest, EventKind, GetSagaRequest, ListSagasRequest, PauseSagaRequest,
+    ResolveSagaRequest, ResumeSagaRequest, RetrySagaRequest, Saga, SagaState, SkipStepRequest,
+    WatchSagaRequest,
 };
 use tests::{
     Mesh, Wiring,
@@ -148,7 +149,12 @@ async fn lists_are_filtered_and_paged_without_a_gap() {
     };
     let (mut keys, mut token) = (Vec::new(), String::new());
     loop {
-        let page = mesh.sagas().list_sagas(list(token, vec![SagaState::Succeeded])).await.unwrap().into_inner();
+        let page = mesh
+            .sagas()
+            .list_sagas(list(token, vec![SagaState::Succeeded]))
+            .await
+            .unwrap()
+            .into_inner();
         keys.extend(page.sagas.into_iter().map(|saga| saga.key));
         token = page.next_page_token;
         if token.is_empty() {
@@ -156,8 +162,12 @@ async fn lists_are_filtered_and_paged_without_a_gap() {
         }
     }
     assert_eq!(keys, ["ada/t-6", "ada/t-5", "ada/t-4", "ada/t-3", "ada/t-2", "ada/t-1", "ada/t-0"]);
-    let first = mesh.sagas().list_sagas(list(String::new(), Vec::new())).await.unwrap().into_inner();
+    let first =
+        mesh.sagas().list_sagas(list(String::new(), Vec::new())).await.unwrap().into_inner();
     let other = list(first.next_page_token, vec![SagaState::Compensated]);
-    assert_eq!(mesh.sagas().list_sagas(other).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+    assert_eq!(
+        mesh.sagas().list_sagas(other).await.unwrap_err().code(),
+        tonic::Code::InvalidArgument
+    );
     assert_eq!(mesh.sagas_in(&[SagaState::Compensated]).await.len(), 1);
 }

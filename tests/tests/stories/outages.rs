@@ -101,11 +101,12 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
     let folder = mesh.stop().await;
 
     let mut connection = journal(&folder).await;
-    let bytes: Vec<u8> = sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
-        .bind(&damaged)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let bytes: Vec<u8> =
+        sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
+            .bind(&damaged)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
     sqlx::query("update event set record = x'ffff' where saga_id = $1 and seq = 2")
         .bind(&damaged)
         .execute(&mut connection)
@@ -125,11 +126,12 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
 
     // A person restores the record; then a retry takes the saga up.
     let mut connection = journal(&folder).await;
-    let kept: Vec<u8> = sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
-        .bind(&damaged)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let kept: Vec<u8> =
+        sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
+            .bind(&damaged)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
     assert_eq!(kept, [0xff, 0xff], "the damaged bytes were not kept");
     sqlx::query("update event set record = $1 where saga_id = $2 and seq = 2")
         .bind(bytes)

@@ -74,7 +74,12 @@ async fn a_repeat_under_the_same_token_gets_the_same_answer_and_another_request_
 }
 
 /// What must be declined, and how.
-async fn declined(mesh: &Mesh, request: proto::checkout::v1::PlaceOrderRequest, reason: &str, step: &str) {
+async fn declined(
+    mesh: &Mesh,
+    request: proto::checkout::v1::PlaceOrderRequest,
+    reason: &str,
+    step: &str,
+) {
     let before = mesh.standing().await;
     let token = request.submit_token.clone();
     let answer = mesh.place(request.clone()).await;
@@ -117,8 +122,11 @@ async fn an_order_is_declined_with_its_reason_and_leaves_nothing_behind() {
     declined(&mesh, with_points("d-7", 1_001), "INSUFFICIENT_POINTS", "create_order").await;
     declined(&mesh, with_points("d-8", 3 * TEA + 1), "POINTS_EXCEED_TOTAL", "create_order").await;
 
-    let suspend =
-        SetStandingRequest { request_id: "s".to_owned(), user_id: "ada".to_owned(), suspended: true };
+    let suspend = SetStandingRequest {
+        request_id: "s".to_owned(),
+        user_id: "ada".to_owned(),
+        suspended: true,
+    };
     mesh.points().set_standing(suspend).await.unwrap();
     declined(&mesh, order("d-9", "ada", "tea", 1), "USER_SUSPENDED", "create_order").await;
 }

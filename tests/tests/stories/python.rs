@@ -30,7 +30,10 @@ fn root() -> PathBuf {
 
 fn hotel() -> Hotel {
     let python = root().join("target/python/bin/python");
-    assert!(python.exists(), "the example's Python is missing: `cargo xtask test` prepares it in target/python");
+    assert!(
+        python.exists(),
+        "the example's Python is missing: `cargo xtask test` prepares it in target/python"
+    );
     let mut process = Command::new(python)
         .args(["hotel.py", "0"])
         .current_dir(root().join("examples/hotel-python"))
@@ -59,8 +62,11 @@ async fn taken(hotel: &Hotel) -> u8 {
     let mut client = tonic::client::Grpc::new(channel(hotel.address.parse().unwrap()));
     client.ready().await.unwrap();
     let path = PathAndQuery::from_static("/hotel.v1.HotelService/CountRooms");
-    let answer: Bytes =
-        client.unary(tonic::Request::new(Bytes::new()), path, facade::codec::Raw).await.unwrap().into_inner();
+    let answer: Bytes = client
+        .unary(tonic::Request::new(Bytes::new()), path, facade::codec::Raw)
+        .await
+        .unwrap()
+        .into_inner();
     answer.get(1).copied().unwrap_or_default()
 }
 
@@ -86,5 +92,10 @@ async fn a_hotel_in_python_is_booked_and_a_booking_that_cannot_be_paid_is_releas
     // With its definition registered, the mesh starts also while the hotel is down.
     drop(hotel);
     let folder = mesh.stop().await;
-    Wiring::default().on(folder).with_sagas(&sagas).with_participant("hotel.v1.HotelService", "127.0.0.1:1").start().await;
+    Wiring::default()
+        .on(folder)
+        .with_sagas(&sagas)
+        .with_participant("hotel.v1.HotelService", "127.0.0.1:1")
+        .start()
+        .await;
 }

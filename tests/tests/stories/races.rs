@@ -33,7 +33,11 @@ async fn of_sixty_four_who_race_for_the_last_units_exactly_that_many_win() {
         paid += 1_000 - mesh.wallet(&format!("u{user}")).await;
     }
     assert_eq!(paid, 300);
-    assert!(mesh.sagas_in(&[SagaState::Running, SagaState::Compensating, SagaState::Attention]).await.is_empty());
+    assert!(
+        mesh.sagas_in(&[SagaState::Running, SagaState::Compensating, SagaState::Attention])
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +57,8 @@ async fn of_many_cancels_at_once_one_refunds_and_the_others_are_declined() {
     mesh.open_shop().await;
     let before = mesh.standing().await;
     let placed = mesh.place_well(order("t-1", "ada", "tea", 5)).await;
-    let cancels = (0..16).map(|number| mesh.cancel(cancel(&format!("c-{number}"), "ada", &placed.order_no)));
+    let cancels =
+        (0..16).map(|number| mesh.cancel(cancel(&format!("c-{number}"), "ada", &placed.order_no)));
     let answers = join_all(cancels).await;
     let codes: Vec<String> = answers.iter().map(|answer| code(answer.result.as_ref())).collect();
     assert_eq!(codes.iter().filter(|code| *code == "OK").count(), 1, "{codes:?}");
@@ -65,7 +70,8 @@ async fn of_many_cancels_at_once_one_refunds_and_the_others_are_declined() {
 async fn order_of(mesh: &Mesh, user: &str) -> String {
     let clock = clock::Clock::system();
     loop {
-        let request = proto::order::v1::ListOrdersRequest { user_id: user.to_owned(), ..Default::default() };
+        let request =
+            proto::order::v1::ListOrdersRequest { user_id: user.to_owned(), ..Default::default() };
         let orders = mesh.orders().list_orders(request).await.unwrap().into_inner().orders;
         if let Some(order) = orders.first() {
             return order.order_no.clone();

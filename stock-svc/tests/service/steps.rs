@@ -141,8 +141,6 @@ async fn an_order_reserves_stock_once_whatever_key_asks() {
     assert_eq!(shop.units("tea").await, (4, 1, 0));
 
     shop.unfreezes("O-1").await;
-    let late = shop.client().freeze(step("a third", freeze("O-1", &[("tea", 1)]))).await;
-    assert!(late.is_err(), "a saga id has no space");
     let late = shop.client().freeze(step("third", freeze("O-1", &[("tea", 1)]))).await.unwrap();
     assert_eq!(code(late.get_ref()), "ORDER_STATE");
     assert_eq!(shop.units("tea").await, (5, 0, 0));

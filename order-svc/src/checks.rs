@@ -1,7 +1,7 @@
 //! What the facts must be like for an order to be created: a chain of checks, each a type in a file of its own.
 //!
 //! A check judges the facts that it is handed and nothing else; it never asks another service. To add one: write its
-//! file, and name it in [`chain`].
+//! file, and name it in `chain`.
 
 mod goods;
 mod points;

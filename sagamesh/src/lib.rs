@@ -1,3 +1,49 @@
 //! The one binary, as a library: the whole mesh in one process, and the command line.
+//!
+//! The commands talk to a running mesh through the same gRPC API as everybody else.
 
 pub mod mesh;
+
+mod arguments;
+mod command;
+mod connect;
+mod demo;
+mod dev;
+mod failure;
+mod output;
+mod role;
+mod timeline;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// Runs the command line; the code says how it came out.
+pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help is no error, and goes to standard output; clap knows which.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let Arguments { global, command } = arguments;
+    let ran = match command {
+        // Boxed: the mesh's future holds all five servers.
+        Command::Dev(dev) => Box::pin(dev::run(dev)).await,
+        Command::Order(order) => command::order::run(&global, order).await,
+        Command::Saga(saga) => command::saga::run(&global, saga).await,
+        Command::Check(check) => command::check::run(check).await,
+        Command::Role(role) => role::run(role).await,
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            anstream::eprint!("{failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

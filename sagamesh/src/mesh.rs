@@ -90,7 +90,10 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Mesh, String> {
     let node = orchestrator::Settings {
         data: settings.data.clone(),
         addresses: settings.participants.into_iter().collect::<BTreeMap<_, _>>(),
-        in_process: services.iter().map(|served| (served.name.to_owned(), served.service.in_process())).collect(),
+        in_process: services
+            .iter()
+            .map(|served| (served.name.to_owned(), served.service.in_process()))
+            .collect(),
         sagas: settings.sagas,
     };
     let node = Node::open(node, &facade).await?;
@@ -138,7 +141,9 @@ impl Mesh {
                     drained.cancelled().await;
                     health.set_ready(false).await;
                 };
-                server::serve(service, listener, &clock, stopping).await.map_err(|error| error.to_string())
+                server::serve(service, listener, &clock, stopping)
+                    .await
+                    .map_err(|error| error.to_string())
             });
         }
         let orchestrated = self.node.run(self.orchestrator, stop).await;
@@ -161,9 +166,9 @@ fn serve_one(mount: Mount, facade: &Facade, listener: TcpListener) -> Result<Ser
 async fn listen(port_base: u16, offset: u16) -> Result<TcpListener, String> {
     let port = match port_base {
         0 => 0,
-        base => base
-            .checked_add(offset)
-            .ok_or_else(|| format!("the port base {base} leaves no room for five ports: choose one below 65531"))?,
+        base => base.checked_add(offset).ok_or_else(|| {
+            format!("the port base {base} leaves no room for five ports: choose one below 65531")
+        })?,
     };
     server::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
 }

@@ -12,11 +12,15 @@ use std::{
 use proto::{
     checkout::v1::{Line, PlaceOrderRequest, checkout_service_client::CheckoutServiceClient},
     facade::v1::Money,
-    payment::v1::{GetWalletRequest, OpenWalletRequest, TopUpRequest, payment_service_client::PaymentServiceClient},
+    payment::v1::{
+        GetWalletRequest, OpenWalletRequest, TopUpRequest,
+        payment_service_client::PaymentServiceClient,
+    },
     points::v1::{OpenAccountRequest, points_service_client::PointsServiceClient},
     saga::v1::{ListSagasRequest, SagaState, saga_service_client::SagaServiceClient},
     stock::v1::{
-        AddStockRequest, GetStockRequest, UpsertProductRequest, stock_service_client::StockServiceClient,
+        AddStockRequest, GetStockRequest, UpsertProductRequest,
+        stock_service_client::StockServiceClient,
     },
 };
 use tonic::transport::{Channel, Endpoint};
@@ -48,7 +52,9 @@ fn port_base() -> u16 {
             let first = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
             let base = first.local_addr().ok()?.port();
             let others: Option<Vec<_>> = (1..5)
-                .map(|offset| std::net::TcpListener::bind(("127.0.0.1", base.checked_add(offset)?)).ok())
+                .map(|offset| {
+                    std::net::TcpListener::bind(("127.0.0.1", base.checked_add(offset)?)).ok()
+                })
                 .collect();
             others.map(|_| base)
         })
@@ -72,7 +78,8 @@ fn dev(data: &Path, base: u16) -> Process {
 }
 
 fn signal(process: &Process, name: &str) {
-    let status = Command::new("kill").args([name, &process.child.id().to_string()]).status().unwrap();
+    let status =
+        Command::new("kill").args([name, &process.child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
 
@@ -94,13 +101,19 @@ impl Process {
             on_sale: true,
         };
         stock.upsert_product(product).await.unwrap();
-        stock.add_stock(AddStockRequest { request_id: request_id.clone(), sku, quantity: 100_000 }).await.unwrap();
+        stock
+            .add_stock(AddStockRequest { request_id: request_id.clone(), sku, quantity: 100_000 })
+            .await
+            .unwrap();
         let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
         PointsServiceClient::new(self.channel(3)).open_account(open).await.unwrap();
         let mut payments = PaymentServiceClient::new(self.channel(4));
         let currency = "EUR".to_owned();
-        let open =
-            OpenWalletRequest { request_id: request_id.clone(), user_id: user_id.clone(), currency: currency.clone() };
+        let open = OpenWalletRequest {
+            request_id: request_id.clone(),
+            user_id: user_id.clone(),
+            currency: currency.clone(),
+        };
         payments.open_wallet(open).await.unwrap();
         let amount = Some(Money { currency, minor_units: 100_000_000 });
         payments.top_up(TopUpRequest { request_id, user_id, amount }).await.unwrap();
@@ -114,7 +127,11 @@ impl Process {
             lines: vec![Line { sku: "tea".to_owned(), quantity: 1 }],
             points: 0,
         };
-        let answer = CheckoutServiceClient::new(self.channel(0)).place_order(request).await.ok()?.into_inner();
+        let answer = CheckoutServiceClient::new(self.channel(0))
+            .place_order(request)
+            .await
+            .ok()?
+            .into_inner();
         assert!(answer.result.unwrap().success);
         Some((answer.saga_id, answer.order_no))
     }
@@ -161,7 +178,11 @@ async fn what_was_acknowledged_before_a_kill_stands_and_what_was_under_way_is_fi
         process = dev(folder.path(), base);
     }
     for (token, first) in &acknowledged {
-        assert_eq!(process.place(token).await.as_ref(), Some(first), "the repeat of {token} differs");
+        assert_eq!(
+            process.place(token).await.as_ref(),
+            Some(first),
+            "the repeat of {token} differs"
+        );
     }
     // Every order is asked for again, so each one is placed in the end, once.
     for round in 0..4 {
@@ -214,7 +235,8 @@ fn a_port_that_is_taken_is_told_in_a_sentence_with_the_cure() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let output = sagamesh(&["dev", "--port-base", &port, "--data"]).arg(folder.path()).output().unwrap();
+    let output =
+        sagamesh(&["dev", "--port-base", &port, "--data"]).arg(folder.path()).output().unwrap();
     let text = refused(&output);
     assert!(text.contains(&port) && text.contains("choose another port"), "{text}");
 }
@@ -224,7 +246,8 @@ fn a_folder_that_cannot_be_made_is_told_in_a_sentence_with_the_cure() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "no folder").unwrap();
-    let output = sagamesh(&["dev", "--port-base", "0", "--data"]).arg(file.join("data")).output().unwrap();
+    let output =
+        sagamesh(&["dev", "--port-base", "0", "--data"]).arg(file.join("data")).output().unwrap();
     let text = refused(&output);
     assert!(text.contains("data folder"), "{text}");
 }
@@ -233,7 +256,8 @@ fn a_folder_that_cannot_be_made_is_told_in_a_sentence_with_the_cure() {
 fn a_second_process_on_the_same_folder_is_told_so() {
     let folder = tempfile::tempdir().unwrap();
     let _first = dev(folder.path(), port_base());
-    let output = sagamesh(&["dev", "--port-base", "0", "--data"]).arg(folder.path()).output().unwrap();
+    let output =
+        sagamesh(&["dev", "--port-base", "0", "--data"]).arg(folder.path()).output().unwrap();
     let text = refused(&output);
     assert!(text.contains("another process"), "{text}");
 }

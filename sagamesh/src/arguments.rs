@@ -1,0 +1,147 @@
+//! The command line's words.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    command::{check::Check, order::Order, saga::Saga},
+    dev::Dev,
+    role::Role,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ok                      7  the deadline passed
+  1  unexpected              9  declined
+  2  usage                  10  the saga that was waited for ended COMPENSATED
+  3  not found              11  the saga that was waited for needs attention
+  4  the state forbids it  130  interrupted
+  6  nothing answers
+
+Examples:
+  sagamesh dev --demo
+  sagamesh order place --user ada --line tea=2
+  sagamesh saga list --state attention";
+
+/// Keeps several gRPC services consistent.
+#[derive(Debug, Parser)]
+#[command(name = "sagamesh", version, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command that talks to a mesh takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The orchestrator's address
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        env = "SAGAMESH_SERVER",
+        default_value = "http://127.0.0.1:7070"
+    )]
+    pub(crate) server: String,
+    /// How long an answer is waited for
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// For a person, or the API's own messages as JSON
+    #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a person.
+    Table,
+    /// proto3 JSON, every field present.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything in one process, on loopback, with SQLite files
+    Dev(Dev),
+    /// Place, cancel and look at orders
+    Order(Order),
+    /// Start, watch and steer sagas
+    Saga(Saga),
+    /// Check a definition without running it
+    Check(Check),
+    #[command(flatten)]
+    Role(Role),
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("must be a number of seconds, more than 0 and at most 86400".to_owned()),
+    }
+}
+
+/// `package.Service=HOST:PORT`.
+pub(crate) fn participant(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((service, address)) if service.contains('.') && address.contains(':') => {
+            Ok((service.to_owned(), address.to_owned()))
+        }
+        _ => {
+            Err("must be SERVICE=ADDRESS, for example hotel.v1.HotelService=127.0.0.1:50051"
+                .to_owned())
+        }
+    }
+}
+
+/// A participant outside the process.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Participants {
+    /// A service outside this process, for example hotel.v1.HotelService=127.0.0.1:50051; may be repeated
+    #[arg(long = "participant", value_name = "SERVICE=ADDRESS", value_parser = participant)]
+    pub(crate) participants: Vec<(String, String)>,
+}
+
+/// A config file.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// A YAML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_participant_is_a_service_and_an_address() {
+        assert_eq!(participant("a.v1.B=h:1"), Ok(("a.v1.B".to_owned(), "h:1".to_owned())));
+        for broken in ["", "a.v1.B", "=h:1", "a.v1.B=h", "B=h:1"] {
+            assert!(participant(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn every_command_shows_examples_in_its_help() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            if !command.has_subcommands() {
+                let help = command.clone().render_long_help().to_string();
+                assert!(help.contains("Example"), "{path} has no example");
+            }
+            command.get_subcommands().for_each(|inner| walk(inner, &path));
+        }
+        walk(&Arguments::command(), "");
+    }
+}

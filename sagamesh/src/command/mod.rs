@@ -1,0 +1,5 @@
+//! The commands, one file a noun.
+
+pub(crate) mod check;
+pub(crate) mod order;
+pub(crate) mod saga;

@@ -1,0 +1,105 @@
+//! Sagas and their events on the screen.
+
+use proto::saga::v1::{Saga, SagaState, WatchSagaRequest};
+use tonic::Request;
+
+use super::Client;
+use crate::{
+    arguments::{Format, Global},
+    failure::{Failure, Outcome},
+    output,
+    timeline::Timeline,
+};
+
+/// A saga as a row of a list.
+pub(super) fn row(saga: &Saga) -> Vec<String> {
+    vec![
+        saga.saga_id.clone(),
+        format!("{} {}", saga.definition, saga.version),
+        saga.key.clone(),
+        output::saga_state(saga.state()),
+        output::instant(saga.created_at.as_ref()),
+        saga.reason.clone(),
+    ]
+}
+
+/// A saga with its steps.
+pub(super) fn saga(saga: &Saga) {
+    let why = match saga.reason.as_str() {
+        "" => String::new(),
+        reason => format!("{reason}: {}", saga.message),
+    };
+    let facts = [
+        ("saga", saga.saga_id.clone()),
+        ("definition", format!("{} version {}", saga.definition, saga.version)),
+        ("key", saga.key.clone()),
+        ("state", output::saga_state(saga.state())),
+        ("started", output::instant(saga.created_at.as_ref())),
+        ("why", why),
+        ("next", saga.next.clone()),
+    ];
+    let facts = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
+    let rows: Vec<Vec<String>> = facts.map(|(name, fact)| vec![name.to_owned(), fact]).collect();
+    output::table(&["", ""], &rows);
+    let steps: Vec<Vec<String>> = saga
+        .steps
+        .iter()
+        .map(|step| {
+            let why = match step.reason.as_str() {
+                "" => String::new(),
+                reason => format!("{reason}: {}", step.message),
+            };
+            let state = output::step_state(step.state());
+            vec![
+                step.step.clone(),
+                state,
+                step.attempts.to_string(),
+                step.undo_attempts.to_string(),
+                why,
+            ]
+        })
+        .collect();
+    anstream::println!();
+    output::table(&["STEP", "STATE", "CALLS", "UNDOS", "WHY"], &steps);
+}
+
+/// Follows a saga until it ends.
+pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String) -> Outcome {
+    let failed = |status: &tonic::Status| {
+        Failure::of_status("the saga cannot be watched", &global.server, status)
+    };
+    // No time limit: a watcher waits as long as the saga takes.
+    let request = Request::new(WatchSagaRequest { saga_id, after_seq: 0 });
+    let mut events =
+        client.watch_saga(request).await.map_err(|status| failed(&status))?.into_inner();
+    let mut timeline = Timeline::default();
+    while let Some(response) = events.message().await.map_err(|status| failed(&status))? {
+        if let Some(result) = response.result.as_ref().filter(|result| !result.success) {
+            return Err(Failure::of_decline("the saga cannot be watched", result));
+        }
+        let Some(event) = response.event else { continue };
+        if global.output == Format::Json {
+            output::json("sagamesh.saga.v1.Event", &event)?;
+        } else if let Some(line) = timeline.line(&event) {
+            anstream::println!("{line}");
+        }
+    }
+    Ok(())
+}
+
+/// The exit code of a saga that was waited for.
+pub(super) fn ending(saga: &Saga) -> Outcome {
+    let failure = |code, what: &str| {
+        Err(Failure::new(code, format!("the saga {what}"))
+            .because(format!("{}: {}", saga.reason, saga.message))
+            .try_next(format!("look at it with `sagamesh saga get {}`", saga.saga_id)))
+    };
+    match saga.state() {
+        SagaState::Succeeded => Ok(()),
+        SagaState::Compensated | SagaState::Resolved => {
+            failure(crate::failure::COMPENSATED, "did not succeed")
+        }
+        SagaState::Attention => failure(crate::failure::ATTENTION, "needs a person"),
+        _ => failure(7, "has not ended within the time limit"),
+    }
+}

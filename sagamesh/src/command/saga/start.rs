@@ -1,0 +1,87 @@
+//! `sagamesh saga start`.
+
+use std::io::Read;
+
+use clap::Args;
+use proto::saga::v1::{StartSagaRequest, WaitSagaRequest};
+
+use super::{Client, show};
+use crate::{
+    arguments::{Format, Global},
+    connect::{request, success},
+    failure::{Failure, Outcome},
+    output,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sagamesh saga start book-room --key trip-1 --input '{\"guest\": \"ada\", \"nights\": 2}' --wait
+  sagamesh saga start book-room --key trip-2 --input @trip.json
+  echo '{}' | sagamesh saga start nightly --key 2026-11-21 --input -";
+
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// The definition's name
+    definition: String,
+    /// The idempotency key; left out where the definition makes its own
+    #[arg(long, default_value = "")]
+    key: String,
+    /// The saga's request as JSON; @FILE reads a file, - reads standard input
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    input: String,
+    /// The definition's version; the newest when it is left out
+    #[arg(long, default_value_t = 0)]
+    version: u32,
+    /// Wait for its end; the exit code says how it ended
+    #[arg(long)]
+    wait: bool,
+}
+
+pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> Outcome {
+    let message = StartSagaRequest {
+        definition: start.definition,
+        version: start.version,
+        key: start.key,
+        input_json: read(&start.input)?,
+    };
+    let answer = client.start_saga(request(global, message)).await;
+    let started = success("the saga was not started", global, answer)?;
+    if !start.wait {
+        if global.output == Format::Json {
+            return output::json("sagamesh.saga.v1.StartSagaResponse", &started);
+        }
+        let already = if started.already_started { "yes" } else { "no" };
+        let row =
+            vec![started.saga_id.clone(), output::saga_state(started.state()), already.to_owned()];
+        output::table(&["SAGA", "STATE", "STARTED BEFORE"], &[row]);
+        return Ok(());
+    }
+    let timeout = prost_types::Duration::try_from(global.timeout.mul_f64(0.8)).ok();
+    let wait = WaitSagaRequest { saga_id: started.saga_id, timeout };
+    let answer = client.wait_saga(request(global, wait)).await;
+    let waited = success("the saga was started and cannot be waited for", global, answer)?;
+    let saga = waited.saga.ok_or_else(|| Failure::new(1, "the answer has no saga"))?;
+    match global.output {
+        Format::Json => output::json("sagamesh.saga.v1.Saga", &saga)?,
+        Format::Table => show::saga(&saga),
+    }
+    show::ending(&saga)
+}
+
+/// The input itself, a file's, or standard input's.
+fn read(input: &str) -> Outcome<String> {
+    let failed = |what: &str, error: std::io::Error| {
+        Failure::new(2, format!("{what} cannot be read")).because(error.to_string())
+    };
+    if input == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| failed("standard input", error))?;
+        return Ok(text);
+    }
+    match input.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| failed(file, error)),
+        None => Ok(input.to_owned()),
+    }
+}

@@ -1,0 +1,64 @@
+//! The way to a running mesh.
+
+use proto::facade::v1::ResultInfo;
+use tonic::{
+    Request, Response, Status,
+    transport::{Channel, Endpoint, Uri},
+};
+
+use crate::{
+    arguments::Global,
+    failure::{Failure, Outcome},
+};
+
+/// A channel to the orchestrator; nothing is dialled before the first call.
+pub(crate) fn orchestrator(global: &Global) -> Outcome<Channel> {
+    channel(&global.server)
+}
+
+/// A channel to an address, with or without `http://`.
+pub(crate) fn channel(address: &str) -> Outcome<Channel> {
+    Ok(endpoint(address)?
+        .tcp_nodelay(true)
+        .connect_timeout(std::time::Duration::from_secs(5))
+        .connect_lazy())
+}
+
+fn endpoint(address: &str) -> Outcome<Endpoint> {
+    let address =
+        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    Endpoint::from_shared(address.clone()).map_err(|error| {
+        Failure::new(2, format!("{address} is no address"))
+            .because(error.to_string())
+            .try_next("write HOST:PORT")
+    })
+}
+
+/// The address of the service `offset` ports above the orchestrator's, as `sagamesh dev` lays them out.
+pub(crate) fn beside(global: &Global, offset: u16) -> Outcome<String> {
+    let unclear = || Failure::new(2, format!("{} has no port to count from", global.server));
+    let uri: Uri = endpoint(&global.server)?.uri().clone();
+    let port = uri.port_u16().and_then(|port| port.checked_add(offset)).ok_or_else(unclear)?;
+    Ok(format!("http://{}:{port}", uri.host().ok_or_else(unclear)?))
+}
+
+/// A request with the command's time limit.
+pub(crate) fn request<T>(global: &Global, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(global.timeout);
+    request
+}
+
+/// The answer, where the call was carried out and not declined.
+pub(crate) fn success<R: proto::Response>(
+    what: &str,
+    global: &Global,
+    answer: Result<Response<R>, Status>,
+) -> Outcome<R> {
+    let response =
+        answer.map_err(|status| Failure::of_status(what, &global.server, &status))?.into_inner();
+    match response.result() {
+        Some(result @ ResultInfo { success: false, .. }) => Err(Failure::of_decline(what, result)),
+        _ => Ok(response),
+    }
+}

@@ -1,0 +1,14 @@
+//! `sagamesh dev --demo`: a small shop, and three stories in it, told through the same API as everybody's.
+
+mod shop;
+mod story;
+
+use crate::{failure::Outcome, mesh::Addresses};
+use shop::Shop;
+
+/// Fills the shop and tells the stories.
+pub(crate) async fn run(addresses: &Addresses) -> Outcome {
+    let shop = Shop::at(addresses)?;
+    shop.fill().await?;
+    story::tell(&shop).await
+}

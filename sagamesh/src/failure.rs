@@ -1,0 +1,192 @@
+//! Why a command failed: what, why, and what to do next; and the exit code.
+
+use std::fmt;
+
+use proto::facade::v1::{Reason, ResultInfo};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    what: String,
+    why: Vec<String>,
+    next: String,
+    trace_id: String,
+}
+
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+pub(crate) const UNEXPECTED: u8 = 1;
+pub(crate) const COMPENSATED: u8 = 10;
+pub(crate) const ATTENTION: u8 = 11;
+
+impl Failure {
+    pub(crate) fn new(code: u8, what: impl Into<String>) -> Self {
+        Self {
+            code,
+            what: what.into(),
+            why: Vec::new(),
+            next: String::new(),
+            trace_id: String::new(),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.why.push(why.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn try_next(mut self, next: impl Into<String>) -> Self {
+        self.next = next.into();
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// A call that the server did not carry out.
+    pub(crate) fn of_status(what: &str, server: &str, status: &Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+        let code = match status.code() {
+            Code::InvalidArgument => 2,
+            Code::NotFound => 3,
+            Code::FailedPrecondition => 4,
+            Code::Unavailable => 6,
+            Code::DeadlineExceeded => 7,
+            _ => UNEXPECTED,
+        };
+        let failure = Self::new(code, what);
+        if status.code() == Code::Unavailable && reason.is_empty() {
+            return failure
+                .because(format!("nothing answers at {server}"))
+                .try_next("start the mesh with `sagamesh dev`, or name its address with --server");
+        }
+        let violations =
+            details.bad_request().map(|broken| broken.field_violations.clone()).unwrap_or_default();
+        let failure = match violations.is_empty() {
+            true => failure.because(reasoned(&reason, status.message())),
+            false => violations.iter().fold(failure, |failure, broken| {
+                failure.because(format!("{}: {}", broken.field, broken.description))
+            }),
+        };
+        failure.try_next(cure(&reason))
+    }
+
+    /// A call that was carried out and declined.
+    pub(crate) fn of_decline(what: &str, result: &ResultInfo) -> Self {
+        let code = match Reason::from_code(&result.code) {
+            Some(
+                Reason::OrderUnknown
+                | Reason::SagaUnknown
+                | Reason::DefinitionUnknown
+                | Reason::SkuUnknown
+                | Reason::UserUnknown
+                | Reason::WalletUnknown
+                | Reason::PaymentUnknown,
+            ) => 3,
+            Some(Reason::OrderState | Reason::SagaState) => 4,
+            _ => 9,
+        };
+        let failure = Self::new(code, what).because(reasoned(&result.code, &result.message));
+        Self { trace_id: result.trace_id.clone(), ..failure.try_next(cure(&result.code)) }
+    }
+}
+
+fn reasoned(reason: &str, message: &str) -> String {
+    if reason.is_empty() { message.to_owned() } else { format!("{reason}: {message}") }
+}
+
+fn cure(reason: &str) -> String {
+    Reason::from_code(reason).map(|reason| reason.cure().to_owned()).unwrap_or_default()
+}
+
+/// A sentence from within, such as a port that is taken.
+impl From<String> for Failure {
+    fn from(sentence: String) -> Self {
+        Self::new(UNEXPECTED, sentence)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let red = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
+        writeln!(formatter, "{red}error:{red:#} {}", self.what)?;
+        for why in &self.why {
+            writeln!(formatter, "  why:  {why}")?;
+        }
+        if !self.next.is_empty() {
+            writeln!(formatter, "  next: {}", self.next)?;
+        }
+        if !self.trace_id.is_empty() {
+            writeln!(formatter, "  trace {}", self.trace_id)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decline_says_what_why_and_what_next() {
+        let result = ResultInfo {
+            success: false,
+            code: "INSUFFICIENT_FUNDS".to_owned(),
+            message: "charge_payment: 5 in the wallet".to_owned(),
+            trace_id: "abc".to_owned(),
+        };
+        let failure = Failure::of_decline("the order was not placed", &result);
+        assert_eq!(failure.code(), 9);
+        let text = anstream::adapter::strip_str(&failure.to_string()).to_string();
+        assert!(
+            text.starts_with(
+                "error: the order was not placed\n  why:  INSUFFICIENT_FUNDS: charge_payment"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("next: Top the wallet up"), "{text}");
+        assert!(text.contains("trace abc"), "{text}");
+    }
+
+    #[test]
+    fn exit_codes_tell_unknown_state_and_unreachable_apart() {
+        let declined = |code: &str| {
+            let result = ResultInfo { code: code.to_owned(), ..ResultInfo::default() };
+            Failure::of_decline("x", &result).code()
+        };
+        assert_eq!(
+            (declined("SAGA_UNKNOWN"), declined("SAGA_STATE"), declined("NOT_ON_SALE")),
+            (3, 4, 9)
+        );
+        let status = |code| Failure::of_status("x", "http://h:1", &Status::new(code, "m")).code();
+        assert_eq!(
+            (status(Code::Unavailable), status(Code::DeadlineExceeded), status(Code::Internal)),
+            (6, 7, 1)
+        );
+        let away = Failure::of_status("x", "http://h:1", &Status::unavailable("tcp connect error"))
+            .to_string();
+        assert!(
+            away.contains("nothing answers at http://h:1") && away.contains("sagamesh dev"),
+            "{away}"
+        );
+    }
+
+    #[test]
+    fn every_violation_has_a_line_of_its_own() {
+        let mut details = tonic_types::ErrorDetails::new();
+        details.add_bad_request_violation("lines[0].sku", "must be short");
+        details.add_bad_request_violation("points", "must be small");
+        let status = Status::with_error_details(Code::InvalidArgument, "broken", details);
+        let failure = Failure::of_status("x", "s", &status);
+        assert_eq!(failure.code(), 2);
+        assert_eq!(failure.to_string().matches("why:").count(), 2);
+    }
+}

@@ -1,0 +1,138 @@
+//! Results on standard output: tables for a person, or the API's own messages as JSON.
+
+use anstyle::{AnsiColor, Style};
+use prost::Message;
+use prost_reflect::{DynamicMessage, SerializeOptions};
+use proto::saga::v1::{SagaState, StepState};
+
+use crate::failure::{Failure, Outcome, UNEXPECTED};
+
+/// Writes a message of ours as proto3 JSON, every field present.
+pub(crate) fn json(name: &str, message: &impl Message) -> Outcome {
+    anstream::println!("{}", to_json(name, message)?);
+    Ok(())
+}
+
+fn to_json(name: &str, message: &impl Message) -> Outcome<String> {
+    let unexpected = |why: String| {
+        Failure::new(UNEXPECTED, format!("{name} cannot be written as JSON")).because(why)
+    };
+    let descriptor = proto::descriptors()
+        .get_message_by_name(name)
+        .ok_or_else(|| unexpected("it is not described".to_owned()))?;
+    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+        .map_err(|error| unexpected(error.to_string()))?;
+    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::pretty(&mut text);
+    message
+        .serialize_with_options(&mut serializer, &options)
+        .map_err(|error| unexpected(error.to_string()))?;
+    String::from_utf8(text).map_err(|error| unexpected(error.to_string()))
+}
+
+/// Writes rows under their heads, each column as wide as it must be.
+pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) {
+    anstream::print!("{}", layout(heads, rows));
+}
+
+fn layout(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| visible(cell));
+        cells.chain(heads.get(column).map(|head| head.len())).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(&widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width.saturating_sub(visible(cell)) + 2));
+        }
+        format!("{}\n", line.trim_end())
+    };
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect()
+}
+
+/// How wide a cell is on the screen, its colours left out.
+fn visible(cell: &str) -> usize {
+    anstream::adapter::strip_str(cell).to_string().chars().count()
+}
+
+pub(crate) fn paint(text: &str, color: AnsiColor) -> String {
+    let style = Style::new().fg_color(Some(color.into()));
+    format!("{style}{text}{style:#}")
+}
+
+/// A saga's state as a person reads it.
+pub(crate) fn saga_state(state: SagaState) -> String {
+    let name = state.as_str_name().trim_start_matches("SAGA_STATE_");
+    paint(
+        name,
+        match state {
+            SagaState::Succeeded | SagaState::Resolved => AnsiColor::Green,
+            SagaState::Compensated | SagaState::Compensating | SagaState::Paused => {
+                AnsiColor::Yellow
+            }
+            SagaState::Attention => AnsiColor::Red,
+            SagaState::Running | SagaState::Unspecified => AnsiColor::Cyan,
+        },
+    )
+}
+
+/// A step's state as a person reads it.
+pub(crate) fn step_state(state: StepState) -> String {
+    let name = state.as_str_name().trim_start_matches("STEP_STATE_");
+    paint(
+        name,
+        match state {
+            StepState::Done => AnsiColor::Green,
+            StepState::Declined | StepState::Stuck => AnsiColor::Red,
+            StepState::Undone | StepState::Undoing | StepState::Unknown => AnsiColor::Yellow,
+            _ => AnsiColor::BrightBlack,
+        },
+    )
+}
+
+/// An instant as `2026-11-21 05:10:43 UTC`; empty where there is none.
+pub(crate) fn instant(timestamp: Option<&prost_types::Timestamp>) -> String {
+    timestamp
+        .map(|timestamp| timestamp.to_string().replacen('T', " ", 1))
+        .map(|text| text.split(['.', 'Z']).next().unwrap_or_default().to_owned() + " UTC")
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::saga::v1::GetSagaResponse;
+
+    use super::*;
+
+    #[test]
+    fn columns_line_up_whatever_their_colours() {
+        let rows = vec![
+            vec!["a".to_owned(), paint("DONE", AnsiColor::Green), "x".to_owned()],
+            vec!["long".to_owned(), "NO".to_owned(), "y".to_owned()],
+        ];
+        let text = anstream::adapter::strip_str(&layout(&["id", "state", ""], &rows)).to_string();
+        assert_eq!(text, "id    state\na     DONE   x\nlong  NO     y\n");
+    }
+
+    #[test]
+    fn json_has_every_field_and_names_of_enums() {
+        let mut response =
+            GetSagaResponse { saga: Some(proto::saga::v1::Saga::default()), result: None };
+        response.saga.as_mut().unwrap().set_state(SagaState::Paused);
+        let text = to_json("sagamesh.saga.v1.GetSagaResponse", &response).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["saga"]["state"], "SAGA_STATE_PAUSED");
+        assert_eq!(json["saga"]["saga_id"], "");
+    }
+
+    #[test]
+    fn an_instant_is_read_to_the_second() {
+        let timestamp = prost_types::Timestamp { seconds: 1_795_237_843, nanos: 5_000_000 };
+        assert!(instant(Some(&timestamp)).ends_with(":43 UTC"), "{}", instant(Some(&timestamp)));
+        assert_eq!(instant(None), "");
+    }
+}

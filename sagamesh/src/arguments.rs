@@ -26,7 +26,7 @@ Examples:
 
 /// Keeps several gRPC services consistent.
 #[derive(Debug, Parser)]
-#[command(name = "sagamesh", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "sagamesh", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,

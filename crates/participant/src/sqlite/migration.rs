@@ -3,7 +3,7 @@
 use std::{borrow::Cow, path::Path};
 
 use sqlx::{
-    AssertSqlSafe, SqlSafeStr, SqliteConnection,
+    SqlSafeStr, SqliteConnection,
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
 };
 

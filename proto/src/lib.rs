@@ -14,7 +14,6 @@ use prost_reflect::DescriptorPool;
     unreachable_pub,
     unused_qualifications,
     clippy::allow_attributes_without_reason,
-    rustdoc::all,
     reason = "prost and tonic generate it"
 )]
 mod packages {

@@ -1,6 +1,6 @@
 //! The engine: what a saga's records come to, and what is to be done next. Pure: no clock, no randomness, no I/O.
 //!
-//! [`apply`] folds records into a [`SagaState`] and refuses those that do not fit; [`decide`] says from the state alone
+//! [`apply()`] folds records into a [`SagaState`] and refuses those that do not fit; [`decide()`] says from the state alone
 //! what should be under way. A driver records what it is told, puts it on disk, makes the calls, and records their
 //! answers. Recovery is the same loop, entered with a state that was replayed.
 //!

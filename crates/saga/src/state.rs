@@ -168,7 +168,7 @@ pub(crate) enum Hold {
     Attention,
 }
 
-/// A saga's state. Made by [`apply`](crate::apply) alone.
+/// A saga's state. Made by [`apply()`](crate::apply()) alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SagaState {
     pub(crate) next_seq: u64,

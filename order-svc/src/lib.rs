@@ -20,10 +20,10 @@ mod grpc;
 mod moves;
 mod store;
 
-use std::{error::Error, path::PathBuf};
+use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::order_service};
+use facade::{Facade, process::Config, server::Mount, services::order_service, wire::causes};
 use participant::{Database, sqlite};
 
 const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_order.sql"))];
@@ -35,7 +35,7 @@ const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_ord
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = Database::open(folder.join("order.db"), &sqlite::migrations(SCHEMA))
         .await
-        .map_err(|error| sentence(&error))?;
+        .map_err(|error| causes(&error))?;
     Ok(order_service::mount(grpc::Service::new(database, facade.clock().clone())))
 }
 
@@ -45,11 +45,4 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
     facade::process::run_service(config, clock, open).await
-}
-
-fn sentence(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

@@ -17,10 +17,10 @@ mod pay;
 mod store;
 mod wallet;
 
-use std::{error::Error, path::PathBuf};
+use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::payment_service};
+use facade::{Facade, process::Config, server::Mount, services::payment_service, wire::causes};
 use participant::{Database, sqlite};
 
 const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_payment.sql"))];
@@ -32,7 +32,7 @@ const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_p
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = Database::open(folder.join("payment.db"), &sqlite::migrations(SCHEMA))
         .await
-        .map_err(|error| sentence(&error))?;
+        .map_err(|error| causes(&error))?;
     let service = grpc::Service::new(database, facade.clock().clone(), wallet::Wallets);
     Ok(payment_service::mount(service))
 }
@@ -43,11 +43,4 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
     facade::process::run_service(config, clock, open).await
-}
-
-fn sentence(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

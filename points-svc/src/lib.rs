@@ -13,10 +13,10 @@ mod error;
 mod grpc;
 mod store;
 
-use std::{error::Error, path::PathBuf};
+use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::points_service};
+use facade::{Facade, process::Config, server::Mount, services::points_service, wire::causes};
 use participant::{Database, sqlite};
 
 const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_points.sql"))];
@@ -28,7 +28,7 @@ const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_po
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = Database::open(folder.join("points.db"), &sqlite::migrations(SCHEMA))
         .await
-        .map_err(|error| sentence(&error))?;
+        .map_err(|error| causes(&error))?;
     Ok(points_service::mount(grpc::Service::new(database, facade.clock().clone())))
 }
 
@@ -38,11 +38,4 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
     facade::process::run_service(config, clock, open).await
-}
-
-fn sentence(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

@@ -13,6 +13,7 @@ pub mod page;
 pub mod process;
 pub mod server;
 pub mod stream;
+pub mod wire;
 
 mod call;
 mod deadline;

@@ -19,6 +19,7 @@ use crate::{
     redact,
     status::Told,
     stream::Outgoing,
+    wire::causes,
 };
 
 /// What every RPC goes in and out through. Cheap to clone.
@@ -207,23 +208,12 @@ impl Line {
         let (code, cause) = match failure {
             Failure::Declined(_) => (Code::Ok, None),
             Failure::Unavailable(cause) | Failure::Internal(cause) => {
-                (told.code, Some(chain(cause.as_ref())))
+                (told.code, Some(causes(cause.as_ref())))
             }
             Failure::Invalid(_) | Failure::Refused { .. } => (told.code, None),
         };
         Self { code, reason: told.reason.clone(), message: told.message.clone(), cause }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 struct Answer<R> {

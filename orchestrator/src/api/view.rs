@@ -11,9 +11,7 @@ use super::{
 use crate::{journal::Listed, registry::Registered};
 
 pub(super) fn timestamp(ms: u64) -> Timestamp {
-    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
-    let nanos = i32::try_from(ms % 1000).unwrap_or_default() * 1_000_000;
-    Timestamp { seconds, nanos }
+    facade::wire::instant(clock::Timestamp(ms))
 }
 
 pub(super) fn state(status: Status) -> State {
@@ -87,9 +85,15 @@ pub(super) fn saga(found: &Found, now: saga::Timestamp) -> Saga {
         saga.next = "a person must decide: restore its records from a backup and retry it, or resolve it by hand".to_owned();
         return saga;
     };
-    saga.set_state(state(story.state.status()));
+    if found.listed.unreadable.is_none() {
+        saga.set_state(state(story.state.status()));
+    }
     saga.updated_at = Some(timestamp(story.state.updated_at().0));
     saga.steps = steps(story);
+    if found.listed.unreadable.is_some() {
+        saga.next = "a person must decide: mend what stopped it and retry it".to_owned();
+        return saga;
+    }
     if let Some(reason) = sentence::why(&story.state) {
         saga.reason.clone_from(&reason.code);
         saga.message.clone_from(&reason.message);

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use facade::wire::causes;
 use saga::{Event, Record};
 
 use super::{Driver, Place, replay};
@@ -114,7 +115,7 @@ impl Driver {
         let definition = registered.compiled;
         let entries = self.context.journal.read(&header.saga_id, 0).await?;
         let replayed = replay(&header.saga_id, &definition, &entries)
-            .map_err(|error| Trouble::Saga(chain(&error)))?;
+            .map_err(|error| Trouble::Saga(causes(&error)))?;
         if replayed.state.is_ended() {
             // It ended between the search and the look.
             return Ok(false);
@@ -143,15 +144,4 @@ impl From<journal::Error> for Trouble {
     fn from(error: journal::Error) -> Self {
         Self::Journal(error)
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use clock::Timestamp;
-use facade::Failure;
+use facade::{Failure, wire::instant};
 use money::Money;
 use proto::order::v1 as wire;
 
@@ -119,13 +118,5 @@ impl From<Transition> for wire::Transition {
         let Transition { from, to, at, reason } = transition;
         let from = from.map_or(wire::OrderState::Unspecified, state);
         Self { from: from.into(), to: state(to).into(), at: Some(instant(at)), reason }
-    }
-}
-
-fn instant(at: Timestamp) -> prost_types::Timestamp {
-    let Timestamp(ms) = at;
-    prost_types::Timestamp {
-        seconds: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or_default(),
     }
 }

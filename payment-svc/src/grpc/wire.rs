@@ -1,7 +1,6 @@
 //! The messages of payment, from and to the domain.
 
-use clock::Timestamp;
-use facade::Failure;
+use facade::{Failure, wire::instant};
 use money::Money;
 use proto::{facade::v1 as shared, payment::v1 as wire};
 
@@ -62,13 +61,5 @@ impl From<Payment> for wire::Payment {
             failure: payment.failure.unwrap_or_default(),
             created_at: Some(instant(payment.created_at)),
         }
-    }
-}
-
-fn instant(at: Timestamp) -> prost_types::Timestamp {
-    let Timestamp(ms) = at;
-    prost_types::Timestamp {
-        seconds: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or_default(),
     }
 }

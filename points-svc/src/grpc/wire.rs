@@ -1,6 +1,6 @@
 //! The messages of points, from and to the domain.
 
-use clock::Timestamp;
+use facade::wire::instant;
 use proto::points::v1 as wire;
 
 use crate::{
@@ -34,13 +34,5 @@ fn kind(movement: &Movement) -> wire::EntryKind {
         Movement::Earn => wire::EntryKind::Earn,
         Movement::Spend { .. } => wire::EntryKind::Spend,
         Movement::Refund { .. } => wire::EntryKind::Refund,
-    }
-}
-
-fn instant(at: Timestamp) -> prost_types::Timestamp {
-    let Timestamp(ms) = at;
-    prost_types::Timestamp {
-        seconds: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or_default(),
     }
 }

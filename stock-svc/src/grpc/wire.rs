@@ -1,7 +1,6 @@
 //! The messages of stock, from and to the domain.
 
-use clock::Timestamp;
-use facade::Failure;
+use facade::{Failure, wire::instant};
 use money::Money;
 use proto::stock::v1 as wire;
 
@@ -69,13 +68,5 @@ fn kind(change: Change) -> wire::FlowKind {
         Change::Confirm => wire::FlowKind::Confirm,
         Change::Unfreeze => wire::FlowKind::Unfreeze,
         Change::Restock => wire::FlowKind::Restock,
-    }
-}
-
-fn instant(at: Timestamp) -> prost_types::Timestamp {
-    let Timestamp(ms) = at;
-    prost_types::Timestamp {
-        seconds: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or_default(),
     }
 }

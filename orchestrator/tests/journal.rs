@@ -1,0 +1,185 @@
+//! What the journal promises, asked of its SQLite store.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use clock::Timestamp;
+use futures::future::join_all;
+use orchestrator::journal::{
+    Definition, Entry, Error, Filter, Header, Journal, Link, Started, record, sqlite::Sqlite,
+};
+use saga::{Event, Record, Status};
+
+async fn open(folder: &Path) -> Arc<Sqlite> {
+    let journal = Sqlite::open(&folder.join("journal.db")).await.unwrap();
+    journal.register(definition("one")).await.unwrap();
+    Arc::new(journal)
+}
+
+fn definition(hash: &str) -> Definition {
+    Definition {
+        hash: hash.to_owned(),
+        name: "d".to_owned(),
+        version: 1,
+        source: "saga: d".to_owned(),
+        file: "d.yaml".to_owned(),
+        descriptors: Bytes::from_static(b"described"),
+        registered_at: Timestamp(5),
+    }
+}
+
+fn header(saga_id: &str, key: &str, request: &'static [u8]) -> Header {
+    Header {
+        saga_id: saga_id.to_owned(),
+        definition_hash: "one".to_owned(),
+        definition: "d".to_owned(),
+        version: 1,
+        key: key.to_owned(),
+        request: Bytes::from_static(request),
+        trace_id: "t".to_owned(),
+        deadline: Timestamp(90),
+        created_at: Timestamp(10),
+    }
+}
+
+/// Records at these positions, linked from the root.
+fn entries(saga_id: &str, seqs: std::ops::Range<u64>) -> Vec<Entry> {
+    let records: Vec<Record> = seqs
+        .map(|seq| Record {
+            seq,
+            at: saga::Timestamp(10 + seq),
+            event: Event::Recovered { node: format!("{saga_id}-{seq}") },
+        })
+        .collect();
+    record::encode_all(&records, Link::root(saga_id)).0
+}
+
+async fn start(journal: &Sqlite, saga_id: &str, key: &str, request: &'static [u8]) -> Started {
+    journal.start(header(saga_id, key, request), entries(saga_id, 0..1)).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_the_file_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    assert_eq!(start(&journal, "a", "k", b"r").await, Started::New);
+    journal.append("a", entries("a", 1..4), Some(Status::Compensating)).await.unwrap();
+    journal.close().await;
+
+    let journal = open(folder.path()).await;
+    let listed = journal.find("a").await.unwrap().unwrap();
+    assert_eq!(listed.header, header("a", "k", b"r"));
+    assert_eq!((listed.status, listed.updated_at), (Status::Compensating, Timestamp(13)));
+    let kept = journal.read("a", 0).await.unwrap();
+    assert_eq!(kept.len(), 4);
+    assert_eq!(kept[1..], entries("a", 1..4));
+    assert_eq!(journal.read("a", 3).await.unwrap(), kept[3..]);
+    assert!(journal.find("b").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn of_many_starts_under_one_key_one_is_new_and_the_others_are_told_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    let starts = (0..200).map(|number| {
+        let journal = Arc::clone(&journal);
+        async move { start(&journal, &format!("s{number:03}"), "k", b"r").await }
+    });
+    let outcomes = join_all(starts).await;
+    let new: Vec<usize> = (0..200).filter(|number| outcomes[*number] == Started::New).collect();
+    assert_eq!(new.len(), 1, "{outcomes:?}");
+    let saga_id = format!("s{:03}", new[0]);
+    let told = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Started::Already { saga_id: saga_id.clone() });
+    assert_eq!(told.count(), 199);
+    assert_eq!(start(&journal, "other", "k", b"another request").await, Started::KeyReused);
+    assert!(journal.find("other").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_position_is_taken_once_and_a_bad_write_does_not_fail_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    for saga_id in ["a", "b", "c"] {
+        assert_eq!(start(&journal, saga_id, saga_id, b"r").await, Started::New);
+    }
+    journal.append("b", entries("b", 1..2), None).await.unwrap();
+    // Handed over together, so that they stand in one batch.
+    let (first, second, third) = tokio::join!(
+        journal.append("a", entries("a", 1..3), None),
+        journal.append("b", entries("b", 1..3), Some(Status::Succeeded)),
+        journal.append("c", entries("c", 1..2), Some(Status::Succeeded)),
+    );
+    first.unwrap();
+    third.unwrap();
+    assert!(
+        matches!(second, Err(Error::Taken { ref saga_id, seq: 1 }) if saga_id == "b"),
+        "{second:?}"
+    );
+    assert_eq!(journal.read("a", 0).await.unwrap().len(), 3);
+    assert_eq!(
+        journal.read("b", 0).await.unwrap().len(),
+        2,
+        "a part of the refused append was kept"
+    );
+    assert_eq!(journal.find("b").await.unwrap().unwrap().status, Status::Running);
+    assert_eq!(journal.find("c").await.unwrap().unwrap().status, Status::Succeeded);
+}
+
+#[tokio::test]
+async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    for number in 0..9 {
+        let saga_id = format!("s{number}");
+        start(&journal, &saga_id, &saga_id, b"r").await;
+    }
+    for (saga_id, status) in [
+        ("s1", Status::Succeeded),
+        ("s2", Status::Compensated),
+        ("s3", Status::Resolved),
+        ("s4", Status::Attention),
+    ] {
+        journal.append(saga_id, entries(saga_id, 1..2), Some(status)).await.unwrap();
+    }
+    journal.set_unreadable("s5", Some("burnt")).await.unwrap();
+
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = journal.unfinished(&after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.saga_id);
+        found.extend(page.into_iter().map(|header| header.saga_id));
+    }
+    assert_eq!(found, ["s0", "s4", "s6", "s7", "s8"]);
+
+    let attention = Filter { statuses: vec![Status::Attention], ..Filter::default() };
+    let listed = journal.list(&attention, "", 10).await.unwrap();
+    let ids: Vec<&str> = listed.iter().map(|listed| listed.header.saga_id.as_str()).collect();
+    assert_eq!(ids, ["s5", "s4"], "a saga that cannot be read needs a person");
+    journal.set_unreadable("s5", None).await.unwrap();
+    assert_eq!(journal.unfinished("s4", 1).await.unwrap()[0].saga_id, "s5");
+}
+
+#[tokio::test]
+async fn a_registered_definition_is_kept_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    assert_eq!(journal.register(definition("one")).await.unwrap(), definition("one"));
+    let kept = journal.register(definition("another")).await.unwrap();
+    assert_eq!(kept.hash, "one", "name and version are taken: the first stays");
+    assert_eq!(journal.definitions().await.unwrap(), [definition("one")]);
+}
+
+#[tokio::test]
+async fn after_close_nothing_is_taken_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    start(&journal, "a", "a", b"r").await;
+    journal.close().await;
+    let refused = journal.append("a", entries("a", 1..2), None).await;
+    assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
+}

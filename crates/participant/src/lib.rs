@@ -7,10 +7,12 @@
 //! - [`inbox`]: the rules, which hold for every store
 //! - [`store`]: what the rules need of a database
 //! - [`sqlite`]: SQLite, with one writer that commits for many callers at once
+//! - [`mod@conformance`]: what must hold on every store, for its tests to run
 //!
 //! Any other write goes through [`Store::write`], which has the same writer and the same promise: an answer
 //! comes after the commit.
 
+pub mod conformance;
 pub mod inbox;
 pub mod key;
 pub mod request;

@@ -1,0 +1,153 @@
+//! A caller who goes away, at whatever moment, never leaves half an effect behind, nor a second one.
+
+use std::{future::poll_fn, task::Poll};
+
+use bytes::Bytes;
+use futures::FutureExt;
+
+use crate::{
+    answer::Outcome,
+    conformance::{
+        Bench,
+        stage::{
+            Call, Gate, Keeper, Stage, Undo, answered, effect, gate, never, never_undo, undone,
+        },
+    },
+};
+
+/// Where [`two_effects`] can be stopped: before the first, between the two, after the second.
+const POINTS: usize = 3;
+
+/// Whatever happened to the first delivery, the effect is whole or not there, and with its repeat there once.
+pub async fn a_caller_who_leaves_after_any_poll_leaves_all_or_nothing<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for polls in 0.. {
+        let step = format!("step_{polls}");
+        let mut delivery = Box::pin(stage.call(&step, two_effects::<B>(&step, None)));
+        let finished = polled(&mut delivery, polls).await;
+        drop(delivery);
+        let left = bench.count(&step).await;
+        assert!(left == 0 || left == 2, "{left} of 2 effects after {polls} polls");
+        let repeat = answered(stage.call(&step, two_effects::<B>(&step, None)).await);
+        assert_eq!(repeat.outcome, Outcome::Done(Bytes::from_static(b"both")));
+        assert_eq!(bench.count(&step).await, 2, "after {polls} polls");
+        if finished {
+            assert!(polls > 1, "no delivery was left while it was under way");
+            return;
+        }
+    }
+}
+
+/// The same of an undo.
+pub async fn a_caller_who_leaves_an_undo_after_any_poll_leaves_all_or_nothing<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for polls in 0.. {
+        let (step, label) = (format!("step_{polls}"), format!("undo_{polls}"));
+        answered(stage.call(&step, effect::<B>(&step, "done")).await);
+        let mut delivery = Box::pin(stage.undo(&step, two_undone::<B>(&label, None)));
+        let finished = polled(&mut delivery, polls).await;
+        drop(delivery);
+        let left = bench.count(&label).await;
+        assert!(left == 0 || left == 2, "{left} of 2 effects after {polls} polls");
+        let repeat = answered(stage.undo(&step, two_undone::<B>(&label, None)).await);
+        assert_eq!(repeat.outcome, Outcome::Done(undone(b"done")));
+        assert_eq!(bench.count(&label).await, 2, "after {polls} polls");
+        if finished {
+            assert!(polls > 1, "no delivery was left while it was under way");
+            return;
+        }
+    }
+}
+
+/// Work that has begun runs to its end without its caller: the repeat finds its answer.
+pub async fn work_goes_on_when_its_caller_leaves_while_it_waits<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for point in 0..POINTS {
+        let step = format!("step_{point}");
+        let (at, keeper) = gate();
+        let work = two_effects::<B>(&step, Some((point, at)));
+        leave(stage.call(&step, work), keeper).await;
+        let repeat = answered(stage.call(&step, never::<B>()).await);
+        assert_eq!(repeat.outcome, Outcome::Done(Bytes::from_static(b"both")));
+        assert!(repeat.repeated, "the work stopped with its caller at point {point}");
+        assert_eq!(bench.count(&step).await, 2, "left at point {point}");
+    }
+}
+
+/// The same of an undo's work.
+pub async fn an_undos_work_goes_on_when_its_caller_leaves_while_it_waits<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for point in 0..POINTS {
+        let (step, label) = (format!("step_{point}"), format!("undo_{point}"));
+        answered(stage.call(&step, effect::<B>(&step, "done")).await);
+        let (at, keeper) = gate();
+        let work = two_undone::<B>(&label, Some((point, at)));
+        leave(stage.undo(&step, work), keeper).await;
+        let repeat = answered(stage.undo(&step, never_undo::<B>()).await);
+        assert_eq!(repeat.outcome, Outcome::Done(undone(b"done")));
+        assert!(repeat.repeated, "the work stopped with its caller at point {point}");
+        assert_eq!(bench.count(&label).await, 2, "left at point {point}");
+    }
+}
+
+/// Drops `delivery` while its work stands at the gate, and only then opens it.
+async fn leave(delivery: impl Future, mut keeper: Keeper) {
+    {
+        let mut delivery = std::pin::pin!(delivery);
+        tokio::select! {
+            reached = &mut keeper.reached => reached.expect("the work comes to its gate"),
+            _ = &mut delivery => panic!("answered while its work was waiting"),
+        }
+    }
+    keeper.open();
+}
+
+/// Polls `delivery` at most `polls` times; true when it has finished by then.
+async fn polled<F: Future + Unpin>(delivery: &mut F, polls: usize) -> bool {
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        match delivery.poll_unpin(context) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn two_effects<B: Bench>(label: &str, mut stop: Stop) -> Call<B> {
+    let label = label.to_owned();
+    Box::new(move |connection| {
+        Box::pin(async move {
+            pass(&mut stop, 0).await;
+            B::add(connection, &label).await?;
+            pass(&mut stop, 1).await;
+            B::add(connection, &label).await?;
+            pass(&mut stop, 2).await;
+            Ok(Bytes::from_static(b"both"))
+        })
+    })
+}
+
+fn two_undone<B: Bench>(label: &str, stop: Stop) -> Undo<B> {
+    let both = two_effects::<B>(label, stop);
+    Box::new(move |connection, call| {
+        Box::pin(async move {
+            both(connection).await?;
+            Ok(undone(&call))
+        })
+    })
+}
+
+/// The one point at which work stops, or none.
+type Stop = Option<(usize, Gate)>;
+
+async fn pass(stop: &mut Stop, point: usize) {
+    if let Some((_, gate)) = stop.take_if(|(at, _)| *at == point) {
+        gate.pass().await;
+    }
+}

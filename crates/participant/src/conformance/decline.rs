@@ -1,0 +1,50 @@
+//! A decline of a call is an answer like any other: stored, and replayed whatever the business thinks later.
+
+use crate::{
+    answer::{Decline, Failure, Outcome},
+    conformance::{
+        Bench,
+        stage::{Stage, again, answered, effect, effect_then},
+    },
+};
+
+fn no() -> Decline {
+    Decline::new("INSUFFICIENT_FUNDS", "the wallet holds 3.00 EUR, \u{201e}zu wenig\u{201c}")
+}
+
+/// The saga has turned back by then: a yes that comes later would be an effect that nobody undoes.
+pub async fn a_decline_is_replayed_though_the_business_would_accept_by_now<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    let first = stage.call("charge", effect_then::<B>("charge", no().into())).await;
+    let first = answered(first);
+    assert_eq!((&first.outcome, first.repeated), (&Outcome::Declined(no()), false));
+    for _ in 0..3 {
+        let repeat = answered(stage.call("charge", effect::<B>("charge", "charged")).await);
+        assert_eq!(repeat, again(&first));
+    }
+    assert_eq!(bench.count("charge").await, 0);
+}
+
+/// What the work wrote before it declined goes; what others wrote stays.
+pub async fn a_decline_leaves_no_effect_of_its_work<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    answered(stage.call("before", effect::<B>("charge", "charged")).await);
+    answered(stage.call("charge", effect_then::<B>("charge", no().into())).await);
+    assert_eq!(bench.count("charge").await, 1);
+    answered(stage.call("after", effect::<B>("charge", "charged")).await);
+    assert_eq!(bench.count("charge").await, 2);
+}
+
+/// The record of an attempt that failed is kept once, with the decline that it explains.
+pub async fn a_decline_that_keeps_its_writes_keeps_them_once<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    let keeping = || effect_then::<B>("charge", Failure::DeclinedKeeping(no()));
+    let first = answered(stage.call("charge", keeping()).await);
+    assert_eq!((&first.outcome, first.repeated), (&Outcome::Declined(no()), false));
+    assert_eq!(bench.count("charge").await, 1);
+    for _ in 0..3 {
+        let repeat = answered(stage.call("charge", keeping()).await);
+        assert_eq!(repeat, again(&first));
+    }
+    assert_eq!(bench.count("charge").await, 1);
+}

@@ -1,0 +1,111 @@
+//! What could not be carried out leaves nothing, tells nobody of success, and can be asked again.
+
+use crate::{
+    answer::{Failure, Outcome},
+    conformance::{
+        Bench,
+        stage::{Call, Stage, again, answered, effect, effect_then, never, undoing, undone},
+    },
+    inbox::Error,
+    store,
+};
+
+/// Nothing of it is stored, so the same key runs the work again.
+pub async fn a_technical_failure_stores_nothing_and_the_repeat_succeeds<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for _ in 0..2 {
+        let failure = Failure::technical("the gateway is away");
+        let failed = stage.call("charge", effect_then::<B>("charge", failure)).await;
+        assert!(matches!(failed, Err(Error::Work(_))), "{failed:?}");
+        assert_eq!(bench.count("charge").await, 0);
+    }
+    succeeds(bench, &stage, "charge").await;
+}
+
+/// A call that failed left no answer: its undo closes the key.
+pub async fn a_call_that_failed_and_was_undone_is_superseded<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    let failure = Failure::technical("the gateway is away");
+    let failed = stage.call("charge", effect_then::<B>("charge", failure)).await;
+    assert!(matches!(failed, Err(Error::Work(_))), "{failed:?}");
+    let undo = answered(stage.undo("charge", undoing::<B>("undo")).await);
+    assert_eq!(undo.outcome, Outcome::NothingToUndo);
+    let late = answered(stage.call("charge", never::<B>()).await);
+    assert!(matches!(late.outcome, Outcome::Declined(_)), "{late:?}");
+    assert_eq!((bench.count("charge").await, bench.count("undo").await), (0, 0));
+}
+
+/// Before its first write or after it: a panic is a failure like any other, and the store goes on.
+pub async fn work_that_panics_leaves_nothing_and_the_repeat_succeeds<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for (step, writes) in [("before", false), ("after", true)] {
+        let panicked = stage.call(step, panicking::<B>(step, writes)).await;
+        match panicked {
+            Err(Error::Store(store::Error::Panicked(said))) => assert_eq!(said, "out of dice"),
+            other => panic!("work that panicked came to {other:?}"),
+        }
+        assert_eq!(bench.count(step).await, 0);
+        succeeds(bench, &stage, step).await;
+    }
+}
+
+/// The caller cannot know what a failed commit came to; the same key tells, and takes effect at most once.
+pub async fn a_failed_commit_gives_no_answer_and_the_repeat_succeeds<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for _ in 0..2 {
+        let failed = stage.call("charge", spoiling::<B>("charge")).await;
+        let failed = failed.expect_err("a failed commit is nobody's success");
+        assert!(matches!(failed, Error::Store(store::Error::Commit(_))), "{failed:?}");
+        assert_eq!(bench.count("charge").await, 0);
+    }
+    succeeds(bench, &stage, "other").await;
+    succeeds(bench, &stage, "charge").await;
+}
+
+/// The undo's row goes with its effect.
+pub async fn an_undo_whose_commit_failed_can_be_repeated<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    answered(stage.call("charge", effect::<B>("charge", "paid")).await);
+    let failed = stage
+        .undo("charge", {
+            Box::new(|connection, call| {
+                Box::pin(async move {
+                    B::spoil(connection).await?;
+                    undoing::<B>("undo")(connection, call).await
+                })
+            })
+        })
+        .await;
+    assert!(matches!(failed, Err(Error::Store(store::Error::Commit(_)))), "{failed:?}");
+    assert_eq!((bench.count("charge").await, bench.count("undo").await), (1, 0));
+    let undo = answered(stage.undo("charge", undoing::<B>("undo")).await);
+    assert_eq!((undo.outcome, undo.repeated), (Outcome::Done(undone(b"paid")), false));
+    assert_eq!((bench.count("charge").await, bench.count("undo").await), (1, 1));
+}
+
+async fn succeeds<B: Bench>(bench: &B, stage: &Stage<B>, step: &str) {
+    let first = answered(stage.call(step, effect::<B>(step, "done")).await);
+    assert!(!first.repeated && matches!(first.outcome, Outcome::Done(_)), "{first:?}");
+    assert_eq!(answered(stage.call(step, never::<B>()).await), again(&first));
+    assert_eq!(bench.count(step).await, 1);
+}
+
+fn panicking<B: Bench>(label: &'static str, writes: bool) -> Call<B> {
+    Box::new(move |connection| {
+        Box::pin(async move {
+            if writes {
+                B::add(connection, label).await?;
+            }
+            panic!("out of dice")
+        })
+    })
+}
+
+fn spoiling<B: Bench>(label: &'static str) -> Call<B> {
+    Box::new(move |connection| {
+        Box::pin(async move {
+            B::spoil(connection).await?;
+            effect::<B>(label, "done")(connection).await
+        })
+    })
+}

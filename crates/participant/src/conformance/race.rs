@@ -1,0 +1,94 @@
+//! Deliveries that race come to one order of the two, never to a mixture.
+
+use bytes::Bytes;
+use futures::future::join_all;
+use tokio::task::JoinHandle;
+
+use crate::{
+    answer::{Answered, Decline, Outcome},
+    conformance::{
+        Bench,
+        stage::{Stage, again, answered, effect, undoing, undone},
+    },
+};
+
+const ROUNDS: usize = 200;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    Call,
+    Undo,
+}
+
+/// On two threads, started in turn, so that either may come first; the run must have met both orders.
+pub async fn a_call_that_races_its_undo_is_undone_or_superseded<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    let mut orders = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        let step = format!("step_{round}");
+        let (call, undo) = if round % 2 == 0 {
+            let call = call(&stage, &step);
+            (call, undo(&stage, &step))
+        } else {
+            let undo = undo(&stage, &step);
+            (call(&stage, &step), undo)
+        };
+        let answers = joined(vec![call, undo]).await;
+        orders.push(judged(bench, &step, &answers[0], &answers[1]).await);
+    }
+    for first in [First::Call, First::Undo] {
+        assert!(orders.contains(&first), "no round met {first:?} first");
+    }
+}
+
+/// Sixteen of each, of one step: one call and one undo at most take effect, and all agree on what happened.
+pub async fn many_calls_that_race_many_undos_agree_on_what_happened<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    for round in 0..8 {
+        let step = format!("step_{round}");
+        let both = (0..16).map(|_| (call(&stage, &step), undo(&stage, &step)));
+        let (calls, undos): (Vec<_>, Vec<_>) = both.unzip();
+        let (calls, undos) = (joined(calls).await, joined(undos).await);
+        for (call, undo) in calls.iter().zip(&undos) {
+            assert_eq!((again(call), again(undo)), (again(&calls[0]), again(&undos[0])));
+        }
+        judged(bench, &step, &calls[0], &undos[0]).await;
+    }
+}
+
+fn call<B: Bench>(stage: &Stage<B>, step: &str) -> JoinHandle<Answered> {
+    let (stage, step) = (stage.clone(), step.to_owned());
+    tokio::spawn(async move {
+        answered(stage.call(&step, effect::<B>(&format!("{step} call"), "done")).await)
+    })
+}
+
+fn undo<B: Bench>(stage: &Stage<B>, step: &str) -> JoinHandle<Answered> {
+    let (stage, step) = (stage.clone(), step.to_owned());
+    tokio::spawn(
+        async move { answered(stage.undo(&step, undoing::<B>(&format!("{step} undo"))).await) },
+    )
+}
+
+async fn joined(deliveries: Vec<JoinHandle<Answered>>) -> Vec<Answered> {
+    let joined = join_all(deliveries).await.into_iter();
+    joined.map(|delivery| delivery.expect("no panic")).collect()
+}
+
+/// Which came first, by the answers; the effects must say the same.
+async fn judged<B: Bench>(bench: &B, step: &str, call: &Answered, undo: &Answered) -> First {
+    let effects = effects(bench, step).await;
+    if call.outcome == Outcome::Done(Bytes::from_static(b"done")) {
+        assert_eq!(undo.outcome, Outcome::Done(undone(b"done")), "{step}: the call came first");
+        assert_eq!(effects, (1, 1), "{step}: the call came first");
+        return First::Call;
+    }
+    assert_eq!(call.outcome, Outcome::Declined(Decline::superseded()), "{step}");
+    assert_eq!(undo.outcome, Outcome::NothingToUndo, "{step}: the undo came first");
+    assert_eq!(effects, (0, 0), "{step}: the undo came first");
+    First::Undo
+}
+
+async fn effects<B: Bench>(bench: &B, step: &str) -> (i64, i64) {
+    (bench.count(&format!("{step} call")).await, bench.count(&format!("{step} undo")).await)
+}

@@ -1,0 +1,90 @@
+//! A key that is used for another request is refused, and what it holds stays.
+
+use crate::{
+    answer::{Answered, Decline, Failure},
+    conformance::{
+        Bench,
+        stage::{
+            CALL, REQUEST, Stage, UNDO, again, answered, effect, effect_then, key, never,
+            never_undo, undoing,
+        },
+    },
+    inbox::Error,
+    key::Direction,
+};
+
+/// What differs from the first delivery to `method`: the request, or the method that it was sent to.
+fn others(method: &str) -> [(&str, &[u8]); 3] {
+    [(method, b"four of sku 1"), (method, b""), ("shop.v1.Stock/Other", REQUEST)]
+}
+
+/// Another request, and the same bytes sent to another method.
+pub async fn a_call_with_another_request_is_refused_and_the_first_answer_stays<B: Bench>(
+    bench: &B,
+) {
+    let stage = Stage::on(bench);
+    let first = answered(stage.call("freeze", effect::<B>("call", "done")).await);
+    refuses_other_calls(&stage, "freeze").await;
+    assert_eq!(answered(stage.call("freeze", never::<B>()).await), again(&first));
+    assert_eq!(bench.count("call").await, 1);
+}
+
+/// A decline is bound to its request like any other answer.
+pub async fn a_declined_call_with_another_request_is_refused<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    let no = Failure::from(Decline::new("INSUFFICIENT_STOCK", "only two are left"));
+    let first = answered(stage.call("freeze", effect_then::<B>("call", no)).await);
+    refuses_other_calls(&stage, "freeze").await;
+    assert_eq!(answered(stage.call("freeze", never::<B>()).await), again(&first));
+}
+
+/// Whether the undo had something to undo or not.
+pub async fn an_undo_with_another_request_is_refused_and_the_first_answer_stays<B: Bench>(
+    bench: &B,
+) {
+    let stage = Stage::on(bench);
+    answered(stage.call("freeze", effect::<B>("call", "done")).await);
+    let undone = answered(stage.undo("freeze", undoing::<B>("undo")).await);
+    let nothing = answered(stage.undo("charge", never_undo::<B>()).await);
+    for (step, first) in [("freeze", undone), ("charge", nothing)] {
+        for (method, request) in others(UNDO) {
+            let key = key(step, Direction::Undo);
+            let other = stage.undo_as(key, method, request, never_undo::<B>()).await;
+            assert_reused(&other, &format!("saga/saga-1/{step}/undo"));
+        }
+        assert_eq!(answered(stage.undo(step, never_undo::<B>()).await), again(&first));
+    }
+    assert_eq!(bench.count("undo").await, 1);
+}
+
+/// Sent the wrong way round, a delivery is refused before it can leave anything.
+pub async fn a_direction_that_the_method_does_not_take_is_refused_and_leaves_nothing<B: Bench>(
+    bench: &B,
+) {
+    let stage = Stage::on(bench);
+    let undo = key("freeze", Direction::Undo);
+    let call = stage.call_as(undo, CALL, REQUEST, never::<B>()).await;
+    assert!(matches!(call, Err(Error::Direction { sent: Direction::Undo, .. })), "{call:?}");
+    let forward = key("freeze", Direction::Forward);
+    let undo = stage.undo_as(forward, UNDO, REQUEST, never_undo::<B>()).await;
+    assert!(matches!(undo, Err(Error::Direction { sent: Direction::Forward, .. })), "{undo:?}");
+
+    let call = answered(stage.call("freeze", effect::<B>("call", "done")).await);
+    let undo = answered(stage.undo("freeze", undoing::<B>("undo")).await);
+    assert!(!call.repeated && !undo.repeated);
+}
+
+async fn refuses_other_calls<B: Bench>(stage: &Stage<B>, step: &str) {
+    for (method, request) in others(CALL) {
+        let key = key(step, Direction::Forward);
+        let other = stage.call_as(key, method, request, never::<B>()).await;
+        assert_reused(&other, &format!("saga/saga-1/{step}/forward"));
+    }
+}
+
+fn assert_reused(delivered: &Result<Answered, Error>, expected: &str) {
+    match delivered {
+        Err(Error::KeyReused { key }) => assert_eq!(key.to_string(), expected),
+        other => panic!("another request under {expected} came to {other:?}"),
+    }
+}

@@ -1,0 +1,206 @@
+//! What the cases share: deliveries that each have a trace of their own, and the work they bring.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use clock::{Clock, Timestamp};
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::{
+    answer::{Answered, Failure},
+    conformance::Bench,
+    inbox::{Delivery, Error, Inbox},
+    key::{Direction, Key},
+    store::{Store, Work},
+};
+
+pub(super) type Connection<B> = <<B as Bench>::Store as Store>::Connection;
+
+pub(super) type Call<B> = Work<Connection<B>, Bytes, Failure>;
+
+pub(super) type Undo<B> = Box<
+    dyn for<'t> FnOnce(&'t mut Connection<B>, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>>
+        + Send,
+>;
+
+pub(super) const CALL: &str = "shop.v1.Stock/Freeze";
+pub(super) const UNDO: &str = "shop.v1.Stock/Unfreeze";
+pub(super) const REQUEST: &[u8] = b"three of sku 1";
+
+/// A service that is called for the steps of one saga.
+pub(super) struct Stage<B: Bench> {
+    inbox: Inbox<B::Store>,
+    deliveries: Arc<AtomicU64>,
+}
+
+impl<B: Bench> Clone for Stage<B> {
+    fn clone(&self) -> Self {
+        Self { inbox: self.inbox.clone(), deliveries: Arc::clone(&self.deliveries) }
+    }
+}
+
+impl<B: Bench> Stage<B> {
+    pub(super) fn on(bench: &B) -> Self {
+        let (clock, _) = Clock::manual(Timestamp(1_700_000_000_000));
+        Self { inbox: Inbox::new(bench.store().clone(), clock), deliveries: Arc::default() }
+    }
+
+    /// Delivers the call of `step`.
+    pub(super) async fn call(&self, step: &str, work: Call<B>) -> Result<Answered, Error> {
+        self.call_as(key(step, Direction::Forward), CALL, REQUEST, work).await
+    }
+
+    /// Delivers the undo of `step`.
+    pub(super) async fn undo(&self, step: &str, work: Undo<B>) -> Result<Answered, Error> {
+        self.undo_as(key(step, Direction::Undo), UNDO, REQUEST, work).await
+    }
+
+    pub(super) async fn call_as(
+        &self,
+        key: Key,
+        method: &str,
+        request: &[u8],
+        work: Call<B>,
+    ) -> Result<Answered, Error> {
+        let trace_id = &self.trace_id();
+        self.inbox.call(Delivery { key, method, request, trace_id }, work).await
+    }
+
+    pub(super) async fn undo_as(
+        &self,
+        key: Key,
+        method: &str,
+        request: &[u8],
+        work: Undo<B>,
+    ) -> Result<Answered, Error> {
+        let trace_id = &self.trace_id();
+        self.inbox.undo(Delivery { key, method, request, trace_id }, work).await
+    }
+
+    fn trace_id(&self) -> String {
+        format!("trace-{}", self.deliveries.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+pub(super) fn key(step: &str, direction: Direction) -> Key {
+    Key::step("saga-1", step, direction).expect("the cases' names fit a key")
+}
+
+/// What the inbox must answer to a repeat of what it answered as `first`.
+pub(super) fn again(first: &Answered) -> Answered {
+    Answered { repeated: true, ..first.clone() }
+}
+
+pub(super) fn answered(delivered: Result<Answered, Error>) -> Answered {
+    delivered.expect("the delivery is answered")
+}
+
+/// Work that has one effect under `label`.
+pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call<B> {
+    let (label, response) = (label.to_owned(), response.into());
+    Box::new(move |connection| {
+        Box::pin(async move {
+            B::add(connection, &label).await?;
+            Ok(response)
+        })
+    })
+}
+
+/// Work that has one effect under `label` and then ends in `failure`.
+pub(super) fn effect_then<B: Bench>(label: &str, failure: Failure) -> Call<B> {
+    let label = label.to_owned();
+    Box::new(move |connection| {
+        Box::pin(async move {
+            B::add(connection, &label).await?;
+            Err(failure)
+        })
+    })
+}
+
+/// An undo's work that has one effect under `label` and answers with what [`undone`] says.
+pub(super) fn undoing<B: Bench>(label: &str) -> Undo<B> {
+    let label = label.to_owned();
+    Box::new(move |connection, call| {
+        Box::pin(async move {
+            B::add(connection, &label).await?;
+            Ok(undone(&call))
+        })
+    })
+}
+
+/// An undo's work that has one effect under `label` and then ends in `failure`.
+pub(super) fn undo_effect_then<B: Bench>(label: &str, failure: Failure) -> Undo<B> {
+    let label = label.to_owned();
+    Box::new(move |connection, _| {
+        Box::pin(async move {
+            B::add(connection, &label).await?;
+            Err(failure)
+        })
+    })
+}
+
+/// The answer of an undo that was handed `call`, the response of its call.
+pub(super) fn undone(call: &[u8]) -> Bytes {
+    [b"undone: ", call].concat().into()
+}
+
+/// Work that gives itself away when it runs.
+pub(super) fn never<B: Bench>() -> Call<B> {
+    Box::new(|_| Box::pin(async { Err(Failure::technical("work ran that must not run")) }))
+}
+
+/// An undo's work that gives itself away when it runs.
+pub(super) fn never_undo<B: Bench>() -> Undo<B> {
+    Box::new(|_, _| Box::pin(async { Err(Failure::technical("an undo ran that must not run")) }))
+}
+
+/// Where work stops until the case lets it go on.
+pub(super) struct Gate {
+    reached: oneshot::Sender<()>,
+    open: oneshot::Receiver<()>,
+}
+
+/// The case's side of a [`Gate`].
+pub(super) struct Keeper {
+    pub(super) reached: oneshot::Receiver<()>,
+    open: oneshot::Sender<()>,
+}
+
+pub(super) fn gate() -> (Gate, Keeper) {
+    let (reach, reached) = oneshot::channel();
+    let (open, opened) = oneshot::channel();
+    (Gate { reached: reach, open: opened }, Keeper { reached, open })
+}
+
+impl Gate {
+    /// Says that the work is here and waits; goes on too when the case has dropped its side.
+    pub(super) async fn pass(self) {
+        let told = self.reached.send(());
+        if told.is_ok() {
+            self.open.await.unwrap_or_default();
+        }
+    }
+}
+
+impl Keeper {
+    /// Lets the work go on, if there is any left.
+    pub(super) fn open(self) {
+        self.open.send(()).unwrap_or_default();
+    }
+}
+
+/// Work that has one effect under `label` and then stops at `gate`.
+pub(super) fn gated<B: Bench>(gate: Gate, label: &str, response: &'static str) -> Call<B> {
+    let label = label.to_owned();
+    Box::new(move |connection| {
+        Box::pin(async move {
+            B::add(connection, &label).await?;
+            gate.pass().await;
+            Ok(Bytes::from_static(response.as_bytes()))
+        })
+    })
+}

@@ -1,0 +1,52 @@
+//! SQLite in a folder of its own, with a table of effects, and one whose violated rule only the commit notices.
+
+use participant::{Database, Failure, conformance::Bench, sqlite};
+use sqlx::SqliteConnection;
+use tempfile::TempDir;
+
+const SCHEMA: &str = "
+    create table effect (label text not null);
+    create table parent (id integer primary key);
+    create table child (parent_id integer references parent (id) deferrable initially deferred);";
+
+/// Closed by itself when it is dropped, its folder removed.
+pub(crate) struct Sqlite {
+    pub(crate) database: Database,
+    _folder: TempDir,
+}
+
+impl Bench for Sqlite {
+    type Store = Database;
+
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let migrator = sqlite::migrations(&[("effects", SCHEMA)]);
+        let database = Database::open(folder.path().join("bench.db"), &migrator).await.unwrap();
+        Self { database, _folder: folder }
+    }
+
+    fn store(&self) -> &Database {
+        &self.database
+    }
+
+    async fn add(connection: &mut SqliteConnection, label: &str) -> Result<(), Failure> {
+        sqlx::query("insert into effect (label) values ($1)")
+            .bind(label)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn spoil(connection: &mut SqliteConnection) -> Result<(), Failure> {
+        sqlx::query("insert into child (parent_id) values (1)").execute(connection).await?;
+        Ok(())
+    }
+
+    async fn count(&self, label: &str) -> i64 {
+        sqlx::query_scalar("select count(*) from effect where label = $1")
+            .bind(label)
+            .fetch_one(self.database.read())
+            .await
+            .unwrap()
+    }
+}

@@ -227,3 +227,9 @@ impl EntryRow {
 fn millis(at: Timestamp) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use facade::Failure;
+use participant::sqlite;
+use tempfile::TempDir;
+
+use super::*;
+use crate::SCHEMA;
+
+async fn database() -> (TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = sqlite::migrations(SCHEMA);
+    let database = Database::open(folder.path().join("points.db"), &schema).await.unwrap();
+    (folder, database)
+}
+
+async fn ann(connection: &mut Connection) {
+    open(connection, "ann").await.unwrap();
+    earn(connection, "ann", 5, Timestamp(1)).await.unwrap();
+    spend(connection, "ann", "O-1", 2, Timestamp(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_what_no_rule_allows() {
+    let (_folder, database) = database().await;
+    let entry = |values: &str| {
+        let columns = "user_id, kind, change, balance_after, order_no, at";
+        format!("insert into entry ({columns}) values ({values}, 3)")
+    };
+    let broken = [
+        ("update member set balance = -1".to_owned(), "member_balance_not_negative"),
+        ("update member set balance = 1000000000000001".to_owned(), "member_balance_within_limit"),
+        ("update entry set change = 1".to_owned(), "the ledger is append-only"),
+        ("delete from entry".to_owned(), "the ledger is append-only"),
+        (entry("'ann', 'GIFT', 1, 1, 'O-2'"), "entry_kind_is_known"),
+        (entry("'ann', 'SPEND', 1, 1, 'O-2'"), "entry_sign_fits_its_kind"),
+        (entry("'ann', 'REFUND', -1, 1, 'O-2'"), "entry_sign_fits_its_kind"),
+        (entry("'ann', 'EARN', 0, 1, null"), "entry_sign_fits_its_kind"),
+        (entry("'ann', 'EARN', 1, 1, 'O-2'"), "entry_names_its_order"),
+        (entry("'ann', 'SPEND', -1, 1, null"), "entry_names_its_order"),
+        (entry("'ann', 'SPEND', -1, -1, 'O-2'"), "entry_balance_not_negative"),
+        (entry("'ann', 'SPEND', -1, 1, 'O-1'"), "entry.order_no, entry.kind"),
+        (entry("'bob', 'EARN', 1, 1, null"), "FOREIGN KEY"),
+    ];
+    let refusals = database.write(move |connection| {
+        Box::pin(async move {
+            ann(connection).await;
+            let mut refusals = Vec::new();
+            for (statement, constraint) in broken {
+                let refused = sqlx::query(&statement).execute(&mut *connection).await;
+                refusals.push((statement, constraint, refused.map(|_| ())));
+            }
+            Ok::<_, participant::store::Error>(refusals)
+        })
+    });
+    for (statement, constraint, refused) in refusals.await.unwrap() {
+        let refusal = refused.expect_err(&statement).to_string();
+        assert!(refusal.contains(constraint), "{statement}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_never_holds_more_points_than_the_limit() {
+    let (_folder, database) = database().await;
+    let refused = database.write(|connection| {
+        Box::pin(async move {
+            ann(connection).await;
+            earn(connection, "ann", POINTS_MAX - 4, Timestamp(3)).await.unwrap();
+            let mut refused = Vec::new();
+            for points in [2, POINTS_MAX, i64::MAX] {
+                refused.push(earn(connection, "ann", points, Timestamp(3)).await.unwrap_err());
+            }
+            Ok::<_, participant::store::Error>(refused)
+        })
+    });
+    for error in refused.await.unwrap() {
+        assert!(matches!(error, Error::OverLimit { .. }), "{error}");
+        assert!(matches!(participant::Failure::from(error), participant::Failure::Declined(_)));
+    }
+    assert_eq!(member(&database, "ann").await.unwrap().balance, POINTS_MAX - 1);
+}
+
+#[tokio::test]
+async fn an_entry_that_makes_no_sense_is_a_failure_and_never_a_decline() {
+    let (_folder, database) = database().await;
+    let written = database.write(|connection| {
+        Box::pin(async move {
+            ann(connection).await;
+            // No clock that this service knows goes back before the epoch; the table does not look.
+            sqlx::query(RECORD)
+                .bind("ann")
+                .bind("EARN")
+                .bind(1)
+                .bind(4)
+                .bind(None::<String>)
+                .bind(-1)
+                .execute(connection)
+                .await?;
+            Ok::<_, participant::store::Error>(())
+        })
+    });
+    written.await.unwrap();
+    let error = entries(&database, "ann", 0, 9).await.unwrap_err();
+    assert!(matches!(error, Error::Unreadable { seq: 3 }), "{error}");
+    assert!(matches!(Failure::from(error), Failure::Internal(_)));
+}

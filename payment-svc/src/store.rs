@@ -16,3 +16,6 @@ pub(crate) use payments::{create, of_order, payment, payments, set_state};
 fn millis(at: Timestamp) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,14 +23,21 @@ const WALLET: &str = "
     from wallet join account on account.id = wallet.account
     where wallet.user_id = $1";
 
-// Relative and guarded, in one statement: two payments cannot both take the last money. Only the bank may owe.
-const CHANGE: &str = "
+// Relative and guarded, both accounts in one statement: two payments cannot both take the last money, and a transfer that
+// is refused has changed neither account. Only the bank may owe. The limits are compared in such a way that no sum of the
+// guard leaves 64 bits, however large the amount is.
+const MOVE: &str = "
     update account
-    set balance = balance + $2
-    where id = $1
-      and (balance + $2 >= 0 or id like 'bank/%')
-      and balance + $2 between -1000000000000000 and 1000000000000000
-    returning balance";
+    set balance = balance + case id when $1 then -$3 else $3 end
+    where id in ($1, $2)
+      and not exists (
+          select 1 from account
+          where id = $1 and (balance < $3 and id not like 'bank/%' or balance < $3 - 1000000000000000)
+      )
+      and not exists (
+          select 1 from account
+          where id = $2 and balance > 1000000000000000 - $3
+      )";
 
 const BALANCE: &str = "select balance from account where id = $1";
 
@@ -51,6 +58,13 @@ pub(crate) struct Wallet {
 pub(crate) struct Account {
     id: String,
     currency: Currency,
+}
+
+impl Account {
+    /// Only the bank, where all money comes from.
+    fn may_owe(&self) -> bool {
+        self.id.starts_with("bank/")
+    }
 }
 
 /// Money that goes from one account to another: two movements that sum to zero.
@@ -116,13 +130,18 @@ pub(crate) async fn transfer(
     at: Timestamp,
 ) -> Result<(), Error> {
     let Transfer { transaction_no, from, to, amount } = transfer;
-    if !change(connection, from, -amount).await? {
-        let balance: i64 = sqlx::query_scalar(BALANCE).bind(&from.id).fetch_one(connection).await?;
-        let money = |units| Money::new(from.currency, units);
-        return Err(Error::InsufficientFunds { asked: money(*amount), balance: money(balance) });
-    }
-    if !change(connection, to, *amount).await? {
-        return Err(Error::OverLimit { asked: Money::new(to.currency, *amount) });
+    let moved = sqlx::query(MOVE)
+        .bind(&from.id)
+        .bind(&to.id)
+        .bind(amount)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+    match moved {
+        2 => {}
+        0 => return Err(refusal(connection, transfer).await?),
+        // One of the two accounts is not there; the failure takes back what the other was changed by.
+        _ => return Err(Error::Unreadable { table: "account", key: to.id.clone() }),
     }
     sqlx::query(RECORD)
         .bind(transaction_no)
@@ -135,11 +154,15 @@ pub(crate) async fn transfer(
     Ok(())
 }
 
-/// False where the account's rules do not let the change pass.
-async fn change(connection: &mut Connection, account: &Account, by: i64) -> Result<bool, Error> {
-    let changed: Option<i64> =
-        sqlx::query_scalar(CHANGE).bind(&account.id).bind(by).fetch_optional(connection).await?;
-    Ok(changed.is_some())
+/// Why the accounts' rules did not let a transfer pass.
+async fn refusal(connection: &mut Connection, transfer: &Transfer) -> Result<Error, Error> {
+    let Transfer { from, amount, .. } = transfer;
+    let balance: i64 = sqlx::query_scalar(BALANCE).bind(&from.id).fetch_one(connection).await?;
+    let asked = Money::new(from.currency, *amount);
+    if balance < *amount && !from.may_owe() {
+        return Ok(Error::InsufficientFunds { asked, balance: Money::new(from.currency, balance) });
+    }
+    Ok(Error::OverLimit { asked })
 }
 
 /// The user's wallet, which must be in this currency.

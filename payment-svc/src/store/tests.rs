@@ -1,0 +1,158 @@
+use money::Money;
+use participant::{Database, Store, sqlite};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    SCHEMA,
+    error::Error,
+    gateway::{Connection, Gateway},
+    pay,
+    payment::{Payment, State},
+    wallet::Wallets,
+};
+
+const MOST: i64 = 1_000_000_000_000_000;
+
+fn euros(minor_units: i64) -> Money {
+    Money::new("EUR".parse().unwrap(), minor_units)
+}
+
+fn payment(order_no: &str, amount: i64) -> Payment {
+    Payment {
+        payment_no: format!("P-{order_no}"),
+        order_no: order_no.to_owned(),
+        user_id: "ann".to_owned(),
+        state: State::Processing,
+        amount: euros(amount),
+        refunded: euros(0),
+        failure: None,
+        created_at: Timestamp(1),
+    }
+}
+
+async fn database() -> (TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = sqlite::migrations(SCHEMA);
+    let database = Database::open(folder.path().join("payment.db"), &schema).await.unwrap();
+    (folder, database)
+}
+
+/// A wallet with 50, of which 20 are paid.
+async fn ann(connection: &mut Connection) {
+    let currency = euros(0).currency;
+    open_wallet(connection, "ann", currency).await.unwrap();
+    top_up(connection, "t".to_owned(), "ann", euros(50), Timestamp(1)).await.unwrap();
+    pay::charge(&Wallets, connection, payment("O-1", 20), Timestamp(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_what_no_rule_allows() {
+    let (_folder, database) = database().await;
+    let broken = [
+        ("update account set balance = -1 where id = 'wallet/ann'", "account_only_the_bank_owes"),
+        ("update account set balance = -1 where id = 'shop/EUR'", "account_only_the_bank_owes"),
+        (
+            "update account set balance = -1000000000000001 where id = 'bank/EUR'",
+            "account_within_limit",
+        ),
+        ("update account set balance = 1000000000000001", "account_within_limit"),
+        ("update account set currency = 'EURO'", "account_currency_is_a_code"),
+        ("insert into wallet values ('bob', 'wallet/ann')", "UNIQUE"),
+        ("insert into wallet values ('bob', 'wallet/bob')", "FOREIGN KEY"),
+        ("insert into movement values ('t', 'wallet/ann', 1, 1)", "UNIQUE"),
+        ("insert into movement values ('u', 'wallet/ann', 0, 1)", "movement_moves_something"),
+        ("insert into movement values ('u', 'wallet/bob', 1, 1)", "FOREIGN KEY"),
+        ("update movement set amount = 1", "the ledger is append-only"),
+        ("delete from movement", "the ledger is append-only"),
+        ("update payment set state = 'LOST'", "payment_state_is_known"),
+        ("update payment set amount = 0", "payment_amount_positive"),
+        ("update payment set refunded = 21, state = 'REFUNDED'", "payment_refund_within_amount"),
+        ("update payment set refunded = 20", "payment_refund_fits_its_state"),
+        ("update payment set state = 'FAILED'", "payment_failure_fits_its_state"),
+        (
+            "insert into payment values ('P', 'O-1', 'ann', 'PROCESSING', 'EUR', 1, 0, null, 1)",
+            "UNIQUE",
+        ),
+    ];
+    let refusals = database.write(move |connection| {
+        Box::pin(async move {
+            ann(connection).await;
+            let mut refusals = Vec::new();
+            for (statement, constraint) in broken {
+                let refused = sqlx::query(statement).execute(&mut *connection).await;
+                refusals.push((statement, constraint, refused.map(|_| ())));
+            }
+            Ok::<_, participant::store::Error>(refusals)
+        })
+    });
+    for (statement, constraint, refused) in refusals.await.unwrap() {
+        let refusal = refused.expect_err(statement).to_string();
+        assert!(refusal.contains(constraint), "{statement}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_charge_that_no_account_can_hold_changes_none() {
+    let (_folder, database) = database().await;
+    let refused = database.write(|connection| {
+        Box::pin(async move {
+            ann(connection).await;
+            // More than the bank can ever have given, so only a mended database gets here.
+            let full = "update account set balance = 1000000000000000 where id = 'shop/EUR'";
+            sqlx::query(full).execute(&mut *connection).await?;
+            let paid = payment("O-2", 10);
+            let refused = Wallets.charge(connection, &paid, Timestamp(3)).await.unwrap_err();
+            let balance = wallet_for(connection, "ann", euros(0).currency).await.unwrap().balance;
+            let moved: i64 = sqlx::query_scalar("select count(*) from movement")
+                .fetch_one(&mut *connection)
+                .await?;
+            Ok::<_, participant::store::Error>((refused, balance, moved))
+        })
+    });
+    let (refused, balance, moved) = refused.await.unwrap();
+    assert!(matches!(refused, Error::OverLimit { .. }), "{refused}");
+    assert_eq!((balance, moved), (euros(30), 4));
+}
+
+#[tokio::test]
+async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size() {
+    let (_folder, database) = database().await;
+    let refused = database.write(|connection| {
+        Box::pin(async move {
+            ann(connection).await;
+            let mut refused = Vec::new();
+            for (number, amount) in [MOST - 49, MOST, i64::MAX].into_iter().enumerate() {
+                let number = format!("over-{number}");
+                let top_up = top_up(connection, number, "ann", euros(amount), Timestamp(3)).await;
+                refused.push(top_up.unwrap_err());
+            }
+            let most = "most".to_owned();
+            top_up(connection, most, "ann", euros(MOST - 50), Timestamp(3)).await.unwrap();
+            Ok::<_, participant::store::Error>(refused)
+        })
+    });
+    for error in refused.await.unwrap() {
+        assert!(matches!(error, Error::OverLimit { .. }), "{error}");
+        assert!(matches!(participant::Failure::from(error), participant::Failure::Declined(_)));
+    }
+    let left = wallet(&database, "ann").await.unwrap().balance;
+    assert_eq!(left, euros(MOST - 20), "what was paid is the shop's");
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
+    let (_folder, database) = database().await;
+    let written = database.write(|connection| {
+        Box::pin(async move {
+            ann(connection).await;
+            // No currency has a digit; the table only counts the letters.
+            sqlx::query("update account set currency = 'E1R'").execute(connection).await?;
+            Ok::<_, participant::store::Error>(())
+        })
+    });
+    written.await.unwrap();
+    let error = wallet(&database, "ann").await.unwrap_err();
+    assert!(matches!(error, Error::Unreadable { table: "account", .. }), "{error}");
+    assert!(matches!(facade::Failure::from(error), facade::Failure::Internal(_)));
+}

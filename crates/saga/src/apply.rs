@@ -125,6 +125,11 @@ impl Rules<'_> {
         if self.state.pivot_passed(self.definition) {
             return refuse("it is too late: the saga is past its pivot and only goes forward");
         }
+        if only_goes_forward(self.definition, self.state) {
+            return refuse(
+                "it is too late: the pivot's call is under way, and has no undo that could take it back",
+            );
+        }
         Ok(())
     }
 
@@ -215,6 +220,15 @@ impl Rules<'_> {
         };
         if reached { Ok(()) } else { refuse("the saga is not at its end") }
     }
+}
+
+/// Whether there is no way back: the pivot is passed, or its call may have landed and has no undo.
+pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState) -> bool {
+    definition.pivot().is_some_and(|pivot| {
+        let in_doubt =
+            !definition.step(pivot).undo && matches!(state.at(pivot).call.leg, Leg::Open { .. });
+        in_doubt || state.at(pivot).is_passed()
+    })
 }
 
 /// Whether all that must come before `step` is done or skipped.
@@ -314,12 +328,12 @@ fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
     state.turned_at = at;
     state.hold = None;
     for step in &mut state.steps {
-        step.call.stuck = false;
         match step.call.leg {
-            // It waits for its next attempt: there is none any more.
-            Leg::Open { due } if due > at => step.call.leg = Leg::Spent,
+            // It waits for its next attempt, or for a person: there is no attempt any more.
+            Leg::Open { due } if due > at || step.call.stuck => step.call.leg = Leg::Spent,
             _ => {}
         }
+        step.call.stuck = false;
     }
 }
 
@@ -332,6 +346,8 @@ fn call_answered(
     at: Timestamp,
 ) {
     let pivot_passed = state.pivot_passed(definition);
+    // The budget of a step that cannot be taken back any more is only its age.
+    let no_way_back = only_goes_forward(definition, state);
     let backward = state.cause.is_some();
     let policy = &definition.step(id).retry;
     let step = &mut state.steps[id.index()];
@@ -357,8 +373,8 @@ fn call_answered(
             step.call.may_have_landed = true;
             again(&mut step.call, policy, answer, jitter, at);
             let spent = is_spent(&step.call, policy);
-            if is_too_old(&step.call, policy, at) || (spent && !pivot_passed) {
-                match pivot_passed {
+            if is_too_old(&step.call, policy, at) || (spent && !no_way_back) {
+                match no_way_back {
                     true => stick(&mut step.call, at),
                     false => step.call.leg = Leg::Spent,
                 }

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::Reason,
-    apply::{is_all_undone, is_ready, may_be_undone},
+    apply::{is_all_undone, is_ready, may_be_undone, only_goes_forward},
     command::Command,
     definition::{Definition, Direction, StepId},
     event::{Cause, Event, Outcome},
@@ -41,8 +41,8 @@ fn forward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Co
     if state.steps.iter().all(StepState::is_passed) {
         return vec![Command::Finish(Outcome::Succeeded)];
     }
-    let pivot_passed = state.pivot_passed(definition);
-    if let Some(cause) = turn(definition, state, now, pivot_passed) {
+    let no_way_back = only_goes_forward(definition, state);
+    if !no_way_back && let Some(cause) = turn(definition, state, now) {
         return vec![Command::Record(Event::TurnedBack { cause })];
     }
     let mut todo = Todo::new(state, now);
@@ -55,21 +55,13 @@ fn forward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Co
             _ => {}
         }
     }
-    if !pivot_passed {
+    if !no_way_back {
         todo.wait(state.deadline);
     }
     todo.commands()
 }
 
-fn turn(
-    definition: &Definition,
-    state: &SagaState,
-    now: Timestamp,
-    pivot_passed: bool,
-) -> Option<Cause> {
-    if pivot_passed {
-        return None;
-    }
+fn turn(definition: &Definition, state: &SagaState, now: Timestamp) -> Option<Cause> {
     let failed =
         definition.ids().find(|step| matches!(state.at(*step).call.leg, Leg::Nothing | Leg::Spent));
     if let Some(step) = failed {

@@ -230,6 +230,3 @@ fn millis(at: Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;

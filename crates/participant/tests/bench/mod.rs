@@ -1,5 +1,7 @@
 //! SQLite in a folder of its own, with a table of effects, and one whose violated rule only the commit notices.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up fails its test")]
+
 use participant::{Database, Failure, conformance::Bench, sqlite};
 use sqlx::SqliteConnection;
 use tempfile::TempDir;

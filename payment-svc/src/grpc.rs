@@ -87,10 +87,11 @@ impl<G: Gateway> PaymentService for Service<G> {
             }
             Direction::Undo => {
                 self.inbox
-                    .undo(&call, &request, move |connection, _: ChargeResponse| {
+                    .undo(&call, &request, move |connection, charged: ChargeResponse| {
                         Box::pin(async move {
+                            let payment_no = &charged.payment_no;
                             Ok(wire::refunded(
-                                pay::refund(&gateway, connection, &order_no, at).await?,
+                                pay::undo(&gateway, connection, payment_no, at).await?,
                             ))
                         })
                     })

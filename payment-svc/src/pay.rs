@@ -38,10 +38,29 @@ pub(crate) async fn refund<G: Gateway>(
     order_no: &str,
     at: Timestamp,
 ) -> Result<Payment, Failure> {
-    let payment = store::of_order(connection, order_no).await?;
-    let Some(payment) = payment else {
-        return Err(Error::PaymentUnknown(format!("of the order {order_no}")).into());
-    };
+    match store::of_order(connection, order_no).await? {
+        Some(payment) => give_back(gateway, connection, payment, at).await,
+        None => Err(Error::PaymentUnknown(format!("of the order {order_no}")).into()),
+    }
+}
+
+/// Undoes a charge: gives back the payment that it made, whatever else the order was charged by.
+pub(crate) async fn undo<G: Gateway>(
+    gateway: &G,
+    connection: &mut Connection,
+    payment_no: &str,
+    at: Timestamp,
+) -> Result<Payment, Failure> {
+    let payment = store::of_number(connection, payment_no).await?;
+    give_back(gateway, connection, payment, at).await
+}
+
+async fn give_back<G: Gateway>(
+    gateway: &G,
+    connection: &mut Connection,
+    payment: Payment,
+    at: Timestamp,
+) -> Result<Payment, Failure> {
     if !payment.state.may_become(State::Refunded) {
         let Payment { order_no, state, .. } = payment;
         return Err(Error::NotRefundable { order_no, state }.into());

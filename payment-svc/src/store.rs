@@ -10,7 +10,7 @@ use clock::Timestamp;
 pub(crate) use ledger::{
     Transfer, Wallet, open_wallet, shop, top_up, transfer, wallet, wallet_for,
 };
-pub(crate) use payments::{create, of_order, payment, payments, set_state};
+pub(crate) use payments::{create, of_number, of_order, payment, payments, set_state};
 
 /// An instant as the integer columns hold it: milliseconds since the Unix epoch.
 fn millis(at: Timestamp) -> i64 {

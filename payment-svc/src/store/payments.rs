@@ -3,6 +3,7 @@
 use clock::Timestamp;
 use money::{Currency, Money};
 use participant::Database;
+use sqlx::SqliteExecutor;
 
 use super::millis;
 use crate::{
@@ -88,10 +89,21 @@ pub(crate) async fn of_order(
     row.map(Row::payment).transpose()
 }
 
+/// The payment of this number, inside the transaction.
+pub(crate) async fn of_number(
+    connection: &mut Connection,
+    payment_no: &str,
+) -> Result<Payment, Error> {
+    by_number(connection, payment_no).await
+}
+
 /// The payment of this number.
 pub(crate) async fn payment(database: &Database, payment_no: &str) -> Result<Payment, Error> {
-    let row: Option<Row> =
-        sqlx::query_as(BY_NO).bind(payment_no).fetch_optional(database.read()).await?;
+    by_number(database.read(), payment_no).await
+}
+
+async fn by_number(executor: impl SqliteExecutor<'_>, payment_no: &str) -> Result<Payment, Error> {
+    let row: Option<Row> = sqlx::query_as(BY_NO).bind(payment_no).fetch_optional(executor).await?;
     row.ok_or_else(|| Error::PaymentUnknown(payment_no.to_owned()))?.payment()
 }
 

@@ -1,0 +1,6 @@
+//! The payment service as its callers meet it: over gRPC, within the process, on a real database.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+mod steps;
+mod till;

@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod refusals;
+mod repeats;
 mod steps;
 mod till;
+mod wallets;

@@ -2,7 +2,7 @@
 //!
 //! A store's own tests implement [`Bench`] and name it to the macro, which expands to one test per case:
 //!
-//! ```ignore
+//! ```text
 //! participant::conformance!(Sqlite);
 //! ```
 //!

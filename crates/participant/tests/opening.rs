@@ -145,6 +145,21 @@ async fn a_schema_of_a_newer_version_is_refused() {
     assert_says(&error, &path, "run that version");
 }
 
+/// A restored copy has no log beside it and is not in WAL mode; a refusal must not even change that.
+#[tokio::test]
+async fn a_restored_copy_of_a_newer_version_is_refused_and_stays_as_it_is() {
+    let folder = tempdir().unwrap();
+    let path = noted(&folder, &sqlite::migrations(&[FIRST, SECOND])).await;
+    meddle(&path, "pragma journal_mode = delete").await;
+    let error = refused_untouched(&path, &first()).await;
+    assert!(matches!(error, Error::Newer { version: 2, .. }), "{error:?}");
+
+    let database = Database::open(&path, &sqlite::migrations(&[FIRST, SECOND])).await.unwrap();
+    let mode: String =
+        sqlx::query_scalar("pragma journal_mode").fetch_one(database.read()).await.unwrap();
+    assert_eq!(mode, "wal");
+}
+
 #[tokio::test]
 async fn an_inbox_of_a_newer_version_is_refused_before_the_service_is_migrated() {
     let folder = tempdir().unwrap();

@@ -32,24 +32,45 @@ pub fn migrations(steps: &[(&'static str, &'static str)]) -> Migrator {
     Migrator::with_migrations(numbered.collect())
 }
 
-/// Brings the schemas of the inbox and of the service up to date, or refuses before changing either.
-pub(super) async fn run(
-    connection: &mut SqliteConnection,
-    service: &Migrator,
-    path: &Path,
-) -> Result<(), Error> {
-    let mut inbox = migrations(INBOX);
-    inbox.dangerous_set_table_name(INBOX_TABLE);
-    for migrator in [&inbox, service] {
-        refuse_unknown(connection, migrator, path).await?;
+/// What both schemas are to become.
+pub(super) struct Plan<'m> {
+    inbox: Migrator,
+    service: &'m Migrator,
+}
+
+impl<'m> Plan<'m> {
+    pub(super) fn of(service: &'m Migrator) -> Self {
+        let mut inbox = migrations(INBOX);
+        inbox.dangerous_set_table_name(INBOX_TABLE);
+        Self { inbox, service }
     }
-    for migrator in [&inbox, service] {
-        migrator
-            .run_direct(None, connection, false)
-            .await
-            .map_err(|source| Error::Migration { path: path.to_owned(), source })?;
+
+    /// Refuses a database that this program's migrations do not lead to. Changes nothing.
+    pub(super) async fn refuse_unknown(
+        &self,
+        connection: &mut SqliteConnection,
+        path: &Path,
+    ) -> Result<(), Error> {
+        for migrator in [&self.inbox, self.service] {
+            refuse_unknown(connection, migrator, path).await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Brings both schemas up to date; only after [`Plan::refuse_unknown`] has let both pass.
+    pub(super) async fn run(
+        &self,
+        connection: &mut SqliteConnection,
+        path: &Path,
+    ) -> Result<(), Error> {
+        for migrator in [&self.inbox, self.service] {
+            migrator
+                .run_direct(None, connection, false)
+                .await
+                .map_err(|source| Error::Migration { path: path.to_owned(), source })?;
+        }
+        Ok(())
+    }
 }
 
 async fn refuse_unknown(

@@ -11,7 +11,7 @@ use std::{
 use sqlx::{
     ConnectOptions, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::sqlite::migration;
@@ -134,7 +134,10 @@ pub(super) async fn open(path: &Path, migrator: &Migrator) -> Result<Opened, Err
     let options = options(&path);
     let mut connection = options.connect().await.map_err(|cause| explained(&path, cause))?;
     check(&mut connection, &path).await?;
-    migration::run(&mut connection, migrator, &path).await?;
+    let plan = migration::Plan::of(migrator);
+    plan.refuse_unknown(&mut connection, &path).await?;
+    write_ahead(&mut connection, &path).await?;
+    plan.run(&mut connection, &path).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_lazy_with(options.clone().create_if_missing(false).pragma("query_only", "on"));
@@ -186,7 +189,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
         // NORMAL loses commits that were acknowledged when the power fails.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -203,6 +205,13 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Err
         return Ok(());
     }
     Err(Error::Damaged { path: path.to_owned(), finding })
+}
+
+/// The file remembers it for every later connection. That is a change of the file, which is why it is no option
+/// of the connection: a restored copy that is refused must stay as it is.
+async fn write_ahead(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+    let set = sqlx::query("pragma journal_mode = wal").execute(connection).await;
+    set.map(drop).map_err(|cause| explained(path, cause))
 }
 
 fn explained(path: &Path, cause: sqlx::Error) -> Error {

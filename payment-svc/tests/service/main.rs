@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod ledger;
+mod races;
 mod refusals;
 mod repeats;
 mod steps;

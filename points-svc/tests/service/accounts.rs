@@ -42,6 +42,28 @@ async fn points_are_added_to_those_that_are_there() {
 }
 
 #[tokio::test]
+async fn no_account_grows_over_what_it_can_hold() {
+    const LARGEST: i64 = 1_000_000_000_000;
+    let club = Club::open().await;
+    club.has("ann", 1).await;
+    let earns = (0..1_000).map(|number| {
+        let mut client = club.client();
+        async move { client.earn(earn(&number.to_string(), "ann", LARGEST)).await }
+    });
+    let answers = futures::future::join_all(earns).await;
+    let declined: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.unwrap().into_inner())
+        .filter(|answer| code(answer) != "OK")
+        .collect();
+    let [declined] = declined.try_into().unwrap();
+    assert_eq!((code(&declined), &declined.account), ("AMOUNT_OUT_OF_RANGE", &None));
+    let sentence = "1000000000000 more points would be over the limit of 1000000000000000 points";
+    assert_eq!(message(&declined), sentence);
+    assert_eq!(club.balance("ann").await, 999 * LARGEST + 1);
+}
+
+#[tokio::test]
 async fn what_is_asked_of_an_unknown_user_is_declined() {
     let club = Club::open().await;
     let declined = "USER_UNKNOWN";

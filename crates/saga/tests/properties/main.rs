@@ -1,0 +1,172 @@
+//! Generated sagas against a simple model of the world: whatever is answered, ordered or crashed, effects are all there
+//! or all undone, in the right order, and nothing stands still.
+
+#![expect(clippy::unwrap_used, reason = "a property that cannot be judged has failed")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "the purity is the engine's, not its tests'"
+)]
+
+mod generate;
+mod run;
+mod world;
+
+use std::collections::BTreeMap;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use run::{Case, Run};
+use saga::{Event, Record, SagaState, apply, decide};
+
+const CASES: u32 = 1_500;
+const SEED: [u8; 32] = *b"a saga undone in reverse order..";
+
+/// Runs the property over generated cases of a fixed seed, and fails unless each case in `claimed` was met.
+fn over_all(claimed: &[&'static str], property: impl Fn(&Case) -> Vec<&'static str>) {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &SEED);
+    let mut runner = TestRunner::new_with_rng(
+        Config { cases: CASES, failure_persistence: None, ..Config::default() },
+        rng,
+    );
+    let met = std::cell::RefCell::new(BTreeMap::<&'static str, u32>::new());
+    runner
+        .run(&generate::cases(), |case| {
+            for name in property(&case) {
+                *met.borrow_mut().entry(name).or_default() += 1;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let met = met.into_inner();
+    println!("{met:?}");
+    for name in claimed {
+        assert!(met.contains_key(name), "no run met the case {name:?}: {met:?}");
+    }
+}
+
+#[test]
+fn a_saga_ends_with_all_its_effects_or_none_and_in_order() {
+    let claimed = [
+        "succeeded",
+        "compensated",
+        "turned back by a decline",
+        "turned back by a spent budget",
+        "turned back by the deadline",
+        "turned back by an operator",
+        "undid a call that never answered",
+        "undid side by side",
+        "done only after it turned back",
+        "skipped by its condition",
+        "pivot skipped",
+        "attention going forward",
+        "attention while compensating",
+        "pushed back",
+        "recovered with a call under way",
+        "recovered while compensating",
+        "retried by an operator",
+        "paused and resumed",
+        "skipped by hand",
+        "resolved",
+        "in doubt at a pivot without undo",
+    ];
+    over_all(&claimed, |case| Run::new(case).play().met());
+}
+
+/// The states after each record, the first one before any.
+fn states(case: &Case, records: &[Record]) -> Vec<SagaState> {
+    let mut states = vec![SagaState::new(&case.definition)];
+    for record in records {
+        states.push(apply(states.last().unwrap().clone(), &case.definition, record).unwrap());
+    }
+    states
+}
+
+#[test]
+fn a_replay_of_any_prefix_gives_the_same_state_and_the_same_commands() {
+    over_all(&["replayed"], |case| {
+        let run = Run::new(case).play();
+        for (state, (seen, now, commands)) in
+            states(case, &run.records).iter().skip(1).zip(&run.seen)
+        {
+            assert_eq!(state, seen);
+            assert_eq!(&decide(&case.definition, state, *now), commands);
+            assert_eq!(decide(&case.definition, state, *now), *commands, "deciding twice differs");
+        }
+        vec!["replayed"]
+    });
+}
+
+#[test]
+fn a_saga_that_is_taken_up_after_any_record_still_ends_rightly() {
+    over_all(&["taken up", "succeeded", "compensated"], |case| {
+        let whole = Run::new(case).play();
+        let cut = usize::from(case.cut) % whole.records.len().max(1);
+        let mut met = Run::new(case).crash_after(cut + 1).play().met();
+        met.push("taken up");
+        met
+    });
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    over_all(
+        &["refused after the end", "refused out of order", "refused twice", "refused unknown step"],
+        |case| {
+            let run = Run::new(case).play();
+            let states = states(case, &run.records);
+            let mut met = Vec::new();
+            for (state, record) in states.iter().zip(&run.records) {
+                let refused = |event: Event, seq: u64| {
+                    let record = Record { seq, at: record.at, event };
+                    let before = state.clone();
+                    assert!(
+                        apply(state.clone(), &case.definition, &record).is_err(),
+                        "{record:?} on {state:?}"
+                    );
+                    assert_eq!(*state, before);
+                };
+                refused(record.event.clone(), record.seq + 1);
+                met.push("refused out of order");
+                let beyond = saga::StepId(u16::try_from(case.definition.steps().len()).unwrap());
+                refused(Event::Skipped { step: beyond }, record.seq);
+                met.push("refused unknown step");
+                if record.seq > 0 {
+                    refused(Event::Started { deadline: record.at }, record.seq);
+                }
+            }
+            for (state, record) in states.iter().skip(1).zip(&run.records) {
+                // What can happen once cannot happen again at once.
+                if matches!(
+                    record.event,
+                    Event::CallIntended { .. }
+                        | Event::UndoIntended { .. }
+                        | Event::Skipped { .. }
+                        | Event::TurnedBack { .. }
+                        | Event::Cancelled { .. }
+                        | Event::Paused { .. }
+                        | Event::Parked { .. }
+                ) {
+                    let again = Record { seq: record.seq + 1, ..record.clone() };
+                    assert!(
+                        apply(state.clone(), &case.definition, &again).is_err(),
+                        "{again:?} twice"
+                    );
+                    met.push("refused twice");
+                }
+            }
+            let last = states.last().unwrap();
+            if last.is_ended() {
+                for record in &run.records {
+                    let late = Record { seq: last.next_seq(), ..record.clone() };
+                    assert!(
+                        apply(last.clone(), &case.definition, &late).is_err(),
+                        "{late:?} after the end"
+                    );
+                }
+                assert!(decide(&case.definition, last, saga::Timestamp(u64::MAX)).is_empty());
+                met.push("refused after the end");
+            }
+            met
+        },
+    );
+}

@@ -1,0 +1,427 @@
+//! A small driver with a clock of its own: carries commands out, answers from a script, checks as it goes.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use saga::{
+    Answer, Command, Definition, Direction, Event, Jitter, Reason, Record, SagaState, Status,
+    StepId, Timestamp, apply, decide,
+};
+
+use crate::world::World;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reply {
+    Done,
+    Declined,
+    Unknown { landed: bool },
+    PushedBack { wait_ms: u64 },
+    Unusable,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Pause,
+    Resume,
+    Retry,
+    Cancel,
+    Skip(u16),
+    Resolve,
+    Crash,
+}
+
+/// What is generated.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) definition: Definition,
+    /// What each attempt comes to, and after how many milliseconds.
+    pub(crate) replies: Vec<(Reply, u64)>,
+    /// When an operator does what.
+    pub(crate) orders: Vec<(u64, Order)>,
+    /// Bit by step: whether its condition is false.
+    pub(crate) conditions: u16,
+    /// Where a crash is put in.
+    pub(crate) cut: u16,
+}
+
+type Call = (StepId, Direction);
+
+pub(crate) struct Run<'a> {
+    case: &'a Case,
+    state: SagaState,
+    now: Timestamp,
+    pub(crate) records: Vec<Record>,
+    /// The state after each record, and what was decided from it.
+    pub(crate) seen: Vec<(SagaState, Timestamp, Vec<Command>)>,
+    /// Under way: when each is answered, and how.
+    calls: BTreeMap<Call, (Timestamp, Reply)>,
+    requests: BTreeMap<Call, bytes::Bytes>,
+    world: World,
+    replies: usize,
+    orders: usize,
+    crash_after: Option<usize>,
+    met: Vec<&'static str>,
+    by_hand: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(case: &'a Case) -> Self {
+        Self {
+            case,
+            state: SagaState::new(&case.definition),
+            now: Timestamp(1_000),
+            records: Vec::new(),
+            seen: Vec::new(),
+            calls: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            world: World::default(),
+            replies: 0,
+            orders: 0,
+            crash_after: None,
+            met: Vec::new(),
+            by_hand: false,
+        }
+    }
+
+    /// Crashes once there are this many records.
+    pub(crate) fn crash_after(mut self, records: usize) -> Self {
+        self.crash_after = Some(records);
+        self
+    }
+
+    pub(crate) fn met(self) -> Vec<&'static str> {
+        self.met
+    }
+
+    pub(crate) fn play(mut self) -> Self {
+        let deadline = self.now.after(self.case.definition.deadline());
+        self.record(Event::Started { deadline });
+        for _ in 0..4_000 {
+            if self.state.is_ended() {
+                self.judge();
+                return self;
+            }
+            let wake = self.settle();
+            if !self.state.is_ended() {
+                self.pass_time(wake);
+            }
+        }
+        panic!("the saga does not end: {:?}", self.state);
+    }
+
+    fn record(&mut self, event: Event) {
+        self.try_record(event).unwrap();
+    }
+
+    fn try_record(&mut self, event: Event) -> Result<(), saga::IllegalEvent> {
+        let record = Record { seq: self.state.next_seq(), at: self.now, event };
+        self.state = apply(self.state.clone(), &self.case.definition, &record)?;
+        self.note(&record.event);
+        self.records.push(record);
+        let commands = decide(&self.case.definition, &self.state, self.now);
+        self.seen.push((self.state.clone(), self.now, commands));
+        Ok(())
+    }
+
+    /// Decides until only calls and waits are left, and makes the calls.
+    fn settle(&mut self) -> Option<Timestamp> {
+        loop {
+            if self.crash_after.is_some_and(|records| self.records.len() >= records) {
+                self.crash_after = None;
+                // One that has ended is not taken up again.
+                if !self.state.is_ended() {
+                    self.crash();
+                }
+            }
+            let commands = decide(&self.case.definition, &self.state, self.now);
+            let mut wake = None;
+            let mut decided = Vec::new();
+            let mut calls = Vec::new();
+            for command in commands {
+                match command {
+                    Command::Prepare { step, direction } => {
+                        decided.push(self.prepare(step, direction))
+                    }
+                    Command::Record(event) => decided.push(event),
+                    Command::Finish(outcome) => {
+                        decided.push(Event::Finished { outcome, reply: "".into() })
+                    }
+                    Command::Call { step, direction, request, durable, .. } => {
+                        assert!(durable < self.state.next_seq());
+                        calls.push(((step, direction), request));
+                    }
+                    Command::WaitUntil(instant) => {
+                        assert!(wake.replace(instant).is_none(), "two waits at once");
+                        assert!(instant > self.now, "a wait for what has passed");
+                    }
+                }
+            }
+            if decided.is_empty() {
+                self.make(calls);
+                return wake;
+            }
+            decided.into_iter().for_each(|event| self.record(event));
+        }
+    }
+
+    fn prepare(&self, step: StepId, direction: Direction) -> Event {
+        let request = bytes::Bytes::from(format!("{step:?} {direction:?}"));
+        let skip =
+            self.case.definition.step(step).conditional && self.case.conditions >> step.0 & 1 == 1;
+        match direction {
+            Direction::Forward if skip => Event::Skipped { step },
+            Direction::Forward => Event::CallIntended { step, request },
+            Direction::Undo => Event::UndoIntended { step, request },
+        }
+    }
+
+    fn make(&mut self, calls: Vec<(Call, bytes::Bytes)>) {
+        let undos =
+            calls.iter().filter(|((_, direction), _)| *direction == Direction::Undo).count();
+        if undos > 1 {
+            self.met.push("undid side by side");
+        }
+        for ((step, direction), request) in calls {
+            let first = self.requests.entry((step, direction)).or_insert_with(|| request.clone());
+            assert_eq!(*first, request, "another request under the same key");
+            if self.calls.contains_key(&(step, direction)) {
+                continue;
+            }
+            self.check_order(step, direction);
+            let (reply, delay) =
+                self.case.replies.get(self.replies).copied().unwrap_or((Reply::Done, 1));
+            self.replies += 1;
+            let at = self.now.after(Duration::from_millis(delay + 1));
+            self.calls.insert((step, direction), (at, reply));
+        }
+    }
+
+    fn check_order(&mut self, step: StepId, direction: Direction) {
+        let definition = &self.case.definition;
+        match direction {
+            Direction::Forward => {
+                let fresh = self.world.called.insert(step);
+                assert!(
+                    !(fresh && self.state.cause().is_some()),
+                    "{step:?} begins after the saga turned back"
+                );
+                for earlier in definition.graph().after(step) {
+                    let status = self.state.step(*earlier).status;
+                    let passed =
+                        matches!(status, saga::StepStatus::Done | saga::StepStatus::Skipped);
+                    assert!(
+                        passed || self.state.cause().is_some(),
+                        "{step:?} begins before {earlier:?} is done"
+                    );
+                }
+            }
+            Direction::Undo => {
+                assert!(definition.step(step).undo, "{step:?} has no undo");
+                assert!(
+                    self.world.called.contains(&step),
+                    "{step:?} is undone and was never called"
+                );
+                assert!(
+                    !self.calls.contains_key(&(step, Direction::Forward)),
+                    "{step:?} is undone under way"
+                );
+                if !self.by_hand {
+                    self.world.assert_may_be_undone(definition, step);
+                }
+            }
+        }
+    }
+
+    /// Lets the next thing happen: an answer, an order, or the end of a wait.
+    fn pass_time(&mut self, wake: Option<Timestamp>) {
+        let answered = self
+            .calls
+            .iter()
+            .min_by_key(|(_, (at, _))| *at)
+            .map(|(call, (at, reply))| (*call, *at, *reply));
+        let order = self.case.orders.get(self.orders).copied();
+        let order_at = order.map(|(at, _)| Timestamp(1_000 + at));
+        let next = [wake, answered.map(|(_, at, _)| at), order_at].into_iter().flatten().min();
+        let Some(next) = next else { return self.help() };
+        self.now = self.now.max(next);
+        if order_at.is_some_and(|at| at <= self.now) {
+            self.orders += 1;
+            return self.obey(order.unwrap().1);
+        }
+        if let Some((call, at, reply)) = answered
+            && at <= self.now
+        {
+            self.calls.remove(&call);
+            self.answer(call, reply);
+        }
+    }
+
+    /// Nothing is under way: only a saga that is held may stand still, and then a person helps.
+    fn help(&mut self) {
+        match self.state.status() {
+            Status::Paused => self.obey(Order::Resume),
+            // First tried again, then settled by hand: a participant that always declines needs more than patience.
+            Status::Attention if self.replies < self.case.replies.len() => self.obey(Order::Retry),
+            Status::Attention => self.obey(Order::Resolve),
+            status => panic!("the saga is {status:?} and nothing is under way: {:?}", self.state),
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        let reason = || "by hand".to_owned();
+        let event = match order {
+            Order::Pause => Event::Paused { reason: reason() },
+            Order::Resume => Event::Resumed { reason: reason() },
+            Order::Retry => Event::Retried { reason: reason() },
+            Order::Cancel => Event::Cancelled { reason: reason() },
+            Order::Resolve => Event::Resolved { reason: reason() },
+            Order::Skip(step) => {
+                let step =
+                    StepId(step % u16::try_from(self.case.definition.steps().len()).unwrap());
+                Event::SkippedByHand { step, reason: reason() }
+            }
+            Order::Crash => return self.crash(),
+        };
+        let before = self.state.clone();
+        match self.try_record(event) {
+            Ok(()) if matches!(order, Order::Skip(_)) => self.by_hand = true,
+            Ok(()) => {}
+            Err(_) => assert_eq!(before, self.state, "a refused order changed the saga"),
+        }
+    }
+
+    /// The node stops: what was under way may land or not, and its answer is lost.
+    fn crash(&mut self) {
+        for ((step, direction), (_, reply)) in std::mem::take(&mut self.calls) {
+            let landed = matches!(reply, Reply::Done | Reply::Unknown { landed: true });
+            match direction {
+                Direction::Forward if landed => {
+                    self.world.land(step);
+                }
+                Direction::Undo if landed => self.world.undo(step),
+                _ => {}
+            }
+            self.met.push(match self.state.cause() {
+                None => "recovered with a call under way",
+                Some(_) => "recovered while compensating",
+            });
+        }
+        self.record(Event::Recovered { node: "n".to_owned() });
+    }
+
+    fn answer(&mut self, (step, direction): Call, reply: Reply) {
+        let reason = || Reason::new("SCRIPTED", "as the script says");
+        let done = || Answer::Done { response: "done".into() };
+        let answer = match (reply, direction) {
+            // An inbox: what has landed is told so again, and a call after its undo is refused.
+            (Reply::Declined | Reply::Unusable, Direction::Forward)
+                if self.world.effects.contains(&step) =>
+            {
+                done()
+            }
+            (Reply::Done, Direction::Forward) => match self.world.undone.contains(&step) {
+                true => Answer::Declined(Reason::new("SUPERSEDED", "too late")),
+                false => {
+                    self.world.land(step);
+                    done()
+                }
+            },
+            (Reply::Done, Direction::Undo) => {
+                let held = self.world.effects.contains(&step);
+                self.world.undo(step);
+                if held { done() } else { Answer::NothingToUndo }
+            }
+            (Reply::Unknown { landed }, _) => {
+                match direction {
+                    Direction::Forward if landed => {
+                        self.world.land(step);
+                    }
+                    Direction::Undo if landed => self.world.undo(step),
+                    _ => {}
+                }
+                Answer::Unknown(reason())
+            }
+            (Reply::Declined, _) => Answer::Declined(reason()),
+            (Reply::PushedBack { wait_ms }, _) => {
+                self.met.push("pushed back");
+                Answer::PushedBack { reason: reason(), wait: Duration::from_millis(wait_ms) }
+            }
+            (Reply::Unusable, _) => Answer::Unusable(reason()),
+        };
+        if direction == Direction::Forward
+            && self.state.cause().is_some()
+            && matches!(answer, Answer::Done { .. })
+        {
+            self.met.push("done only after it turned back");
+        }
+        let pivot = self.case.definition.step(step);
+        if pivot.pivot && !pivot.undo && matches!(answer, Answer::Unknown(_)) {
+            self.met.push("in doubt at a pivot without undo");
+        }
+        let jitter = Jitter(u16::try_from(self.replies * 997 % 65_536).unwrap());
+        self.record(match direction {
+            Direction::Forward => Event::CallAnswered { step, answer, jitter },
+            Direction::Undo => Event::UndoAnswered { step, answer, jitter },
+        });
+    }
+
+    fn note(&mut self, event: &Event) {
+        let backward = self.state.cause().is_some();
+        self.met.extend(match event {
+            Event::Skipped { step } if self.case.definition.step(*step).pivot => {
+                Some("pivot skipped")
+            }
+            Event::Skipped { .. } => Some("skipped by its condition"),
+            Event::TurnedBack { cause } => Some(match cause.reason.code.as_str() {
+                Reason::DEADLINE_PASSED => "turned back by the deadline",
+                Reason::STEP_UNANSWERED => "turned back by a spent budget",
+                _ => "turned back by a decline",
+            }),
+            Event::Cancelled { .. } => Some("turned back by an operator"),
+            Event::Parked { .. } if backward => Some("attention while compensating"),
+            Event::Parked { .. } => Some("attention going forward"),
+            Event::Resumed { .. } => Some("paused and resumed"),
+            Event::Retried { .. } => Some("retried by an operator"),
+            Event::SkippedByHand { .. } => Some("skipped by hand"),
+            Event::UndoIntended { step, .. } if self.state.response(*step).is_none() => {
+                Some("undid a call that never answered")
+            }
+            _ => None,
+        });
+    }
+
+    /// What must be true at the end, by the world alone.
+    fn judge(&mut self) {
+        let definition = &self.case.definition;
+        match self.state.status() {
+            Status::Succeeded => {
+                self.met.push("succeeded");
+                for step in definition.ids() {
+                    let skipped = self.state.step(step).status == saga::StepStatus::Skipped;
+                    assert!(
+                        skipped || self.world.effects.contains(&step),
+                        "SUCCEEDED, and {step:?} has no effect: {:?}",
+                        self.state
+                    );
+                }
+                assert!(self.world.undone.is_empty(), "SUCCEEDED, and something was undone");
+            }
+            Status::Compensated => {
+                self.met.push("compensated");
+                for step in definition.ids().filter(|step| definition.step(*step).undo) {
+                    assert!(
+                        self.by_hand || !self.world.effects.contains(&step),
+                        "COMPENSATED, and {step:?} still holds: {:?}",
+                        self.state
+                    );
+                }
+                let pivot = definition.pivot().filter(|pivot| !definition.step(*pivot).undo);
+                assert!(
+                    self.by_hand || pivot.is_none_or(|pivot| !self.world.effects.contains(&pivot)),
+                    "COMPENSATED, and the pivot, which cannot be undone, holds"
+                );
+            }
+            Status::Resolved => self.met.push("resolved"),
+            status => panic!("{status:?} is no end"),
+        }
+    }
+}

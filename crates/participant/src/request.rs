@@ -31,7 +31,7 @@ mod tests {
         let fingerprint = Fingerprint::of("stock/Freeze", b"abc");
         assert_eq!(fingerprint, Fingerprint::of("stock/Freeze", b"abc"));
         assert_ne!(fingerprint, Fingerprint::of("stock/Freeze", b"abd"));
-        assert_ne!(fingerprint, Fingerprint::of("stock/Confirm", b"abc"));
+        assert_ne!(fingerprint, Fingerprint::of("stock/Frozen", b"abc"));
         assert_ne!(fingerprint, Fingerprint::of("stock/Freezea", b"bc"));
     }
 }

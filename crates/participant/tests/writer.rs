@@ -178,6 +178,27 @@ async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
     assert_eq!(bench.count("any").await, 1);
 }
 
+/// Whatever state a failed transaction left its connection in ends with it.
+#[tokio::test]
+async fn a_failed_commit_is_followed_by_a_fresh_connection() {
+    let bench = Sqlite::open().await;
+    let database = &bench.database;
+    let run = |sql: &'static str| -> Written<'_, ()> {
+        Box::pin(database.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query(sql).execute(connection).await?;
+                Ok(())
+            })
+        }))
+    };
+    run("create temp table of_this_connection (line text)").await.unwrap();
+    run("insert into of_this_connection values ('there')").await.unwrap();
+    run("insert into child (parent_id) values (1)").await.unwrap_err();
+    run("insert into of_this_connection values ('gone')").await.unwrap_err();
+    let foreign_keys_still_heeded = run("insert into child (parent_id) values (1)").await;
+    assert!(matches!(foreign_keys_still_heeded, Err(Error::Commit(_))));
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_what_it_did_not_keep_and_the_writer_goes_on() {
     let bench = Sqlite::open().await;

@@ -170,7 +170,9 @@ impl Node {
 
 async fn open_journal(folder: &Path) -> Result<Sqlite, String> {
     process::prepare_folder(folder)?;
-    Sqlite::open(&folder.join("orchestrator.db")).await.map_err(|error| facade::wire::causes(&error))
+    Sqlite::open(&folder.join("orchestrator.db"))
+        .await
+        .map_err(|error| facade::wire::causes(&error))
 }
 
 /// Mounts `SagaService` and every method that a definition serves.

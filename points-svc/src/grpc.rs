@@ -59,7 +59,7 @@ impl PointsService for Service {
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
                     let member = store::spend(connection, &user_id, &order_no, points, at).await?;
-                    Ok(DeductResponse { result: None, balance: member.balance })
+                    Ok(DeductResponse { result: None, balance: member.balance, order_no })
                 })
             })
             .await
@@ -81,8 +81,9 @@ impl PointsService for Service {
             }
             Direction::Undo => {
                 self.inbox
-                    .undo(&call, &request, move |connection, _: DeductResponse| {
-                        Box::pin(async move { Ok(refund(connection, &order_no, at).await?) })
+                    .undo(&call, &request, move |connection, spent: DeductResponse| {
+                        // The order of the call that is undone, whatever the undo's own request says.
+                        Box::pin(async move { Ok(refund(connection, &spent.order_no, at).await?) })
                     })
                     .await
             }

@@ -5,7 +5,7 @@ use crate::{
     definition::{Definition, StepId},
     event::{Cause, Event, Outcome, Record},
     retry::{Attempts, Jitter, Retry},
-    state::{Hold, Leg, SagaState, Status, Try},
+    state::{Hold, Leg, SagaState, Status, StepState, Try},
     timestamp::Timestamp,
 };
 
@@ -202,10 +202,14 @@ impl Rules<'_> {
         if matches!(self.state.at(step).call.leg, Leg::Open { .. }) && self.state.cause.is_some() {
             return refuse(format!("{name}: its call is under way; wait for its answer"));
         }
+        let can_turn_back =
+            self.state.cause.is_none() && !only_goes_forward(self.definition, self.state);
         match open.leg {
-            Leg::Open { due } if due <= self.at && !open.stuck => refuse(format!(
-                "{name}: its {direction} is under way; wait for its answer, or pause the saga first"
-            )),
+            Leg::Open { due }
+                if !open.stuck && may_have_begun(self.state, due, self.at, can_turn_back) =>
+            {
+                refuse(format!("{name}: its {direction} is under way; wait for its answer"))
+            }
             _ => Ok(()),
         }
     }
@@ -227,13 +231,21 @@ pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState) -> b
     definition.pivot().is_some_and(|pivot| {
         let in_doubt =
             !definition.step(pivot).undo && matches!(state.at(pivot).call.leg, Leg::Open { .. });
-        in_doubt || state.at(pivot).is_passed()
+        in_doubt || state.pivot_passed(definition)
     })
+}
+
+/// Whether an attempt that fell due at `due` may have begun by `at`: a held saga begins nothing, and one that its
+/// deadline turns back begins nothing after it.
+fn may_have_begun(state: &SagaState, due: Timestamp, at: Timestamp, can_turn_back: bool) -> bool {
+    let latest = if state.hold.is_some() { at.min(state.held_at) } else { at };
+    due <= latest && !(can_turn_back && due >= state.deadline)
 }
 
 /// Whether all that must come before `step` is done or skipped.
 pub(crate) fn is_ready(definition: &Definition, state: &SagaState, step: StepId) -> bool {
-    definition.graph().after(step).iter().all(|earlier| state.at(*earlier).is_passed())
+    // All distances: an operator may have skipped the steps right before it ahead of their turn.
+    definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
 }
 
 /// Whether `step` left something to undo, and all that came after it is out of the way.
@@ -285,6 +297,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         }
         Event::Parked { step, reason } => {
             state.hold = Some((Hold::Attention, reason.clone()));
+            state.held_at = at;
             if let Some(step) = step {
                 let stuck = &mut state.steps[step.index()];
                 stuck.reason = Some(reason.clone());
@@ -298,8 +311,9 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         Event::Paused { reason } => {
             state.hold =
                 Some((Hold::Paused, Reason::new(Reason::PAUSED_BY_OPERATOR, reason.clone())));
+            state.held_at = at;
         }
-        Event::Resumed { .. } => state.hold = None,
+        Event::Resumed { .. } => resumed(state, at),
         Event::Retried { .. } => retried(state, at),
         Event::SkippedByHand { step, reason } => skipped_by_hand(state, *step, reason),
         Event::Resolved { reason } => {
@@ -324,17 +338,21 @@ fn open(attempt: &mut Try, request: &bytes::Bytes, at: Timestamp) {
 }
 
 fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
-    state.cause = Some(cause);
-    state.turned_at = at;
-    state.hold = None;
-    for step in &mut state.steps {
+    let mut steps = std::mem::take(&mut state.steps);
+    for step in &mut steps {
         match step.call.leg {
             // It waits for its next attempt, or for a person: there is no attempt any more.
-            Leg::Open { due } if due > at || step.call.stuck => step.call.leg = Leg::Spent,
+            Leg::Open { due } if step.call.stuck || !may_have_begun(state, due, at, true) => {
+                step.call.leg = Leg::Spent;
+            }
             _ => {}
         }
         step.call.stuck = false;
     }
+    state.steps = steps;
+    state.cause = Some(cause);
+    state.turned_at = at;
+    state.hold = None;
 }
 
 fn call_answered(
@@ -423,8 +441,12 @@ fn again(attempt: &mut Try, policy: &Retry, answer: &Answer, jitter: Jitter, at:
             policy.backoff(attempt.counted, jitter)
         }
     };
-    // At least a millisecond: an attempt that is due at once would not show that it is waiting.
-    attempt.leg = Leg::Open { due: at.after(wait.max(std::time::Duration::from_millis(1))) };
+    // At least a millisecond: an attempt that is due at once would not show that it is waiting. Not past the age limit:
+    // a participant may ask to be left alone for a year, and then a person must learn of it.
+    let due = at.after(wait.max(std::time::Duration::from_millis(1)));
+    let last = policy.age_limit.map_or(due, |limit| attempt.first_at.after(limit));
+    attempt.leg =
+        Leg::Open { due: due.min(last.max(at.after(std::time::Duration::from_millis(1)))) };
 }
 
 fn is_spent(attempt: &Try, policy: &Retry) -> bool {
@@ -438,36 +460,44 @@ fn is_too_old(attempt: &Try, policy: &Retry, at: Timestamp) -> bool {
     policy.age_limit.is_some_and(|limit| at.since(attempt.first_at) >= limit)
 }
 
-/// What was under way when the node stopped may have landed.
+/// What was under way when the node stopped may have landed. It is due at once.
 fn recovered(state: &mut SagaState, at: Timestamp) {
     let backward = state.cause.is_some();
-    for step in &mut state.steps {
-        if let Leg::Open { due } = step.call.leg {
-            step.call.may_have_landed = true;
-            if backward {
-                step.call.leg = Leg::Spent;
+    // What was due by the last record was under way, even when this node's clock is behind that of the last one.
+    let by = at.max(state.updated_at);
+    let mut steps = std::mem::take(&mut state.steps);
+    for StepState { call, undo, reason, .. } in &mut steps {
+        for attempt in [call, undo] {
+            let Leg::Open { due } = attempt.leg else { continue };
+            attempt.may_have_landed = true;
+            if !attempt.stuck && may_have_begun(state, due, by, false) {
+                attempt.attempts += 1;
+                attempt.leg = Leg::Open { due: at };
+                *reason = Some(Reason::new(
+                    Reason::INTERRUPTED,
+                    "the node stopped before the answer came",
+                ));
             }
-            if due <= at {
-                cut_off(step, |step| &mut step.call);
-            }
-        }
-        if let Leg::Open { due } = step.undo.leg
-            && due <= at
-        {
-            cut_off(step, |step| &mut step.undo);
         }
     }
+    if backward {
+        for call in steps.iter_mut().map(|step| &mut step.call) {
+            if let Leg::Open { .. } = call.leg {
+                call.leg = Leg::Spent;
+            }
+        }
+    }
+    state.steps = steps;
 }
 
-fn cut_off(
-    step: &mut crate::state::StepState,
-    leg: impl Fn(&mut crate::state::StepState) -> &mut Try,
-) {
-    let attempt = leg(step);
-    if !attempt.stuck {
-        attempt.attempts += 1;
-        step.reason =
-            Some(Reason::new(Reason::INTERRUPTED, "the node stopped before the answer came"));
+/// The time that the saga was held does not count as age.
+fn resumed(state: &mut SagaState, at: Timestamp) {
+    state.hold = None;
+    let held = at.since(state.held_at);
+    for step in &mut state.steps {
+        for attempt in [&mut step.call, &mut step.undo] {
+            attempt.first_at = attempt.first_at.after(held);
+        }
     }
 }
 
@@ -475,9 +505,10 @@ fn retried(state: &mut SagaState, at: Timestamp) {
     state.hold = None;
     for step in &mut state.steps {
         for attempt in [&mut step.call, &mut step.undo] {
+            // Also of a call that was never made: its request could not be evaluated.
+            attempt.stuck = false;
             if let Leg::Open { due } = &mut attempt.leg {
                 *due = (*due).min(at);
-                attempt.stuck = false;
                 attempt.counted = 0;
                 attempt.first_at = at;
             }
@@ -490,12 +521,9 @@ fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str) {
     let step = &mut state.steps[id.index()];
     step.reason = Some(Reason::new(Reason::SKIPPED_BY_OPERATOR, reason));
     let attempt = if backward { &mut step.undo } else { &mut step.call };
+    // A call that may have landed stays so: should the saga turn back, it is undone like every step that started.
     attempt.leg = Leg::Skipped;
     attempt.stuck = false;
-    if !backward {
-        // The person answers for what the call may have done.
-        step.call.may_have_landed = false;
-    }
     let stuck = state.steps.iter().any(|step| step.call.stuck || step.undo.stuck);
     if !stuck && matches!(state.hold, Some((Hold::Attention, _))) {
         state.hold = None;

@@ -180,6 +180,8 @@ pub struct SagaState {
     /// When it turned back.
     pub(crate) turned_at: Timestamp,
     pub(crate) hold: Option<(Hold, Reason)>,
+    /// When it was held last: an attempt that fell due later has not begun.
+    pub(crate) held_at: Timestamp,
     pub(crate) ended: Option<Status>,
     pub(crate) resolution: Option<Reason>,
     pub(crate) reply: Option<Bytes>,
@@ -198,6 +200,7 @@ impl SagaState {
             cause: None,
             turned_at: Timestamp(0),
             hold: None,
+            held_at: Timestamp(0),
             ended: None,
             resolution: None,
             reply: None,
@@ -270,10 +273,14 @@ impl SagaState {
         self.reply.as_ref()
     }
 
-    /// Whether the saga can only go forward.
+    /// Whether the saga can only go forward: its pivot is done or skipped, and so is all before it. An operator may
+    /// skip the pivot ahead of its turn.
     #[must_use]
     pub fn pivot_passed(&self, definition: &Definition) -> bool {
-        definition.pivot().is_some_and(|pivot| self.at(pivot).is_passed())
+        definition.pivot().is_some_and(|pivot| {
+            let mut before = definition.graph().ancestors(pivot).iter();
+            self.at(pivot).is_passed() && before.all(|step| self.at(*step).is_passed())
+        })
     }
 
     pub(crate) fn at(&self, step: StepId) -> &StepState {

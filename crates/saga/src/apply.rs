@@ -1,22 +1,15 @@
-//! What a record makes of a saga's state, and which records are legal where.
+//! What a record makes of a saga's state.
 
 use crate::{
     answer::{Answer, Reason},
     definition::{Definition, StepId},
     event::{Cause, Event, Outcome, Record},
+    legal::{IllegalEvent, check},
     retry::{Attempts, Jitter, Retry},
+    standing::{may_have_begun, only_goes_forward},
     state::{Hold, Leg, SagaState, Status, StepState, Try},
     timestamp::Timestamp,
 };
-
-/// A record that does not fit the state: nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct IllegalEvent(String);
-
-fn refuse<T>(why: impl Into<String>) -> Result<T, IllegalEvent> {
-    Err(IllegalEvent(why.into()))
-}
 
 /// Applies a record.
 ///
@@ -27,247 +20,11 @@ pub fn apply(
     definition: &Definition,
     record: &Record,
 ) -> Result<SagaState, IllegalEvent> {
-    if record.seq != state.next_seq {
-        return refuse(format!("record {} cannot follow: {} is next", record.seq, state.next_seq));
-    }
     check(&state, definition, record)?;
     change(&mut state, definition, record);
     state.next_seq += 1;
     state.updated_at = record.at;
     Ok(state)
-}
-
-/// The table of legal transitions.
-fn check(state: &SagaState, definition: &Definition, record: &Record) -> Result<(), IllegalEvent> {
-    let is_start = matches!(record.event, Event::Started { .. });
-    if is_start != (record.seq == 0) {
-        return refuse("a saga is started once, by its first record");
-    }
-    if let Some(ended) = state.ended {
-        return refuse(format!("the saga has ended: {}", ended.as_str()));
-    }
-    if let Some(step) = mentioned(&record.event)
-        && step.index() >= definition.steps().len()
-    {
-        return refuse(format!("the definition has no step number {}", step.0));
-    }
-    let rules = Rules { state, definition, at: record.at };
-    match &record.event {
-        Event::Started { .. } | Event::Recovered { .. } => Ok(()),
-        Event::Skipped { step } => rules.may_begin(*step).and_then(|()| rules.conditional(*step)),
-        Event::CallIntended { step, .. } => rules.may_begin(*step),
-        Event::CallAnswered { step, answer, .. } => rules.call_answered(*step, answer),
-        Event::TurnedBack { .. } => rules.not_held().and_then(|()| rules.may_turn_back()),
-        Event::UndoIntended { step, .. } => rules.may_undo(*step),
-        Event::UndoAnswered { step, .. } => rules.undo_answered(*step),
-        Event::Parked { .. } => rules.not_held(),
-        Event::Paused { .. } => rules.not_held(),
-        Event::Resumed { .. } => match state.hold {
-            Some((Hold::Paused, _)) => Ok(()),
-            _ => refuse(format!(
-                "only a paused saga can be resumed; this one is {}",
-                state.status().as_str()
-            )),
-        },
-        Event::Retried { .. } => match state.hold {
-            Some((Hold::Paused, _)) => refuse("the saga is paused: resume it instead"),
-            _ => Ok(()),
-        },
-        Event::Cancelled { .. } => rules.may_turn_back(),
-        Event::SkippedByHand { step, .. } => rules.may_skip(*step),
-        Event::Resolved { .. } => match state.hold {
-            Some(_) => Ok(()),
-            None => refuse(format!(
-                "only a saga in ATTENTION or PAUSED can be resolved; this one is {}",
-                state.status().as_str()
-            )),
-        },
-        Event::Finished { outcome, .. } => rules.may_finish(*outcome),
-    }
-}
-
-fn mentioned(event: &Event) -> Option<StepId> {
-    match event {
-        Event::Skipped { step }
-        | Event::CallIntended { step, .. }
-        | Event::CallAnswered { step, .. }
-        | Event::UndoIntended { step, .. }
-        | Event::UndoAnswered { step, .. }
-        | Event::SkippedByHand { step, .. } => Some(*step),
-        Event::TurnedBack { cause } => cause.step,
-        Event::Parked { step, .. } => *step,
-        _ => None,
-    }
-}
-
-struct Rules<'a> {
-    state: &'a SagaState,
-    definition: &'a Definition,
-    at: Timestamp,
-}
-
-impl Rules<'_> {
-    fn name(&self, step: StepId) -> &str {
-        &self.definition.step(step).name
-    }
-
-    fn not_held(&self) -> Result<(), IllegalEvent> {
-        match self.state.hold {
-            None => Ok(()),
-            Some(_) => refuse(format!("the saga is held: {}", self.state.status().as_str())),
-        }
-    }
-
-    fn may_turn_back(&self) -> Result<(), IllegalEvent> {
-        if self.state.cause.is_some() {
-            return refuse("the saga is turning back already");
-        }
-        if self.state.pivot_passed(self.definition) {
-            return refuse("it is too late: the saga is past its pivot and only goes forward");
-        }
-        if only_goes_forward(self.definition, self.state) {
-            return refuse(
-                "it is too late: the pivot's call is under way, and has no undo that could take it back",
-            );
-        }
-        Ok(())
-    }
-
-    fn may_begin(&self, step: StepId) -> Result<(), IllegalEvent> {
-        self.not_held()?;
-        if self.state.cause.is_some() {
-            return refuse(format!("{} cannot begin: the saga is turning back", self.name(step)));
-        }
-        if self.state.at(step).call.leg != Leg::Idle {
-            return refuse(format!("{} has begun already", self.name(step)));
-        }
-        if !is_ready(self.definition, self.state, step) {
-            return refuse(format!(
-                "{} cannot begin: a step before it is not done",
-                self.name(step)
-            ));
-        }
-        Ok(())
-    }
-
-    fn conditional(&self, step: StepId) -> Result<(), IllegalEvent> {
-        match self.definition.step(step).conditional {
-            true => Ok(()),
-            false => refuse(format!("{} has no condition and cannot be skipped", self.name(step))),
-        }
-    }
-
-    fn call_answered(&self, step: StepId, answer: &Answer) -> Result<(), IllegalEvent> {
-        if !matches!(self.state.at(step).call.leg, Leg::Open { .. }) {
-            return refuse(format!("{} has no call under way", self.name(step)));
-        }
-        match answer {
-            Answer::NothingToUndo => {
-                refuse(format!("the call of {} cannot have nothing to undo", self.name(step)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn may_undo(&self, step: StepId) -> Result<(), IllegalEvent> {
-        self.not_held()?;
-        if !may_be_undone(self.definition, self.state, step)
-            || self.state.at(step).undo.leg != Leg::Idle
-        {
-            return refuse(format!("{} is not to be undone now", self.name(step)));
-        }
-        Ok(())
-    }
-
-    fn undo_answered(&self, step: StepId) -> Result<(), IllegalEvent> {
-        match self.state.at(step).undo.leg {
-            Leg::Open { .. } => Ok(()),
-            _ => refuse(format!("{} has no undo under way", self.name(step))),
-        }
-    }
-
-    fn may_skip(&self, step: StepId) -> Result<(), IllegalEvent> {
-        let name = self.name(step);
-        let (direction, open) = match self.state.cause {
-            None => ("call", &self.state.at(step).call),
-            Some(_) => ("undo", &self.state.at(step).undo),
-        };
-        let settled = match self.state.cause {
-            None => self.state.at(step).is_passed(),
-            Some(_) => !self.definition.step(step).undo || !self.state.at(step).needs_undo(),
-        };
-        if settled {
-            return refuse(format!("{name} is settled: there is nothing to skip"));
-        }
-        if matches!(self.state.at(step).call.leg, Leg::Open { .. }) && self.state.cause.is_some() {
-            return refuse(format!("{name}: its call is under way; wait for its answer"));
-        }
-        let can_turn_back =
-            self.state.cause.is_none() && !only_goes_forward(self.definition, self.state);
-        match open.leg {
-            Leg::Open { due }
-                if !open.stuck && may_have_begun(self.state, due, self.at, can_turn_back) =>
-            {
-                refuse(format!("{name}: its {direction} is under way; wait for its answer"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn may_finish(&self, outcome: Outcome) -> Result<(), IllegalEvent> {
-        self.not_held()?;
-        let reached = match outcome {
-            Outcome::Succeeded => self.state.is_outcome_reached(outcome),
-            Outcome::Compensated => {
-                self.state.is_outcome_reached(outcome) && is_all_undone(self.definition, self.state)
-            }
-        };
-        if reached { Ok(()) } else { refuse("the saga is not at its end") }
-    }
-}
-
-/// Whether there is no way back: the pivot is passed, or its call may have landed and has no undo.
-pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState) -> bool {
-    definition.pivot().is_some_and(|pivot| {
-        let in_doubt =
-            !definition.step(pivot).undo && matches!(state.at(pivot).call.leg, Leg::Open { .. });
-        in_doubt || state.pivot_passed(definition)
-    })
-}
-
-/// Whether an attempt that fell due at `due` may have begun by `at`: a held saga begins nothing, and one that its
-/// deadline turns back begins nothing after it.
-fn may_have_begun(state: &SagaState, due: Timestamp, at: Timestamp, can_turn_back: bool) -> bool {
-    let latest = if state.hold.is_some() { at.min(state.held_at) } else { at };
-    due <= latest && !(can_turn_back && due >= state.deadline)
-}
-
-/// Whether all that must come before `step` is done or skipped.
-pub(crate) fn is_ready(definition: &Definition, state: &SagaState, step: StepId) -> bool {
-    // All distances: an operator may have skipped the steps right before it ahead of their turn.
-    definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
-}
-
-/// Whether `step` left something to undo, and all that came after it is out of the way.
-pub(crate) fn may_be_undone(definition: &Definition, state: &SagaState, step: StepId) -> bool {
-    state.cause.is_some()
-        && definition.step(step).undo
-        && state.at(step).needs_undo()
-        && !matches!(state.at(step).call.leg, Leg::Open { .. })
-        && definition
-            .ids()
-            .filter(|later| definition.graph().ancestors(*later).contains(&step))
-            .all(|later| is_out_of_the_way(definition, state, later))
-}
-
-fn is_out_of_the_way(definition: &Definition, state: &SagaState, step: StepId) -> bool {
-    let under_way = matches!(state.at(step).call.leg, Leg::Open { .. });
-    let to_undo = definition.step(step).undo && state.at(step).needs_undo();
-    !(under_way || to_undo)
-}
-
-pub(crate) fn is_all_undone(definition: &Definition, state: &SagaState) -> bool {
-    definition.ids().all(|step| is_out_of_the_way(definition, state, step))
 }
 
 fn change(state: &mut SagaState, definition: &Definition, record: &Record) {

@@ -2,10 +2,10 @@
 
 use crate::{
     answer::Reason,
-    apply::{is_all_undone, is_ready, may_be_undone, only_goes_forward},
     command::Command,
     definition::{Definition, Direction, StepId},
     event::{Cause, Event, Outcome},
+    standing::{is_all_undone, is_ready, may_be_undone, only_goes_forward},
     state::{Leg, SagaState, StepState, Try},
     timestamp::Timestamp,
 };

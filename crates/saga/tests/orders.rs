@@ -1,6 +1,8 @@
 //! Single journals, written by hand: what an operator, a stopped node or an odd clock does to a saga, where the
 //! generated runs would meet it too rarely.
 
+#![expect(clippy::unwrap_used, reason = "a journal that cannot be written has failed its test")]
+
 use std::{num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;

@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
                     !(fresh && self.state.cause().is_some()),
                     "{step:?} begins after the saga turned back"
                 );
-                for earlier in definition.graph().after(step) {
+                for earlier in definition.graph().ancestors(step) {
                     let status = self.state.step(*earlier).status;
                     let passed =
                         matches!(status, saga::StepStatus::Done | saga::StepStatus::Skipped);

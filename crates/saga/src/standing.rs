@@ -1,0 +1,57 @@
+//! What a state means for its steps: which may begin, which may be undone, and whether there is a way back. Both the
+//! table of legal records and the decisions read it here, so they cannot disagree.
+
+use crate::{
+    definition::{Definition, StepId},
+    state::{Leg, SagaState},
+    timestamp::Timestamp,
+};
+
+/// Whether there is no way back: the pivot is passed, or its call may have landed and has no undo.
+pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState) -> bool {
+    definition.pivot().is_some_and(|pivot| {
+        let in_doubt =
+            !definition.step(pivot).undo && matches!(state.at(pivot).call.leg, Leg::Open { .. });
+        in_doubt || state.pivot_passed(definition)
+    })
+}
+
+/// Whether an attempt that fell due at `due` may have begun by `at`: a held saga begins nothing, and one that its
+/// deadline turns back begins nothing after it.
+pub(crate) fn may_have_begun(
+    state: &SagaState,
+    due: Timestamp,
+    at: Timestamp,
+    can_turn_back: bool,
+) -> bool {
+    let latest = if state.hold.is_some() { at.min(state.held_at) } else { at };
+    due <= latest && !(can_turn_back && due >= state.deadline)
+}
+
+/// Whether all that must come before `step` is done or skipped.
+pub(crate) fn is_ready(definition: &Definition, state: &SagaState, step: StepId) -> bool {
+    // All distances: an operator may have skipped the steps right before it ahead of their turn.
+    definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
+}
+
+/// Whether `step` left something to undo, and all that came after it is out of the way.
+pub(crate) fn may_be_undone(definition: &Definition, state: &SagaState, step: StepId) -> bool {
+    state.cause.is_some()
+        && definition.step(step).undo
+        && state.at(step).needs_undo()
+        && !matches!(state.at(step).call.leg, Leg::Open { .. })
+        && definition
+            .ids()
+            .filter(|later| definition.graph().ancestors(*later).contains(&step))
+            .all(|later| is_out_of_the_way(definition, state, later))
+}
+
+fn is_out_of_the_way(definition: &Definition, state: &SagaState, step: StepId) -> bool {
+    let under_way = matches!(state.at(step).call.leg, Leg::Open { .. });
+    let to_undo = definition.step(step).undo && state.at(step).needs_undo();
+    !(under_way || to_undo)
+}
+
+pub(crate) fn is_all_undone(definition: &Definition, state: &SagaState) -> bool {
+    definition.ids().all(|step| is_out_of_the_way(definition, state, step))
+}

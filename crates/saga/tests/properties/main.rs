@@ -10,22 +10,30 @@
 
 mod generate;
 mod run;
+mod table;
 mod world;
 
 use std::collections::BTreeMap;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use run::{Case, Run};
-use saga::{Event, Record, SagaState, apply, decide};
+use saga::{
+    Answer, Cause, Event, Jitter, Outcome, Reason, Record, SagaState, Timestamp, apply, decide,
+};
+use table::{History, Verdict};
 
 const CASES: u32 = 1_500;
 const SEED: [u8; 32] = *b"a saga undone in reverse order..";
 
-/// Runs the property over generated cases of a fixed seed, and fails unless each case in `claimed` was met.
 fn over_all(claimed: &[&'static str], property: impl Fn(&Case) -> Vec<&'static str>) {
+    over(CASES, claimed, property);
+}
+
+/// Runs the property over generated cases of a fixed seed, and fails unless each case in `claimed` was met.
+fn over(cases: u32, claimed: &[&'static str], property: impl Fn(&Case) -> Vec<&'static str>) {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &SEED);
     let mut runner = TestRunner::new_with_rng(
-        Config { cases: CASES, failure_persistence: None, ..Config::default() },
+        Config { cases, failure_persistence: None, ..Config::default() },
         rng,
     );
     let met = std::cell::RefCell::new(BTreeMap::<&'static str, u32>::new());
@@ -163,10 +171,90 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
                         "{late:?} after the end"
                     );
                 }
-                assert!(decide(&case.definition, last, saga::Timestamp(u64::MAX)).is_empty());
+                assert!(decide(&case.definition, last, Timestamp(u64::MAX)).is_empty());
                 met.push("refused after the end");
             }
             met
+        },
+    );
+}
+
+/// One event of every kind, and of every step where it is about a step.
+fn every_event(case: &Case, at: Timestamp) -> Vec<Event> {
+    let by_hand = || "by hand".to_owned();
+    let reason = || Reason::new("SCRIPTED", "as the test says");
+    let jitter = Jitter(0);
+    let mut events = vec![
+        Event::Started { deadline: at },
+        Event::TurnedBack { cause: Cause { step: None, reason: reason() } },
+        Event::Parked { step: None, reason: reason() },
+        Event::Recovered { node: "n".to_owned() },
+        Event::Paused { reason: by_hand() },
+        Event::Resumed { reason: by_hand() },
+        Event::Retried { reason: by_hand() },
+        Event::Cancelled { reason: by_hand() },
+        Event::Resolved { reason: by_hand() },
+        Event::Finished { outcome: Outcome::Succeeded, reply: "".into() },
+        Event::Finished { outcome: Outcome::Compensated, reply: "".into() },
+    ];
+    for step in case.definition.ids() {
+        events.extend([
+            Event::Skipped { step },
+            Event::CallIntended { step, request: "".into() },
+            Event::UndoIntended { step, request: "".into() },
+            Event::SkippedByHand { step, reason: by_hand() },
+        ]);
+        let done = || Answer::Done { response: "".into() };
+        for answer in [done(), Answer::NothingToUndo, Answer::Unknown(reason())] {
+            events.push(Event::CallAnswered { step, answer: answer.clone(), jitter });
+            events.push(Event::UndoAnswered { step, answer, jitter });
+        }
+    }
+    events
+}
+
+#[test]
+fn every_event_fits_or_is_refused_as_the_history_says() {
+    let claimed = ["a fitting event", "a refused event", "refused while going back"];
+    over(CASES / 10, &claimed, |case| {
+        let run = Run::new(case).play();
+        let mut met = Vec::new();
+        for (count, state) in states(case, &run.records).iter().enumerate().skip(1) {
+            let records = &run.records[..count];
+            let history = History { definition: &case.definition, records, state };
+            let at = records.last().unwrap().at;
+            for event in every_event(case, at) {
+                let expected = history.verdict(&event);
+                let record = Record { seq: state.next_seq(), at, event };
+                let fits = apply(state.clone(), &case.definition, &record).is_ok();
+                let right = match expected {
+                    Verdict::Fits => fits,
+                    Verdict::Refused => !fits,
+                    Verdict::Either => true,
+                };
+                assert!(right, "{:?} should be {expected:?} after {records:?}", record.event);
+                met.push(match fits {
+                    true => "a fitting event",
+                    false if state.cause().is_some() => "refused while going back",
+                    false => "a refused event",
+                });
+            }
+        }
+        met
+    });
+}
+
+#[test]
+fn a_saga_ends_rightly_whichever_record_its_node_stops_after() {
+    over(
+        CASES / 15,
+        &["taken up", "succeeded", "compensated", "turned back by the deadline"],
+        |case| {
+            let records = Run::new(case).play().records.len();
+            (1..=records)
+                .flat_map(|cut| Run::new(case).crash_after(cut).play().met())
+                .chain(["taken up"])
+                .collect()
         },
     );
 }

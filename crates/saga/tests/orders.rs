@@ -115,6 +115,13 @@ fn unknown() -> Answer {
     Answer::Unknown(Reason::new("UNAVAILABLE", "connection refused"))
 }
 
+fn pushed_back() -> Answer {
+    Answer::PushedBack {
+        reason: Reason::new("RESOURCE_EXHAUSTED", "later"),
+        wait: Duration::from_millis(10),
+    }
+}
+
 fn declined() -> Answer {
     Answer::Declined(Reason::new("INSUFFICIENT_FUNDS", "the wallet is empty"))
 }
@@ -293,4 +300,78 @@ fn a_call_behind_the_pivot_outlives_its_attempts_but_not_its_age() {
         saga.decide(2_002)[..],
         [Command::Record(Event::Parked { step: Some(B), .. })]
     ));
+}
+
+#[test]
+fn nothing_is_undone_before_a_call_behind_it_is_answered_though_that_has_no_undo() {
+    let mut saga = Journal::of(vec![step("freeze"), behind("notify")]);
+    saga.done(1, A).intended(2, B).add(3, Event::Cancelled { reason: by_hand() });
+    assert_eq!(saga.calls(3), [(Direction::Forward, B)]);
+    assert!(!saga.prepares(3, Direction::Undo, A));
+    saga.answered(4, B, unknown());
+    assert!(saga.prepares(4, Direction::Undo, A));
+    saga.add(4, Event::UndoIntended { step: A, request: Bytes::new() });
+    saga.undo_answered(5, A, Answer::NothingToUndo);
+    assert_eq!(saga.decide(5), [Command::Finish(Outcome::Compensated)]);
+}
+
+#[test]
+fn a_saga_does_not_end_compensated_while_a_call_is_under_way() {
+    let mut saga = Journal::of(vec![behind("notify")]);
+    saga.intended(1, A).add(2, Event::Cancelled { reason: by_hand() });
+    assert_eq!(saga.calls(2), [(Direction::Forward, A)]);
+    let end = Event::Finished { outcome: Outcome::Compensated, reply: Bytes::new() };
+    assert!(saga.try_add(3, end).is_err());
+}
+
+#[test]
+fn only_a_decline_that_was_definite_on_every_attempt_leaves_nothing_to_undo() {
+    let answer = |answer| Event::CallAnswered { step: A, answer, jitter: Jitter(0) };
+    let cases = [
+        ("declined at once", None, false),
+        ("after an unknown answer", Some(answer(unknown())), true),
+        ("after a push-back", Some(answer(pushed_back())), true),
+        ("after a crash", Some(Event::Recovered { node: "n2".to_owned() }), true),
+    ];
+    for (name, before, undone) in cases {
+        let mut saga = Journal::of(vec![step("freeze")]);
+        saga.intended(1, A);
+        if let Some(event) = before {
+            saga.add(2, event);
+        }
+        saga.answered(500, A, declined());
+        let [Command::Record(turned)] = &saga.decide(500)[..] else { panic!("{name}") };
+        saga.add(500, turned.clone());
+        assert_eq!(saga.prepares(500, Direction::Undo, A), undone, "{name}");
+        assert_eq!(saga.decide(500) == [Command::Finish(Outcome::Compensated)], !undone, "{name}");
+    }
+}
+
+#[test]
+fn a_retry_gives_a_fresh_budget() {
+    let mut saga = Journal::of(vec![Step { undo_retry: retry(), ..step("freeze") }]);
+    saga.done(1, A).add(2, Event::Cancelled { reason: by_hand() });
+    saga.add(3, Event::UndoIntended { step: A, request: Bytes::new() });
+    for at in [4, 204, 404] {
+        saga.undo_answered(at, A, unknown());
+    }
+    let [Command::Record(parked)] = &saga.decide(404)[..] else { panic!("{:?}", saga.decide(404)) };
+    saga.add(404, parked.clone()).add(9_000, Event::Retried { reason: by_hand() });
+    saga.undo_answered(9_001, A, unknown());
+    assert_eq!(saga.decide(9_001), [Command::WaitUntil(Timestamp(9_101))]);
+}
+
+#[test]
+fn an_attempt_is_numbered_waits_for_what_is_due_first_and_for_the_whole_journal() {
+    let mut saga = Journal::of(vec![step("freeze")]);
+    saga.intended(1, A).answered(2, A, unknown());
+    assert_eq!(saga.decide(2), [Command::WaitUntil(Timestamp(102))], "not the deadline");
+    let call = Command::Call {
+        step: A,
+        direction: Direction::Forward,
+        attempt: 2,
+        request: Bytes::from_static(b"call"),
+        durable: 2,
+    };
+    assert_eq!(saga.decide(102), [call, Command::WaitUntil(DEADLINE)]);
 }

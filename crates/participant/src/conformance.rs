@@ -62,7 +62,7 @@ pub async fn judge(case: impl Future<Output = ()>) {
 }
 
 /// Expands to a test for each case of the [conformance suite](mod@crate::conformance) on the given
-/// [`Bench`](crate::conformance::Bench).
+/// [`Bench`].
 #[macro_export]
 macro_rules! conformance {
     ($bench:ty) => {

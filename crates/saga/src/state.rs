@@ -94,9 +94,9 @@ pub enum StepStatus {
 pub struct StepView<'a> {
     /// Where it stands.
     pub status: StepStatus,
-    /// Attempts of its call, the one under way included.
+    /// Attempts of its call, the one that is under way or waited for included.
     pub attempts: u32,
-    /// Attempts of its undo, the one under way included.
+    /// Attempts of its undo, the one that is under way or waited for included.
     pub undo_attempts: u32,
     /// Why the last attempt did not do.
     pub reason: Option<&'a Reason>,
@@ -301,9 +301,7 @@ impl SagaState {
     pub fn step(&self, id: StepId) -> StepView<'_> {
         let step = self.at(id);
         let under_way = |attempt: &Try| match attempt.leg {
-            Leg::Open { .. } if attempt.first_at > Timestamp(0) || attempt.attempts > 0 => {
-                attempt.attempts + 1
-            }
+            Leg::Open { .. } if !attempt.stuck => attempt.attempts + 1,
             _ => attempt.attempts,
         };
         let waiting = |attempt: &Try| match attempt.leg {

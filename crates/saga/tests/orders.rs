@@ -267,6 +267,8 @@ fn a_step_that_needs_a_person_before_the_pivot_can_still_be_cancelled_and_is_und
     let [Command::Record(parked)] = &saga.decide(2)[..] else { panic!("{:?}", saga.decide(2)) };
     saga.add(2, parked.clone());
     assert_eq!(saga.state.status(), Status::Attention);
+    let view = saga.state.step(A);
+    assert_eq!((view.status, view.attempts, view.due), (StepStatus::Stuck, 1, None));
     saga.add(3, Event::Cancelled { reason: by_hand() });
     assert_eq!(saga.state.status(), Status::Compensating);
     assert_eq!(saga.calls(3), []);

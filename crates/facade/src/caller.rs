@@ -121,7 +121,8 @@ where
     T::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
     <T::ResponseBody as http_body::Body>::Error: Into<tonic::codegen::StdError>,
 {
-    let mut grpc = Grpc::new(transport);
+    // No limit of our own: an answer that is refused here has taken effect there.
+    let mut grpc = Grpc::new(transport).max_decoding_message_size(usize::MAX);
     grpc.ready().await.map_err(|error| unreachable(error.into()))?;
     grpc.unary(request, path, Raw).await
 }

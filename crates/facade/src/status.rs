@@ -11,6 +11,11 @@ use crate::Failure;
 /// `ErrorInfo.domain` of every reason in the registry.
 pub(crate) const DOMAIN: &str = "sagamesh";
 
+/// Violations in one answer: trailers have a limit of some kilobytes with most clients.
+const VIOLATIONS_TOLD: usize = 32;
+/// Of these, the ones in the sentence.
+const VIOLATIONS_SAID: usize = 12;
+
 /// How a failure is told: its status, reason and sentence.
 pub(crate) struct Told {
     pub(crate) code: Code,
@@ -37,16 +42,22 @@ impl Told {
             Failure::Invalid(violations) => {
                 let field_violations = violations
                     .iter()
+                    .take(VIOLATIONS_TOLD)
                     .map(|violation| FieldViolation {
                         field: violation.path.clone(),
                         description: violation.message.clone(),
                         ..FieldViolation::default()
                     })
                     .collect();
-                let sentence: Vec<String> = violations
-                    .iter()
+                let said = violations.iter().take(VIOLATIONS_SAID);
+                let mut sentence: Vec<String> = said
                     .map(|violation| format!("{} {}", violation.path, violation.message))
                     .collect();
+                if let Some(more) =
+                    violations.len().checked_sub(VIOLATIONS_SAID).filter(|more| *more > 0)
+                {
+                    sentence.push(format!("and {more} more"));
+                }
                 Self {
                     details: vec![any(
                         "google.rpc.BadRequest",

@@ -9,7 +9,7 @@ use saga::{Record, SagaState};
 use crate::{
     definition::Compiled,
     driver::{Driver, replay},
-    journal::Listed,
+    journal::{self, Listed},
 };
 
 /// A saga, read.
@@ -36,7 +36,14 @@ pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failur
         listed.unreadable = Some("its definition cannot be read by this program".to_owned());
         return Ok(Found { listed, story: None });
     };
-    let entries = journal.read(saga_id, 0).await.map_err(Failure::unavailable)?;
+    let entries = match journal.read(saga_id, 0).await {
+        Ok(entries) => entries,
+        Err(journal::Error::Unreadable(why)) => {
+            listed.unreadable.get_or_insert(why);
+            return Ok(Found { listed, story: None });
+        }
+        Err(error) => return Err(Failure::unavailable(error)),
+    };
     let definition = registered.compiled;
     match replay(saga_id, &definition, &entries) {
         Ok(replayed) => {

@@ -73,7 +73,7 @@ impl Handlers {
             ),
             (false, Some(why)) => Failure::declined(
                 Reason::SagaState,
-                format!("its journal cannot be read ({why}): it may only be retried or resolved"),
+                format!("its journal cannot be read ({why}): restore its records and retry it"),
             ),
             (false, None) => Failure::refused(
                 Code::Unavailable,
@@ -356,8 +356,9 @@ fn filter(request: &ListSagasRequest) -> Result<Filter, Failure> {
         timestamp.map(|timestamp| {
             let seconds = u64::try_from(timestamp.seconds).unwrap_or_default();
             clock::Timestamp(
-                seconds.saturating_mul(1000)
-                    + u64::try_from(timestamp.nanos / 1_000_000).unwrap_or_default(),
+                seconds
+                    .saturating_mul(1000)
+                    .saturating_add(u64::try_from(timestamp.nanos / 1_000_000).unwrap_or_default()),
             )
         })
     };

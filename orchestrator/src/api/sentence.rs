@@ -45,7 +45,7 @@ fn step(story: &Story, name: &str, id: StepId, now: Timestamp) -> Option<String>
     let (what, attempts) = match view.status {
         StepStatus::Running => ("waits for its answer", view.attempts),
         StepStatus::Undoing => ("is being undone", view.undo_attempts),
-        StepStatus::Unknown if view.due.is_some() => ("is asked again", view.attempts),
+        StepStatus::Unknown if story.state.cause().is_none() => ("is asked again", view.attempts),
         StepStatus::Stuck => ("needs a person", view.attempts.max(view.undo_attempts)),
         _ => return None,
     };
@@ -53,7 +53,7 @@ fn step(story: &Story, name: &str, id: StepId, now: Timestamp) -> Option<String>
         Some(reason) => format!("{name}: {}: {}, attempt {attempts}", reason.code, reason.message),
         None => format!("{name} {what}, attempt {attempts}"),
     };
-    if let Some(due) = view.due {
+    if let Some(due) = view.due.filter(|due| *due > now) {
         sentence.push_str(&format!(", next in {:.1} s", due.since(now).as_secs_f64()));
     }
     Some(sentence)

@@ -12,7 +12,7 @@ use saga::{SagaState, Status};
 use tonic::Code;
 
 use super::{
-    read::{self, Found},
+    read::{self, Found, Story},
     sentence,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 /// How long a caller without a deadline is kept waiting beyond the saga's own.
 const BEYOND_DEADLINE: Duration = Duration::from_secs(30);
 /// What is kept of the caller's time to look up where the saga stands.
-const TO_ANSWER: Duration = Duration::from_millis(20);
+const TO_ANSWER: Duration = Duration::from_millis(60);
 
 /// Answers one method by the newest version of the definition that serves it.
 pub struct Served {
@@ -73,7 +73,7 @@ async fn answer(
         .map_err(|fault| Failure::invalid("", fault.to_string()))?
         .unwrap_or_default();
     let limit = match call.limit() {
-        Some(limit) => limit.saturating_sub(TO_ANSWER),
+        Some(limit) => limit.saturating_sub(TO_ANSWER.min(limit / 4)),
         None => definition.engine().deadline() + BEYOND_DEADLINE,
     };
     let started = driver
@@ -87,7 +87,9 @@ async fn answer(
             return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));
         }
     };
-    read::wait(driver, &saga_id, limit).await;
+    // The start waited for the disk: only the rest of the caller's time is left.
+    let spent = driver.clock().now().since(call.arrived());
+    read::wait(driver, &saga_id, limit.saturating_sub(spent)).await;
     let found = read::find(driver, &saga_id).await?;
     reply(driver, method, &saga_id, &found)
 }
@@ -114,7 +116,9 @@ fn reply(
     set_saga_id(&mut message, saga_id);
     let reply = Reply::from(message).first_given_in(&found.listed.header.trace_id);
     Ok(match decline {
-        Some(decline) => reply.declined(decline).with_fact("saga_id", saga_id),
+        Some(decline) => {
+            reply.declined(decline).with_fact("saga_id", saga_id).with_fact("step", step_of(story))
+        }
         None => reply,
     })
 }
@@ -136,6 +140,12 @@ fn decline(definition: &saga::Definition, state: &SagaState) -> Decline {
         }
         None => Decline::new(Reason::SagaState, ending),
     }
+}
+
+/// The step that made the saga turn back; empty for one that turned back as a whole.
+fn step_of(story: &Story) -> String {
+    let step = story.state.cause().and_then(|cause| cause.step);
+    step.map(|step| story.definition.engine().step(step).name.clone()).unwrap_or_default()
 }
 
 fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {

@@ -82,7 +82,8 @@ pub(super) fn listed(listed: &Listed) -> Saga {
 pub(super) fn saga(found: &Found, now: saga::Timestamp) -> Saga {
     let mut saga = listed(&found.listed);
     let Some(story) = &found.story else {
-        saga.next = "a person must decide: restore its records from a backup and retry it, or resolve it by hand".to_owned();
+        saga.next =
+            "a person must decide: restore its records from a backup, then retry it".to_owned();
         return saga;
     };
     if found.listed.unreadable.is_none() {

@@ -206,8 +206,18 @@ impl Compiled {
         let message = DynamicMessage::deserialize(self.request.clone(), &mut text);
         let message = message.map_err(|error| wrong(error.to_string()))?;
         text.end().map_err(|error| wrong(error.to_string()))?;
-        Ok(encoded(&message))
+        match &self.input {
+            Input::Typed(_) => Ok(encoded(&message)),
+            Input::Json => in_order(&message).map_err(|error| wrong(error.to_string())),
+        }
     }
+}
+
+/// A JSON object's bytes with its members in order, so that the same object is the same request. A dynamic message
+/// writes maps in an order that differs from run to run.
+fn in_order(message: &DynamicMessage) -> Result<Bytes, prost::DecodeError> {
+    let object = prost_types::Struct::decode(message.encode_to_vec().as_slice())?;
+    Ok(object.encode_to_vec().into())
 }
 
 fn encoded(message: &DynamicMessage) -> Bytes {

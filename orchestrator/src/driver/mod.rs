@@ -190,13 +190,13 @@ impl Driver {
         let run = async move {
             // A panic must take neither the process nor the saga's place with it.
             let ended = AssertUnwindSafe(task.run()).catch_unwind().await;
-            drop(place);
-            driver.ended(&header, ended).await;
+            driver.ended(&header, place, ended).await;
         };
         self.tasks.spawn(tracing::Instrument::instrument(run, span));
     }
 
-    async fn ended(&self, header: &Header, ended: std::thread::Result<Ended>) {
+    /// The place is given up when all is told: until then recovery leaves the saga alone.
+    async fn ended(&self, header: &Header, place: Place, ended: std::thread::Result<Ended>) {
         let why = match ended {
             Ok(Ended::Saga | Ended::Stopping) => return,
             Ok(Ended::Journal(error)) => {
@@ -204,6 +204,7 @@ impl Driver {
                     error = &error as &dyn std::error::Error,
                     "the saga stops here until the journal is read"
                 );
+                drop(place);
                 self.lost.notify_one();
                 return;
             }

@@ -4,9 +4,10 @@
 //! what a failed append dropped. One bad saga never stops the others: each is read by itself, and one that cannot be
 //! read is set aside with its bytes as they are.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use facade::wire::causes;
+use futures::FutureExt;
 use saga::{Event, Record};
 
 use super::{Driver, Place, replay};
@@ -78,7 +79,9 @@ impl Driver {
 
     async fn take_up(&self, place: Place, header: Header) -> bool {
         let saga_id = header.saga_id.clone();
-        match self.try_take_up(place, header).await {
+        // One saga's panic must end neither the loop nor the other sagas.
+        let taken = AssertUnwindSafe(self.try_take_up(place, header)).catch_unwind().await;
+        match taken.unwrap_or_else(|_| Err(Trouble::Saga("taking it up panicked".to_owned()))) {
             Ok(taken_up) => taken_up,
             Err(Trouble::Journal(error)) => {
                 tracing::error!(
@@ -142,6 +145,9 @@ enum Trouble {
 
 impl From<journal::Error> for Trouble {
     fn from(error: journal::Error) -> Self {
-        Self::Journal(error)
+        match error {
+            journal::Error::Unreadable(why) => Self::Saga(why),
+            error => Self::Journal(error),
+        }
     }
 }

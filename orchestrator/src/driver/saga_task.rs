@@ -129,7 +129,12 @@ impl Turn {
                 return Ok((calls, wake));
             }
             for event in events {
+                let turns = matches!(event, Event::TurnedBack { .. } | Event::Parked { .. });
                 self.record(event)?;
+                if turns {
+                    // What else was prepared in this round was prepared for another way: decided anew.
+                    break;
+                }
             }
         }
     }
@@ -210,6 +215,7 @@ impl Turn {
                 return Err(error);
             }
             self.task.link = link;
+            raise_alarm(&self.task.definition, &records);
             self.task.published.send_replace(Arc::new(self.task.state.clone()));
         }
         for promise in self.promises.drain(..) {
@@ -299,6 +305,10 @@ impl Turn {
 
     fn answered(&mut self, (step, direction, answer): Answered) -> Result<(), saga::IllegalEvent> {
         self.calling.remove(&(step, direction));
+        if self.task.state.is_ended() {
+            // An operator closed the saga while the call was under way.
+            return Ok(());
+        }
         let jitter = Jitter(rand::rng().random());
         self.record(match direction {
             Direction::Forward => Event::CallAnswered { step, answer, jitter },
@@ -319,6 +329,22 @@ impl Turn {
 
     fn now(&self) -> saga::Timestamp {
         saga::Timestamp(self.task.context.clock.now().0)
+    }
+}
+
+/// A saga that needs a person is an error in the log, once it is on disk.
+fn raise_alarm(definition: &Compiled, records: &[Record]) {
+    for record in records {
+        if let Event::Parked { step, reason } = &record.event {
+            let step =
+                step.map(|step| definition.engine().step(step).name.as_str()).unwrap_or_default();
+            tracing::error!(
+                saga.step = step,
+                reason = reason.code,
+                why = reason.message,
+                "the saga needs a person"
+            );
+        }
     }
 }
 

@@ -70,13 +70,18 @@ fn decline(message: &DynamicMessage) -> Option<Reason> {
             .and_then(|text| text.as_str().map(str::to_owned))
             .unwrap_or_default()
     };
-    (!success).then(|| Reason::new(text("code"), text("message")))
+    (!success).then(|| Reason::new(cut(&text("code")), cut(&text("message"))))
+}
+
+/// A participant's words, as long as a reason may be: they are journaled, and handed on to undos.
+fn cut(words: &str) -> String {
+    words.chars().take(500).collect()
 }
 
 fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> Answer {
     let info = status.get_details_error_info();
     let told = info.as_ref().map(|info| info.reason.as_str()).filter(|reason| !reason.is_empty());
-    let reason = Reason::new(told.unwrap_or(name(status.code())), status.message());
+    let reason = Reason::new(told.unwrap_or(name(status.code())), cut(status.message()));
     if let Some(class) = overrides.class(name(status.code()), told) {
         return overridden(class, reason, Bytes::new());
     }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, ReflectMessage, Value};
 
 use super::{
-    CURRENCY, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency, is_identifier,
+    CURRENCY, ENOUGH, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency,
+    is_identifier,
 };
 
 const RULES: &str = "sagamesh.facade.v1.rules";
@@ -27,6 +28,9 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn message(&mut self, message: &DynamicMessage, parent: &str) {
+        if self.found.len() >= ENOUGH {
+            return;
+        }
         for field in message.descriptor().fields() {
             let path = match parent {
                 "" => field.name().to_owned(),

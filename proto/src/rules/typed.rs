@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use validator::ValidationError;
 
 use super::{
-    CURRENCY, Checked, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency,
+    CURRENCY, Checked, ENOUGH, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency,
     is_identifier,
 };
 use crate::facade::v1::Money;
@@ -19,6 +19,9 @@ pub fn violations(message: &dyn Checked) -> Vec<Violation> {
 }
 
 fn collect(message: &dyn Checked, path: &str, found: &mut Vec<Violation>) {
+    if found.len() >= ENOUGH {
+        return;
+    }
     if let Err(errors) = message.validate() {
         for (field, errors) in errors.field_errors() {
             let path = join(path, &field);

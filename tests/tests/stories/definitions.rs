@@ -71,9 +71,19 @@ async fn a_saga_of_ones_own_runs_and_its_key_is_its_own() {
         key: "k".to_owned(),
         input_json: input.to_owned(),
     };
-    let first = mesh.sagas().start_saga(start(r#"{"sku": "tea"}"#)).await.unwrap().into_inner();
+    let first = mesh
+        .sagas()
+        .start_saga(start(r#"{"sku": "tea", "b": 1, "a": [true, {"y": 1, "x": 2}], "c": null}"#))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((code(first.result.as_ref()).as_str(), first.already_started), ("OK", false));
-    let again = mesh.sagas().start_saga(start(r#"{"sku": "tea"}"#)).await.unwrap().into_inner();
+    let again = mesh
+        .sagas()
+        .start_saga(start(r#"{"sku": "tea", "b": 1, "a": [true, {"y": 1, "x": 2}], "c": null}"#))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((again.saga_id, again.already_started), (first.saga_id.clone(), true));
     let other = mesh.sagas().start_saga(start(r#"{"sku": "milk"}"#)).await.unwrap_err();
     assert_eq!(other.code(), tonic::Code::FailedPrecondition);

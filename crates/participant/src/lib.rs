@@ -9,6 +9,29 @@
 //! - [`sqlite`]: SQLite, with one writer that commits for many callers at once
 //! - [`mod@conformance`]: what must hold on every store, for its tests to run
 //!
+//! A handler, with `Freeze` as the method and an own error that converts into [`Failure`]:
+//!
+//! ```
+//! # use participant::{Answered, Database, Decline, Delivery, Error, Failure, Inbox, Key};
+//! # async fn freeze(inbox: Inbox<Database>, key: Key, request: Vec<u8>, trace_id: String) -> Result<Answered, Error> {
+//! let method = "sagamesh.stock.v1.StockService/Freeze";
+//! let delivery = Delivery { key, method, request: &request, trace_id: &trace_id };
+//! inbox
+//!     .call(delivery, |connection| {
+//!         Box::pin(async move {
+//!             let frozen = sqlx::query("update stock set frozen = frozen + 1 where frozen < available")
+//!                 .execute(connection)
+//!                 .await?;
+//!             if frozen.rows_affected() == 0 {
+//!                 return Err(Decline::new("INSUFFICIENT_STOCK", "nothing is left").into());
+//!             }
+//!             Ok("the encoded response".into())
+//!         })
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
 //! Any other write goes through [`Store::write`], which has the same writer and the same promise: an answer
 //! comes after the commit.
 

@@ -79,12 +79,8 @@ where
             (Ok(()), Stage::Waiting(_) | Stage::Running) => Err(Error::Unanswered.into()),
         };
         // A caller who has gone is no loss: the inbox answers the repeat.
-        let _ = caller_gone(self.caller.send(answer));
+        let _ = self.caller.send(answer);
     }
-}
-
-fn caller_gone<T>(sent: Result<(), T>) -> bool {
-    sent.is_err()
 }
 
 fn said(panic: &(dyn Any + Send)) -> String {

@@ -70,9 +70,9 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
                 Some((Hold::Paused, Reason::new(Reason::PAUSED_BY_OPERATOR, reason.clone())));
             state.held_at = at;
         }
-        Event::Resumed { .. } => resumed(state, at),
+        Event::Resumed { .. } => let_go(state, at),
         Event::Retried { .. } => retried(state, at),
-        Event::SkippedByHand { step, reason } => skipped_by_hand(state, *step, reason),
+        Event::SkippedByHand { step, reason } => skipped_by_hand(state, *step, reason, at),
         Event::Resolved { reason } => {
             state.hold = None;
             state.resolution = Some(Reason::new("RESOLVED_BY_OPERATOR", reason.clone()));
@@ -247,10 +247,13 @@ fn recovered(state: &mut SagaState, at: Timestamp) {
     state.steps = steps;
 }
 
-/// The time that the saga was held does not count as age.
-fn resumed(state: &mut SagaState, at: Timestamp) {
-    state.hold = None;
+/// Lets a held saga go on. The time that it was held counts neither towards its deadline nor as age.
+fn let_go(state: &mut SagaState, at: Timestamp) {
+    if state.hold.take().is_none() {
+        return;
+    }
     let held = at.since(state.held_at);
+    state.deadline = state.deadline.after(held);
     for step in &mut state.steps {
         for attempt in [&mut step.call, &mut step.undo] {
             attempt.first_at = attempt.first_at.after(held);
@@ -259,7 +262,7 @@ fn resumed(state: &mut SagaState, at: Timestamp) {
 }
 
 fn retried(state: &mut SagaState, at: Timestamp) {
-    state.hold = None;
+    let_go(state, at);
     for step in &mut state.steps {
         for attempt in [&mut step.call, &mut step.undo] {
             // Also of a call that was never made: its request could not be evaluated.
@@ -273,7 +276,7 @@ fn retried(state: &mut SagaState, at: Timestamp) {
     }
 }
 
-fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str) {
+fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str, at: Timestamp) {
     let backward = state.cause.is_some();
     let step = &mut state.steps[id.index()];
     step.reason = Some(Reason::new(Reason::SKIPPED_BY_OPERATOR, reason));
@@ -283,6 +286,6 @@ fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str) {
     attempt.stuck = false;
     let stuck = state.steps.iter().any(|step| step.call.stuck || step.undo.stuck);
     if !stuck && matches!(state.hold, Some((Hold::Attention, _))) {
-        state.hold = None;
+        let_go(state, at);
     }
 }

@@ -210,6 +210,22 @@ fn a_pause_does_not_age_a_call() {
 }
 
 #[test]
+fn the_time_that_a_saga_is_held_does_not_count_towards_its_deadline() {
+    let paused = || Event::Paused { reason: by_hand() };
+    let parked = || Event::Parked { step: None, reason: Reason::new("BAD", "no reply") };
+    let resumed = || Event::Resumed { reason: by_hand() };
+    let retried = || Event::Retried { reason: by_hand() };
+    for (hold, release) in [(paused(), resumed()), (parked(), retried())] {
+        let mut saga = Journal::of(vec![step("a"), step("b")]);
+        saga.done(0, A).add(4_000, hold).add(1_000_000, release);
+        let left = DEADLINE.0 - 4_000;
+        assert!(saga.prepares(1_000_000 + left - 1, Direction::Forward, B));
+        let turned = saga.decide(1_000_000 + left);
+        assert!(matches!(turned[..], [Command::Record(Event::TurnedBack { .. })]), "{turned:?}");
+    }
+}
+
+#[test]
 fn a_retry_prepares_again_what_could_not_be_prepared() {
     let parked = |step| Event::Parked {
         step: Some(step),

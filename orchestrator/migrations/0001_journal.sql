@@ -26,15 +26,17 @@ create table saga (
     created_at integer not null,
     updated_at integer not null,
     state text not null,
-    -- Why the journal of this saga cannot be read, where it cannot. Recovery passes it by.
-    unreadable text,
+    -- Why this saga stands aside, where it does: its journal cannot be read or run, so the reason cannot stand there.
+    -- Recovery passes it by.
+    aside_code text,
+    aside_message text,
     -- The same definition and key are the same saga.
     constraint saga_key unique (definition, key)
 ) without rowid;
 
 -- What recovery looks for, however many sagas have ended.
 create index saga_unfinished on saga (id)
-where state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and unreadable is null;
+where state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null;
 
 -- The journal. Sequence numbers are dense from 0, and each link hashes the one before it: a gap, a change or a record
 -- of another saga shows.

@@ -151,9 +151,10 @@ impl Node {
         let stopping = async {
             stop.await;
             health.set_ready(false).await;
-            if clock.timeout(PARK, driver.stop()).await.is_err() {
+            let sagas = driver.stop(PARK).await;
+            if sagas > 0 {
                 tracing::warn!(
-                    sagas = driver.running(),
+                    sagas,
                     "calls are still under way; their sagas go on at the next start"
                 );
             }

@@ -119,6 +119,20 @@ impl Registry {
             .cloned()
     }
 
+    /// The newest definition of this name that serves the method of this full name.
+    #[must_use]
+    pub fn find_serving(&self, name: &str, method: &str) -> Option<Registered> {
+        let known = self.by_hash.load();
+        known
+            .values()
+            .filter(|registered| registered.stored.name == name)
+            .filter(|registered| {
+                registered.compiled.serves().is_some_and(|served| served.full_name() == method)
+            })
+            .max_by_key(|registered| registered.stored.version)
+            .cloned()
+    }
+
     /// All of them, by name, the newest version first.
     #[must_use]
     pub fn all(&self) -> Vec<Registered> {

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use clock::Timestamp;
 use futures::future::join_all;
 use orchestrator::journal::{
-    Definition, Entry, Error, Filter, Header, Journal, Link, Started, record, sqlite::Sqlite,
+    Definition, Entry, Error, Filter, Header, Journal, Link, Readmit, Started, record,
+    sqlite::Sqlite,
 };
-use saga::{Event, Record, Status};
+use saga::{Event, Reason, Record, Status};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 async fn open(folder: &Path) -> Arc<Sqlite> {
     let journal = Sqlite::open(&folder.join("journal.db")).await.unwrap();
@@ -53,7 +55,7 @@ fn entries(saga_id: &str, seqs: std::ops::Range<u64>) -> Vec<Entry> {
             event: Event::Recovered { node: format!("{saga_id}-{seq}") },
         })
         .collect();
-    record::encode_all(&records, Link::root(saga_id)).0
+    record::encode_all(&records, Link::root(&header(saga_id, saga_id, b""))).0
 }
 
 async fn start(journal: &Sqlite, saga_id: &str, key: &str, request: &'static [u8]) -> Started {
@@ -145,14 +147,14 @@ async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cann
     ] {
         journal.append(saga_id, entries(saga_id, 1..2), Some(status)).await.unwrap();
     }
-    journal.set_unreadable("s5", Some("burnt")).await.unwrap();
+    journal.set_aside("s5", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
 
     let (mut found, mut after) = (Vec::new(), String::new());
     loop {
         let page = journal.unfinished(&after, 2).await.unwrap();
         let Some(last) = page.last() else { break };
-        after.clone_from(&last.saga_id);
-        found.extend(page.into_iter().map(|header| header.saga_id));
+        after.clone_from(&last.header.saga_id);
+        found.extend(page.into_iter().map(|listed| listed.header.saga_id));
     }
     assert_eq!(found, ["s0", "s4", "s6", "s7", "s8"]);
 
@@ -160,8 +162,89 @@ async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cann
     let listed = journal.list(&attention, "", 10).await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|listed| listed.header.saga_id.as_str()).collect();
     assert_eq!(ids, ["s5", "s4"], "a saga that cannot be read needs a person");
-    journal.set_unreadable("s5", None).await.unwrap();
-    assert_eq!(journal.unfinished("s4", 1).await.unwrap()[0].saga_id, "s5");
+    journal.readmit(Readmit::Saga("s5".to_owned())).await.unwrap();
+    assert_eq!(journal.unfinished("s4", 1).await.unwrap()[0].header.saga_id, "s5");
+}
+
+#[tokio::test]
+async fn only_a_saga_that_stands_aside_is_closed_past_its_journal_and_only_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    for saga_id in ["burnt", "sound"] {
+        start(&journal, saga_id, saga_id, b"r").await;
+    }
+    journal.set_aside("burnt", Reason::new("JOURNAL_UNREADABLE", "ashes")).await.unwrap();
+    let closed = || Reason::new("RESOLVED_BY_OPERATOR", "paid back by hand");
+    let close =
+        async |saga_id| journal.close_aside(saga_id, closed(), Timestamp(70)).await.unwrap();
+    assert!(!close("sound").await);
+    assert!(close("burnt").await);
+    assert!(!close("burnt").await, "it has ended");
+
+    let burnt = journal.find("burnt").await.unwrap().unwrap();
+    assert_eq!((burnt.shown(), burnt.updated_at), (Status::Resolved, Timestamp(70)));
+    let why = burnt.aside.unwrap();
+    assert_eq!(why.code, "RESOLVED_BY_OPERATOR");
+    assert!(why.message.contains("paid back by hand") && why.message.contains("ashes"), "{why}");
+    let resolved = Filter { statuses: vec![Status::Resolved], ..Filter::default() };
+    assert_eq!(journal.list(&resolved, "", 10).await.unwrap().len(), 1);
+    journal.readmit(Readmit::Saga("burnt".to_owned())).await.unwrap();
+    assert_eq!(journal.find("burnt").await.unwrap().unwrap().shown(), Status::Resolved);
+    assert_eq!(journal.unfinished("", 10).await.unwrap().len(), 1, "only the sound one");
+}
+
+#[tokio::test]
+async fn sagas_are_readmitted_by_the_reason_that_they_stand_aside_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    for (saga_id, code) in [("a", "JOURNAL_UNREADABLE"), ("b", "DEFINITION_UNREADABLE")] {
+        start(&journal, saga_id, saga_id, b"r").await;
+        journal.set_aside(saga_id, Reason::new(code, "x")).await.unwrap();
+    }
+    assert!(journal.unfinished("", 10).await.unwrap().is_empty());
+    journal.readmit(Readmit::Reason("DEFINITION_UNREADABLE".to_owned())).await.unwrap();
+    let found = journal.unfinished("", 10).await.unwrap();
+    assert_eq!(found.iter().map(|one| one.header.saga_id.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_stands_aside_and_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let damages = [
+        "version = -3",
+        "state = 'WALTZING'",
+        "deadline = 'soon'",
+        "request = null",
+        "created_at = 1.5",
+        "definition_hash = x'00ff'",
+    ];
+    let journal = open(folder.path()).await;
+    for number in 0..=damages.len() {
+        let saga_id = format!("s{number}");
+        start(&journal, &saga_id, &saga_id, b"r").await;
+    }
+    journal.close().await;
+    let file = SqliteConnectOptions::new().filename(folder.path().join("journal.db"));
+    let mut connection = SqliteConnection::connect_with(&file.foreign_keys(false)).await.unwrap();
+    sqlx::query("pragma ignore_check_constraints = true").execute(&mut connection).await.unwrap();
+    let mut applied = Vec::new();
+    for (number, damage) in damages.iter().enumerate() {
+        let update = format!("update saga set {damage} where id = 's{number}'");
+        if sqlx::query(sqlx::AssertSqlSafe(update)).execute(&mut connection).await.is_ok() {
+            applied.push(number);
+        }
+    }
+    connection.close().await.unwrap();
+    assert!(applied.len() >= 4, "the damage was not done: {applied:?}");
+
+    let journal = open(folder.path()).await;
+    let found = journal.unfinished("", 100).await.unwrap();
+    assert_eq!(found.len(), damages.len() + 1);
+    for (number, listed) in found.iter().enumerate() {
+        assert_eq!(listed.header.saga_id, format!("s{number}"));
+        assert_eq!(listed.aside.is_some(), applied.contains(&number), "{listed:?}");
+    }
+    assert_eq!(journal.list(&Filter::default(), "", 100).await.unwrap().len(), damages.len() + 1);
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ impl Reason {
     pub const SKIPPED_BY_OPERATOR: &str = "SKIPPED_BY_OPERATOR";
     /// The code of a hold that an operator asked for.
     pub const PAUSED_BY_OPERATOR: &str = "PAUSED_BY_OPERATOR";
+    /// The code of a saga that an operator closed.
+    pub const RESOLVED_BY_OPERATOR: &str = "RESOLVED_BY_OPERATOR";
     /// The code of a call that was under way when the node that made it stopped.
     pub const INTERRUPTED: &str = "INTERRUPTED";
 

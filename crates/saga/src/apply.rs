@@ -75,7 +75,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         Event::SkippedByHand { step, reason } => skipped_by_hand(state, *step, reason, at),
         Event::Resolved { reason } => {
             state.hold = None;
-            state.resolution = Some(Reason::new("RESOLVED_BY_OPERATOR", reason.clone()));
+            state.resolution = Some(Reason::new(Reason::RESOLVED_BY_OPERATOR, reason.clone()));
             state.ended = Some(Status::Resolved);
         }
         Event::Finished { outcome: Outcome::Succeeded, reply } => {

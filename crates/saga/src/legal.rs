@@ -190,8 +190,7 @@ impl Rules<'_> {
         if matches!(self.state.at(step).call.leg, Leg::Open { .. }) && self.state.cause.is_some() {
             return refuse(format!("{name}: its call is under way; wait for its answer"));
         }
-        let can_turn_back =
-            self.state.cause.is_none() && !only_goes_forward(self.definition, self.state);
+        let can_turn_back = self.state.can_turn_back(self.definition);
         match open.leg {
             Leg::Open { due }
                 if !open.stuck && may_have_begun(self.state, due, self.at, can_turn_back) =>

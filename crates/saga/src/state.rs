@@ -6,6 +6,7 @@ use crate::{
     answer::Reason,
     definition::{Definition, StepId},
     event::{Cause, Outcome},
+    standing::only_goes_forward,
     timestamp::Timestamp,
 };
 
@@ -281,6 +282,12 @@ impl SagaState {
             let mut before = definition.graph().ancestors(pivot).iter();
             self.at(pivot).is_passed() && before.all(|step| self.at(*step).is_passed())
         })
+    }
+
+    /// Whether the saga goes forward and its deadline or an operator can still turn it back.
+    #[must_use]
+    pub fn can_turn_back(&self, definition: &Definition) -> bool {
+        self.cause.is_none() && !only_goes_forward(definition, self)
     }
 
     pub(crate) fn at(&self, step: StepId) -> &StepState {

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use facade::Failure;
+use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
-use saga::{Record, SagaState};
+use saga::{Record, SagaState, Status};
 
 use crate::{
     definition::Compiled,
-    driver::{Driver, replay},
+    driver::{Driver, definition_unreadable, replay},
     journal::{self, Listed},
 };
 
@@ -17,6 +17,16 @@ pub(super) struct Found {
     pub(super) listed: Listed,
     /// What it runs by, and where it stands; `None` where its journal or definition cannot be read.
     pub(super) story: Option<Story>,
+}
+
+impl Found {
+    /// Where it stands: by its journal, unless it stands aside.
+    pub(super) fn status(&self) -> Status {
+        match (&self.listed.aside, &self.story) {
+            (None, Some(story)) => story.state.status(),
+            _ => self.listed.shown(),
+        }
+    }
 }
 
 pub(super) struct Story {
@@ -33,31 +43,36 @@ pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failur
         return Err(Failure::declined(Reason::SagaUnknown, format!("there is no saga {saga_id}")));
     };
     let Some(registered) = driver.registry().find_hash(&listed.header.definition_hash) else {
-        listed.unreadable = Some("its definition cannot be read by this program".to_owned());
+        let why = definition_unreadable(&listed.header);
+        listed.aside.get_or_insert(why);
         return Ok(Found { listed, story: None });
     };
     let entries = match journal.read(saga_id, 0).await {
         Ok(entries) => entries,
         Err(journal::Error::Unreadable(why)) => {
-            listed.unreadable.get_or_insert(why);
+            listed.aside.get_or_insert_with(|| unreadable(why));
             return Ok(Found { listed, story: None });
         }
         Err(error) => return Err(Failure::unavailable(error)),
     };
     let definition = registered.compiled;
-    match replay(saga_id, &definition, &entries) {
+    match replay(&listed.header, &definition, &entries) {
         Ok(replayed) => {
             let story = Story { definition, state: replayed.state, records: replayed.records };
             Ok(Found { listed, story: Some(story) })
         }
         Err(error) => {
-            listed.unreadable.get_or_insert(error.to_string());
+            listed.aside.get_or_insert_with(|| unreadable(causes(&error)));
             Ok(Found { listed, story: None })
         }
     }
 }
 
-/// Waits until the saga has ended, or for `limit`.
+fn unreadable(why: String) -> saga::Reason {
+    saga::Reason::new(Reason::JournalUnreadable.code(), why)
+}
+
+/// Waits until the saga has ended or moves no further here, or for `limit`.
 pub(super) async fn wait(driver: &Driver, saga_id: &str, limit: Duration) {
     // A saga that no task runs is taken up by recovery soon, or has ended: looked for again until the limit.
     let ended = async {
@@ -78,7 +93,13 @@ pub(super) async fn wait(driver: &Driver, saga_id: &str, limit: Duration) {
             driver.clock().sleep(LOOK_AGAIN).await;
         }
     };
-    let _ = driver.clock().timeout(limit, ended).await;
+    let waited = async {
+        tokio::select! {
+            () = ended => {}
+            () = driver.halted() => {}
+        }
+    };
+    let _ = driver.clock().timeout(limit, waited).await;
 }
 
 /// How soon a saga is looked for again that no task runs.

@@ -65,15 +65,14 @@ impl Handlers {
     /// Why a saga that no task runs cannot be steered.
     async fn not_running(&self, saga_id: &str) -> Result<Failure, Failure> {
         let found = read::find(&self.driver, saga_id).await?;
-        let ended = found.story.as_ref().is_some_and(|story| story.state.is_ended());
-        Ok(match (ended, &found.listed.unreadable) {
+        Ok(match (found.status().is_ended(), &found.listed.aside) {
             (true, _) => Failure::declined(
                 Reason::SagaState,
-                format!("the saga has ended: {}", found.listed.status.as_str()),
+                format!("the saga has ended: {}", found.status().as_str()),
             ),
             (false, Some(why)) => Failure::declined(
                 Reason::SagaState,
-                format!("its journal cannot be read ({why}): restore its records and retry it"),
+                format!("the saga stands aside ({why}): it can only be retried or resolved"),
             ),
             (false, None) => Failure::refused(
                 Code::Unavailable,
@@ -256,9 +255,10 @@ impl SagaService for Handlers {
         request: SkipStepRequest,
     ) -> Result<Reply<SkipStepResponse>, Failure> {
         let found = read::find(&self.driver, &request.saga_id).await?;
-        let step =
-            found.story.as_ref().and_then(|story| story.definition.engine().find(&request.step));
-        let Some(step) = step else {
+        let Some(story) = &found.story else {
+            return Err(self.not_running(&request.saga_id).await?);
+        };
+        let Some(step) = story.definition.engine().find(&request.step) else {
             let sentence = format!("the saga has no step {}", request.step);
             return Err(Failure::declined(Reason::SagaState, sentence));
         };
@@ -273,7 +273,13 @@ impl SagaService for Handlers {
         _: Call,
         request: ResolveSagaRequest,
     ) -> Result<Reply<ResolveSagaResponse>, Failure> {
-        let saga = self.steer(&request.saga_id, Event::Resolved { reason: request.reason }).await?;
+        let closed = self.driver.close_aside(&request.saga_id, &request.reason).await;
+        let saga = match closed.map_err(Failure::unavailable)? {
+            true => self.show(&request.saga_id).await?,
+            false => {
+                self.steer(&request.saga_id, Event::Resolved { reason: request.reason }).await?
+            }
+        };
         Ok(ResolveSagaResponse { saga, ..ResolveSagaResponse::default() }.into())
     }
 
@@ -383,19 +389,35 @@ async fn later_events(
         // Watched before the journal is read: what comes between is then not missed.
         let watched = driver.watch(saga_id);
         let found = read::find(driver, saga_id).await?;
-        let Some(story) = found.story else { return Ok((Vec::new(), true)) };
+        let ended = found.status().is_ended();
+        let Some(story) = found.story else { return Err(unwatchable(&found.listed)) };
         let later = story.records.iter().filter(|record| record.seq >= after);
         let shown: Vec<_> = later.map(|record| events::show(&story.definition, record)).collect();
-        let ended = story.state.is_ended();
         if ended || !shown.is_empty() {
             return Ok((shown, ended));
         }
-        match watched {
-            Some(mut state) => {
-                let seen = story.state.next_seq();
-                let _ = state.wait_for(|state| state.next_seq() > seen).await;
+        let changed = async {
+            match watched {
+                Some(mut state) => {
+                    let seen = story.state.next_seq();
+                    let _ = state.wait_for(|state| state.next_seq() > seen).await;
+                }
+                None => driver.clock().sleep(read::LOOK_AGAIN).await,
             }
-            None => driver.clock().sleep(read::LOOK_AGAIN).await,
+        };
+        tokio::select! {
+            () = changed => {}
+            () = driver.halted() => return Err(Failure::refused(
+                Code::Unavailable,
+                Reason::Unavailable,
+                format!("this node is stopping: watch again after record {after}"),
+            )),
         }
     }
+}
+
+/// A saga that cannot be read has no events to show.
+fn unwatchable(listed: &crate::journal::Listed) -> Failure {
+    let why = listed.aside.as_ref().map(ToString::to_string).unwrap_or_default();
+    Failure::refused(Code::DataLoss, Reason::JournalUnreadable, why)
 }

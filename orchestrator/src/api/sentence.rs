@@ -29,6 +29,16 @@ pub(super) fn next(story: &Story, now: Timestamp) -> String {
     }
 }
 
+/// What happens next to a saga that stands aside.
+pub(super) fn next_aside(why: Option<&Reason>, status: Status) -> String {
+    if status.is_ended() {
+        return "nothing: a person has settled it".to_owned();
+    }
+    let cure = why.and_then(|why| proto::facade::v1::Reason::from_code(&why.code));
+    let cure = cure.map_or("Mend what stopped it, then retry it.", |reason| reason.cure());
+    format!("a person must decide. {cure} Or resolve it, once it is settled by hand")
+}
+
 /// Where the saga stands and why, step by step: `freeze_stock: UNAVAILABLE: connection refused, attempt 7, next in
 /// 1.2 s`. `None` where nothing is under way.
 pub(super) fn standing(story: &Story, now: Timestamp) -> Option<String> {

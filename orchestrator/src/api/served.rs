@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use proto::facade::v1::Reason;
-use saga::{SagaState, Status};
+use saga::Status;
 use tonic::Code;
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
     driver::{Driver, Start},
 };
 
+const CLOSED: &str = "the saga was closed by a person";
 /// How long a caller without a deadline is kept waiting beyond the saga's own.
 const BEYOND_DEADLINE: Duration = Duration::from_secs(30);
 /// What is kept of the caller's time to look up where the saga stands.
@@ -29,14 +30,14 @@ const TO_ANSWER: Duration = Duration::from_millis(60);
 pub struct Served {
     driver: Driver,
     definition: String,
-    output: MethodDescriptor,
+    method: MethodDescriptor,
 }
 
 impl Served {
     /// Answers the method that `definition` serves.
     #[must_use]
     pub fn new(driver: Driver, definition: &Compiled, method: &MethodDescriptor) -> Arc<Self> {
-        Arc::new(Self { driver, definition: definition.name().to_owned(), output: method.clone() })
+        Arc::new(Self { driver, definition: definition.name().to_owned(), method: method.clone() })
     }
 }
 
@@ -47,12 +48,13 @@ impl Handler for Served {
         request: DynamicMessage,
     ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
         let (driver, definition, method) =
-            (self.driver.clone(), self.definition.clone(), self.output.clone());
+            (self.driver.clone(), self.definition.clone(), self.method.clone());
         Box::pin(async move {
-            let registered = driver.registry().find(&definition, 0).ok_or_else(|| {
+            let newest = driver.registry().find_serving(&definition, method.full_name());
+            let registered = newest.ok_or_else(|| {
                 Failure::declined(
                     Reason::DefinitionUnknown,
-                    format!("the definition {definition} is not registered"),
+                    format!("no definition {definition} that serves this method is registered"),
                 )
             })?;
             answer(&driver, registered.compiled, &method, &call, request).await
@@ -100,33 +102,32 @@ fn reply(
     saga_id: &str,
     found: &Found,
 ) -> Result<Reply<DynamicMessage>, Failure> {
-    let Some(story) = &found.story else { return Err(still_going(driver, saga_id, found)) };
     let mut message = DynamicMessage::new(method.output());
-    let decline = match story.state.status() {
-        Status::Succeeded => {
+    let decline = match (found.status(), &found.story) {
+        (Status::Succeeded, Some(story)) => {
             let encoded = story.state.reply().cloned().unwrap_or_default();
             message.merge(encoded).map_err(Failure::internal)?;
             None
         }
-        Status::Compensated | Status::Resolved => {
-            Some(decline(story.definition.engine(), &story.state))
-        }
+        (Status::Compensated | Status::Resolved, Some(story)) => Some(decline(story)),
+        (Status::Resolved, None) => Some(Decline::new(Reason::SagaState, CLOSED)),
         _ => return Err(still_going(driver, saga_id, found)),
     };
     set_saga_id(&mut message, saga_id);
     let reply = Reply::from(message).first_given_in(&found.listed.header.trace_id);
     Ok(match decline {
         Some(decline) => {
-            reply.declined(decline).with_fact("saga_id", saga_id).with_fact("step", step_of(story))
+            reply.declined(decline).with_fact("saga_id", saga_id).with_fact("step", step_of(found))
         }
         None => reply,
     })
 }
 
 /// Why the saga did not do what was asked, naming the step.
-fn decline(definition: &saga::Definition, state: &SagaState) -> Decline {
+fn decline(story: &Story) -> Decline {
+    let (definition, state) = (story.definition.engine(), &story.state);
     let ending = match state.status() {
-        Status::Resolved => "the saga was closed by a person",
+        Status::Resolved => CLOSED,
         _ => "everything that had started is undone",
     };
     match state.cause() {
@@ -143,26 +144,32 @@ fn decline(definition: &saga::Definition, state: &SagaState) -> Decline {
 }
 
 /// The step that made the saga turn back; empty for one that turned back as a whole.
-fn step_of(story: &Story) -> String {
-    let step = story.state.cause().and_then(|cause| cause.step);
-    step.map(|step| story.definition.engine().step(step).name.clone()).unwrap_or_default()
+fn step_of(found: &Found) -> String {
+    let step = found.story.as_ref().and_then(|story| {
+        let step = story.state.cause()?.step?;
+        Some(story.definition.engine().step(step).name.clone())
+    });
+    step.unwrap_or_default()
 }
 
 fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {
     let now = saga::Timestamp(driver.clock().now().0);
-    let (state, stands) = match &found.story {
-        Some(story) => {
-            let stands =
-                sentence::standing(story, now).unwrap_or_else(|| sentence::next(story, now));
-            (story.state.status().as_str(), stands)
+    let state = found.status().as_str();
+    let stands = match (&found.listed.aside, &found.story) {
+        (None, Some(story)) => {
+            sentence::standing(story, now).unwrap_or_else(|| sentence::next(story, now))
         }
-        None => (Status::Attention.as_str(), found.listed.unreadable.clone().unwrap_or_default()),
+        (aside, _) => aside.as_ref().map(ToString::to_string).unwrap_or_default(),
+    };
+    let (code, reason, goes_on) = match driver.is_halted() {
+        true => (Code::Unavailable, Reason::Unavailable, "goes on when this node is started again"),
+        false => (Code::DeadlineExceeded, Reason::DeadlinePassed, "goes on"),
     };
     Failure::Refused {
-        code: Code::DeadlineExceeded,
-        reason: Reason::DeadlinePassed,
+        code,
+        reason,
         message: format!(
-            "the saga {saga_id} goes on and stands in {state}: {stands}; ask again with the same request for its end"
+            "the saga {saga_id} {goes_on} and stands in {state}: {stands}; ask again with the same request for its end"
         ),
         facts: vec![
             ("saga_id".to_owned(), saga_id.to_owned()),

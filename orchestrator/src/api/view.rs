@@ -57,7 +57,6 @@ fn step_state(status: StepStatus) -> StepState {
 /// A saga as the index has it: without steps.
 pub(super) fn listed(listed: &Listed) -> Saga {
     let header = &listed.header;
-    let status = if listed.unreadable.is_some() { Status::Attention } else { listed.status };
     let mut saga = Saga {
         saga_id: header.saga_id.clone(),
         definition: header.definition.clone(),
@@ -70,10 +69,10 @@ pub(super) fn listed(listed: &Listed) -> Saga {
         trace_id: header.trace_id.clone(),
         ..Saga::default()
     };
-    saga.set_state(state(status));
-    if let Some(why) = &listed.unreadable {
-        saga.reason = proto::facade::v1::Reason::JournalUnreadable.code().to_owned();
-        saga.message.clone_from(why);
+    saga.set_state(state(listed.shown()));
+    if let Some(why) = &listed.aside {
+        saga.reason.clone_from(&why.code);
+        saga.message.clone_from(&why.message);
     }
     saga
 }
@@ -81,25 +80,22 @@ pub(super) fn listed(listed: &Listed) -> Saga {
 /// A saga with its steps and what happens next.
 pub(super) fn saga(found: &Found, now: saga::Timestamp) -> Saga {
     let mut saga = listed(&found.listed);
-    let Some(story) = &found.story else {
-        saga.next =
-            "a person must decide: restore its records from a backup, then retry it".to_owned();
-        return saga;
-    };
-    if found.listed.unreadable.is_none() {
-        saga.set_state(state(story.state.status()));
+    saga.set_state(state(found.status()));
+    if let Some(story) = &found.story {
+        saga.updated_at = Some(timestamp(story.state.updated_at().0));
+        saga.deadline = Some(timestamp(story.state.deadline().0));
+        saga.steps = steps(story);
     }
-    saga.updated_at = Some(timestamp(story.state.updated_at().0));
-    saga.steps = steps(story);
-    if found.listed.unreadable.is_some() {
-        saga.next = "a person must decide: mend what stopped it and retry it".to_owned();
-        return saga;
+    match (&found.listed.aside, &found.story) {
+        (None, Some(story)) => {
+            if let Some(reason) = sentence::why(&story.state) {
+                saga.reason.clone_from(&reason.code);
+                saga.message.clone_from(&reason.message);
+            }
+            saga.next = sentence::next(story, now);
+        }
+        (aside, _) => saga.next = sentence::next_aside(aside.as_ref(), found.status()),
     }
-    if let Some(reason) = sentence::why(&story.state) {
-        saga.reason.clone_from(&reason.code);
-        saga.message.clone_from(&reason.message);
-    }
-    saga.next = sentence::next(story, now);
     saga
 }
 

@@ -7,12 +7,13 @@ mod recover;
 mod replay;
 mod saga_task;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use clock::Clock;
 use futures::FutureExt;
-use saga::{Event, Record, SagaState};
+use proto::facade::v1::Reason::EngineFailed;
+use saga::{Event, Reason, Record, SagaState};
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -27,6 +28,7 @@ use live::{Handle, Live, Order, Place};
 use saga_task::{Ended, SagaTask};
 
 pub use live::OrderError;
+pub(crate) use recover::definition_unreadable;
 pub use replay::{Replayed, Unreadable, replay};
 
 /// Orders that may wait for one saga's task.
@@ -48,6 +50,7 @@ pub struct Driver {
     live: Live,
     tasks: TaskTracker,
     stop: CancellationToken,
+    halt: CancellationToken,
     /// Wakes the recovery loop before its time.
     lost: Arc<tokio::sync::Notify>,
     node: Arc<str>,
@@ -90,6 +93,7 @@ impl Driver {
             live: Live::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            halt: CancellationToken::new(),
             lost: Arc::default(),
             node: Uuid::now_v7().simple().to_string().into(),
         }
@@ -141,7 +145,7 @@ impl Driver {
             event: Event::Started { deadline: saga::Timestamp(header.deadline.0) },
         };
         let (entries, link) =
-            journal::record::encode_all(std::slice::from_ref(&first), Link::root(&saga_id));
+            journal::record::encode_all(std::slice::from_ref(&first), Link::root(&header));
         match self.context.journal.start(header.clone(), entries).await? {
             Started::KeyReused => return Ok(Start::KeyReused),
             Started::Already { saga_id } => return Ok(Start::Already(saga_id)),
@@ -211,13 +215,18 @@ impl Driver {
             Ok(Ended::Engine(refused)) => format!("the engine refused its own decision: {refused}"),
             Err(_) => "the saga's task panicked".to_owned(),
         };
-        tracing::error!(saga.id = header.saga_id, why, "the saga is set aside");
-        self.set_aside(&header.saga_id, &why).await;
+        self.set_aside(&header.saga_id, Reason::new(EngineFailed.code(), why)).await;
     }
 
     /// Parks a saga outside its journal: one that cannot be read or run must not be tried for ever.
-    async fn set_aside(&self, saga_id: &str, why: &str) {
-        if let Err(error) = self.context.journal.set_unreadable(saga_id, Some(why)).await {
+    async fn set_aside(&self, saga_id: &str, why: Reason) {
+        tracing::error!(
+            saga.id = saga_id,
+            reason = why.code,
+            why = why.message,
+            "the saga needs a person: it is set aside"
+        );
+        if let Err(error) = self.context.journal.set_aside(saga_id, why).await {
             tracing::error!(
                 saga.id = saga_id,
                 error = &error as &dyn std::error::Error,
@@ -235,6 +244,15 @@ impl Driver {
         let (answer, answered) = tokio::sync::oneshot::channel();
         handle.orders.send(Order { event, answer }).await.map_err(|_| OrderError::Gone)?;
         answered.await.unwrap_or(Err(OrderError::Gone))
+    }
+
+    /// Ends a saga that stands aside, as a person says; false where it does not stand aside.
+    ///
+    /// # Errors
+    /// When the journal fails.
+    pub async fn close_aside(&self, saga_id: &str, why: &str) -> Result<bool, journal::Error> {
+        let why = Reason::new(Reason::RESOLVED_BY_OPERATOR, why);
+        self.context.journal.close_aside(saga_id, why, self.context.clock.now()).await
     }
 
     /// A running saga's state as it is on disk, now and as it changes; `None` where it does not run here. Closes when
@@ -268,11 +286,25 @@ impl Driver {
         &self.registry
     }
 
-    /// Makes no new call, records what is still answered, and returns when every task has ended. A caller whose
-    /// patience ends before may drop the future: the sagas stand in the journal at any instant.
-    pub async fn stop(&self) {
+    /// Makes no new call, records what is still answered for `patience` at most, and tells whoever waits for a saga that
+    /// it moves no further here. Gives how many sagas still had a call under way; they too stand in the journal.
+    pub async fn stop(&self, patience: Duration) -> usize {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        let parked = self.context.clock.timeout(patience, self.tasks.wait()).await;
+        let left = if parked.is_ok() { 0 } else { self.running() };
+        self.halt.cancel();
+        left
+    }
+
+    /// Completes when no saga moves here any more: whoever waits for one must be told.
+    pub async fn halted(&self) {
+        self.halt.cancelled().await;
+    }
+
+    /// Whether no saga moves here any more.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.halt.is_cancelled()
     }
 }

@@ -7,22 +7,35 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use facade::wire::causes;
-use futures::FutureExt;
-use saga::{Event, Record};
+use futures::{FutureExt, StreamExt};
+use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
+use saga::{Event, Reason, Record};
 
 use super::{Driver, Place, replay};
-use crate::journal::{self, Header, record};
+use crate::journal::{self, Header, Listed, Readmit, record};
 
 /// Sagas looked up at once.
 const PAGE: u32 = 256;
+/// Sagas taken up at once: as many share a commit of the journal.
+const AT_ONCE: usize = 64;
 /// How long until the store is looked through again.
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Takes up what is left unfinished, now and again, until the driver stops.
     pub async fn recover(&self) {
+        let mut readmitted = false;
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.recover_once().await {
+            let recovered = async {
+                if !readmitted {
+                    // This program may know definitions that the one before it could not read.
+                    let which = Readmit::Reason(DefinitionUnreadable.code().to_owned());
+                    self.context.journal.readmit(which).await?;
+                    readmitted = true;
+                }
+                self.recover_once().await
+            };
+            if let Err(error) = recovered.await {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "recovery failed and is tried again"
@@ -36,17 +49,19 @@ impl Driver {
         }
     }
 
-    /// Lets a saga that was set aside be tried again, at once.
+    /// Lets a saga that stands aside be tried again, at once.
     ///
     /// # Errors
     /// When the journal fails.
     pub async fn try_again(&self, saga_id: &str) -> Result<(), journal::Error> {
-        let aside =
-            self.context.journal.find(saga_id).await?.filter(|listed| listed.unreadable.is_some());
-        let Some(listed) = aside else { return Ok(()) };
-        self.context.journal.set_unreadable(saga_id, None).await?;
-        if let Some(place) = self.live.take(saga_id) {
-            self.take_up(place, listed.header).await;
+        let found = self.context.journal.find(saga_id).await?;
+        if !found.is_some_and(|listed| listed.aside.is_some() && !listed.status.is_ended()) {
+            return Ok(());
+        }
+        self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await?;
+        let readmitted = self.context.journal.find(saga_id).await?;
+        if let (Some(listed), Some(place)) = (readmitted, self.live.take(saga_id)) {
+            self.take_up(place, listed).await;
         }
         Ok(())
     }
@@ -60,15 +75,15 @@ impl Driver {
         loop {
             let page = self.context.journal.unfinished(&after, PAGE).await?;
             let Some(last) = page.last() else { break };
-            after.clone_from(&last.saga_id);
-            for header in page {
-                if self.stop.is_cancelled() {
-                    return Ok(taken_up);
-                }
-                let Some(place) = self.live.take(&header.saga_id) else { continue };
-                if self.take_up(place, header).await {
-                    taken_up += 1;
-                }
+            after.clone_from(&last.header.saga_id);
+            taken_up += futures::stream::iter(page)
+                .map(|listed| self.take_up_idle(listed))
+                .buffer_unordered(AT_ONCE)
+                .filter(|taken_up| std::future::ready(*taken_up))
+                .count()
+                .await;
+            if self.stop.is_cancelled() {
+                break;
             }
         }
         if taken_up > 0 {
@@ -77,11 +92,23 @@ impl Driver {
         Ok(taken_up)
     }
 
-    async fn take_up(&self, place: Place, header: Header) -> bool {
-        let saga_id = header.saga_id.clone();
+    /// Takes a saga up unless a task has it.
+    async fn take_up_idle(&self, listed: Listed) -> bool {
+        if self.stop.is_cancelled() {
+            return false;
+        }
+        match self.live.take(&listed.header.saga_id) {
+            Some(place) => self.take_up(place, listed).await,
+            None => false,
+        }
+    }
+
+    async fn take_up(&self, place: Place, listed: Listed) -> bool {
+        let saga_id = listed.header.saga_id.clone();
         // One saga's panic must end neither the loop nor the other sagas.
-        let taken = AssertUnwindSafe(self.try_take_up(place, header)).catch_unwind().await;
-        match taken.unwrap_or_else(|_| Err(Trouble::Saga("taking it up panicked".to_owned()))) {
+        let taken = AssertUnwindSafe(self.try_take_up(place, listed)).catch_unwind().await;
+        let panicked = || Trouble::Saga(Reason::new(EngineFailed.code(), "taking it up panicked"));
+        match taken.unwrap_or_else(|_| Err(panicked())) {
             Ok(taken_up) => taken_up,
             Err(Trouble::Journal(error)) => {
                 tracing::error!(
@@ -91,34 +118,25 @@ impl Driver {
                 );
                 false
             }
-            Err(Trouble::Definition(hash)) => {
-                tracing::error!(
-                    saga.id = saga_id,
-                    hash,
-                    "not taken up: its definition cannot be read"
-                );
-                false
-            }
             Err(Trouble::Saga(why)) => {
-                tracing::error!(
-                    saga.id = saga_id,
-                    why,
-                    "the saga's journal cannot be read; it is set aside"
-                );
-                self.set_aside(&saga_id, &why).await;
+                self.set_aside(&saga_id, why).await;
                 false
             }
         }
     }
 
-    async fn try_take_up(&self, place: Place, header: Header) -> Result<bool, Trouble> {
+    async fn try_take_up(&self, place: Place, listed: Listed) -> Result<bool, Trouble> {
+        if let Some(damage) = listed.aside {
+            return Err(Trouble::Saga(damage));
+        }
+        let header = listed.header;
         let Some(registered) = self.registry.find_hash(&header.definition_hash) else {
-            return Err(Trouble::Definition(header.definition_hash));
+            return Err(Trouble::Saga(definition_unreadable(&header)));
         };
         let definition = registered.compiled;
         let entries = self.context.journal.read(&header.saga_id, 0).await?;
-        let replayed = replay(&header.saga_id, &definition, &entries)
-            .map_err(|error| Trouble::Saga(causes(&error)))?;
+        let replayed = replay(&header, &definition, &entries)
+            .map_err(|error| Trouble::unreadable(causes(&error)))?;
         if replayed.state.is_ended() {
             // It ended between the search and the look.
             return Ok(false);
@@ -129,7 +147,7 @@ impl Driver {
             event: Event::Recovered { node: self.node.to_string() },
         };
         let state = saga::apply(replayed.state, definition.engine(), &recovered)
-            .map_err(|refused| Trouble::Saga(refused.to_string()))?;
+            .map_err(|refused| Trouble::unreadable(refused.to_string()))?;
         let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), replayed.link);
         self.context.journal.append(&header.saga_id, entries, None).await?;
         self.run(place, Arc::new(header), definition, state, link);
@@ -137,16 +155,31 @@ impl Driver {
     }
 }
 
+/// Why a saga stands aside whose definition this program does not have.
+pub(crate) fn definition_unreadable(header: &Header) -> Reason {
+    let Header { definition, version, definition_hash, .. } = header;
+    let why = format!("{definition} version {version} ({definition_hash}) is not known here");
+    Reason::new(DefinitionUnreadable.code(), why)
+}
+
+/// Why a saga was not taken up.
 enum Trouble {
+    /// The journal failed: tried again.
     Journal(journal::Error),
-    Definition(String),
-    Saga(String),
+    /// The saga cannot be run: set aside.
+    Saga(Reason),
+}
+
+impl Trouble {
+    fn unreadable(why: String) -> Self {
+        Self::Saga(Reason::new(JournalUnreadable.code(), why))
+    }
 }
 
 impl From<journal::Error> for Trouble {
     fn from(error: journal::Error) -> Self {
         match error {
-            journal::Error::Unreadable(why) => Self::Saga(why),
+            journal::Error::Unreadable(why) => Self::unreadable(why),
             error => Self::Journal(error),
         }
     }

@@ -4,7 +4,7 @@ use saga::{Record, SagaState};
 
 use crate::{
     definition::Compiled,
-    journal::{Entry, Link, record},
+    journal::{Entry, Header, Link, record},
 };
 
 /// A saga as its journal tells it.
@@ -32,8 +32,8 @@ pub enum Unreadable {
         /// The one that comes.
         found: u64,
     },
-    /// The hash chain is broken: the record, or one before it, was changed.
-    #[error("record {seq} was changed: its link does not follow from the record before it")]
+    /// The hash chain is broken: the record, or what it follows, was changed.
+    #[error("record {seq} was changed: its link does not follow from {before}", before = match seq { 0 => "what the saga was started with", _ => "the record before it" })]
     Broken {
         /// Its sequence number.
         seq: u64,
@@ -58,19 +58,19 @@ pub enum Unreadable {
     },
 }
 
-/// Replays a saga's entries.
+/// Replays the entries of the saga that was started with `header`.
 ///
 /// # Errors
 /// Names the first entry that is wrong.
 pub fn replay(
-    saga_id: &str,
+    header: &Header,
     definition: &Compiled,
     entries: &[Entry],
 ) -> Result<Replayed, Unreadable> {
     if entries.is_empty() {
         return Err(Unreadable::Empty);
     }
-    let mut link = Link::root(saga_id);
+    let mut link = Link::root(header);
     let mut state = SagaState::new(definition.engine());
     let mut records = Vec::with_capacity(entries.len());
     for (expected, entry) in (0..).zip(entries) {

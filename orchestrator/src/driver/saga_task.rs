@@ -4,7 +4,7 @@
 //! records goes into one append, and only then are its calls made. When an append fails the task ends, for only the
 //! journal can tell what became of it; recovery reads it and takes the saga up again.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -23,6 +23,9 @@ use crate::{
     outbound::Attempt,
 };
 
+/// What an attempt gets at least that begins right before the saga's deadline.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(100);
+
 /// Why a task ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
@@ -37,7 +40,12 @@ pub(crate) enum Ended {
 }
 
 type Answered = (StepId, Direction, Answer);
-type Promise = oneshot::Sender<Result<Arc<SagaState>, OrderError>>;
+
+/// An operator who is answered after the next append: what an order came to may rest on records that are not on disk.
+struct Promise {
+    answer: oneshot::Sender<Result<Arc<SagaState>, OrderError>>,
+    outcome: Result<(), saga::IllegalEvent>,
+}
 
 pub(crate) struct SagaTask {
     pub(crate) context: Arc<Context>,
@@ -210,7 +218,7 @@ impl Turn {
                 self.task.context.journal.append(&self.task.header.saga_id, entries, changed).await;
             if let Err(error) = appended {
                 for promise in self.promises.drain(..) {
-                    let _ = promise.send(Err(OrderError::Journal(error.clone())));
+                    let _ = promise.answer.send(Err(OrderError::Journal(error.clone())));
                 }
                 return Err(error);
             }
@@ -219,8 +227,9 @@ impl Turn {
             self.task.published.send_replace(Arc::new(self.task.state.clone()));
         }
         for promise in self.promises.drain(..) {
+            let state = Arc::clone(&self.task.published.borrow());
             // The operator may have gone away; the order stands.
-            let _ = promise.send(Ok(Arc::clone(&self.task.published.borrow())));
+            let _ = promise.answer.send(promise.outcome.map(|()| state).map_err(OrderError::from));
         }
         Ok(())
     }
@@ -237,6 +246,7 @@ impl Turn {
         let definition = Arc::clone(&self.task.definition);
         let (context, header) = (Arc::clone(&self.task.context), Arc::clone(&self.task.header));
         let trace = self.trace.clone();
+        let rest = self.rest(direction);
         let call = async move {
             let compiled = definition.step(step);
             let target = match direction {
@@ -258,12 +268,24 @@ impl Turn {
                 number: attempt,
                 target,
                 request,
-                timeout: rules.timeout,
+                timeout: rules.timeout.min(rest),
                 overrides: &compiled.answers,
             };
             (step, direction, attempt.make(&context.participants, &trace).await)
         };
         self.calls.push(call.boxed());
+    }
+
+    /// How long an attempt may take at most: a call that the saga's deadline will turn back is not waited for beyond it.
+    /// An undo has the time that it needs.
+    fn rest(&self, direction: Direction) -> Duration {
+        let SagaTask { definition, state, .. } = &self.task;
+        match direction {
+            Direction::Forward if state.can_turn_back(definition.engine()) => {
+                state.deadline().since(self.now()).max(SHORTEST_ATTEMPT)
+            }
+            _ => Duration::MAX,
+        }
     }
 
     /// Waits until something happens, and takes all that has happened.
@@ -319,12 +341,8 @@ impl Turn {
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
     fn obey(&mut self, order: Order) {
         let Order { event, answer } = order;
-        match self.record(event) {
-            Ok(()) => self.promises.push(answer),
-            Err(refused) => {
-                let _ = answer.send(Err(OrderError::Illegal(refused)));
-            }
-        }
+        let outcome = self.record(event);
+        self.promises.push(Promise { answer, outcome });
     }
 
     fn now(&self) -> saga::Timestamp {

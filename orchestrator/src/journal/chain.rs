@@ -3,15 +3,28 @@
 use clock::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::Header;
+
 /// The hash over a record and all before it: 16 bytes of SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link(pub [u8; 16]);
 
 impl Link {
-    /// What the first record of a saga is linked to.
+    /// What the first record of a saga is linked to: all that the saga was started with.
     #[must_use]
-    pub fn root(saga_id: &str) -> Self {
-        Self::of(Sha256::digest(saga_id).as_slice())
+    pub fn root(header: &Header) -> Self {
+        let mut hash = Sha256::new();
+        let Header { saga_id, definition_hash, definition, key, trace_id, .. } = header;
+        let texts = [saga_id, definition_hash, definition, key, trace_id];
+        for part in texts.iter().map(|text| text.as_bytes()).chain([header.request.as_ref()]) {
+            // With its length, so that no byte can move from one part into the next.
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.update(header.version.to_le_bytes());
+        hash.update(header.deadline.0.to_le_bytes());
+        hash.update(header.created_at.0.to_le_bytes());
+        Self::of(hash.finalize().as_slice())
     }
 
     /// The link of the record that follows this one.

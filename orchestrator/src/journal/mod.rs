@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
-use saga::Status;
+use saga::{Reason, Status};
 
 pub use chain::Link;
 
@@ -78,8 +78,19 @@ pub struct Listed {
     pub status: Status,
     /// When that was.
     pub updated_at: Timestamp,
-    /// Why its journal cannot be read, where it cannot.
-    pub unreadable: Option<String>,
+    /// Why it stands aside, where it does: its journal cannot be read or run, so the reason cannot stand there.
+    pub aside: Option<Reason>,
+}
+
+impl Listed {
+    /// Where it stands: one that stands aside needs a person, whatever its journal said last.
+    #[must_use]
+    pub fn shown(&self) -> Status {
+        match self.aside {
+            Some(_) if !self.status.is_ended() => Status::Attention,
+            _ => self.status,
+        }
+    }
 }
 
 /// Which sagas to list. Empty fields filter nothing.
@@ -173,6 +184,15 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// Which sagas are let in again that stand aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readmit {
+    /// This one.
+    Saga(String),
+    /// All that were set aside for this reason.
+    Reason(String),
+}
+
 /// A shared journal.
 pub type Shared = Arc<dyn Journal>;
 
@@ -196,15 +216,21 @@ pub trait Journal: Send + Sync + 'static {
     /// The saga's records from `from` on, in order, with nothing decoded.
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error>;
 
-    /// Sagas that have not ended and can be read, by id, after `after`.
-    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Header>, Error>;
+    /// Sagas that have neither ended nor stand aside, by id, after `after`. A row that makes no sense is among them,
+    /// and says so in [`Listed::aside`].
+    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error>;
 
     /// Sagas, newest first, that started before the saga `before` (empty: all).
     async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error>;
 
-    /// Sets a saga aside whose journal cannot be read (`Some`: why), or lets it be tried again (`None`). Its records
-    /// stay as they are.
-    async fn set_unreadable(&self, saga_id: &str, why: Option<&str>) -> Result<(), Error>;
+    /// Sets a saga aside that cannot be read or run. Its records stay as they are.
+    async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error>;
+
+    /// Lets sagas that stand aside be found by [`Journal::unfinished`] again.
+    async fn readmit(&self, which: Readmit) -> Result<(), Error>;
+
+    /// Ends a saga that stands aside as a person says; false where it does not stand aside, or has ended.
+    async fn close_aside(&self, saga_id: &str, why: Reason, at: Timestamp) -> Result<bool, Error>;
 
     /// Registers a definition, unless it is; the one that is registered under its name and version then.
     async fn register(&self, definition: Definition) -> Result<Definition, Error>;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod aside;
 mod bad_input;
 mod cancelling;
 mod contract;

@@ -1,18 +1,20 @@
-//! Participants that are down, orchestrators that stop, and journals that are damaged.
+//! Participants that are down, and orchestrators that stop.
 
 use std::{net::SocketAddr, time::Duration};
 
 use proto::{
     order::v1::OrderState,
-    saga::v1::{GetSagaRequest, RetrySagaRequest, SagaState, StepState},
+    saga::v1::{GetSagaRequest, SagaState, StepState, WaitSagaRequest, WatchSagaRequest},
 };
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::Connection;
 use tests::{
     Mesh, Wiring,
-    shop::{TEA, code, order},
+    shop::{TEA, order},
 };
 use tonic::Code;
 use tonic_types::StatusExt;
+
+use crate::aside::journal;
 
 const PAYMENT: &str = "sagamesh.payment.v1.PaymentService";
 
@@ -78,74 +80,44 @@ async fn a_saga_goes_on_where_it_stood_when_the_mesh_is_started_again() {
     assert_eq!(mesh.wallet("ada").await, 10_000 - 2 * TEA);
 }
 
-/// The journal's file, with nobody else at it.
-async fn journal(folder: &tempfile::TempDir) -> SqliteConnection {
-    let file = folder.path().join("data/orchestrator.db");
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go_on() {
+async fn whoever_waits_for_a_saga_is_told_where_it_stands_when_the_mesh_stops() {
     let mesh = Wiring::default().with_participant(PAYMENT, free_address().await).start().await;
     mesh.open_shop().await;
-    for token in ["damaged", "sound"] {
-        let mut request = tonic::Request::new(order(token, "ada", "tea", 1));
-        request.set_timeout(Duration::from_millis(300));
-        mesh.checkout().place_order(request).await.unwrap_err();
-    }
-    let running = mesh.sagas_in(&[SagaState::Running]).await;
-    let id_of = |token: &str| {
-        running.iter().find(|saga| saga.key == format!("ada/{token}")).unwrap().saga_id.clone()
+    let (mut checkout, mut sagas) = (mesh.checkout(), mesh.sagas());
+    let placing =
+        tokio::spawn(async move { checkout.place_order(order("t-1", "ada", "tea", 1)).await });
+    let saga_id = loop {
+        let running = mesh.sagas_in(&[SagaState::Running]).await;
+        if let Some(saga) = running.first() {
+            break saga.saga_id.clone();
+        }
+        tokio::task::yield_now().await;
     };
-    let (damaged, sound) = (id_of("damaged"), id_of("sound"));
-    let folder = mesh.stop().await;
+    let watch = WatchSagaRequest { saga_id: saga_id.clone(), after_seq: 0 };
+    let mut watched = mesh.sagas().watch_saga(watch).await.unwrap().into_inner();
+    watched.message().await.unwrap().expect("the saga has begun");
+    let wait = WaitSagaRequest { saga_id: saga_id.clone(), timeout: None };
+    let waiting = tokio::spawn(async move { sagas.wait_saga(wait).await });
+    let _folder = mesh.stop().await;
 
-    let mut connection = journal(&folder).await;
-    let bytes: Vec<u8> =
-        sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
-            .bind(&damaged)
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-    sqlx::query("update event set record = x'ffff' where saga_id = $1 and seq = 2")
-        .bind(&damaged)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
-
-    let mesh = Wiring::default().on(folder).start().await;
-    assert_eq!(mesh.ended(&sound).await.state(), SagaState::Succeeded);
-    let get = || GetSagaRequest { saga_id: damaged.clone() };
-    let saga = mesh.sagas().get_saga(get()).await.unwrap().into_inner().saga.unwrap();
-    assert_eq!(saga.state(), SagaState::Attention);
-    assert_eq!(saga.reason, "JOURNAL_UNREADABLE");
-    assert!(saga.message.contains("record 2"), "{}", saga.message);
-    assert_eq!(mesh.sagas_in(&[SagaState::Attention]).await.len(), 1);
-    let folder = mesh.stop().await;
-
-    // A person restores the record; then a retry takes the saga up.
-    let mut connection = journal(&folder).await;
-    let kept: Vec<u8> =
-        sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
-            .bind(&damaged)
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-    assert_eq!(kept, [0xff, 0xff], "the damaged bytes were not kept");
-    sqlx::query("update event set record = $1 where saga_id = $2 and seq = 2")
-        .bind(bytes)
-        .bind(&damaged)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
-    let mesh = Wiring::default().on(folder).start().await;
-    let retry = RetrySagaRequest { saga_id: damaged.clone(), reason: "restored".to_owned() };
-    let answer = mesh.sagas().retry_saga(retry).await.unwrap().into_inner();
-    assert_eq!(code(answer.result.as_ref()), "OK");
-    assert_eq!(mesh.ended(&damaged).await.state(), SagaState::Succeeded);
-    assert_eq!(mesh.standing().await.tea, (98, 0, 2));
+    let told = placing.await.unwrap().unwrap_err();
+    assert_eq!(told.code(), Code::Unavailable, "{told:?}");
+    assert!(told.message().contains("started again"), "{}", told.message());
+    assert_eq!(told.get_details_error_info().unwrap().metadata["saga_id"], saga_id);
+    // The wait may have come after the stop, and found nobody.
+    if let Ok(waited) = waiting.await.unwrap() {
+        assert_eq!(waited.into_inner().saga.unwrap().state(), SagaState::Running);
+    }
+    let end = loop {
+        match watched.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the saga has not ended"),
+            Err(end) => break end,
+        }
+    };
+    assert_eq!(end.code(), Code::Unavailable, "{end:?}");
+    assert!(end.message().contains("watch again after record"), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

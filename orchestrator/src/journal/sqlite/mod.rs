@@ -8,11 +8,12 @@ mod rows;
 use std::path::Path;
 
 use async_trait::async_trait;
+use clock::Timestamp;
 use participant::{Database, Store, sqlite::open};
-use saga::Status;
+use saga::{Reason, Status};
 
 use super::{
-    Definition, Entry, Error, Filter, Header, Journal, Listed, Started,
+    Definition, Entry, Error, Filter, Header, Journal, Listed, Readmit, Started,
     group_commit::{GroupCommit, Write},
 };
 
@@ -65,7 +66,7 @@ impl Journal for Sqlite {
         query::entries(self.database.read(), saga_id, from).await
     }
 
-    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Header>, Error> {
+    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error> {
         query::unfinished(self.database.read(), after, limit).await
     }
 
@@ -73,11 +74,30 @@ impl Journal for Sqlite {
         query::list(self.database.read(), filter, before, limit).await
     }
 
-    async fn set_unreadable(&self, saga_id: &str, why: Option<&str>) -> Result<(), Error> {
-        let (saga_id, why) = (saga_id.to_owned(), why.map(str::to_owned));
+    async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {
+        let saga_id = saga_id.to_owned();
         self.database
             .write(move |connection| {
-                Box::pin(async move { statements::set_unreadable(connection, &saga_id, why).await })
+                Box::pin(async move { statements::set_aside(connection, &saga_id, &why).await })
+            })
+            .await
+    }
+
+    async fn readmit(&self, which: Readmit) -> Result<(), Error> {
+        self.database
+            .write(move |connection| {
+                Box::pin(async move { statements::readmit(connection, &which).await })
+            })
+            .await
+    }
+
+    async fn close_aside(&self, saga_id: &str, why: Reason, at: Timestamp) -> Result<bool, Error> {
+        let saga_id = saga_id.to_owned();
+        self.database
+            .write(move |connection| {
+                Box::pin(
+                    async move { statements::close_aside(connection, &saga_id, &why, at).await },
+                )
             })
             .await
     }

@@ -3,10 +3,10 @@
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Filter, Header, Listed};
+use crate::journal::{Definition, Entry, Error, Filter, Listed};
 
 const SAGA: &str = "select id, definition_hash, definition, version, key, request, trace_id, deadline, created_at, \
-                    updated_at, state, unreadable from saga where ";
+                    updated_at, state, aside_code, aside_message from saga where ";
 
 pub(super) async fn find(pool: &SqlitePool, saga_id: &str) -> Result<Option<Listed>, Error> {
     let mut query = QueryBuilder::<Sqlite>::new(SAGA);
@@ -29,14 +29,14 @@ pub(super) async fn unfinished(
     pool: &SqlitePool,
     after: &str,
     limit: u32,
-) -> Result<Vec<Header>, Error> {
+) -> Result<Vec<Listed>, Error> {
     let mut query = QueryBuilder::<Sqlite>::new(SAGA);
     // The condition of the partial index, word for word, so that ended sagas cost nothing.
     query.push(
-        "state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and unreadable is null and id > ",
+        "state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null and id > ",
     );
     query.push_bind(after).push(" order by id limit ").push_bind(i64::from(limit));
-    query.build().fetch_all(pool).await?.iter().map(rows::header).collect()
+    query.build().fetch_all(pool).await?.iter().map(rows::listed).collect()
 }
 
 pub(super) async fn list(
@@ -51,7 +51,8 @@ pub(super) async fn list(
         query.push(" and id < ").push_bind(before);
     }
     if !filter.statuses.is_empty() {
-        query.push(" and case when unreadable is null then state else 'ATTENTION' end in (");
+        query.push(" and case when aside_code is null or state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') then state \
+             else 'ATTENTION' end in (");
         let mut states = query.separated(", ");
         for status in &filter.statuses {
             states.push_bind(status.as_str());

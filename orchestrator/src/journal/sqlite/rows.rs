@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use clock::Timestamp;
-use saga::Status;
+use proto::facade::v1::Reason::JournalUnreadable;
+use saga::{Reason, Status};
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::journal::{Definition, Entry, Error, Header, Link, Listed};
@@ -31,7 +32,33 @@ fn version(row: &SqliteRow) -> Result<u32, Error> {
     u32::try_from(version).map_err(|_| Error::Unreadable(format!("version {version}")))
 }
 
-pub(super) fn header(row: &SqliteRow) -> Result<Header, Error> {
+/// A row of the table of sagas. One that makes no sense stands aside: it must not hide the others.
+pub(super) fn listed(row: &SqliteRow) -> Result<Listed, Error> {
+    let header = header(row);
+    let standing = standing(row);
+    let why = [header.as_ref().err(), standing.as_ref().err()];
+    let damage: Vec<String> =
+        why.into_iter().flatten().map(|error| facade::wire::causes(error)).collect();
+    let (status, updated_at, aside) =
+        standing.unwrap_or((Status::Attention, Timestamp::default(), None));
+    let damaged = || {
+        Reason::new(
+            JournalUnreadable.code(),
+            format!("its row in the index makes no sense: {}", damage.join("; ")),
+        )
+    };
+    Ok(Listed {
+        header: match header {
+            Ok(header) => header,
+            Err(_) => what_is_left_of(row)?,
+        },
+        status,
+        updated_at,
+        aside: if damage.is_empty() { aside } else { Some(damaged()) },
+    })
+}
+
+fn header(row: &SqliteRow) -> Result<Header, Error> {
     Ok(Header {
         saga_id: row.try_get("id")?,
         definition_hash: row.try_get("definition_hash")?,
@@ -45,15 +72,29 @@ pub(super) fn header(row: &SqliteRow) -> Result<Header, Error> {
     })
 }
 
-pub(super) fn listed(row: &SqliteRow) -> Result<Listed, Error> {
-    let state: String = row.try_get("state")?;
-    Ok(Listed {
-        header: header(row)?,
-        status: Status::from_name(&state)
-            .ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?,
-        updated_at: timestamp(row, "updated_at")?,
-        unreadable: row.try_get("unreadable")?,
+/// The header of a damaged row, for a person to see: nothing runs by it.
+fn what_is_left_of(row: &SqliteRow) -> Result<Header, Error> {
+    Ok(Header {
+        saga_id: row.try_get("id")?,
+        definition_hash: row.try_get("definition_hash").unwrap_or_default(),
+        definition: row.try_get("definition").unwrap_or_default(),
+        version: version(row).unwrap_or_default(),
+        key: row.try_get("key").unwrap_or_default(),
+        request: Bytes::new(),
+        trace_id: row.try_get("trace_id").unwrap_or_default(),
+        deadline: timestamp(row, "deadline").unwrap_or_default(),
+        created_at: timestamp(row, "created_at").unwrap_or_default(),
     })
+}
+
+fn standing(row: &SqliteRow) -> Result<(Status, Timestamp, Option<Reason>), Error> {
+    let state: String = row.try_get("state")?;
+    let status =
+        Status::from_name(&state).ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?;
+    let code: Option<String> = row.try_get("aside_code")?;
+    let message: Option<String> = row.try_get("aside_message")?;
+    let aside = code.map(|code| Reason::new(code, message.unwrap_or_default()));
+    Ok((status, timestamp(row, "updated_at")?, aside))
 }
 
 pub(super) fn entry(row: &SqliteRow) -> Result<Entry, Error> {

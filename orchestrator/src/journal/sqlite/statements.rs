@@ -4,12 +4,13 @@
 
 use std::collections::HashSet;
 
-use saga::Status;
+use clock::Timestamp;
+use saga::{Reason, Status};
 use sha2::{Digest, Sha256};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Header, Started, group_commit::Write};
+use crate::journal::{Definition, Entry, Error, Header, Readmit, Started, group_commit::Write};
 
 /// Rows in one statement at most.
 const ROWS: usize = 64;
@@ -148,17 +149,55 @@ async fn set_statuses(
     Ok(())
 }
 
-pub(super) async fn set_unreadable(
+pub(super) async fn set_aside(
     connection: &mut SqliteConnection,
     saga_id: &str,
-    why: Option<String>,
+    why: &Reason,
 ) -> Result<(), Error> {
-    sqlx::query("update saga set unreadable = $1 where id = $2")
-        .bind(why)
+    sqlx::query("update saga set aside_code = $1, aside_message = $2 where id = $3")
+        .bind(&why.code)
+        .bind(&why.message)
         .bind(saga_id)
         .execute(connection)
         .await?;
     Ok(())
+}
+
+pub(super) async fn readmit(
+    connection: &mut SqliteConnection,
+    which: &Readmit,
+) -> Result<(), Error> {
+    let mut update = QueryBuilder::<Sqlite>::new(
+        "update saga set aside_code = null, aside_message = null \
+         where state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and ",
+    );
+    match which {
+        Readmit::Saga(saga_id) => update.push("id = ").push_bind(saga_id),
+        Readmit::Reason(code) => update.push("aside_code = ").push_bind(code),
+    };
+    update.build().execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn close_aside(
+    connection: &mut SqliteConnection,
+    saga_id: &str,
+    why: &Reason,
+    at: Timestamp,
+) -> Result<bool, Error> {
+    // What it stood aside for stays readable behind the person's words.
+    let update = "update saga set state = 'RESOLVED', updated_at = $1, aside_code = $2, \
+                  aside_message = $3 || ' (it stood aside: ' || aside_message || ')' \
+                  where id = $4 and aside_code is not null \
+                  and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED')";
+    let updated = sqlx::query(update)
+        .bind(rows::millis(at))
+        .bind(&why.code)
+        .bind(&why.message)
+        .bind(saga_id)
+        .execute(connection)
+        .await?;
+    Ok(updated.rows_affected() > 0)
 }
 
 pub(super) async fn register(

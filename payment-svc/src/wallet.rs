@@ -1,11 +1,12 @@
 //! The built-in gateway: wallets in this very database.
 
 use clock::Timestamp;
+use planted::Bug;
 
 use crate::{
     error::Error,
     gateway::{Connection, Gateway},
-    payment::Payment,
+    payment::{Payment, State},
     store::{self, Transfer},
 };
 
@@ -43,7 +44,11 @@ impl Gateway for Wallets {
         let shop = store::shop(connection, payment.amount.currency).await?;
         let transfer = Transfer {
             // The ledger's key: the refund of a payment exists once, whatever asks for it.
-            transaction_no: format!("refund/{}", payment.payment_no),
+            transaction_no: match payment.state == State::Refunded && planted::is(Bug::RefundTwice)
+            {
+                false => format!("refund/{}", payment.payment_no),
+                true => format!("refund/{}/again/{}", payment.payment_no, at.0),
+            },
             from: shop,
             to: wallet.account,
             amount: payment.amount.minor_units,

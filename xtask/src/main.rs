@@ -1,6 +1,7 @@
 //! The developers' commands: `cargo xtask --help`.
 
 mod check;
+mod mutants;
 mod python;
 mod readme;
 mod run;
@@ -25,6 +26,11 @@ enum Command {
     Test,
     /// Runs the commands of the README against a release build.
     Readme,
+    /// Plants one bug after the other and tells which layer of the tests finds it.
+    Mutants {
+        /// The bugs to plant; all of them when none is named.
+        bugs: Vec<String>,
+    },
     /// Installs the tools that `check` uses where they are there: cargo-deny, cargo-machete, grpcurl.
     Tools,
 }
@@ -34,6 +40,7 @@ fn main() -> Result<()> {
         Command::Check => check::all(),
         Command::Test => test(),
         Command::Readme => readme::run(),
+        Command::Mutants { bugs } => mutants::run(&bugs),
         Command::Tools => tools::install(),
     }
 }

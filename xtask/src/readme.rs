@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    mutants,
     run::{root, say, say_skipped, step},
     tools,
 };
@@ -25,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) fn run() -> Result<()> {
     // Built first, so that the patience below is for the start alone.
     step("release build", "cargo", &["build", "--release"])?;
+    mutants::is_not_in(&root().join("target/release/sagamesh"))?;
     let text = std::fs::read_to_string(root().join("README.md")).context("reading README.md")?;
     let commands = commands(&text);
     ensure!(

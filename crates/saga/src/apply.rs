@@ -1,5 +1,7 @@
 //! What a record makes of a saga's state.
 
+use planted::Bug;
+
 use crate::{
     answer::{Answer, Reason},
     definition::{Definition, StepId},
@@ -208,7 +210,9 @@ fn again(attempt: &mut Try, policy: &Retry, answer: &Answer, jitter: Jitter, at:
 
 fn is_spent(attempt: &Try, policy: &Retry) -> bool {
     match policy.attempts {
-        Attempts::Limited(limit) => attempt.counted >= limit.get(),
+        Attempts::Limited(limit) => {
+            attempt.counted >= limit.get() && !planted::is(Bug::BudgetNeverSpent)
+        }
         Attempts::Unlimited => false,
     }
 }

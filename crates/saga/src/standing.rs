@@ -1,6 +1,8 @@
 //! What a state means for its steps: which may begin, which may be undone, and whether there is a way back. Both the
 //! table of legal records and the decisions read it here, so they cannot disagree.
 
+use planted::Bug;
+
 use crate::{
     definition::{Definition, StepId},
     state::{Leg, SagaState},
@@ -31,7 +33,8 @@ pub(crate) fn may_have_begun(
 /// Whether all that must come before `step` is done or skipped.
 pub(crate) fn is_ready(definition: &Definition, state: &SagaState, step: StepId) -> bool {
     // All distances: an operator may have skipped the steps right before it ahead of their turn.
-    definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
+    planted::is(Bug::StepBeforeItsTurn)
+        || definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
 }
 
 /// Whether `step` left something to undo, and all that came after it is out of the way.
@@ -43,7 +46,9 @@ pub(crate) fn may_be_undone(definition: &Definition, state: &SagaState, step: St
         && definition
             .ids()
             .filter(|later| definition.graph().ancestors(*later).contains(&step))
-            .all(|later| is_out_of_the_way(definition, state, later))
+            .all(|later| {
+                is_out_of_the_way(definition, state, later) || planted::is(Bug::UndoInWrongOrder)
+            })
 }
 
 fn is_out_of_the_way(definition: &Definition, state: &SagaState, step: StepId) -> bool {

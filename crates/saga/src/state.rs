@@ -1,6 +1,7 @@
 //! Where a saga stands: what its records come to.
 
 use bytes::Bytes;
+use planted::Bug;
 
 use crate::{
     answer::Reason,
@@ -155,6 +156,7 @@ impl StepState {
     /// Whether it left, or may have left, an effect that an undo must take back.
     pub(crate) fn needs_undo(&self) -> bool {
         let landed = match self.call.leg {
+            Leg::Spent | Leg::Open { .. } if planted::is(Bug::StartedStepNotUndone) => false,
             Leg::Done | Leg::Spent | Leg::Open { .. } => true,
             Leg::Nothing => self.call.may_have_landed,
             Leg::Idle | Leg::Skipped => self.call.may_have_landed,
@@ -278,6 +280,9 @@ impl SagaState {
     /// skip the pivot ahead of its turn.
     #[must_use]
     pub fn pivot_passed(&self, definition: &Definition) -> bool {
+        if planted::is(Bug::TurnBackBehindPivot) {
+            return false;
+        }
         definition.pivot().is_some_and(|pivot| {
             let mut before = definition.graph().ancestors(pivot).iter();
             self.at(pivot).is_passed() && before.all(|step| self.at(*step).is_passed())

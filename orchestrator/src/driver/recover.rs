@@ -8,6 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use facade::wire::causes;
 use futures::{FutureExt, StreamExt};
+use planted::Bug;
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
 use saga::{Event, Reason, Record};
 
@@ -117,6 +118,9 @@ impl Driver {
                     "not taken up"
                 );
                 false
+            }
+            Err(Trouble::Saga(why)) if planted::is(Bug::RecoveryStopsAtFirstBad) => {
+                std::panic::panic_any(why.message)
             }
             Err(Trouble::Saga(why)) => {
                 self.set_aside(&saga_id, why).await;

@@ -8,6 +8,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use planted::Bug;
 use rand::Rng;
 use saga::{Answer, Command, Direction, Event, Jitter, Outcome, Reason, Record, SagaState, StepId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -94,6 +95,10 @@ impl Turn {
                 Ok(settled) => settled,
                 Err(refused) => return Ended::Engine(refused),
             };
+            if planted::is(Bug::CallBeforeJournal) {
+                calls.iter().cloned().for_each(|call| self.launch(call));
+                tokio::task::yield_now().await;
+            }
             if let Err(error) = self.append().await {
                 return Ended::Journal(error);
             }

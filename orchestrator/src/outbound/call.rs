@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use facade::Trace;
 use participant::Key;
+use planted::Bug;
 use saga::{Answer, Direction, Reason};
 use tonic::metadata::{MetadataMap, MetadataValue};
 
@@ -61,8 +62,12 @@ impl Attempt<'_> {
             Direction::Forward => participant::Direction::Forward,
             Direction::Undo => participant::Direction::Undo,
         };
-        let key =
+        let mut key =
             Key::step(self.saga_id, self.step, direction).map_err(|error| error.to_string())?;
+        if planted::is(Bug::FreshKeyPerRetry) {
+            let saga_id = format!("{}-{}", self.saga_id, self.number);
+            key = Key::step(&saga_id, self.step, direction).map_err(|error| error.to_string())?;
+        }
         let mut metadata = MetadataMap::new();
         let mut insert = |name: &'static str, value: &str| {
             let value =

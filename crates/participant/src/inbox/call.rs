@@ -1,6 +1,7 @@
 //! A call's way through the inbox, inside one transaction.
 
 use bytes::Bytes;
+use planted::Bug;
 
 use crate::{
     answer::{Answered, Decline, Failure, Outcome},
@@ -18,6 +19,11 @@ pub(super) async fn answer<S: Store>(
     }
     let (held, outcome) = match S::attempt(connection, keeping::<S>(work)).await? {
         Ok(Kept::Response(response)) => (Held::Done(response.clone()), Outcome::Done(response)),
+        Ok(Kept::Decline(decline)) | Err(Failure::Declined(decline))
+            if planted::is(Bug::DeclineNotReplayed) =>
+        {
+            return Err(Refusal::Unstored(delivery.decided(Outcome::Declined(decline))));
+        }
         Ok(Kept::Decline(decline))
         | Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline)) => {
             (Held::Declined(decline.clone()), Outcome::Declined(decline))
@@ -58,6 +64,7 @@ async fn repeat<S: Store>(
     let outcome = match row.held {
         Held::Done(response) => Outcome::Done(response),
         Held::Declined(decline) => Outcome::Declined(decline),
+        Held::Tombstone if planted::is(Bug::OkForSuperseded) => Outcome::Done(Bytes::new()),
         Held::Tombstone => Outcome::Declined(Decline::superseded()),
         Held::Claimed | Held::Undone(_) | Held::Nothing => {
             return Err(unreadable(&delivery.key, "it is not a call's").into());

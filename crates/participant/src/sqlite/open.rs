@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use planted::Bug;
 use sqlx::{
     ConnectOptions, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
@@ -186,11 +187,15 @@ fn lock(path: &Path) -> Result<File, Error> {
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
+    let synchronous = match planted::is(Bug::SynchronousOff) {
+        // NORMAL loses commits that were acknowledged when the power fails.
+        false => SqliteSynchronous::Full,
+        true => SqliteSynchronous::Off,
+    };
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
-        // NORMAL loses commits that were acknowledged when the power fails.
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous)
         .foreign_keys(true)
         .busy_timeout(BUSY)
         .disable_statement_logging()

@@ -12,6 +12,10 @@ use crate::{Failure, Trace, deadline};
 const RESPONSE_MODE: &str = "x-response-mode";
 const ENVELOPE: &str = "envelope";
 
+/// The headers that say whose call it is, and how its caller wants a failure told.
+pub(crate) const CONTEXT: [&str; 6] =
+    ["traceparent", "tracestate", "saga-id", "saga-step", "saga-direction", RESPONSE_MODE];
+
 /// Who makes the call.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {

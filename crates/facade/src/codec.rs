@@ -58,9 +58,7 @@ impl<T: Message + Default> Decoder for Typed<T> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
         T::decode(buffer).map(Some).map_err(|error| {
-            Status::invalid_argument(format!(
-                "the body is not the method's request message: {error}"
-            ))
+            Status::invalid_argument(format!("it is not the method's request message: {error}"))
         })
     }
 }

@@ -11,15 +11,15 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use prost::Message;
-use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ReflectMessage, Value};
-use proto::{facade::v1::ResultInfo, rules::dynamic_violations};
+use prost_reflect::{DynamicMessage, MethodDescriptor};
+use proto::rules::dynamic_violations;
 use tonic::{
     Status,
     body::Body,
     server::{Grpc, UnaryService},
 };
 
-use crate::{Call, Facade, Failure, Reply, codec::Raw, pipeline::Shape};
+use crate::{Call, Facade, Failure, Reply, codec::Raw, pipeline::Shape, result::fill_result};
 
 /// What answers a dynamic method. The request is sound by the method's rules when it arrives.
 pub trait Handler: Send + Sync + 'static {
@@ -55,12 +55,18 @@ impl Methods {
         });
     }
 
+    /// What is known of the method at this path.
+    pub(crate) fn descriptor(&self, path: &str) -> Option<MethodDescriptor> {
+        self.find(path).map(|served| served.descriptor)
+    }
+
     fn find(&self, path: &str) -> Option<Served> {
         self.by_path.load().get(path).cloned()
     }
 }
 
-/// The tower service that answers every path which no typed service has.
+/// The tower service that answers every path which no typed service has. What it refuses has no details yet: that is
+/// for [`crate::unreached`].
 #[derive(Clone)]
 pub(crate) struct Fallback {
     facade: Facade,
@@ -89,10 +95,7 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let path = request.uri().path().to_owned();
         let Some(served) = self.methods.find(&path) else {
-            return Box::pin(async move {
-                tracing::warn!(method = path, status = "Unimplemented", "no such method");
-                Ok(Status::unimplemented(format!("this server has no method {path}")).into_http())
-            });
+            return Box::pin(async { Ok(Status::unimplemented("").into_http()) });
         };
         let method = Method { facade: self.facade.clone(), served, path };
         Box::pin(async move { Ok(Grpc::new(Raw).unary(method, request).await) })
@@ -124,7 +127,7 @@ async fn answer(
     let (metadata, extensions, body) = request.into_parts();
     let input = served.descriptor.input();
     let request = DynamicMessage::decode(input.clone(), body).map_err(|error| {
-        Status::invalid_argument(format!("the body is not a {}: {error}", input.full_name()))
+        Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
     })?;
     let output = served.descriptor.output();
     let shape = Shape { blank: || DynamicMessage::new(output), fill: fill_result };
@@ -134,18 +137,4 @@ async fn answer(
         .run(path, metadata, &extensions, broken, shape, |call| handler.handle(call, request))
         .await?;
     Ok(response.map(|message| message.encode_to_vec().into()))
-}
-
-/// Fills a response's `result` where its type has one of type `ResultInfo`.
-fn fill_result(message: &mut DynamicMessage, result: ResultInfo) -> bool {
-    let Some(field) = message.descriptor().get_field_by_name("result") else { return false };
-    let Kind::Message(kind) = field.kind() else { return false };
-    if kind.full_name() != "sagamesh.facade.v1.ResultInfo" {
-        return false;
-    }
-    // Through bytes: the response's pool may be another copy than ours.
-    let Ok(value) = DynamicMessage::decode(kind, result.encode_to_vec().as_slice()) else {
-        return false;
-    };
-    message.try_set_field(&field, Value::Message(value)).is_ok()
 }

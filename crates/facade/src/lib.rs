@@ -3,7 +3,8 @@
 //! A service implements the handler trait of [`services`] and mounts it on a [`server::Server`]. The tonic servers
 //! are private to this crate, so no handler can be reached around the facade, which on the way in reads the call's
 //! context ([`Call`]), validates the request, and on the way out fills the response code, turns a [`Failure`] into
-//! an answer in one place, and logs one line. [`caller`] is the same for calls that go out.
+//! an answer in one place, and logs one line. What is refused before it reaches a handler gets the same form. [`caller`]
+//! is the same for calls that go out.
 
 pub mod caller;
 pub mod codec;
@@ -19,12 +20,15 @@ mod call;
 mod deadline;
 mod failure;
 mod inbox;
+mod method;
 mod pipeline;
 mod redact;
 mod reflection;
 mod reply;
+mod result;
 mod status;
 mod trace;
+mod unreached;
 
 pub use call::{Call, Caller};
 pub use failure::{Decline, Failure};

@@ -1,23 +1,19 @@
 //! Messages in the log at debug level, without the fields marked `debug_redact`.
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
+
+use crate::method;
 
 /// Logs the request of one of our methods.
 pub(crate) fn log_message(method: &str, encoded: impl FnOnce() -> Vec<u8>) {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
-    let Some(descriptor) = input_of(method) else { return };
-    if let Ok(mut message) = DynamicMessage::decode(descriptor, encoded().as_slice()) {
+    let Some(known) = method::of_ours(method) else { return };
+    if let Ok(mut message) = DynamicMessage::decode(known.input(), encoded().as_slice()) {
         redact(&mut message);
         tracing::debug!(method, request = %message, "request");
     }
-}
-
-fn input_of(method: &str) -> Option<MessageDescriptor> {
-    let (service, method) = method.trim_start_matches('/').split_once('/')?;
-    let service = proto::descriptors().get_service_by_name(service)?;
-    service.methods().find(|known| known.name() == method).map(|known| known.input())
 }
 
 /// Clears every field marked `debug_redact`, however deep.

@@ -1,0 +1,10 @@
+//! Our own methods by their path.
+
+use prost_reflect::MethodDescriptor;
+
+/// The method that `/package.Service/Method` names.
+pub(crate) fn of_ours(path: &str) -> Option<MethodDescriptor> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let service = proto::descriptors().get_service_by_name(service)?;
+    service.methods().find(|known| known.name() == method)
+}

@@ -1,0 +1,57 @@
+//! The log of one test.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::{fmt::MakeWriter, util::SubscriberInitExt};
+
+/// Everything that this thread logs until it is dropped, as JSON lines like those of a process.
+pub(crate) struct Logged {
+    written: Written,
+    _guard: DefaultGuard,
+}
+
+impl Logged {
+    pub(crate) fn start() -> Self {
+        let written = Written::default();
+        let guard = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(written.clone())
+            .set_default();
+        Self { written, _guard: guard }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let written = self.written.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = std::str::from_utf8(&written).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Written {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

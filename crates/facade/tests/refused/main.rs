@@ -1,0 +1,164 @@
+//! Calls that never reach a handler are told, logged and enveloped like every other failure.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod logged;
+mod server;
+
+use proto::facade::v1::{Reason, ResultInfo};
+use tonic::Code;
+
+use crate::{
+    logged::Logged,
+    server::{Answer, Sent, Shop, framed},
+};
+
+const PLACE_ORDER: &str = "/sagamesh.checkout.v1.CheckoutService/PlaceOrder";
+const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
+
+fn sent(path: &'static str, body: impl Into<Vec<u8>>) -> Sent {
+    Sent::new(path, body)
+        .with("traceparent", &format!("00-{TRACE_ID}-b7ad6b7169203331-01"))
+        .with("saga-id", "saga-7")
+        .with("saga-step", "charge")
+        .with("saga-direction", "undo")
+}
+
+/// What reaches no handler, each with what it must be told as.
+fn refused() -> Vec<(&'static str, Sent, Code, Reason)> {
+    let place = |body: &[u8]| sent(PLACE_ORDER, body);
+    let unreadable = Reason::BodyUnreadable;
+    vec![
+        (
+            "bytes that are no message",
+            place(&framed(b"\xff\xff\xff")),
+            Code::InvalidArgument,
+            unreadable,
+        ),
+        ("a field that ends early", place(&framed(b"\x0a\x7f")), Code::InvalidArgument, unreadable),
+        ("no message at all", place(b""), Code::InvalidArgument, unreadable),
+        ("a frame that ends early", place(b"\0\0\0\0\x09ab"), Code::InvalidArgument, unreadable),
+        ("a frame of an unknown kind", place(b"\x07\0\0\0\0"), Code::InvalidArgument, unreadable),
+        (
+            "a frame compressed by nothing",
+            place(b"\x01\0\0\0\0"),
+            Code::InvalidArgument,
+            unreadable,
+        ),
+        (
+            "a compression that is not taken",
+            place(&framed(b"")).with("grpc-encoding", "gzip"),
+            Code::Unimplemented,
+            unreadable,
+        ),
+        (
+            "a message of more than four mebibytes",
+            place(&framed(&vec![b'x'; (4 << 20) + 1])),
+            Code::OutOfRange,
+            Reason::MessageTooLarge,
+        ),
+        (
+            "a method that the service does not have",
+            sent("/sagamesh.checkout.v1.CheckoutService/Nothing", framed(b"")),
+            Code::Unimplemented,
+            Reason::MethodUnknown,
+        ),
+        (
+            "a service that is not here, though its contract is known",
+            sent("/sagamesh.stock.v1.StockService/Freeze", framed(b"")),
+            Code::Unimplemented,
+            Reason::MethodUnknown,
+        ),
+        (
+            "a path that is no method",
+            sent("/", framed(b"")),
+            Code::Unimplemented,
+            Reason::MethodUnknown,
+        ),
+        (
+            "a timeout that is none",
+            place(&framed(b"")).with("grpc-timeout", "soon"),
+            Code::InvalidArgument,
+            Reason::InvalidRequest,
+        ),
+    ]
+}
+
+fn told(answer: &Answer) -> (Code, String, ResultInfo) {
+    let (info, result) = answer.details();
+    assert_eq!(info.domain, "sagamesh");
+    assert_eq!(info.reason, result.code, "both carry the same reason");
+    assert_eq!(result.trace_id, TRACE_ID);
+    assert!(!result.success && !result.message.is_empty());
+    (answer.code(), info.reason, result)
+}
+
+#[tokio::test]
+async fn each_has_its_status_with_the_reason_and_the_trace() {
+    for (what, sent, code, reason) in refused() {
+        let shop = Shop::open();
+        let answer = shop.call(sent).await;
+        let (found, named, _) = told(&answer);
+        assert_eq!((found, named.as_str()), (code, reason.code()), "{what}");
+        assert_eq!(shop.orders(), 0, "{what} reached the handler");
+    }
+}
+
+#[tokio::test]
+async fn each_is_an_envelope_where_the_caller_asks_for_one_and_the_method_has_a_result() {
+    for (what, sent, code, reason) in refused() {
+        let answer = Shop::open().call(sent.with("x-response-mode", "envelope")).await;
+        if reason == Reason::MethodUnknown {
+            assert_eq!(answer.code(), code, "{what}: nobody knows what to put the result into");
+            continue;
+        }
+        assert_eq!(answer.code(), Code::Ok, "{what}");
+        let result = answer.result();
+        assert_eq!((result.success, result.code.as_str()), (false, reason.code()), "{what}");
+        assert_eq!(result.trace_id, TRACE_ID, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn each_has_one_log_line_with_its_saga_step_and_trace() {
+    for (what, sent, code, reason) in refused() {
+        let logged = Logged::start();
+        let path = sent.path();
+        Shop::open().call(sent).await;
+        let lines = logged.lines();
+        let [line] = lines.as_slice() else { panic!("{what}: {lines:#?}") };
+        let field = |name: &str| line["span"][name].as_str().or(line[name].as_str()).unwrap();
+        assert_eq!(field("status"), format!("{code:?}"), "{what}");
+        assert_eq!(field("reason"), reason.code(), "{what}");
+        assert_eq!((field("method"), field("trace.id")), (path, TRACE_ID), "{what}");
+        assert_eq!(
+            (field("saga.id"), field("saga.step"), field("saga.direction")),
+            ("saga-7", "charge", "undo"),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_compression_that_is_not_taken_names_those_that_are() {
+    let sent = sent(PLACE_ORDER, framed(b"")).with("grpc-encoding", "gzip");
+    assert_eq!(Shop::open().call(sent).await.header("grpc-accept-encoding"), Some("identity"));
+}
+
+#[tokio::test]
+async fn what_a_handler_answers_passes_as_it_is() {
+    let shop = Shop::open();
+    let broken = shop.call(sent(PLACE_ORDER, framed(b""))).await;
+    assert_eq!(
+        (broken.code(), told(&broken).1.as_str()),
+        (Code::InvalidArgument, "INVALID_REQUEST")
+    );
+    // submit_token "t", user_id "ada", one line of { sku "tea", quantity 1 }
+    let order = b"\x0a\x01t\x12\x03ada\x1a\x07\x0a\x03tea\x10\x01";
+    let placed = shop.call(sent(PLACE_ORDER, framed(order))).await;
+    assert_eq!((placed.code(), placed.result().code.as_str()), (Code::Ok, "OK"));
+    assert_eq!(shop.orders(), 1);
+    // NOT_FOUND is what the health protocol says of a name that it does not know.
+    let health = shop.call(sent("/grpc.health.v1.Health/Check", framed(b"\x0a\x01x"))).await;
+    assert_eq!((health.code(), health.header("grpc-status-details-bin")), (Code::NotFound, None));
+}

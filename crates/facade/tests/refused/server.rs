@@ -1,0 +1,147 @@
+//! A server with one method, called with HTTP requests as they are.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use bytes::{Buf, Bytes};
+use clock::Clock;
+use facade::{
+    Call, Facade, Failure, Reply, dynamic::Handler, log::Calls, server::Server as FacadeServer,
+};
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use prost_reflect::DynamicMessage;
+use proto::{checkout::v1::PlaceOrderResponse, facade::v1::ResultInfo};
+use tonic::{Code, Status, body::Body, service::Routes};
+use tonic_types::pb;
+use tower::ServiceExt;
+
+/// One gRPC message, uncompressed.
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], length.as_slice(), message].concat()
+}
+
+/// A request as it stands on the wire.
+pub(crate) struct Sent {
+    path: &'static str,
+    request: http::Request<Body>,
+}
+
+impl Sent {
+    pub(crate) fn new(path: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        let body = Body::new(Full::new(Bytes::from(body.into())));
+        let request = http::Request::post(path).header("content-type", "application/grpc");
+        Self { path, request: request.body(body).unwrap() }
+    }
+
+    pub(crate) fn with(mut self, header: &'static str, value: &str) -> Self {
+        self.request.headers_mut().insert(header, value.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn path(&self) -> &'static str {
+        self.path
+    }
+}
+
+/// Serves `CheckoutService/PlaceOrder`, which is known by its descriptor alone.
+pub(crate) struct Shop {
+    routes: Routes,
+    orders: Arc<AtomicU32>,
+}
+
+impl Shop {
+    pub(crate) fn open() -> Self {
+        let server = FacadeServer::new(Facade::new(Clock::system(), Calls::Notable));
+        let orders = Arc::<AtomicU32>::default();
+        let service = proto::descriptors()
+            .get_service_by_name("sagamesh.checkout.v1.CheckoutService")
+            .unwrap();
+        let method = service.methods().find(|method| method.name() == "PlaceOrder").unwrap();
+        let response = DynamicMessage::new(method.output());
+        let taken = Taken { orders: Arc::clone(&orders), response };
+        server.methods().serve(&method, Arc::new(taken));
+        let (service, _) = server.build();
+        Self { routes: service.in_process(), orders }
+    }
+
+    /// How many orders reached the handler.
+    pub(crate) fn orders(&self) -> u32 {
+        self.orders.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn call(&self, sent: Sent) -> Answer {
+        let response = self.routes.clone().oneshot(sent.request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        assert_eq!(parts.status, http::StatusCode::OK, "gRPC failures are HTTP's 200");
+        assert_eq!(parts.headers["content-type"], "application/grpc");
+        let collected = body.collect().await.unwrap();
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        Answer { headers: parts.headers, trailers, body: collected.to_bytes() }
+    }
+}
+
+struct Taken {
+    orders: Arc<AtomicU32>,
+    response: DynamicMessage,
+}
+
+impl Handler for Taken {
+    fn handle(
+        &self,
+        _: Call,
+        _: DynamicMessage,
+    ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
+        self.orders.fetch_add(1, Ordering::Relaxed);
+        let response = self.response.clone();
+        Box::pin(async move { Ok(response.into()) })
+    }
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    headers: http::HeaderMap,
+    trailers: http::HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn status(&self) -> Status {
+        Status::from_header_map(&self.headers)
+            .or_else(|| Status::from_header_map(&self.trailers))
+            .expect("every answer ends with a status")
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.status().code()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The status's `ErrorInfo` and `ResultInfo`.
+    pub(crate) fn details(&self) -> (pb::ErrorInfo, ResultInfo) {
+        let status = pb::Status::decode(self.status().details()).unwrap();
+        let detail = |name: &str| {
+            let url = format!("type.googleapis.com/{name}");
+            let any = status.details.iter().find(|any| any.type_url == url);
+            any.expect(name).value.clone()
+        };
+        let info = pb::ErrorInfo::decode(detail("google.rpc.ErrorInfo").as_slice()).unwrap();
+        let result = detail("sagamesh.facade.v1.ResultInfo");
+        (info, ResultInfo::decode(result.as_slice()).unwrap())
+    }
+
+    /// The result of the one message in the body.
+    pub(crate) fn result(&self) -> ResultInfo {
+        let mut body = self.body.clone();
+        assert_eq!(body.get_u8(), 0, "not compressed");
+        assert_eq!(usize::try_from(body.get_u32()).unwrap(), body.len(), "one message");
+        PlaceOrderResponse::decode(body).unwrap().result.expect("the result is filled")
+    }
+}

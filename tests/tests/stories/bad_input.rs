@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
+use prost::Message;
 use proto::{
-    checkout::v1::{Line, PlaceOrderRequest},
+    checkout::v1::{Line, PlaceOrderRequest, PlaceOrderResponse},
     payment::v1::TopUpRequest,
     saga::v1::{SagaState, StartSagaRequest},
 };
@@ -91,12 +92,23 @@ async fn amounts_of_nothing_and_of_too_much_are_refused_before_anything_is_writt
     assert_eq!(mesh.wallet("ada").await, 10_000);
 }
 
-/// Calls a method with bytes as they are.
-async fn raw(mesh: &Mesh, path: &'static str, body: &'static [u8]) -> Status {
+/// Calls a method with bytes as they are; `mode` is how a failure is to be told.
+async fn raw(
+    mesh: &Mesh,
+    path: &'static str,
+    body: &'static [u8],
+    mode: &'static str,
+) -> Result<Bytes, Status> {
     let mut client = tonic::client::Grpc::new(channel(mesh.addresses().orchestrator));
     client.ready().await.unwrap();
-    let request = Request::new(Bytes::from_static(body));
-    client.unary(request, PathAndQuery::from_static(path), facade::codec::Raw).await.unwrap_err()
+    let mut request = Request::new(Bytes::from_static(body));
+    request.metadata_mut().insert("x-response-mode", mode.parse().unwrap());
+    let answer = client.unary(request, PathAndQuery::from_static(path), facade::codec::Raw).await?;
+    Ok(answer.into_inner())
+}
+
+fn reason(status: &Status) -> String {
+    status.get_details_error_info().expect("every failure names its reason").reason
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,14 +117,27 @@ async fn bytes_that_are_no_message_are_the_callers_fault() {
     for path in [
         "/sagamesh.checkout.v1.CheckoutService/PlaceOrder",
         "/sagamesh.saga.v1.SagaService/GetSaga",
+        "/sagamesh.saga.v1.SagaService/WatchSaga",
     ] {
         for body in [&b"\xff\xff\xff"[..], b"\x0a\x7f", b"\x08"] {
-            let status = raw(&mesh, path, body).await;
+            let status = raw(&mesh, path, body, "").await.unwrap_err();
             assert_eq!(status.code(), Code::InvalidArgument, "{path}: {status:?}");
+            assert_eq!(reason(&status), "BODY_UNREADABLE", "{path}");
+            // Every response has its result in field 1.
+            let envelope = raw(&mesh, path, body, "envelope").await.unwrap();
+            let response = PlaceOrderResponse::decode(envelope).unwrap();
+            assert_eq!(code(response.result.as_ref()), "BODY_UNREADABLE", "{path}");
         }
     }
-    let unknown = raw(&mesh, "/sagamesh.checkout.v1.CheckoutService/Nothing", b"").await;
-    assert_eq!(unknown.code(), Code::Unimplemented);
+    for path in
+        ["/sagamesh.checkout.v1.CheckoutService/Nothing", "/sagamesh.saga.v1.SagaService/Nothing"]
+    {
+        let unknown = raw(&mesh, path, b"", "envelope").await.unwrap_err();
+        assert_eq!(
+            (unknown.code(), reason(&unknown).as_str()),
+            (Code::Unimplemented, "METHOD_UNKNOWN")
+        );
+    }
     assert!(mesh.sagas_in(&[SagaState::Running]).await.is_empty());
 }
 
@@ -124,6 +149,7 @@ async fn a_message_of_more_than_four_mebibytes_is_refused() {
     request.submit_token = "t".repeat(5 << 20);
     let refused = mesh.checkout().place_order(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+    assert_eq!(reason(&refused), "MESSAGE_TOO_LARGE");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,10 @@
 //!
 //! Servers are not here: they are generated inside the `facade` crate, so that no handler can be reached around it.
 
-mod reason;
+pub mod canonical;
 pub mod rules;
+
+mod reason;
 
 use std::sync::LazyLock;
 

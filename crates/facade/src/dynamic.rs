@@ -10,9 +10,8 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
-use proto::rules::dynamic_violations;
+use proto::{canonical, rules::dynamic_violations};
 use tonic::{
     Status,
     body::Body,
@@ -136,5 +135,6 @@ async fn answer(
     let response = facade
         .run(path, metadata, &extensions, broken, shape, |call| handler.handle(call, request))
         .await?;
-    Ok(response.map(|message| message.encode_to_vec().into()))
+    // A repeat must get its maps as the first answer had them.
+    Ok(response.map(|message| canonical::encode(message).into()))
 }

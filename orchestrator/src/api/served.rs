@@ -7,7 +7,7 @@ use facade::{Call, Decline, Failure, Reply, dynamic::Handler};
 use futures::future::BoxFuture;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
-use proto::facade::v1::Reason;
+use proto::{canonical, facade::v1::Reason};
 use saga::Status;
 use tonic::Code;
 
@@ -69,7 +69,7 @@ async fn answer(
     call: &Call,
     request: DynamicMessage,
 ) -> Result<Reply<DynamicMessage>, Failure> {
-    let request: Bytes = request.encode_to_vec().into();
+    let request: Bytes = canonical::encode(request).into();
     let key = definition
         .key(&request)
         .map_err(|fault| Failure::invalid("", fault.to_string()))?

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use planted::Bug;
-use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use saga::StepId;
 
@@ -171,7 +170,7 @@ impl Compiled {
                 return Ok(Prepared::Skip);
             }
         }
-        Ok(Prepared::Request(encoded(&step.with.build(facts, &self.file)?)))
+        Ok(Prepared::Request(encoded(step.with.build(facts, &self.file)?)))
     }
 
     /// Evaluates `undo_with` of a step; empty bytes for a step without an undo.
@@ -180,7 +179,7 @@ impl Compiled {
     /// When an expression cannot be evaluated.
     pub fn prepare_undo(&self, step: StepId, facts: &Facts<'_>) -> Result<Bytes, Fault> {
         match &self.step(step).undo_with {
-            Some(template) => Ok(encoded(&template.build(facts, &self.file)?)),
+            Some(template) => Ok(encoded(template.build(facts, &self.file)?)),
             None => Ok(Bytes::new()),
         }
     }
@@ -191,7 +190,7 @@ impl Compiled {
     /// When an expression cannot be evaluated.
     pub fn reply(&self, facts: &Facts<'_>) -> Result<Bytes, Fault> {
         match &self.reply {
-            Some(template) => Ok(encoded(&template.build(facts, &self.file)?)),
+            Some(template) => Ok(encoded(template.build(facts, &self.file)?)),
             None => Ok(Bytes::new()),
         }
     }
@@ -210,20 +209,11 @@ impl Compiled {
         let message = DynamicMessage::deserialize(self.request.clone(), &mut text);
         let message = message.map_err(|error| wrong(error.to_string()))?;
         text.end().map_err(|error| wrong(error.to_string()))?;
-        match &self.input {
-            Input::Typed(_) => Ok(encoded(&message)),
-            Input::Json => in_order(&message).map_err(|error| wrong(error.to_string())),
-        }
+        Ok(encoded(message))
     }
 }
 
-/// A JSON object's bytes with its members in order, so that the same object is the same request. A dynamic message
-/// writes maps in an order that differs from run to run.
-fn in_order(message: &DynamicMessage) -> Result<Bytes, prost::DecodeError> {
-    let object = prost_types::Struct::decode(message.encode_to_vec().as_slice())?;
-    Ok(object.encode_to_vec().into())
-}
-
-fn encoded(message: &DynamicMessage) -> Bytes {
-    message.encode_to_vec().into()
+/// The same request is the same bytes, whatever maps it holds: participants and the journal compare them.
+fn encoded(message: DynamicMessage) -> Bytes {
+    proto::canonical::encode(message).into()
 }

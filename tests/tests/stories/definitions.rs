@@ -89,3 +89,55 @@ async fn a_saga_of_ones_own_runs_and_its_key_is_its_own() {
     assert_eq!(other.code(), tonic::Code::FailedPrecondition);
     assert_eq!(mesh.ended(&first.saga_id).await.state(), proto::saga::v1::SagaState::Succeeded);
 }
+
+/// A gift list that is known by its .proto alone; the saga of the same name serves it.
+const GIFTS: &str = r#"
+    syntax = "proto3";
+    package gifts.v1;
+    service Gifts { rpc Wrap(WrapRequest) returns (WrapResponse); }
+    message WrapRequest { string id = 1; string sku = 2; map<string, int32> wishes = 3; }
+    message WrapResponse { string saga_id = 1; map<string, int32> wishes = 2; }
+"#;
+const WRAP: &str = "\
+saga: wrap
+version: 1
+serves: gifts.v1.Gifts/Wrap
+descriptors: [gifts.proto]
+key: request.id
+steps:
+  - step: look
+    call: sagamesh.stock.v1.StockService/GetProduct
+    with: { sku: request.sku }
+reply: { wishes: request.wishes }
+";
+
+/// A `WrapRequest` of twenty wishes, the `first` one first.
+fn wishes(first: usize) -> bytes::Bytes {
+    let mut request = b"\x0a\x01g\x12\x03tea".to_vec();
+    for nth in 0..20 {
+        let letter = b"abcdefghijklmnopqrst"[(first + nth) % 20];
+        request.extend([0x1a, 5, 0x0a, 1, letter, 0x10, letter]);
+    }
+    request.into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_a_request_with_a_map_is_the_same_saga_with_the_same_answer() {
+    let sagas = tempfile::tempdir().unwrap();
+    write(sagas.path(), "gifts.proto", GIFTS);
+    write(sagas.path(), "wrap.yaml", WRAP);
+    let mesh: Mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    mesh.open_shop().await;
+    let mut answers = std::collections::HashSet::new();
+    for nth in 0..50 {
+        let mut client = tonic::client::Grpc::new(tests::channel(mesh.addresses().orchestrator));
+        client.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/gifts.v1.Gifts/Wrap");
+        // A map has no order: clients send its entries as they come.
+        let request = tonic::Request::new(wishes(nth));
+        let answer = client.unary(request, path, facade::codec::Raw).await.unwrap();
+        answers.insert(answer.into_inner());
+    }
+    assert_eq!(answers.len(), 1, "one saga, one answer, byte for byte");
+    assert_eq!(mesh.sagas_in(&[]).await.len(), 1);
+}

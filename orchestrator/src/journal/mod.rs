@@ -238,6 +238,9 @@ pub trait Journal: Send + Sync + 'static {
     /// Every registered definition.
     async fn definitions(&self) -> Result<Vec<Definition>, Error>;
 
+    /// How often the store has waited for the disk since it was opened: what a saga costs in commits.
+    fn commits(&self) -> u64;
+
     /// Finishes what was handed over and frees the store.
     async fn close(&self);
 }

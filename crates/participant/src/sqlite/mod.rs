@@ -14,7 +14,10 @@ mod writer;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::future::BoxFuture;
@@ -41,6 +44,7 @@ struct Handles {
     /// Taken out by [`Database::close`], which is how the writer learns that no more work will come.
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     readers: SqlitePool,
+    commits: Arc<AtomicU64>,
     /// Closes when the writer has ended and the file is free.
     ended: watch::Receiver<()>,
 }
@@ -56,7 +60,8 @@ impl Database {
             open::open(path.as_ref(), migrator).await?;
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (running, ended) = watch::channel(());
-        let writer = writer::Writer::new(options, connection, waiting);
+        let commits = Arc::default();
+        let writer = writer::Writer::new(options, connection, waiting, Arc::clone(&commits));
         let closing = readers.clone();
         tokio::spawn(async move {
             writer.run().await;
@@ -65,13 +70,19 @@ impl Database {
             drop(lock);
             drop(running);
         });
-        Ok(Self(Arc::new(Handles { jobs: Mutex::new(Some(jobs)), readers, ended })))
+        Ok(Self(Arc::new(Handles { jobs: Mutex::new(Some(jobs)), readers, commits, ended })))
     }
 
     /// Connections for reading. They see what is committed and refuse to write.
     #[must_use]
     pub fn read(&self) -> &SqlitePool {
         &self.0.readers
+    }
+
+    /// How often the writer has waited for the disk since the database was opened.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.0.commits.load(Ordering::Relaxed)
     }
 
     /// Takes no more work, finishes what was handed over, and frees the file. May be called again.

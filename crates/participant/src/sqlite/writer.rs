@@ -4,6 +4,11 @@
 //! alike. A failed transaction costs the connection too: what state it was left in is nobody's guess, and a
 //! fresh one reads the truth from the disk.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use planted::Bug;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::mpsc;
@@ -20,6 +25,7 @@ pub(super) struct Writer {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
     jobs: mpsc::Receiver<Box<dyn Job>>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -27,8 +33,9 @@ impl Writer {
         options: SqliteConnectOptions,
         connection: SqliteConnection,
         jobs: mpsc::Receiver<Box<dyn Job>>,
+        commits: Arc<AtomicU64>,
     ) -> Self {
-        Self { options, connection: Some(connection), jobs }
+        Self { options, connection: Some(connection), jobs, commits }
     }
 
     /// Works until nobody can hand over more and everything is done.
@@ -52,6 +59,7 @@ impl Writer {
             None => self.options.connect().await?,
         };
         let transaction = commit_together(&mut connection, batch).await;
+        self.commits.fetch_add(1, Ordering::Relaxed);
         self.connection = Some(connection);
         if let Err(cause) = &transaction {
             tracing::error!(

@@ -114,6 +114,10 @@ impl Journal for Sqlite {
         query::definitions(self.database.read()).await
     }
 
+    fn commits(&self) -> u64 {
+        self.database.commits()
+    }
+
     async fn close(&self) {
         self.database.close().await;
     }

@@ -1,0 +1,119 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench
+  cargo xtask bench --workload place-order --in-flight 128 --seconds 20
+  cargo xtask bench --rate 2000 --in-flight 512 --json rates.jsonl
+  cargo xtask bench --recover 100000";
+
+/// How many sagas a second, at what latency and at what cost.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Run {
+    /// What each saga does
+    #[arg(long, value_enum, default_value_t = Workload::Noop)]
+    pub(crate) workload: Workload,
+    /// How the orchestrator, its participants and the load reach each other
+    #[arg(long, value_enum, default_value_t = Transport::Grpc)]
+    pub(crate) transport: Transport,
+    /// How many sagas are under way at once; one run for each number
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 32, 128, 512])]
+    pub(crate) in_flight: Vec<usize>,
+    /// How long each run is measured, after a warm-up of a fifth of it
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u64,
+    /// Offer so many sagas a second, whatever the system answers: latency counts from when each was due
+    #[arg(long)]
+    pub(crate) rate: Option<u64>,
+    /// The bytes that each saga hands from step to step
+    #[arg(long, default_value_t = 0)]
+    pub(crate) payload: usize,
+    /// Append one JSON object a run to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Leave so many sagas unfinished, kill the orchestrator, and time how they are finished
+    #[arg(long, value_name = "N")]
+    pub(crate) recover: Option<u64>,
+    /// Where the databases are made: on the disk that is to be measured
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    pub(crate) data: PathBuf,
+}
+
+/// What each saga does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Workload {
+    /// Four steps, one after the other, that do nothing.
+    Noop,
+    /// An order of two lines: 100 SKUs, 1,000 users, all real services.
+    PlaceOrder,
+    /// The same, declined at payment: three undos.
+    Decline,
+}
+
+impl Workload {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Noop => "noop",
+            Self::PlaceOrder => "place-order",
+            Self::Decline => "decline",
+        }
+    }
+}
+
+/// How the parts reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// The load over loopback; for `noop`, the participant in a process of its own too.
+    Grpc,
+    /// Everything in one process, and no HTTP/2 in between.
+    InProcess,
+}
+
+impl Transport {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::InProcess => "in-process",
+        }
+    }
+}
+
+/// What this program also is, when it starts itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The steps that do nothing
+    #[command(hide = true)]
+    Participant {
+        /// Never answer
+        #[arg(long)]
+        hold: bool,
+    },
+    /// The system under test
+    #[command(hide = true)]
+    System(System),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct System {
+    #[arg(long, value_enum)]
+    pub(crate) workload: Workload,
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Where the steps that do nothing are.
+    #[arg(long)]
+    pub(crate) participant: Option<String>,
+}

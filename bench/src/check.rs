@@ -1,0 +1,56 @@
+//! Whether the work was really done: asked of the databases, after the run.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::arguments::Workload;
+
+/// Every saga that was started has ended as it should, with a complete journal; in the shop the books add up.
+pub(crate) async fn all(data: &Path, workload: Workload, sagas: u64) -> Result<()> {
+    let mut journal = open(&data.join("orchestrator.db")).await?;
+    let ended = match workload {
+        Workload::Decline => "COMPENSATED",
+        Workload::Noop | Workload::PlaceOrder => "SUCCEEDED",
+    };
+    let found: i64 = sqlx::query_scalar("select count(*) from saga where state = $1")
+        .bind(ended)
+        .fetch_one(&mut journal)
+        .await?;
+    ensure!(u64::try_from(found)? == sagas, "{sagas} sagas were started and {found} are {ended}");
+    let gaps: i64 = sqlx::query_scalar(
+        "select count(*) from (select saga_id from event group by saga_id \
+         having count(*) <> max(seq) + 1 or min(seq) <> 0)",
+    )
+    .fetch_one(&mut journal)
+    .await?;
+    ensure!(gaps == 0, "{gaps} journals have gaps");
+    let without: i64 = sqlx::query_scalar(
+        "select count(*) from saga where not exists (select 1 from event where saga_id = saga.id)",
+    )
+    .fetch_one(&mut journal)
+    .await?;
+    ensure!(without == 0, "{without} sagas have no journal");
+    journal.close().await?;
+    match workload {
+        Workload::Noop => Ok(()),
+        Workload::PlaceOrder => books(data, 2 * sagas).await,
+        Workload::Decline => books(data, 0).await,
+    }
+}
+
+/// Nothing is held, so many units are sold, and all movements of money sum to zero.
+async fn books(data: &Path, sold: u64) -> Result<()> {
+    let mut stock = open(&data.join("stock.db")).await?;
+    let (frozen, counted): (i64, i64) =
+        sqlx::query_as("select sum(frozen), sum(sold) from stock").fetch_one(&mut stock).await?;
+    stock.close().await?;
+    ensure!(frozen == 0, "{frozen} units are still frozen");
+    ensure!(u64::try_from(counted)? == sold, "{sold} units were sold, and {counted} are booked");
+    Ok(())
+}
+
+async fn open(file: &Path) -> Result<SqliteConnection> {
+    Ok(SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await?)
+}

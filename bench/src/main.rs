@@ -1,0 +1,44 @@
+//! The bench: how many sagas a second, at what latency and at what cost.
+//!
+//! The system under test runs in a process of its own, the steps that do nothing in another, and this one makes the
+//! load, so that each one's CPU time is its own. With `--transport in-process` all are in this one.
+
+mod arguments;
+mod check;
+mod child;
+mod load;
+mod measure;
+mod noop;
+mod probe;
+mod recover;
+mod report;
+mod run;
+mod shop;
+mod system;
+
+/// The generated contract of the steps that do nothing.
+mod contract {
+    #![allow(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
+    tonic::include_proto!("bench.v1");
+}
+
+use anyhow::Result;
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Arguments { command, run } = Arguments::parse();
+    match command {
+        None if run.recover.is_some() => recover::run(&run).await,
+        None => run::all(&run).await,
+        Some(Command::Participant { hold }) => noop::serve(hold).await,
+        Some(Command::System(system)) => system::serve(system).await,
+    }
+}

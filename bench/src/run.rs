@@ -1,0 +1,230 @@
+//! A run: a fresh system, a warm-up, the measured time, and whether the work was really done.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use proto::checkout::v1::checkout_service_client::CheckoutServiceClient;
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    arguments::{Run, Transport, Workload},
+    check,
+    child::Process,
+    contract::{RunRequest, noop_service_client::NoopServiceClient},
+    load::{self, Gun, Numbers, Seen, Shot},
+    measure::{self, Cpu},
+    probe, report, shop,
+    system::System,
+};
+
+/// Runs once for each number of sagas in flight.
+pub(crate) async fn all(run: &Run) -> Result<()> {
+    println!("{} over {}, {} s each", run.workload.name(), run.transport.name(), run.seconds);
+    report::print_head();
+    for in_flight in &run.in_flight {
+        let row = one(run, *in_flight).await?;
+        row.print();
+        if let Some(file) = &run.json {
+            row.append_to(file)?;
+        }
+    }
+    Ok(())
+}
+
+/// The processes that a run measures.
+pub(crate) struct Parts {
+    /// Absent where the system runs in this process.
+    pub(crate) system: Option<Process>,
+    pub(crate) participant: Option<Process>,
+}
+
+/// CPU time of each part.
+#[derive(Clone, Copy)]
+struct Spent {
+    system: Cpu,
+    participant: Cpu,
+    load: Cpu,
+}
+
+impl Parts {
+    fn spent(&self) -> Result<Spent> {
+        let of = |process: &Option<Process>| process.as_ref().map(Process::cpu).transpose();
+        let own = measure::cpu(std::process::id())?;
+        Ok(match of(&self.system)? {
+            Some(system) => {
+                Spent { system, participant: of(&self.participant)?.unwrap_or_default(), load: own }
+            }
+            None => Spent { system: own, participant: Cpu::default(), load: Cpu::default() },
+        })
+    }
+
+    fn peak_rss_mb(&self) -> Result<f64> {
+        match &self.system {
+            Some(system) => system.peak_rss_mb(),
+            None => measure::peak_rss_mb(std::process::id()),
+        }
+    }
+}
+
+async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
+    std::fs::create_dir_all(&run.data)
+        .with_context(|| format!("making the folder {}", run.data.display()))?;
+    let folder = tempfile::tempdir_in(&run.data)?;
+    let data = folder.path().join("data");
+    let before = probe::commits_per_s(folder.path())?;
+
+    let (mut parts, mut inside) = (Parts { system: None, participant: None }, None);
+    let gun = match run.transport {
+        Transport::Grpc => {
+            parts = start(run.workload, &data)?;
+            let system = parts.system.as_ref().context("the system has just been started")?;
+            remote_gun(run, system).await?
+        }
+        Transport::InProcess => {
+            let system = System::start(run.workload, &data, None).await?;
+            let gun = near_gun(run, &system).await?;
+            inside = Some(system);
+            gun
+        }
+    };
+    let numbers = Arc::new(Numbers::default());
+    let time = Duration::from_secs(run.seconds);
+    shoot(run, &gun, &numbers, in_flight, time / 5).await.context("warming up")?;
+    let (spent, disk, warm) = (parts.spent()?, measure::disk_bytes(&data)?, numbers.given());
+    let seen = shoot(run, &gun, &numbers, in_flight, time).await?;
+    let after = parts.spent()?;
+    let disk = measure::disk_bytes(&data)?.saturating_sub(disk);
+    let peak_rss_mb = parts.peak_rss_mb()?;
+    drop(gun);
+    let commits = match (inside, parts.system.take()) {
+        (Some(system), _) => {
+            let commits = system.commits();
+            system.stop().await?;
+            commits
+        }
+        (None, Some(system)) => system.stop()?.parse()?,
+        (None, None) => bail!("nothing was measured"),
+    };
+    drop(parts);
+    let done = numbers.given() - seen.refused;
+    check::all(&data, run.workload, done).await?;
+    let measured = numbers.given() - warm;
+    let per_saga = |spent: Duration| spent.as_secs_f64() * 1e6 / measured.max(1) as f64;
+    let cpu = [
+        per_saga(after.system.since(spent.system)),
+        per_saga(after.participant.since(spent.participant)),
+        per_saga(after.load.since(spent.load)),
+    ];
+    let Seen { sagas, refused, elapsed, latency } = seen;
+    let quantile = |at: f64| latency.value_at_quantile(at) as f64 / 1e3;
+    Ok(report::Row {
+        workload: run.workload.name(),
+        transport: run.transport.name(),
+        in_flight,
+        rate: run.rate,
+        sagas,
+        refused,
+        sagas_per_s: sagas as f64 / elapsed.as_secs_f64(),
+        p50_ms: quantile(0.5),
+        p99_ms: quantile(0.99),
+        p99_9_ms: quantile(0.999),
+        cpu_us_per_saga: cpu.iter().sum(),
+        cpu_us_orchestrator: cpu[0],
+        cpu_us_participants: cpu[1],
+        cpu_us_load: cpu[2],
+        peak_rss_mb,
+        flushes_per_saga: commits as f64 / done.max(1) as f64,
+        disk_bytes_per_saga: disk as f64 / measured.max(1) as f64,
+        commits_per_s_before: before,
+        commits_per_s_after: probe::commits_per_s(folder.path())?,
+    })
+}
+
+async fn shoot(
+    run: &Run,
+    gun: &Gun,
+    numbers: &Arc<Numbers>,
+    in_flight: usize,
+    time: Duration,
+) -> Result<Seen> {
+    match run.rate {
+        None => load::closed(gun, numbers, in_flight, time).await,
+        Some(rate) => load::open(gun, numbers, rate, in_flight, time).await,
+    }
+}
+
+/// Starts the system, and the participant where the workload has one of its own.
+pub(crate) fn start(workload: Workload, data: &Path) -> Result<Parts> {
+    let participant = match workload {
+        Workload::Noop => Some(Process::start(&["participant"])?),
+        Workload::PlaceOrder | Workload::Decline => None,
+    };
+    let address = participant.as_ref().map(|process| process.addresses[0].clone());
+    Ok(Parts { system: Some(system(workload, data, address.as_deref())?), participant })
+}
+
+pub(crate) fn system(
+    workload: Workload,
+    data: &Path,
+    participant: Option<&str>,
+) -> Result<Process> {
+    let data = data.to_str().context("the folder's name is text")?;
+    let mut arguments = vec!["system", "--workload", workload.name(), "--data", data];
+    if let Some(participant) = participant {
+        arguments.extend(["--participant", participant]);
+    }
+    Process::start(&arguments)
+}
+
+pub(crate) fn channel(address: &str) -> Result<Channel> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect_lazy())
+}
+
+async fn remote_gun(run: &Run, system: &Process) -> Result<Gun> {
+    let channels: Vec<Channel> =
+        system.addresses.iter().map(|address| channel(address)).collect::<Result<_>>()?;
+    match run.workload {
+        Workload::Noop => Ok(noop_gun(NoopServiceClient::new(channels[0].clone()), run.payload)),
+        workload => {
+            shop::seed(&channels, workload).await?;
+            Ok(shop::gun(CheckoutServiceClient::new(channels[0].clone()), workload))
+        }
+    }
+}
+
+async fn near_gun(run: &Run, system: &System) -> Result<Gun> {
+    let routes = system.routes.clone();
+    match run.workload {
+        Workload::Noop => Ok(noop_gun(NoopServiceClient::new(routes), run.payload)),
+        workload => {
+            let channels: Vec<Channel> =
+                system.addresses.iter().map(|address| channel(address)).collect::<Result<_>>()?;
+            shop::seed(&channels, workload).await?;
+            Ok(shop::gun(CheckoutServiceClient::new(routes), workload))
+        }
+    }
+}
+
+fn noop_gun<T>(client: NoopServiceClient<T>, payload: usize) -> Gun
+where
+    T: tonic::client::GrpcService<tonic::body::Body> + Clone + Send + Sync + 'static,
+    T::Future: Send,
+    T::Error: Into<tonic::codegen::StdError>,
+    T::ResponseBody: tonic::codegen::Body<Data = tonic::codegen::Bytes> + Send + 'static,
+    <T::ResponseBody as tonic::codegen::Body>::Error: Into<tonic::codegen::StdError> + Send,
+{
+    Arc::new(move |number| {
+        let mut client = client.clone();
+        Box::pin(async move {
+            let request = RunRequest { token: number.to_string(), payload: vec![0x61; payload] };
+            match client.run(request).await {
+                Ok(_) => Ok(Shot::Ended),
+                Err(status) if status.code() == Code::ResourceExhausted => Ok(Shot::Refused),
+                Err(status) => bail!("a saga failed: {status}"),
+            }
+        })
+    })
+}

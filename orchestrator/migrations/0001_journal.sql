@@ -21,7 +21,8 @@ create table saga (
     key text not null,
     request blob not null,
     request_hash blob not null,
-    trace_id text not null,
+    -- The trace that it was started in: id, sampling decision, and the vendors' state.
+    trace text not null,
     deadline integer not null,
     created_at integer not null,
     updated_at integer not null,

@@ -40,7 +40,7 @@ fn header(saga_id: &str, key: &str, request: &'static [u8]) -> Header {
         version: 1,
         key: key.to_owned(),
         request: Bytes::from_static(request),
-        trace_id: "t".to_owned(),
+        trace: "t".to_owned(),
         deadline: Timestamp(90),
         created_at: Timestamp(10),
     }

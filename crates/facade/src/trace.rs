@@ -1,6 +1,6 @@
 //! W3C trace context, in and out.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use opentelemetry::{
     Context,
@@ -14,16 +14,20 @@ use opentelemetry_sdk::{
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+/// What is kept of the vendors' own words: as much as W3C asks every hop to pass on.
+const STATE_KEPT: usize = 512;
 
 /// Where a call stands in its trace.
 #[derive(Clone, Debug)]
 pub struct Trace(SpanContext);
 
 impl Trace {
-    /// A new trace.
+    /// A new trace, sampled: nobody decided otherwise.
     #[must_use]
     pub fn start() -> Self {
-        Self::span_of(RandomIdGenerator::default().new_trace_id(), TraceFlags::SAMPLED)
+        let trace_id = RandomIdGenerator::default().new_trace_id();
+        Self::span_of(trace_id, TraceFlags::SAMPLED, TraceState::NONE)
     }
 
     /// The trace that `metadata` carries on, or a new one where it carries none that is valid.
@@ -32,27 +36,46 @@ impl Trace {
             TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(metadata));
         let parent = context.span().span_context().clone();
         if parent.is_valid() {
-            Self::span_of(parent.trace_id(), parent.trace_flags())
+            Self::span_of(parent.trace_id(), parent.trace_flags(), parent.trace_state().clone())
         } else {
             Self::start()
         }
     }
 
-    /// A new span of the trace with this id, for work that goes on after its first call; a new trace where the id is
-    /// not valid.
+    /// The trace as it is written down for work that goes on after its first call: id, sampling decision, and the
+    /// vendors' state where it is not too long.
     #[must_use]
-    pub fn resume(trace_id: &str) -> Self {
-        match TraceId::from_hex(trace_id) {
-            Ok(trace_id) if trace_id != TraceId::INVALID => {
-                Self::span_of(trace_id, TraceFlags::SAMPLED)
-            }
-            _ => Self::start(),
+    pub fn keep(&self) -> String {
+        let kept = format!("{}-{:02x}", self.0.trace_id(), self.0.trace_flags().to_u8());
+        match self.0.trace_state().header() {
+            state if state.is_empty() || state.len() > STATE_KEPT => kept,
+            state => format!("{kept} {state}"),
         }
     }
 
-    fn span_of(trace_id: TraceId, flags: TraceFlags) -> Self {
+    /// The id of a trace that [`Trace::keep`] wrote down.
+    #[must_use]
+    pub fn id_of(kept: &str) -> &str {
+        kept.split('-').next().unwrap_or_default()
+    }
+
+    /// A new span of a trace that [`Trace::keep`] wrote down; a new trace where it cannot be read.
+    #[must_use]
+    pub fn resume(kept: &str) -> Self {
+        Self::read(kept).unwrap_or_else(Self::start)
+    }
+
+    fn read(kept: &str) -> Option<Self> {
+        let (ids, state) = kept.split_once(' ').unwrap_or((kept, ""));
+        let (trace_id, flags) = ids.split_once('-')?;
+        let trace_id = TraceId::from_hex(trace_id).ok().filter(|id| *id != TraceId::INVALID)?;
+        let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
+        Some(Self::span_of(trace_id, flags, TraceState::from_str(state).unwrap_or_default()))
+    }
+
+    fn span_of(trace_id: TraceId, flags: TraceFlags, state: TraceState) -> Self {
         let span_id: SpanId = RandomIdGenerator::default().new_span_id();
-        Self(SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE))
+        Self(SpanContext::new(trace_id, span_id, flags, true, state))
     }
 
     /// The trace id: 32 hex digits.
@@ -63,9 +86,14 @@ impl Trace {
 
     /// Passes the trace on with an outgoing call.
     pub(crate) fn inject(&self, metadata: &mut MetadataMap) {
-        let header = self.to_string();
-        if let Ok(value) = MetadataValue::try_from(header) {
-            metadata.insert(TRACEPARENT, value);
+        for (name, header) in
+            [(TRACEPARENT, self.to_string()), (TRACESTATE, self.0.trace_state().header())]
+        {
+            if let Some(value) =
+                MetadataValue::try_from(header).ok().filter(|value| !value.is_empty())
+            {
+                metadata.insert(name, value);
+            }
         }
     }
 }
@@ -86,7 +114,7 @@ impl Extractor for Headers<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec![TRACEPARENT]
+        vec![TRACEPARENT, TRACESTATE]
     }
 }
 
@@ -104,11 +132,55 @@ mod tests {
         assert_ne!(first.to_string(), second.to_string());
     }
 
+    fn arrived(traceparent: &'static str, tracestate: &'static str) -> Trace {
+        let mut metadata = MetadataMap::new();
+        metadata.insert(TRACEPARENT, MetadataValue::from_static(traceparent));
+        metadata.insert(TRACESTATE, MetadataValue::from_static(tracestate));
+        Trace::from_metadata(&metadata)
+    }
+
+    fn sent(trace: &Trace) -> (String, String) {
+        let mut metadata = MetadataMap::new();
+        trace.inject(&mut metadata);
+        let header = |name| {
+            metadata.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default().to_owned()
+        };
+        (header(TRACEPARENT), header(TRACESTATE))
+    }
+
+    #[test]
+    fn the_decision_to_sample_and_the_state_go_on_to_the_next_call_and_into_what_is_kept() {
+        for (flags, parent) in [
+            ("00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
+            ("01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ] {
+            let trace = arrived(parent, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
+            let resumed = Trace::resume(&trace.keep());
+            for trace in [&trace, &resumed] {
+                let (traceparent, tracestate) = sent(trace);
+                assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+                assert!(traceparent.ends_with(flags), "{traceparent}");
+                assert_eq!(tracestate, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
+            }
+            assert_eq!(Trace::id_of(&trace.keep()), trace.id());
+        }
+    }
+
+    #[test]
+    fn a_trace_without_state_sends_and_keeps_none() {
+        let trace = Trace::start();
+        assert_eq!(sent(&trace).1, "");
+        assert_eq!(trace.keep(), format!("{}-01", trace.id()));
+        assert_eq!(Trace::resume(&trace.keep()).id(), trace.id());
+    }
+
     #[test]
     fn a_malformed_traceparent_starts_a_new_trace() {
         let mut metadata = MetadataMap::new();
         metadata.insert(TRACEPARENT, MetadataValue::from_static("00-nonsense"));
         assert_eq!(Trace::from_metadata(&metadata).id().len(), 32);
-        assert_eq!(Trace::resume("zz").id().len(), 32);
+        for kept in ["", "zz", "zz-01", "0af7651916cd43dd8448eb211c80319c-", "0-01 a=b"] {
+            assert_eq!(Trace::resume(kept).id().len(), 32, "{kept:?}");
+        }
     }
 }

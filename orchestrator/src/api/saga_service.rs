@@ -110,7 +110,7 @@ impl SagaService for Handlers {
         let key = start_key(&definition, &input, &request.key)?;
         let started = self
             .driver
-            .start(definition, key, input, call.trace().id())
+            .start(definition, key, input, call.trace())
             .await
             .map_err(Failure::unavailable)?;
         let already_started = matches!(started, Start::Already(_));

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use facade::{Call, Decline, Failure, Reply, dynamic::Handler};
+use facade::{Call, Decline, Failure, Reply, Trace, dynamic::Handler};
 use futures::future::BoxFuture;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
@@ -78,10 +78,8 @@ async fn answer(
         Some(limit) => limit.saturating_sub(TO_ANSWER.min(limit / 4)),
         None => definition.engine().deadline() + BEYOND_DEADLINE,
     };
-    let started = driver
-        .start(definition, key, request, call.trace().id())
-        .await
-        .map_err(Failure::unavailable)?;
+    let started =
+        driver.start(definition, key, request, call.trace()).await.map_err(Failure::unavailable)?;
     let saga_id = match started {
         Start::New(saga_id) | Start::Already(saga_id) => saga_id,
         Start::KeyReused => {
@@ -114,7 +112,7 @@ fn reply(
         _ => return Err(still_going(driver, saga_id, found)),
     };
     set_saga_id(&mut message, saga_id);
-    let reply = Reply::from(message).first_given_in(&found.listed.header.trace_id);
+    let reply = Reply::from(message).first_given_in(Trace::id_of(&found.listed.header.trace));
     Ok(match decline {
         Some(decline) => {
             reply.declined(decline).with_fact("saga_id", saga_id).with_fact("step", step_of(found))

@@ -1,5 +1,6 @@
 //! Sagas, steps and definitions as the API shows them.
 
+use facade::Trace;
 use prost_types::Timestamp;
 use proto::saga::v1::{Definition, Saga, SagaState as State, Step, StepState};
 use saga::{Status, StepId, StepStatus};
@@ -66,7 +67,7 @@ pub(super) fn listed(listed: &Listed) -> Saga {
         created_at: Some(timestamp(header.created_at.0)),
         updated_at: Some(timestamp(listed.updated_at.0)),
         definition_hash: header.definition_hash.clone(),
-        trace_id: header.trace_id.clone(),
+        trace_id: Trace::id_of(&header.trace).to_owned(),
         ..Saga::default()
     };
     saga.set_state(state(listed.shown()));

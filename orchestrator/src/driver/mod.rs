@@ -11,6 +11,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use clock::Clock;
+use facade::Trace;
 use futures::FutureExt;
 use proto::facade::v1::Reason::EngineFailed;
 use saga::{Event, Reason, Record, SagaState};
@@ -108,7 +109,7 @@ impl Driver {
         definition: Arc<Compiled>,
         key: String,
         request: Bytes,
-        trace_id: String,
+        trace: &Trace,
     ) -> Result<Start, journal::Error> {
         if self.stop.is_cancelled() {
             return Err(journal::Error::Closed);
@@ -121,7 +122,7 @@ impl Driver {
             version: definition.version(),
             key,
             request,
-            trace_id,
+            trace: trace.keep(),
             deadline: now.after(definition.engine().deadline()),
             created_at: now,
         };
@@ -188,7 +189,7 @@ impl Driver {
             "saga",
             saga.id = header.saga_id,
             saga.name = header.definition,
-            trace.id = header.trace_id
+            trace.id = Trace::id_of(&header.trace)
         );
         let driver = self.clone();
         let run = async move {

@@ -64,7 +64,7 @@ impl SagaTask {
     pub(crate) async fn run(self) -> Ended {
         let recorded = Vec::new();
         Turn {
-            trace: Trace::resume(&self.header.trace_id),
+            trace: Trace::resume(&self.header.trace),
             task: self,
             recorded,
             promises: Vec::new(),

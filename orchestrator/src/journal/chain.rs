@@ -14,8 +14,8 @@ impl Link {
     #[must_use]
     pub fn root(header: &Header) -> Self {
         let mut hash = Sha256::new();
-        let Header { saga_id, definition_hash, definition, key, trace_id, .. } = header;
-        let texts = [saga_id, definition_hash, definition, key, trace_id];
+        let Header { saga_id, definition_hash, definition, key, trace, .. } = header;
+        let texts = [saga_id, definition_hash, definition, key, trace];
         for part in texts.iter().map(|text| text.as_bytes()).chain([header.request.as_ref()]) {
             // With its length, so that no byte can move from one part into the next.
             hash.update((part.len() as u64).to_le_bytes());

@@ -34,8 +34,8 @@ pub struct Header {
     pub key: String,
     /// The encoded request.
     pub request: Bytes,
-    /// The trace that it was started in.
-    pub trace_id: String,
+    /// The trace that it was started in, as `facade::Trace::keep` writes it down.
+    pub trace: String,
     /// When it turns back at the latest.
     pub deadline: Timestamp,
     /// When it was started.

@@ -12,3 +12,4 @@ mod outages;
 mod placing;
 mod python;
 mod races;
+mod traces;

@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Filter, Listed};
 
-const SAGA: &str = "select id, definition_hash, definition, version, key, request, trace_id, deadline, created_at, \
+const SAGA: &str = "select id, definition_hash, definition, version, key, request, trace, deadline, created_at, \
                     updated_at, state, aside_code, aside_message from saga where ";
 
 pub(super) async fn find(pool: &SqlitePool, saga_id: &str) -> Result<Option<Listed>, Error> {

@@ -66,7 +66,7 @@ fn header(row: &SqliteRow) -> Result<Header, Error> {
         version: version(row)?,
         key: row.try_get("key")?,
         request: blob(row, "request")?,
-        trace_id: row.try_get("trace_id")?,
+        trace: row.try_get("trace")?,
         deadline: timestamp(row, "deadline")?,
         created_at: timestamp(row, "created_at")?,
     })
@@ -81,7 +81,7 @@ fn what_is_left_of(row: &SqliteRow) -> Result<Header, Error> {
         version: version(row).unwrap_or_default(),
         key: row.try_get("key").unwrap_or_default(),
         request: Bytes::new(),
-        trace_id: row.try_get("trace_id").unwrap_or_default(),
+        trace: row.try_get("trace").unwrap_or_default(),
         deadline: timestamp(row, "deadline").unwrap_or_default(),
         created_at: timestamp(row, "created_at").unwrap_or_default(),
     })

@@ -57,7 +57,7 @@ async fn insert_sagas(
     let mut new = HashSet::new();
     for some in chunks(headers) {
         let mut insert = QueryBuilder::<Sqlite>::new(
-            "insert into saga (id, definition_hash, definition, version, key, request, request_hash, trace_id, \
+            "insert into saga (id, definition_hash, definition, version, key, request, request_hash, trace, \
              deadline, created_at, updated_at, state) ",
         );
         insert.push_values(some, |mut row, header| {
@@ -68,7 +68,7 @@ async fn insert_sagas(
                 .push_bind(&header.key)
                 .push_bind(header.request.as_ref())
                 .push_bind(request_hash(header))
-                .push_bind(&header.trace_id)
+                .push_bind(&header.trace)
                 .push_bind(rows::millis(header.deadline))
                 .push_bind(rows::millis(header.created_at))
                 .push_bind(rows::millis(header.created_at))

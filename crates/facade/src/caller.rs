@@ -1,10 +1,13 @@
 //! Calls that go out: one unary call by path, with trace, deadline, metadata and a log line.
 
+mod line;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Clock;
 use http::uri::PathAndQuery;
+use prost_reflect::MethodDescriptor;
 use tonic::{
     Code, Request, Status,
     body::Body,
@@ -14,6 +17,7 @@ use tonic::{
     transport::Channel,
 };
 
+use self::line::Line;
 use crate::{Trace, codec::Raw, deadline};
 
 /// Where a service is reached: over the network, or within this process. Nothing above this seam knows which.
@@ -38,6 +42,8 @@ pub struct Outgoing<'a> {
     pub trace: &'a Trace,
     /// How long the answer is waited for.
     pub limit: Duration,
+    /// What the method takes and gives, for the log.
+    pub descriptor: &'a MethodDescriptor,
 }
 
 /// Makes outgoing calls.
@@ -59,13 +65,13 @@ impl Client {
     /// # Errors
     /// The callee's status; DEADLINE_EXCEEDED when `limit` passes first; UNAVAILABLE where it cannot be reached.
     pub async fn unary(&self, call: Outgoing<'_>) -> Result<tonic::Response<Bytes>, Status> {
-        let Outgoing { path, request, metadata, trace, limit } = call;
+        let Outgoing { path, request, metadata, trace, limit, descriptor } = call;
+        let line = Line::begin(&path, &metadata, self.clock.now());
+        line.request(descriptor, &request);
         let mut request = Request::from_parts(metadata, tonic::Extensions::new(), request);
         trace.inject(request.metadata_mut());
         deadline::write(limit, request.metadata_mut());
 
-        let started = self.clock.now();
-        let method = path.path().to_owned();
         let called = async {
             match &self.transport {
                 Transport::Network(channel) => send(channel.clone(), request, path).await,
@@ -76,38 +82,8 @@ impl Client {
         let answer = self.clock.timeout(limit, called).await.unwrap_or_else(|_| {
             Err(Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis())))
         });
-        self.log(&method, started, &answer);
+        line.end(&self.clock, descriptor, &answer);
         answer
-    }
-
-    fn log(
-        &self,
-        method: &str,
-        started: clock::Timestamp,
-        answer: &Result<tonic::Response<Bytes>, Status>,
-    ) {
-        let elapsed_ms =
-            u64::try_from(self.clock.now().since(started).as_millis()).unwrap_or(u64::MAX);
-        match answer {
-            Ok(response) => {
-                tracing::debug!(
-                    callee = method,
-                    elapsed_ms,
-                    bytes = response.get_ref().len(),
-                    "called"
-                );
-            }
-            Err(status) => {
-                let code = format!("{:?}", status.code());
-                tracing::info!(
-                    callee = method,
-                    elapsed_ms,
-                    status = code,
-                    message = status.message(),
-                    "call failed"
-                );
-            }
-        }
     }
 }
 

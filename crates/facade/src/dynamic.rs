@@ -18,7 +18,13 @@ use tonic::{
     server::{Grpc, UnaryService},
 };
 
-use crate::{Call, Facade, Failure, Reply, codec::Raw, pipeline::Shape, result::fill_result};
+use crate::{
+    Call, Facade, Failure, Reply,
+    codec::Raw,
+    pipeline::{Asked, Shape},
+    redact,
+    result::fill_result,
+};
 
 /// What answers a dynamic method. The request is sound by the method's rules when it arrives.
 pub trait Handler: Send + Sync + 'static {
@@ -129,11 +135,16 @@ async fn answer(
         Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
     })?;
     let output = served.descriptor.output();
-    let shape = Shape { blank: || DynamicMessage::new(output), fill: fill_result };
-    let broken = dynamic_violations(&request);
+    let shape = Shape {
+        blank: || DynamicMessage::new(output),
+        fill: fill_result,
+        show: |response: &DynamicMessage| Some(response.clone()),
+    };
+    let shown = redact::wanted().then(|| request.clone());
+    let asked = Asked { broken: dynamic_violations(&request), shown };
     let handler = Arc::clone(&served.handler);
     let response = facade
-        .run(path, metadata, &extensions, broken, shape, |call| handler.handle(call, request))
+        .run(path, metadata, &extensions, asked, shape, |call| handler.handle(call, request))
         .await?;
     // A repeat must get its maps as the first answer had them.
     Ok(response.map(|message| canonical::encode(message).into()))

@@ -84,9 +84,9 @@ pub(crate) fn line(calls: Calls, call: &Call, elapsed: Duration, line: &Line) {
     if let Some(cause) = &line.cause {
         tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
     } else if line.code != Code::Ok {
-        tracing::warn!(peer, elapsed_ms, status, reason, message = line.message, "call refused");
+        tracing::warn!(peer, elapsed_ms, status, reason, why = line.message, "call refused");
     } else if reason != "OK" {
-        tracing::info!(peer, elapsed_ms, status, reason, message = line.message, "call declined");
+        tracing::info!(peer, elapsed_ms, status, reason, why = line.message, "call declined");
     } else if calls == Calls::All || elapsed >= SLOW {
         tracing::info!(peer, elapsed_ms, status, reason, "call done");
     }

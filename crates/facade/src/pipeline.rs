@@ -5,6 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use clock::Clock;
 use futures::FutureExt;
 use prost::Message;
+use prost_reflect::DynamicMessage;
 use proto::{
     Response,
     facade::v1::{Reason, ResultInfo},
@@ -16,7 +17,7 @@ use tracing::Instrument;
 use crate::{
     Answers, Call, Failure, Reply,
     log::{self, Calls},
-    redact,
+    method, redact,
     status::Told,
     stream::Outgoing,
     wire::causes,
@@ -34,12 +35,23 @@ struct Settings {
     calls: Calls,
 }
 
-/// How a response type is made and filled.
-pub(crate) struct Shape<B, F> {
+/// What is known of a request before its handler is.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// The rules that it breaks.
+    pub(crate) broken: Vec<Violation>,
+    /// As the log shows it; `None` where the log does not.
+    pub(crate) shown: Option<DynamicMessage>,
+}
+
+/// How a response type is made, filled and shown.
+pub(crate) struct Shape<B, F, S> {
     /// A response without payload.
     pub(crate) blank: B,
     /// Fills the result; `false` where the type has none.
     pub(crate) fill: F,
+    /// The response as the log shows it.
+    pub(crate) show: S,
 }
 
 impl Facade {
@@ -74,38 +86,46 @@ impl Facade {
                 response.set_result(result);
                 true
             },
+            show: |response: &R| redact::shown(method::output_of_ours(method), response),
         };
-        redact::log_message(method, || request.encode_to_vec());
-        let broken = violations(&request);
-        self.run(method, metadata, &extensions, broken, shape, |call| handler(call, request)).await
+        let asked = Asked { broken: violations(&request), shown: shown_request(method, &request) };
+        self.run(method, metadata, &extensions, asked, shape, |call| handler(call, request)).await
     }
 
     /// Runs a handler whose messages are known only at run time.
-    pub(crate) async fn run<R, B, S, H, F>(
+    pub(crate) async fn run<R, B, S, W, H, F>(
         &self,
         method: &str,
         metadata: MetadataMap,
         extensions: &Extensions,
-        broken: Vec<Violation>,
-        shape: Shape<B, S>,
+        asked: Asked,
+        shape: Shape<B, S, W>,
         handler: H,
     ) -> Result<tonic::Response<R>, Status>
     where
         B: FnOnce() -> R,
         S: FnOnce(&mut R, ResultInfo) -> bool,
+        W: FnOnce(&R) -> Option<DynamicMessage>,
         H: FnOnce(Call) -> F,
         F: Future<Output = Result<Reply<R>, Failure>> + Send,
     {
         let (call, sound) = Call::read(method, metadata, extensions, &self.inner.clock);
         let span = log::span(&call);
         async {
-            let outcome = match sound.and(refuse_broken(broken)) {
+            redact::log_request(asked.shown);
+            let outcome = match sound.and(refuse_broken(asked.broken)) {
                 Ok(()) => self.guard(&call, handler(call.clone())).await,
                 Err(failure) => Err(failure),
             };
-            let answer = answer(&call, shape, outcome);
-            self.log(&call, &answer.line);
-            answer.given
+            let Shape { blank, fill, show } = shape;
+            let Answer { line, given } = answer(&call, blank, fill, outcome);
+            if let Ok(response) = &given
+                && redact::wanted()
+            {
+                redact::log_response(show(response.get_ref()));
+            }
+            self.log(&call, &line);
+            given
         }
         .instrument(span)
         .await
@@ -124,23 +144,33 @@ impl Facade {
         F: Future<Output = Result<Answers<R>, Failure>> + Send,
     {
         let (metadata, extensions, request) = request.into_parts();
-        redact::log_message(method, || request.encode_to_vec());
         let (call, sound) = Call::read(method, metadata, &extensions, &self.inner.clock);
         let span = log::span(&call);
+        let show = {
+            let span = span.clone();
+            move |response: &R| {
+                if redact::wanted() {
+                    let shown = redact::shown(method::output_of_ours(method), response);
+                    span.in_scope(|| redact::log_response(shown));
+                }
+            }
+        };
         async {
+            redact::log_request(shown_request(method, &request));
             let opened = match sound.and(refuse_broken(violations(&request))) {
                 Ok(()) => self.guard(&call, handler(call.clone(), request)).await,
                 Err(failure) => Err(failure),
             };
             let trace_id = call.trace().id();
             let (line, given) = match opened {
-                Ok(answers) => (Line::done(), Ok(Outgoing::carry(answers, trace_id))),
+                Ok(answers) => (Line::done(), Ok(Outgoing::carry(answers, trace_id, show))),
                 Err(failure)
                     if call.wants_envelope() || matches!(failure, Failure::Declined(_)) =>
                 {
                     let mut response = R::default();
                     let told = Told::of(&failure);
                     response.set_result(told.result(&trace_id));
+                    show(&response);
                     (Line::of(&failure, &told), Ok(Outgoing::single(response)))
                 }
                 Err(failure) => {
@@ -176,6 +206,10 @@ impl Facade {
         let elapsed = self.inner.clock.now().since(call.arrived());
         log::line(self.inner.calls, call, elapsed, line);
     }
+}
+
+fn shown_request(method: &str, request: &impl Message) -> Option<DynamicMessage> {
+    redact::wanted().then(|| redact::shown(method::input_of_ours(method), request)).flatten()
 }
 
 fn refuse_broken(broken: Vec<Violation>) -> Result<(), Failure> {
@@ -222,11 +256,12 @@ struct Answer<R> {
 }
 
 /// Turns what the handler came to into what the caller gets.
-fn answer<R, B, S>(call: &Call, shape: Shape<B, S>, outcome: Result<Reply<R>, Failure>) -> Answer<R>
-where
-    B: FnOnce() -> R,
-    S: FnOnce(&mut R, ResultInfo) -> bool,
-{
+fn answer<R>(
+    call: &Call,
+    blank: impl FnOnce() -> R,
+    fill: impl FnOnce(&mut R, ResultInfo) -> bool,
+    outcome: Result<Reply<R>, Failure>,
+) -> Answer<R> {
     let (failure, payload, trace_id, facts) = match outcome {
         Ok(Reply { payload, decline: None, trace_id, .. }) => {
             let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
@@ -237,7 +272,7 @@ where
                 trace_id,
             };
             let mut response = payload;
-            (shape.fill)(&mut response, result);
+            fill(&mut response, result);
             return Answer { line: Line::done(), given: Ok(tonic::Response::new(response)) };
         }
         Ok(Reply { payload, decline: Some(decline), trace_id, facts }) => {
@@ -249,8 +284,8 @@ where
     let told = Told::of(&failure).with_facts(facts);
     let line = Line::of(&failure, &told);
     if call.wants_envelope() || matches!(failure, Failure::Declined(_)) {
-        let mut response = payload.unwrap_or_else(shape.blank);
-        if (shape.fill)(&mut response, told.result(&trace_id)) {
+        let mut response = payload.unwrap_or_else(blank);
+        if fill(&mut response, told.result(&trace_id)) {
             return Answer { line, given: Ok(tonic::Response::new(response)) };
         }
     }

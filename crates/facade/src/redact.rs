@@ -1,23 +1,49 @@
 //! Messages in the log at debug level, without the fields marked `debug_redact`.
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
+use prost::Message;
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage, Value};
 
-use crate::method;
+/// May hold any message, and with it fields that nobody here can know to be marked.
+const ANY: &str = "google.protobuf.Any";
 
-/// Logs the request of one of our methods.
-pub(crate) fn log_message(method: &str, encoded: impl FnOnce() -> Vec<u8>) {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
-    }
-    let Some(known) = method::of_ours(method) else { return };
-    if let Ok(mut message) = DynamicMessage::decode(known.input(), encoded().as_slice()) {
-        redact(&mut message);
-        tracing::debug!(method, request = %message, "request");
+/// Whether messages are logged at all: nothing is decoded or copied for a log that nobody writes.
+pub(crate) fn wanted() -> bool {
+    tracing::enabled!(tracing::Level::DEBUG)
+}
+
+/// A typed message of ours as its descriptor shows it.
+pub(crate) fn shown(
+    kind: Option<MessageDescriptor>,
+    message: &impl Message,
+) -> Option<DynamicMessage> {
+    DynamicMessage::decode(kind?, message.encode_to_vec().as_slice()).ok()
+}
+
+/// Logs what was asked.
+pub(crate) fn log_request(message: Option<DynamicMessage>) {
+    if let Some(message) = message.map(redacted) {
+        tracing::debug!(request = %message, "request");
     }
 }
 
-/// Clears every field marked `debug_redact`, however deep.
-pub(crate) fn redact(message: &mut DynamicMessage) {
+/// Logs what was answered.
+pub(crate) fn log_response(message: Option<DynamicMessage>) {
+    if let Some(message) = message.map(redacted) {
+        tracing::debug!(response = %message, "response");
+    }
+}
+
+/// The message as it may be shown.
+pub(crate) fn redacted(mut message: DynamicMessage) -> DynamicMessage {
+    redact(&mut message);
+    message
+}
+
+/// Clears every field marked `debug_redact`, however deep. Fields that the descriptor does not know are never shown.
+fn redact(message: &mut DynamicMessage) {
+    if message.descriptor().full_name() == ANY {
+        message.clear_field_by_name("value");
+    }
     let secret: Vec<FieldDescriptor> =
         message.fields().map(|(field, _)| field).filter(is_secret).collect();
     for field in &secret {

@@ -18,7 +18,12 @@ pub type Answers<R> = BoxStream<'static, Result<R, Failure>>;
 pub struct Outgoing<R>(BoxStream<'static, Result<R, Status>>);
 
 impl<R: Response + Send + 'static> Outgoing<R> {
-    pub(crate) fn carry(answers: Answers<R>, trace_id: String) -> Self {
+    /// Fills each answer's result, and shows what goes out to `show`.
+    pub(crate) fn carry(
+        answers: Answers<R>,
+        trace_id: String,
+        show: impl Fn(&R) + Send + 'static,
+    ) -> Self {
         Self(
             answers
                 .map(move |answer| match answer {
@@ -29,6 +34,7 @@ impl<R: Response + Send + 'static> Outgoing<R> {
                             message: String::new(),
                             trace_id: trace_id.clone(),
                         });
+                        show(&response);
                         Ok(response)
                     }
                     Err(failure) => Err(Told::of(&failure).status(&trace_id)),

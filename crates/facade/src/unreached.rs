@@ -14,8 +14,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header::CONTENT_TYPE};
 use prost::Message;
-use prost_reflect::{DynamicMessage, MethodDescriptor};
-use proto::facade::v1::{Reason, ResultInfo};
+use prost_reflect::DynamicMessage;
+use proto::facade::v1::Reason;
 use tonic::{
     Code, Extensions, Status,
     codec::{EncodeBody, SingleMessageCompressionOverride},
@@ -25,7 +25,11 @@ use tonic::{
 };
 
 use crate::{
-    Facade, Failure, call, codec::Raw, dynamic::Methods, method, pipeline::Shape,
+    Facade, Failure, call,
+    codec::Raw,
+    dynamic::Methods,
+    method,
+    pipeline::{Asked, Shape},
     result::fill_result,
 };
 
@@ -106,9 +110,16 @@ impl Layer {
             _ => self.methods.descriptor(&path).or_else(|| method::of_ours(&path)),
         };
         let (metadata, extensions) = kept.context();
+        let shape = Shape {
+            blank: || method.map(|method| DynamicMessage::new(method.output())),
+            fill: |response: &mut Option<DynamicMessage>, result| {
+                response.as_mut().is_some_and(|response| fill_result(response, result))
+            },
+            show: Option::clone,
+        };
         let handler = |_| std::future::ready(Err(failure));
         let answered =
-            self.facade.run(&path, metadata, &extensions, Vec::new(), shape(method), handler).await;
+            self.facade.run(&path, metadata, &extensions, Asked::default(), shape, handler).await;
         match answered {
             Ok(envelope) => in_body(envelope.into_inner()),
             Err(status) => {
@@ -119,21 +130,6 @@ impl Layer {
                 refused
             }
         }
-    }
-}
-
-/// A response of the method, where there is such a method.
-fn shape(
-    method: Option<MethodDescriptor>,
-) -> Shape<
-    impl FnOnce() -> Option<DynamicMessage>,
-    impl FnOnce(&mut Option<DynamicMessage>, ResultInfo) -> bool,
-> {
-    Shape {
-        blank: || method.map(|method| DynamicMessage::new(method.output())),
-        fill: |response: &mut Option<DynamicMessage>, result| {
-            response.as_mut().is_some_and(|response| fill_result(response, result))
-        },
     }
 }
 

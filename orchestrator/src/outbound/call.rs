@@ -52,6 +52,7 @@ impl Attempt<'_> {
             metadata,
             trace,
             limit: self.timeout,
+            descriptor: &self.target.descriptor,
         };
         let said = participant.client().unary(call).await.map(tonic::Response::into_inner);
         answers::read(said, &self.target.output, self.direction, self.overrides)

@@ -6,23 +6,24 @@ use std::{
 };
 
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
+use tracing::{Level, subscriber::DefaultGuard};
 use tracing_subscriber::{fmt::MakeWriter, util::SubscriberInitExt};
 
-/// Everything that this thread logs until it is dropped, as JSON lines like those of a process.
+/// What this thread logs until it is dropped, as JSON lines like those of a process.
 pub(crate) struct Logged {
     written: Written,
     _guard: DefaultGuard,
 }
 
 impl Logged {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn at(level: Level) -> Self {
         let written = Written::default();
         let guard = tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
+            .with_max_level(level)
             .with_writer(written.clone())
             .set_default();
         Self { written, _guard: guard }

@@ -1,0 +1,95 @@
+//! What the log says of a call that goes out: which step of a saga makes it, what came of it, and, at debug level, both
+//! messages without the fields marked `debug_redact`.
+
+use bytes::Bytes;
+use clock::{Clock, Timestamp};
+use http::uri::PathAndQuery;
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataMap, MetadataValue},
+};
+
+use crate::redact;
+
+/// Each part is a counted reference: a call that is not logged must not pay for its line.
+pub(super) struct Line {
+    path: PathAndQuery,
+    step: Option<MetadataValue<Ascii>>,
+    direction: Option<MetadataValue<Ascii>>,
+    started: Timestamp,
+}
+
+impl Line {
+    pub(super) fn begin(path: &PathAndQuery, metadata: &MetadataMap, started: Timestamp) -> Self {
+        Self {
+            path: path.clone(),
+            step: metadata.get("saga-step").cloned(),
+            direction: metadata.get("saga-direction").cloned(),
+            started,
+        }
+    }
+
+    pub(super) fn request(&self, descriptor: &MethodDescriptor, request: &Bytes) {
+        if !redact::wanted() {
+            return;
+        }
+        if let Some(request) = shown(descriptor.input(), request) {
+            tracing::debug!(
+                callee = self.path.path(),
+                saga.step = text(&self.step),
+                saga.direction = text(&self.direction),
+                %request,
+                "calling"
+            );
+        }
+    }
+
+    pub(super) fn end(
+        self,
+        clock: &Clock,
+        descriptor: &MethodDescriptor,
+        answer: &Result<tonic::Response<Bytes>, Status>,
+    ) {
+        let elapsed = clock.now().since(self.started).as_millis();
+        let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let (callee, step, direction) = (self.path.path(), text(&self.step), text(&self.direction));
+        match answer {
+            Ok(response) if redact::wanted() => {
+                let response = shown(descriptor.output(), response.get_ref());
+                let response = response.map(tracing::field::display);
+                tracing::debug!(
+                    callee,
+                    saga.step = step,
+                    saga.direction = direction,
+                    elapsed_ms,
+                    response,
+                    "called"
+                );
+            }
+            Ok(_) => {}
+            Err(status) => {
+                let code = format!("{:?}", status.code());
+                tracing::info!(
+                    callee,
+                    saga.step = step,
+                    saga.direction = direction,
+                    elapsed_ms,
+                    status = code,
+                    why = status.message(),
+                    "call failed"
+                );
+            }
+        }
+    }
+}
+
+/// Empty for a call that is no step of a saga.
+fn text(header: &Option<MetadataValue<Ascii>>) -> &str {
+    header.as_ref().and_then(|header| header.to_str().ok()).unwrap_or_default()
+}
+
+/// `None` where the bytes are no such message.
+fn shown(kind: MessageDescriptor, bytes: &Bytes) -> Option<DynamicMessage> {
+    DynamicMessage::decode(kind, bytes.clone()).ok().map(redact::redacted)
+}

@@ -1,0 +1,8 @@
+//! The way of a call through the facade, from the HTTP request to the log.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod logged;
+mod messages;
+mod refused;
+mod server;

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    pin::pin,
 };
 
 use clock::Clock;
@@ -15,7 +16,10 @@ use facade::{
     server::{self, Health, Mount, Server, Service},
 };
 use orchestrator::Node;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 /// What a mesh is made of.
@@ -127,33 +131,71 @@ impl Mesh {
     }
 
     /// Serves until `stop` completes, then drains: the orchestrator first, so that its sagas can still be answered.
+    /// A service that can no longer be reached ends the whole mesh in the same way: sagas that call it would only wait.
     ///
     /// # Errors
-    /// When a listener fails.
+    /// When a listener fails: which one, and why.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let drained = CancellationToken::new();
-        let mut serving = tokio::task::JoinSet::new();
-        for Served { service, health, listener, .. } in self.services {
-            let (clock, drained) = (self.clock.clone(), drained.clone());
-            serving.spawn(async move {
-                health.set_ready(true).await;
-                let stopping = async {
-                    drained.cancelled().await;
-                    health.set_ready(false).await;
-                };
-                server::serve(service, listener, &clock, stopping)
-                    .await
-                    .map_err(|error| error.to_string())
-            });
+        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
+        let mut serving = JoinSet::new();
+        for service in self.services {
+            serving.spawn(service.serve(self.clock.clone(), drained.clone()));
         }
-        let orchestrated = self.node.run(self.orchestrator, stop).await;
-        drained.cancel();
-        let mut outcome = orchestrated;
-        while let Some(served) = serving.join_next().await {
-            outcome = outcome.and(served.unwrap_or_else(|error| Err(error.to_string())));
-        }
-        outcome
+        let orchestrated = self.node.run(self.orchestrator, stopping.clone().cancelled_owned());
+        together(orchestrated, serving, stop, &stopping, &drained).await
     }
+}
+
+type Outcome = Result<(), String>;
+
+impl Served {
+    async fn serve(self, clock: Clock, drained: CancellationToken) -> Outcome {
+        let Self { name, service, health, listener, address } = self;
+        health.set_ready(true).await;
+        let stopping = async {
+            drained.cancelled().await;
+            health.set_ready(false).await;
+        };
+        server::serve(service, listener, &clock, stopping).await.map_err(|error| {
+            format!(
+                "{name} no longer listens on {address}: {}; start the mesh again",
+                facade::wire::causes(&error)
+            )
+        })
+    }
+}
+
+/// Runs the orchestrator until `stop` completes or a service ends before it was told to, then the services to their
+/// end. The first failure is the one that is told.
+async fn together(
+    orchestrated: impl Future<Output = Outcome>,
+    mut serving: JoinSet<Outcome>,
+    stop: impl Future<Output = ()>,
+    stopping: &CancellationToken,
+    drained: &CancellationToken,
+) -> Outcome {
+    let (mut orchestrated, mut stop) = (pin!(orchestrated), pin!(stop));
+    let mut outcome = Ok(());
+    let orchestrated = loop {
+        tokio::select! {
+            orchestrated = &mut orchestrated => break orchestrated,
+            () = &mut stop, if !stopping.is_cancelled() => stopping.cancel(),
+            Some(served) = serving.join_next() => {
+                outcome = outcome.and(ended(served));
+                stopping.cancel();
+            }
+        }
+    };
+    drained.cancel();
+    outcome = outcome.and(orchestrated);
+    while let Some(served) = serving.join_next().await {
+        outcome = outcome.and(ended(served));
+    }
+    outcome
+}
+
+fn ended(served: Result<Outcome, JoinError>) -> Outcome {
+    served.unwrap_or_else(|error| Err(format!("a service ended by itself: {error}")))
 }
 
 fn serve_one(mount: Mount, facade: &Facade, listener: TcpListener) -> Result<Served, String> {
@@ -175,4 +217,71 @@ async fn listen(port_base: u16, offset: u16) -> Result<TcpListener, String> {
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, String> {
     listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    /// An orchestrator that runs until it is told to stop, and services of which one may fail by itself.
+    async fn run(failing: Option<&'static str>, stop: impl Future<Output = ()>) -> Outcome {
+        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
+        let mut serving = JoinSet::new();
+        let until_drained = drained.clone();
+        serving.spawn(async move {
+            until_drained.cancelled().await;
+            Ok(())
+        });
+        if let Some(why) = failing {
+            serving.spawn(async move { Err(why.to_owned()) });
+        }
+        let orchestrated = async {
+            stopping.cancelled().await;
+            assert!(!drained.is_cancelled(), "services answer until the orchestrator has drained");
+            Ok(())
+        };
+        together(orchestrated, serving, stop, &stopping, &drained).await
+    }
+
+    #[tokio::test]
+    async fn a_service_that_can_no_longer_be_reached_ends_the_mesh_at_once() {
+        assert_eq!(
+            run(Some("the port is gone"), pending()).await,
+            Err("the port is gone".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_service_that_panics_ends_the_mesh_too() {
+        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
+        let mut serving = JoinSet::new();
+        serving.spawn(async { panic!("out of order") });
+        let orchestrated = async {
+            stopping.cancelled().await;
+            Ok(())
+        };
+        let outcome = together(orchestrated, serving, pending(), &stopping, &drained).await;
+        assert!(outcome.unwrap_err().contains("out of order"));
+    }
+
+    #[tokio::test]
+    async fn a_mesh_that_is_told_to_stop_stops_well() {
+        assert_eq!(run(None, ready(())).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_orchestrator_that_fails_takes_the_services_with_it() {
+        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
+        let mut serving = JoinSet::new();
+        let until_drained = drained.clone();
+        serving.spawn(async move {
+            until_drained.cancelled().await;
+            Ok(())
+        });
+        let orchestrated = ready(Err("no journal".to_owned()));
+        let outcome = together(orchestrated, serving, pending(), &stopping, &drained).await;
+        assert_eq!(outcome, Err("no journal".to_owned()));
+    }
 }

@@ -59,7 +59,7 @@ fn entries(saga_id: &str, seqs: std::ops::Range<u64>) -> Vec<Entry> {
 }
 
 async fn start(journal: &Sqlite, saga_id: &str, key: &str, request: &'static [u8]) -> Started {
-    journal.start(header(saga_id, key, request), entries(saga_id, 0..1)).await.unwrap()
+    journal.start(header(saga_id, key, request), entries(saga_id, 0..1), None).await.unwrap()
 }
 
 #[tokio::test]

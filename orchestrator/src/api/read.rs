@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
 use saga::{Record, SagaState, Status};
+use tokio::sync::watch;
 
 use crate::{
     definition::Compiled,
@@ -72,15 +73,29 @@ fn unreadable(why: String) -> saga::Reason {
     saga::Reason::new(Reason::JournalUnreadable.code(), why)
 }
 
+/// The end of a saga that is watched; `None` when `limit` passes before, or it moves no further here.
+pub(super) async fn end_of(
+    driver: &Driver,
+    mut state: watch::Receiver<Arc<SagaState>>,
+    limit: Duration,
+) -> Option<Arc<SagaState>> {
+    let ended = async {
+        tokio::select! {
+            ended = state.wait_for(|state| state.is_ended()) => ended.ok().map(|state| Arc::clone(&state)),
+            () = driver.halted() => None,
+        }
+    };
+    driver.clock().timeout(limit, ended).await.ok().flatten()
+}
+
 /// Waits until the saga has ended or moves no further here, or for `limit`.
 pub(super) async fn wait(driver: &Driver, saga_id: &str, limit: Duration) {
     // A saga that no task runs is taken up by recovery soon, or has ended: looked for again until the limit.
     let ended = async {
         loop {
             match driver.watch(saga_id) {
-                Some(mut state) => {
-                    let finished = state.wait_for(|state| state.is_ended()).await.map(|_| ());
-                    if finished.is_ok() {
+                Some(state) => {
+                    if end_of(driver, state, limit).await.is_some() {
                         return;
                     }
                 }

@@ -113,20 +113,28 @@ impl SagaService for Handlers {
             .start(definition, key, input, call.trace())
             .await
             .map_err(Failure::unavailable)?;
-        let already_started = matches!(started, Start::Already(_));
-        let Some(saga_id) = started.saga_id() else {
-            let sentence =
-                "a saga of this definition was started under this key with another input";
-            return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));
-        };
-        let found = self.driver.journal().find(saga_id).await.map_err(Failure::unavailable)?;
-        let mut response = StartSagaResponse {
-            saga_id: saga_id.to_owned(),
-            already_started,
-            ..StartSagaResponse::default()
-        };
-        if let Some(listed) = found {
-            response.state = view::listed(&listed).state;
+        let mut response = StartSagaResponse::default();
+        match started {
+            Start::New { saga_id, state } => {
+                response.saga_id = saga_id;
+                response.set_state(view::state(state.borrow().status()));
+            }
+            Start::Already { saga_id } => {
+                let found = self.driver.journal().find(&saga_id).await;
+                let status = found.map_err(Failure::unavailable)?.map(|listed| listed.shown());
+                response.saga_id = saga_id;
+                response.set_state(status.map_or_else(Default::default, view::state));
+                response.already_started = true;
+            }
+            Start::KeyReused => {
+                let sentence =
+                    "a saga of this definition was started under this key with another input";
+                return Err(Failure::refused(
+                    Code::FailedPrecondition,
+                    Reason::KeyReused,
+                    sentence,
+                ));
+            }
         }
         Ok(response.into())
     }

@@ -8,11 +8,11 @@ use futures::future::BoxFuture;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use proto::{canonical, facade::v1::Reason};
-use saga::Status;
+use saga::{SagaState, Status};
 use tonic::Code;
 
 use super::{
-    read::{self, Found, Story},
+    read::{self, Found},
     sentence,
 };
 use crate::{
@@ -78,76 +78,90 @@ async fn answer(
         Some(limit) => limit.saturating_sub(TO_ANSWER.min(limit / 4)),
         None => definition.engine().deadline() + BEYOND_DEADLINE,
     };
-    let started =
-        driver.start(definition, key, request, call.trace()).await.map_err(Failure::unavailable)?;
+    let start = driver.start(Arc::clone(&definition), key, request, call.trace());
+    let started = start.await.map_err(Failure::unavailable)?;
+    // The start waited for the disk: only the rest of the caller's time is left.
+    let rest = || limit.saturating_sub(driver.clock().now().since(call.arrived()));
     let saga_id = match started {
-        Start::New(saga_id) | Start::Already(saga_id) => saga_id,
+        Start::New { saga_id, state } => {
+            if let Some(state) = read::end_of(driver, state, rest()).await {
+                let (definition, trace) = (definition.engine(), call.trace().id());
+                let end = End { saga_id: &saga_id, trace: &trace, definition, state: &state };
+                return end.reply(method);
+            }
+            saga_id
+        }
+        Start::Already { saga_id } => saga_id,
         Start::KeyReused => {
             let sentence = "another request was sent under this idempotency key";
             return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));
         }
     };
-    // The start waited for the disk: only the rest of the caller's time is left.
-    let spent = driver.clock().now().since(call.arrived());
-    read::wait(driver, &saga_id, limit.saturating_sub(spent)).await;
+    read::wait(driver, &saga_id, rest()).await;
     let found = read::find(driver, &saga_id).await?;
-    reply(driver, method, &saga_id, &found)
-}
-
-fn reply(
-    driver: &Driver,
-    method: &MethodDescriptor,
-    saga_id: &str,
-    found: &Found,
-) -> Result<Reply<DynamicMessage>, Failure> {
-    let mut message = DynamicMessage::new(method.output());
-    let decline = match (found.status(), &found.story) {
-        (Status::Succeeded, Some(story)) => {
-            let encoded = story.state.reply().cloned().unwrap_or_default();
-            message.merge(encoded).map_err(Failure::internal)?;
-            None
+    let trace = Trace::id_of(&found.listed.header.trace);
+    match (&found.story, found.status()) {
+        (Some(story), status) if status.is_ended() => {
+            let definition = story.definition.engine();
+            End { saga_id: &saga_id, trace, definition, state: &story.state }.reply(method)
         }
-        (Status::Compensated | Status::Resolved, Some(story)) => Some(decline(story)),
-        (Status::Resolved, None) => Some(Decline::new(Reason::SagaState, CLOSED)),
-        _ => return Err(still_going(driver, saga_id, found)),
-    };
-    set_saga_id(&mut message, saga_id);
-    let reply = Reply::from(message).first_given_in(Trace::id_of(&found.listed.header.trace));
-    Ok(match decline {
-        Some(decline) => {
-            reply.declined(decline).with_fact("saga_id", saga_id).with_fact("step", step_of(found))
+        (None, Status::Resolved) => {
+            let decline = Decline::new(Reason::SagaState, CLOSED);
+            Ok(declined(method, &saga_id, trace, decline))
         }
-        None => reply,
-    })
-}
-
-/// Why the saga did not do what was asked, naming the step.
-fn decline(story: &Story) -> Decline {
-    let (definition, state) = (story.definition.engine(), &story.state);
-    let ending = match state.status() {
-        Status::Resolved => CLOSED,
-        _ => "everything that had started is undone",
-    };
-    match state.cause() {
-        Some(cause) => {
-            let step = cause.step.map(|step| definition.step(step).name.clone());
-            let at = step.map(|step| format!("{step}: ")).unwrap_or_default();
-            Decline {
-                code: cause.reason.code.clone(),
-                message: format!("{at}{}; {ending}", cause.reason.message),
-            }
-        }
-        None => Decline::new(Reason::SagaState, ending),
+        _ => Err(still_going(driver, &saga_id, &found)),
     }
 }
 
-/// The step that made the saga turn back; empty for one that turned back as a whole.
-fn step_of(found: &Found) -> String {
-    let step = found.story.as_ref().and_then(|story| {
-        let step = story.state.cause()?.step?;
-        Some(story.definition.engine().step(step).name.clone())
-    });
-    step.unwrap_or_default()
+/// A saga that has ended, as its caller is told.
+struct End<'a> {
+    saga_id: &'a str,
+    trace: &'a str,
+    definition: &'a saga::Definition,
+    state: &'a SagaState,
+}
+
+impl End<'_> {
+    fn reply(&self, method: &MethodDescriptor) -> Result<Reply<DynamicMessage>, Failure> {
+        if self.state.status() != Status::Succeeded {
+            let step = self.state.cause().and_then(|cause| cause.step);
+            let step = step.map_or("", |step| &self.definition.step(step).name);
+            let declined = declined(method, self.saga_id, self.trace, self.decline(step));
+            return Ok(declined.with_fact("step", step));
+        }
+        let mut message = DynamicMessage::new(method.output());
+        let encoded = self.state.reply().cloned().unwrap_or_default();
+        message.merge(encoded).map_err(Failure::internal)?;
+        set_saga_id(&mut message, self.saga_id);
+        Ok(Reply::from(message).first_given_in(self.trace))
+    }
+
+    /// Why the saga did not do what was asked, naming the step that made it turn back, where there is one.
+    fn decline(&self, step: &str) -> Decline {
+        let ending = match self.state.status() {
+            Status::Resolved => CLOSED,
+            _ => "everything that had started is undone",
+        };
+        let Some(cause) = self.state.cause() else {
+            return Decline::new(Reason::SagaState, ending);
+        };
+        let at = if step.is_empty() { String::new() } else { format!("{step}: ") };
+        Decline {
+            code: cause.reason.code.clone(),
+            message: format!("{at}{}; {ending}", cause.reason.message),
+        }
+    }
+}
+
+fn declined(
+    method: &MethodDescriptor,
+    saga_id: &str,
+    trace: &str,
+    decline: Decline,
+) -> Reply<DynamicMessage> {
+    let mut message = DynamicMessage::new(method.output());
+    set_saga_id(&mut message, saga_id);
+    Reply::from(message).first_given_in(trace).declined(decline).with_fact("saga_id", saga_id)
 }
 
 fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {

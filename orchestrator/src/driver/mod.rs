@@ -3,6 +3,7 @@
 
 pub(crate) mod live;
 
+mod decide;
 mod recover;
 mod replay;
 mod saga_task;
@@ -14,8 +15,8 @@ use clock::Clock;
 use facade::Trace;
 use futures::FutureExt;
 use proto::facade::v1::Reason::EngineFailed;
-use saga::{Event, Reason, Record, SagaState};
-use tokio::sync::{mpsc, watch};
+use saga::{Event, Reason, SagaState};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -31,9 +32,6 @@ use saga_task::{Ended, SagaTask};
 pub use live::OrderError;
 pub(crate) use recover::definition_unreadable;
 pub use replay::{Replayed, Unreadable, replay};
-
-/// Orders that may wait for one saga's task.
-const ORDERS: usize = 16;
 
 /// What every saga's task works with.
 #[derive(Clone)]
@@ -58,25 +56,22 @@ pub struct Driver {
 }
 
 /// What a start came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Start {
     /// A new saga, on disk and running.
-    New(String),
+    New {
+        /// Its id.
+        saga_id: String,
+        /// Its state as it is on disk, now and as it changes. Closes when its task ends.
+        state: watch::Receiver<Arc<SagaState>>,
+    },
     /// The saga that the same request started before.
-    Already(String),
+    Already {
+        /// Its id.
+        saga_id: String,
+    },
     /// Another request was started under the key.
     KeyReused,
-}
-
-impl Start {
-    /// The saga's id, where there is one.
-    #[must_use]
-    pub fn saga_id(&self) -> Option<&str> {
-        match self {
-            Self::New(saga_id) | Self::Already(saga_id) => Some(saga_id),
-            Self::KeyReused => None,
-        }
-    }
 }
 
 impl Driver {
@@ -140,29 +135,23 @@ impl Driver {
         let saga_id = header.saga_id.clone();
         // Taken first: recovery must not find the saga on disk without a task and run it beside this one.
         let Some(place) = self.live.take(&saga_id) else { return Err(journal::Error::Closed) };
-        let first = Record {
-            seq: 0,
-            at: saga::Timestamp(header.created_at.0),
-            event: Event::Started { deadline: saga::Timestamp(header.deadline.0) },
-        };
-        let (entries, link) =
-            journal::record::encode_all(std::slice::from_ref(&first), Link::root(&header));
-        match self.context.journal.start(header.clone(), entries).await? {
+        let (state, link) = (SagaState::new(definition.engine()), Link::root(&header));
+        let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
+        // What the saga does first goes into the commit that starts it.
+        let (entries, changed) = task.begin().map_err(|refused| {
+            journal::Error::Unreadable(format!("the start of a saga was refused: {refused}"))
+        })?;
+        match self.context.journal.start(Header::clone(task.header()), entries, changed).await? {
             Started::KeyReused => return Ok(Start::KeyReused),
-            Started::Already { saga_id } => return Ok(Start::Already(saga_id)),
+            Started::Already { saga_id } => return Ok(Start::Already { saga_id }),
             Started::New => {}
         }
-        match saga::apply(SagaState::new(definition.engine()), definition.engine(), &first) {
-            Ok(state) => self.run(place, Arc::new(header), definition, state, link),
-            // On disk all the same: recovery will say what is wrong with it.
-            Err(refused) => {
-                tracing::error!(saga.id = saga_id, error = %refused, "the first record was refused")
-            }
-        }
-        Ok(Start::New(saga_id))
+        let state = handle.state.clone();
+        self.spawn(place, handle, task);
+        Ok(Start::New { saga_id, state })
     }
 
-    /// Runs a saga in a task of its own, from `state` on.
+    /// Runs a saga that was taken up in a task of its own, from `state` on.
     fn run(
         &self,
         place: Place,
@@ -171,19 +160,24 @@ impl Driver {
         state: SagaState,
         link: Link,
     ) {
-        let (orders, waiting) = mpsc::channel(ORDERS);
-        let (published, watched) = watch::channel(Arc::new(state.clone()));
-        place.open(Handle { orders, state: watched });
-        let task = SagaTask {
-            context: Arc::clone(&self.context),
-            header: Arc::clone(&header),
-            definition,
-            state,
-            link,
-            orders: waiting,
-            published,
-            stop: self.stop.clone(),
-        };
+        let (task, handle) = self.task(header, definition, state, link);
+        self.spawn(place, handle, task);
+    }
+
+    fn task(
+        &self,
+        header: Arc<Header>,
+        definition: Arc<Compiled>,
+        state: SagaState,
+        link: Link,
+    ) -> (SagaTask, Handle) {
+        let context = Arc::clone(&self.context);
+        SagaTask::new(context, header, definition, state, link, self.stop.clone())
+    }
+
+    fn spawn(&self, place: Place, handle: Handle, task: SagaTask) {
+        place.open(handle);
+        let header = Arc::clone(task.header());
         let span = tracing::info_span!(
             parent: None,
             "saga",

@@ -10,19 +10,23 @@ use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use planted::Bug;
 use rand::Rng;
-use saga::{Answer, Command, Direction, Event, Jitter, Outcome, Reason, Record, SagaState, StepId};
+use saga::{Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
-    live::{Order, OrderError},
+    decide::{Running, Settled},
+    live::{Handle, Order, OrderError},
 };
 use crate::{
-    definition::{Compiled, Facts, Identity, Prepared},
-    journal::{self, Header, Link},
+    definition::Compiled,
+    journal::{self, Entry, Header, Link},
     outbound::Attempt,
 };
+
+/// Orders that may wait for one saga's task.
+const ORDERS: usize = 16;
 
 /// What an attempt gets at least that begins right before the saga's deadline.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(100);
@@ -48,208 +52,160 @@ struct Promise {
     outcome: Result<(), saga::IllegalEvent>,
 }
 
+/// Runs one saga.
 pub(crate) struct SagaTask {
-    pub(crate) context: Arc<Context>,
-    pub(crate) header: Arc<Header>,
-    pub(crate) definition: Arc<Compiled>,
-    pub(crate) state: SagaState,
-    pub(crate) link: Link,
-    pub(crate) orders: mpsc::Receiver<Order>,
-    pub(crate) published: watch::Sender<Arc<SagaState>>,
-    pub(crate) stop: CancellationToken,
-}
-
-impl SagaTask {
-    /// Runs the saga until it ends, the process stops, or the journal fails.
-    pub(crate) async fn run(self) -> Ended {
-        let recorded = Vec::new();
-        Turn {
-            trace: Trace::resume(&self.header.trace),
-            task: self,
-            recorded,
-            promises: Vec::new(),
-            calling: HashSet::new(),
-            calls: FuturesUnordered::new(),
-        }
-        .run()
-        .await
-    }
-}
-
-/// The task with what one turn of its loop gathers.
-struct Turn {
-    task: SagaTask,
+    context: Arc<Context>,
+    saga: Running,
+    link: Link,
     trace: Trace,
-    /// Applied to the state, and not on disk yet.
-    recorded: Vec<Record>,
-    /// Operators who are answered when it is.
+    orders: mpsc::Receiver<Order>,
+    published: watch::Sender<Arc<SagaState>>,
+    stop: CancellationToken,
+    /// What a new saga does first: it is on disk with its start.
+    begun: Option<Settled>,
     promises: Vec<Promise>,
     calling: HashSet<(StepId, Direction)>,
     calls: FuturesUnordered<BoxFuture<'static, Answered>>,
 }
 
-impl Turn {
-    async fn run(mut self) -> Ended {
+impl SagaTask {
+    /// A task that stands at `state`, and the way to it.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        header: Arc<Header>,
+        definition: Arc<Compiled>,
+        state: SagaState,
+        link: Link,
+        stop: CancellationToken,
+    ) -> (Self, Handle) {
+        let (orders, waiting) = mpsc::channel(ORDERS);
+        let (published, watched) = watch::channel(Arc::new(state.clone()));
+        let task = Self {
+            trace: Trace::resume(&header.trace),
+            saga: Running {
+                clock: context.clock.clone(),
+                header,
+                definition,
+                state,
+                recorded: Vec::new(),
+            },
+            context,
+            link,
+            orders: waiting,
+            published,
+            stop,
+            begun: None,
+            promises: Vec::new(),
+            calling: HashSet::new(),
+            calls: FuturesUnordered::new(),
+        };
+        (task, Handle { orders, state: watched })
+    }
+
+    /// What the saga was started with.
+    pub(crate) fn header(&self) -> &Arc<Header> {
+        &self.saga.header
+    }
+
+    /// Begins a new saga: its start and what it does first, to be put on disk in one piece before the task runs, and the
+    /// state that the index has to show where that is not RUNNING.
+    pub(crate) fn begin(&mut self) -> Result<(Vec<Entry>, Option<Status>), saga::IllegalEvent> {
+        let deadline = saga::Timestamp(self.header().deadline.0);
+        self.saga.record(Event::Started { deadline })?;
+        self.begun = Some(self.saga.settle()?);
+        Ok(self.encode().0)
+    }
+
+    /// Runs the saga until it ends, the process stops, or the journal fails.
+    pub(crate) async fn run(mut self) -> Ended {
+        let mut begun = self.begun.take();
+        if begun.is_some() {
+            self.publish();
+        }
         loop {
-            let (calls, wake) = match self.settle() {
-                Ok(settled) => settled,
-                Err(refused) => return Ended::Engine(refused),
+            let settled = match begun.take() {
+                Some(settled) => settled,
+                None => match self.turn().await {
+                    Ok(settled) => settled,
+                    Err(ended) => return ended,
+                },
             };
-            if planted::is(Bug::CallBeforeJournal) {
-                calls.iter().cloned().for_each(|call| self.launch(call));
-                tokio::task::yield_now().await;
-            }
-            if let Err(error) = self.append().await {
-                return Ended::Journal(error);
-            }
-            if self.task.state.is_ended() {
+            if self.saga.state.is_ended() {
                 return Ended::Saga;
             }
-            let stopping = self.task.stop.is_cancelled();
+            let stopping = self.stop.is_cancelled();
             if !stopping {
-                for call in calls {
+                for call in settled.calls {
                     self.launch(call);
                 }
             } else if self.calls.is_empty() {
                 return Ended::Stopping;
             }
-            if let Err(refused) = self.wait(wake, stopping).await {
+            if let Err(refused) = self.wait(settled.wake, stopping).await {
                 return Ended::Engine(refused);
             }
         }
     }
 
-    /// Lets the engine decide until only calls and waits are left.
-    fn settle(&mut self) -> Result<(Vec<Command>, Option<saga::Timestamp>), saga::IllegalEvent> {
-        loop {
-            let now = self.now();
-            let commands = saga::decide(self.task.definition.engine(), &self.task.state, now);
-            let mut calls = Vec::new();
-            let mut wake = None;
-            let mut events = Vec::new();
-            for command in commands {
-                match command {
-                    Command::Prepare { step, direction } => {
-                        events.push(self.prepare(step, direction))
-                    }
-                    Command::Record(event) => events.push(event),
-                    Command::Finish(outcome) => events.push(self.finish(outcome)),
-                    Command::Call { .. } => calls.push(command),
-                    Command::WaitUntil(instant) => wake = Some(instant),
-                }
-            }
-            if events.is_empty() {
-                return Ok((calls, wake));
-            }
-            for event in events {
-                let turns = matches!(event, Event::TurnedBack { .. } | Event::Parked { .. });
-                self.record(event)?;
-                if turns {
-                    // What else was prepared in this round was prepared for another way: decided anew.
-                    break;
-                }
-            }
+    /// Decides all that can be decided, and puts it on disk.
+    async fn turn(&mut self) -> Result<Settled, Ended> {
+        let settled = self.saga.settle().map_err(Ended::Engine)?;
+        if planted::is(Bug::CallBeforeJournal) {
+            settled.calls.iter().cloned().for_each(|call| self.launch(call));
+            tokio::task::yield_now().await;
         }
-    }
-
-    /// Evaluates what a step sends. A fault of the saga's own values is a decline of the step.
-    fn prepare(&self, step: StepId, direction: Direction) -> Event {
-        let definition = &self.task.definition;
-        let facts = self.facts();
-        match direction {
-            Direction::Forward => match definition.prepare_call(step, &facts) {
-                Ok(Prepared::Skip) => Event::Skipped { step },
-                Ok(Prepared::Request(request)) => Event::CallIntended { step, request },
-                Err(fault) => match self.task.state.pivot_passed(definition.engine()) {
-                    false => Event::TurnedBack {
-                        cause: saga::Cause { step: Some(step), reason: failed(&fault) },
-                    },
-                    true => Event::Parked { step: Some(step), reason: failed(&fault) },
-                },
-            },
-            Direction::Undo => match definition.prepare_undo(step, &facts) {
-                Ok(request) => Event::UndoIntended { step, request },
-                Err(fault) => Event::Parked { step: Some(step), reason: failed(&fault) },
-            },
-        }
-    }
-
-    fn finish(&self, outcome: Outcome) -> Event {
-        let definition = &self.task.definition;
-        if outcome == Outcome::Compensated || definition.serves().is_none() {
-            return Event::Finished { outcome, reply: bytes::Bytes::new() };
-        }
-        match definition.reply(&self.facts()) {
-            Ok(reply) => Event::Finished { outcome, reply },
-            Err(fault) => Event::Parked { step: None, reason: failed(&fault) },
-        }
-    }
-
-    fn facts(&self) -> Facts<'_> {
-        let SagaTask { header, definition, state, .. } = &self.task;
-        let cause = state.cause();
-        let identity = Identity {
-            id: &header.saga_id,
-            key: &header.key,
-            reason_code: cause.map_or("", |cause| &cause.reason.code),
-            reason: cause.map_or("", |cause| &cause.reason.message),
-        };
-        let steps = 0..definition.engine().steps().len();
-        steps.filter_map(|index| u16::try_from(index).ok().map(StepId)).fold(
-            definition.facts(identity, &header.request),
-            |facts, step| match state.response(step) {
-                Some(response) => facts.with_response(step, response),
-                None => facts,
-            },
-        )
-    }
-
-    fn record(&mut self, event: Event) -> Result<(), saga::IllegalEvent> {
-        let record = Record { seq: self.task.state.next_seq(), at: self.now(), event };
-        self.task.state =
-            saga::apply(self.task.state.clone(), self.task.definition.engine(), &record)?;
-        self.recorded.push(record);
-        Ok(())
+        self.append().await.map_err(Ended::Journal)?;
+        Ok(settled)
     }
 
     /// Puts what was recorded on disk, then tells everybody who waits for it.
     async fn append(&mut self) -> Result<(), journal::Error> {
-        if !self.recorded.is_empty() {
-            let records = std::mem::take(&mut self.recorded);
-            let (entries, link) = journal::record::encode_all(&records, self.task.link);
-            let status = self.task.state.status();
-            let changed = (status != self.task.published.borrow().status()).then_some(status);
-            let appended =
-                self.task.context.journal.append(&self.task.header.saga_id, entries, changed).await;
-            if let Err(error) = appended {
+        if !self.saga.recorded.is_empty() {
+            let ((entries, changed), records) = self.encode();
+            let saga_id = &self.saga.header.saga_id;
+            if let Err(error) = self.context.journal.append(saga_id, entries, changed).await {
                 for promise in self.promises.drain(..) {
                     let _ = promise.answer.send(Err(OrderError::Journal(error.clone())));
                 }
                 return Err(error);
             }
-            self.task.link = link;
-            raise_alarm(&self.task.definition, &records);
-            self.task.published.send_replace(Arc::new(self.task.state.clone()));
+            raise_alarm(&self.saga.definition, &records);
+            self.publish();
         }
         for promise in self.promises.drain(..) {
-            let state = Arc::clone(&self.task.published.borrow());
+            let state = Arc::clone(&self.published.borrow());
             // The operator may have gone away; the order stands.
             let _ = promise.answer.send(promise.outcome.map(|()| state).map_err(OrderError::from));
         }
         Ok(())
     }
 
+    /// What was recorded, as the journal keeps it, with the state where that has changed.
+    fn encode(&mut self) -> ((Vec<Entry>, Option<Status>), Vec<Record>) {
+        let records = std::mem::take(&mut self.saga.recorded);
+        let (entries, link) = journal::record::encode_all(&records, self.link);
+        // An append that fails ends the task, so the link is never used then.
+        self.link = link;
+        let status = self.saga.state.status();
+        let changed = (status != self.published.borrow().status()).then_some(status);
+        ((entries, changed), records)
+    }
+
+    fn publish(&self) {
+        self.published.send_replace(Arc::new(self.saga.state.clone()));
+    }
+
     fn launch(&mut self, command: Command) {
         let Command::Call { step, direction, attempt, request, durable } = command else { return };
         debug_assert!(
-            durable < self.task.state.next_seq(),
+            durable < self.saga.state.next_seq(),
             "the engine asks for a record that is not there"
         );
         if !self.calling.insert((step, direction)) {
             return;
         }
-        let definition = Arc::clone(&self.task.definition);
-        let (context, header) = (Arc::clone(&self.task.context), Arc::clone(&self.task.header));
+        let definition = Arc::clone(&self.saga.definition);
+        let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
         let trace = self.trace.clone();
         let rest = self.rest(direction);
         let call = async move {
@@ -284,10 +240,10 @@ impl Turn {
     /// How long an attempt may take at most: a call that the saga's deadline will turn back is not waited for beyond it.
     /// An undo has the time that it needs.
     fn rest(&self, direction: Direction) -> Duration {
-        let SagaTask { definition, state, .. } = &self.task;
+        let Running { definition, state, .. } = &self.saga;
         match direction {
             Direction::Forward if state.can_turn_back(definition.engine()) => {
-                state.deadline().since(self.now()).max(SHORTEST_ATTEMPT)
+                state.deadline().since(self.saga.now()).max(SHORTEST_ATTEMPT)
             }
             _ => Duration::MAX,
         }
@@ -299,7 +255,7 @@ impl Turn {
         wake: Option<saga::Timestamp>,
         stopping: bool,
     ) -> Result<(), saga::IllegalEvent> {
-        let context = Arc::clone(&self.task.context);
+        let context = Arc::clone(&self.context);
         let woken = async {
             match wake {
                 Some(instant) if !stopping => {
@@ -308,7 +264,7 @@ impl Turn {
                 _ => std::future::pending().await,
             }
         };
-        let stop = self.task.stop.clone();
+        let stop = self.stop.clone();
         let stopped = async {
             if stopping {
                 std::future::pending::<()>().await;
@@ -317,14 +273,14 @@ impl Turn {
         };
         tokio::select! {
             Some(answered) = self.calls.next() => self.answered(answered)?,
-            Some(order) = self.task.orders.recv() => self.obey(order),
+            Some(order) = self.orders.recv() => self.obey(order),
             () = woken => {}
             () = stopped => {}
         }
         while let Some(Some(answered)) = self.calls.next().now_or_never() {
             self.answered(answered)?;
         }
-        while let Ok(order) = self.task.orders.try_recv() {
+        while let Ok(order) = self.orders.try_recv() {
             self.obey(order);
         }
         Ok(())
@@ -332,12 +288,12 @@ impl Turn {
 
     fn answered(&mut self, (step, direction, answer): Answered) -> Result<(), saga::IllegalEvent> {
         self.calling.remove(&(step, direction));
-        if self.task.state.is_ended() {
+        if self.saga.state.is_ended() {
             // An operator closed the saga while the call was under way.
             return Ok(());
         }
         let jitter = Jitter(rand::rng().random());
-        self.record(match direction {
+        self.saga.record(match direction {
             Direction::Forward => Event::CallAnswered { step, answer, jitter },
             Direction::Undo => Event::UndoAnswered { step, answer, jitter },
         })
@@ -346,12 +302,8 @@ impl Turn {
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
     fn obey(&mut self, order: Order) {
         let Order { event, answer } = order;
-        let outcome = self.record(event);
+        let outcome = self.saga.record(event);
         self.promises.push(Promise { answer, outcome });
-    }
-
-    fn now(&self) -> saga::Timestamp {
-        saga::Timestamp(self.task.context.clock.now().0)
     }
 }
 
@@ -369,8 +321,4 @@ fn raise_alarm(definition: &Compiled, records: &[Record]) {
             );
         }
     }
-}
-
-fn failed(fault: &crate::definition::Fault) -> Reason {
-    Reason::new(proto::facade::v1::Reason::ExpressionFailed.code(), fault.to_string())
 }

@@ -199,8 +199,14 @@ pub type Shared = Arc<dyn Journal>;
 /// Where sagas are recorded.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Starts a saga with its first records, unless its definition and key were started before.
-    async fn start(&self, header: Header, entries: Vec<Entry>) -> Result<Started, Error>;
+    /// Starts a saga with its first records, unless its definition and key were started before; `status` where they
+    /// have taken it out of RUNNING.
+    async fn start(
+        &self,
+        header: Header,
+        entries: Vec<Entry>,
+        status: Option<Status>,
+    ) -> Result<Started, Error>;
 
     /// Appends records to a saga, all or none, and sets its state in the index where it changed.
     async fn append(

@@ -87,6 +87,13 @@ async fn commit_together(
 ) -> Result<(), Error> {
     // A transaction that begins by reading could be refused when it comes to write.
     let mut transaction = connection.begin_with("begin immediate").await?;
+    if let [alone] = batch {
+        // A savepoint would only repeat what the transaction itself can undo.
+        return match alone.run(&mut transaction).await {
+            Verdict::Keep => transaction.commit().await.map_err(Error::commit),
+            Verdict::RollBack => Ok(transaction.rollback().await?),
+        };
+    }
     for job in batch {
         let mut savepoint = transaction.begin().await?;
         match job.run(&mut savepoint).await {

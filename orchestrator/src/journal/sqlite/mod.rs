@@ -41,9 +41,14 @@ impl Sqlite {
 
 #[async_trait]
 impl Journal for Sqlite {
-    async fn start(&self, header: Header, entries: Vec<Entry>) -> Result<Started, Error> {
+    async fn start(
+        &self,
+        header: Header,
+        entries: Vec<Entry>,
+        status: Option<Status>,
+    ) -> Result<Started, Error> {
         let saga_id = header.saga_id.clone();
-        self.commits.write(Write { saga_id, header: Some(header), entries, status: None }).await
+        self.commits.write(Write { saga_id, header: Some(header), entries, status }).await
     }
 
     async fn append(

@@ -1,0 +1,130 @@
+//! What a running saga records next: the engine's decisions, with the definition's expressions evaluated.
+
+use std::sync::Arc;
+
+use clock::Clock;
+use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
+
+use crate::{
+    definition::{Compiled, Facts, Fault, Identity, Prepared},
+    journal::Header,
+};
+
+/// A saga as its task has it in memory.
+pub(crate) struct Running {
+    pub(crate) clock: Clock,
+    pub(crate) header: Arc<Header>,
+    pub(crate) definition: Arc<Compiled>,
+    pub(crate) state: SagaState,
+    /// Applied to the state, and not on disk yet.
+    pub(crate) recorded: Vec<Record>,
+}
+
+/// What is left to do once nothing is left to decide.
+pub(crate) struct Settled {
+    /// Calls that should be under way.
+    pub(crate) calls: Vec<Command>,
+    /// When to decide again, whatever happens.
+    pub(crate) wake: Option<saga::Timestamp>,
+}
+
+impl Running {
+    /// Lets the engine decide until only calls and waits are left.
+    pub(crate) fn settle(&mut self) -> Result<Settled, IllegalEvent> {
+        loop {
+            let commands = saga::decide(self.definition.engine(), &self.state, self.now());
+            let mut settled = Settled { calls: Vec::new(), wake: None };
+            let mut events = Vec::new();
+            for command in commands {
+                match command {
+                    Command::Prepare { step, direction } => {
+                        events.push(self.prepare(step, direction))
+                    }
+                    Command::Record(event) => events.push(event),
+                    Command::Finish(outcome) => events.push(self.finish(outcome)),
+                    Command::Call { .. } => settled.calls.push(command),
+                    Command::WaitUntil(instant) => settled.wake = Some(instant),
+                }
+            }
+            if events.is_empty() {
+                return Ok(settled);
+            }
+            for event in events {
+                let turns = matches!(event, Event::TurnedBack { .. } | Event::Parked { .. });
+                self.record(event)?;
+                if turns {
+                    // What else was prepared in this round was prepared for another way: decided anew.
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Applies an event; one that is refused leaves nothing behind.
+    pub(crate) fn record(&mut self, event: Event) -> Result<(), IllegalEvent> {
+        let record = Record { seq: self.state.next_seq(), at: self.now(), event };
+        self.state = saga::apply(self.state.clone(), self.definition.engine(), &record)?;
+        self.recorded.push(record);
+        Ok(())
+    }
+
+    pub(crate) fn now(&self) -> saga::Timestamp {
+        saga::Timestamp(self.clock.now().0)
+    }
+
+    /// Evaluates what a step sends. A fault of the saga's own values is a decline of the step.
+    fn prepare(&self, step: StepId, direction: Direction) -> Event {
+        let definition = &self.definition;
+        let facts = self.facts();
+        match direction {
+            Direction::Forward => match definition.prepare_call(step, &facts) {
+                Ok(Prepared::Skip) => Event::Skipped { step },
+                Ok(Prepared::Request(request)) => Event::CallIntended { step, request },
+                Err(fault) => match self.state.pivot_passed(definition.engine()) {
+                    false => Event::TurnedBack {
+                        cause: saga::Cause { step: Some(step), reason: failed(&fault) },
+                    },
+                    true => Event::Parked { step: Some(step), reason: failed(&fault) },
+                },
+            },
+            Direction::Undo => match definition.prepare_undo(step, &facts) {
+                Ok(request) => Event::UndoIntended { step, request },
+                Err(fault) => Event::Parked { step: Some(step), reason: failed(&fault) },
+            },
+        }
+    }
+
+    fn finish(&self, outcome: Outcome) -> Event {
+        let definition = &self.definition;
+        if outcome == Outcome::Compensated || definition.serves().is_none() {
+            return Event::Finished { outcome, reply: bytes::Bytes::new() };
+        }
+        match definition.reply(&self.facts()) {
+            Ok(reply) => Event::Finished { outcome, reply },
+            Err(fault) => Event::Parked { step: None, reason: failed(&fault) },
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        let Self { header, definition, state, .. } = self;
+        let cause = state.cause();
+        let identity = Identity {
+            id: &header.saga_id,
+            key: &header.key,
+            reason_code: cause.map_or("", |cause| &cause.reason.code),
+            reason: cause.map_or("", |cause| &cause.reason.message),
+        };
+        let steps = 0..definition.engine().steps().len();
+        steps.filter_map(|index| u16::try_from(index).ok().map(StepId)).fold(
+            definition.facts(identity, &header.request),
+            |facts, step| match state.response(step) {
+                Some(response) => facts.with_response(step, response),
+                None => facts,
+            },
+        )
+    }
+}
+
+fn failed(fault: &Fault) -> Reason {
+    Reason::new(proto::facade::v1::Reason::ExpressionFailed.code(), fault.to_string())
+}

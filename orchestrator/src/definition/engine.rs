@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use saga::{Direction, Fault};
+use saga::{Direction, Fault, RetryFault};
 
 use super::draft::{Draft, StepDraft};
 use super::problem::{Position, Problems, did_you_mean};
@@ -124,11 +124,19 @@ fn report(fault: &Fault, draft: &Draft, problems: &mut Problems) {
             problems.add(step(*index).name.at, what, cure);
         }
         Fault::BadRetry { step: index, direction, fault } => {
-            let (key, at) = match direction {
-                Direction::Forward => ("retry", step(*index).retry_at),
-                Direction::Undo => ("undo_retry", step(*index).undo_retry_at),
+            let step = step(*index);
+            let (key, at, retry) = match direction {
+                Direction::Forward => ("retry", step.retry_at, &step.retry),
+                Direction::Undo => ("undo_retry", step.undo_retry_at, &step.undo_retry),
             };
-            problems.add(at, format!("`{key}`: {fault}"), "set `base` and `cap`, base the smaller");
+            let what = match fault {
+                // Told with both, for one of them may be the default.
+                RetryFault::BaseAboveCap => {
+                    format!("base, {:?}, is above cap, {:?}", retry.base, retry.cap)
+                }
+                other => other.to_string(),
+            };
+            problems.add(at, format!("`{key}`: {what}"), "set `base` and `cap`, base the smaller");
         }
     }
 }

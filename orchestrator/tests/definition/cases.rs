@@ -217,10 +217,10 @@ pub(crate) const CASES: &[Case] = &[
         "t.yaml:21:11: `ship` has an undo behind the pivot `charge`; remove the undo: behind the pivot a step is tried until it succeeds",
     ]),
     ("    pivot: true", "    retry: { base: 20s }", &[
-        "t.yaml:18:5: `retry`: base must not be above cap; set `base` and `cap`, base the smaller",
+        "t.yaml:18:5: `retry`: base, 20s, is above cap, 10s; set `base` and `cap`, base the smaller",
     ]),
     ("    undo_with", "    undo_retry: { cap: 1ms }\n    undo_with", &[
-        "t.yaml:13:5: `undo_retry`: base must not be above cap; set `base` and `cap`, base the smaller",
+        "t.yaml:13:5: `undo_retry`: base, 100ms, is above cap, 1ms; set `base` and `cap`, base the smaller",
     ]),
     // The shape of the file.
     ("saga: place", "saga: Place", &[

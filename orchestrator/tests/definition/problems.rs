@@ -62,6 +62,37 @@ reply: { order_no: request.user_id + 1 }
 }
 
 #[test]
+fn a_duration_of_nothing_below_nothing_or_beyond_a_year_is_refused_wherever_it_stands() {
+    let cure = "write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d";
+    for (duration, what) in [
+        ("0s", "a duration of nothing".to_owned()),
+        ("0d", "a duration of nothing".to_owned()),
+        ("-5s", "`-5s` is not a duration".to_owned()),
+        ("367d", "`367d` is longer than a year".to_owned()),
+        ("99999999999999999999h", "`99999999999999999999h` is not a duration".to_owned()),
+        ("18446744073709551615d", "`18446744073709551615d` is longer than a year".to_owned()),
+    ] {
+        let source = format!(
+            "saga: t\nversion: 1\ndeadline: {duration}\nsteps:\n- step: take\n  call: shop.v1.Everything/Take\n  \
+             timeout: {duration}\n  retry: {{ base: {duration} }}\n  undo: shop.v1.Everything/Take\n  \
+             undo_retry:\n    cap: {duration}\n    age: {duration}\n"
+        );
+        let places = [
+            ("3:11", "deadline"),
+            ("7:12", "timeout"),
+            ("8:18", "base"),
+            ("11:10", "cap"),
+            ("12:10", "age"),
+        ];
+        let expected: Vec<String> = places
+            .iter()
+            .map(|(place, key)| format!("t.yaml:{place}: `{key}`: {what}; {cure}"))
+            .collect();
+        assert_eq!(problems(&source), expected, "{duration}");
+    }
+}
+
+#[test]
 fn two_fields_of_one_oneof_and_wrong_literals_are_refused() {
     let take = |with: &str| {
         problems(&format!(

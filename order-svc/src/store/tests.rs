@@ -1,5 +1,4 @@
-use participant::{Database, sqlite};
-use tempfile::TempDir;
+use stage::{database, refuses};
 
 use super::*;
 use crate::{
@@ -10,60 +9,41 @@ use crate::{
     order::{Move, Order, Refusal},
 };
 
-async fn database() -> (TempDir, Database) {
-    let folder = tempfile::tempdir().unwrap();
-    let schema = sqlite::migrations(SCHEMA);
-    let database = Database::open(folder.path().join("order.db"), &schema).await.unwrap();
-    (folder, database)
-}
-
 async fn paid(connection: &mut Connection) -> Order {
     let (order_no, saga_id) = ("O-1".to_owned(), "s1".to_owned());
     moves::place(connection, &good(), order_no, saga_id, Timestamp(1)).await.unwrap();
     moves::mark_paid(connection, "O-1", euros(1_100), Timestamp(2)).await.unwrap()
 }
 
+/// What no rule allows, and the constraint that refuses it.
+const BROKEN: &[(&str, &str)] = &[
+    ("update orders set state = 'LOST'", "orders_state_is_known"),
+    ("update orders set shipped = true", "orders_shipped_fits_state"),
+    ("update orders set paid = null", "orders_paid_fits_state"),
+    ("update orders set paid = paid + 1", "orders_paid_is_what_was_due"),
+    ("update orders set points = -1, paid = total + 1", "orders_points_within_total"),
+    ("update orders set points = total + 1, paid = -1", "orders_points_within_total"),
+    (
+        "update orders set total = 1000000000001, paid = 1000000000001 - points",
+        "orders_total_within_limit",
+    ),
+    ("update orders set state = 'CANCELLING'", "orders_cancelled_by_fits_state"),
+    ("update orders set cancelled_by = 'k'", "orders_cancelled_by_fits_state"),
+    ("update order_line set quantity = 0", "order_line_quantity_positive"),
+    ("update order_line set unit_price = -1", "order_line_price_not_negative"),
+    ("update order_line set sku = 'tea'", "UNIQUE"),
+    ("update order_line set order_no = 'O-2'", "FOREIGN KEY"),
+];
+
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
-    let (_folder, database) = database().await;
-    let broken = [
-        ("update orders set state = 'LOST'", "orders_state_is_known"),
-        ("update orders set shipped = true", "orders_shipped_fits_state"),
-        ("update orders set paid = null", "orders_paid_fits_state"),
-        ("update orders set paid = paid + 1", "orders_paid_is_what_was_due"),
-        ("update orders set points = -1, paid = total + 1", "orders_points_within_total"),
-        ("update orders set points = total + 1, paid = -1", "orders_points_within_total"),
-        (
-            "update orders set total = 1000000000001, paid = 1000000000001 - points",
-            "orders_total_within_limit",
-        ),
-        ("update orders set state = 'CANCELLING'", "orders_cancelled_by_fits_state"),
-        ("update orders set cancelled_by = 'k'", "orders_cancelled_by_fits_state"),
-        ("update order_line set quantity = 0", "order_line_quantity_positive"),
-        ("update order_line set unit_price = -1", "order_line_price_not_negative"),
-        ("update order_line set sku = 'tea'", "UNIQUE"),
-        ("update order_line set order_no = 'O-2'", "FOREIGN KEY"),
-    ];
-    let refusals = database.write(move |connection| {
-        Box::pin(async move {
-            paid(connection).await;
-            let mut refusals = Vec::new();
-            for (statement, constraint) in broken {
-                let refused = sqlx::query(statement).execute(&mut *connection).await;
-                refusals.push((statement, constraint, refused.map(|_| ())));
-            }
-            Ok::<_, participant::store::Error>(refusals)
-        })
-    });
-    for (statement, constraint, refused) in refusals.await.unwrap() {
-        let refusal = refused.expect_err(statement).to_string();
-        assert!(refusal.contains(constraint), "{statement}: {refusal}");
-    }
+    let (_folder, database) = database(SCHEMA).await;
+    refuses(&database, |connection| Box::pin(async { drop(paid(connection).await) }), BROKEN).await;
 }
 
 #[tokio::test]
 async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let overtaken = database.write(|connection| {
         Box::pin(async move {
             let stale = paid(connection).await;
@@ -82,7 +62,7 @@ async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
 
 #[tokio::test]
 async fn a_refusal_is_a_decline_and_a_row_that_makes_no_sense_is_not() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
             paid(connection).await;

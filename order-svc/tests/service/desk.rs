@@ -1,59 +1,41 @@
 //! An order service on a database of its own, and how its callers speak to it.
 
-use std::{fs::File, time::Duration};
+use std::time::Duration;
 
-use clock::{Clock, Hands, Timestamp};
-use facade::{Facade, log::Calls, server::Server};
-use proto::{
-    Response,
-    facade::v1::Money,
-    order::v1::{
-        AbandonCancelRequest, BeginCancelRequest, Buyer, CancelOrderRequest, CompleteOrderRequest,
-        CreateOrderRequest, FinishCancelRequest, GetOrderRequest, Item, MarkPaidRequest, Order,
-        OrderState, QuotedItem, ShipOrderRequest, order_service_client::OrderServiceClient,
-    },
+use proto::order::v1::{
+    AbandonCancelRequest, BeginCancelRequest, Buyer, CancelOrderRequest, CompleteOrderRequest,
+    CreateOrderRequest, FinishCancelRequest, GetOrderRequest, Item, MarkPaidRequest, Order,
+    OrderState, QuotedItem, ShipOrderRequest, order_service_client::OrderServiceClient,
 };
-use tempfile::TempDir;
-use tonic::{Request, Status, service::Routes};
-use tonic_types::StatusExt;
+use stage::{Alone, Open};
+use tonic::service::Routes;
+
+pub(crate) use stage::{code, euros, message, paths, reason, step, told, undo};
 
 pub(crate) type Client = OrderServiceClient<Routes>;
 
 /// What remains to be paid for [`create`]'s order.
 pub(crate) const DUE: i64 = 1_100;
 
-pub(crate) struct Desk {
-    folder: TempDir,
-    clock: Clock,
-    hands: Hands,
-    client: Client,
-}
+pub(crate) struct Desk(Alone);
 
 impl Desk {
     pub(crate) async fn open() -> Self {
-        let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_123));
-        let folder = tempfile::tempdir().unwrap();
-        let client = serve(&folder, &clock).await;
-        Self { folder, clock, hands, client }
+        let open: Open = |folder, facade| Box::pin(order_svc::open(folder, facade));
+        Self(Alone::open("order.db", open).await)
     }
 
     /// The same desk after its process has ended and another has begun.
     pub(crate) async fn reopened(self) -> Self {
-        let Self { folder, clock, hands, client } = self;
-        drop(client);
-        // The database is free when its lock is.
-        let lock = File::open(folder.path().join("order.db.lock")).unwrap();
-        tokio::task::spawn_blocking(move || lock.lock().unwrap()).await.unwrap();
-        let client = serve(&folder, &clock).await;
-        Self { folder, clock, hands, client }
+        Self(self.0.reopened().await)
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.client.clone()
+        OrderServiceClient::new(self.0.routes())
     }
 
     pub(crate) fn advance(&self, duration: Duration) {
-        self.hands.advance(duration);
+        self.0.advance(duration);
     }
 
     /// Creates an order in the saga, and gives its number.
@@ -110,62 +92,6 @@ impl Desk {
     }
 }
 
-async fn serve(folder: &TempDir, clock: &Clock) -> Client {
-    let facade = Facade::new(clock.clone(), Calls::Notable);
-    let mount = order_svc::open(folder.path().to_owned(), facade.clone()).await.unwrap();
-    let (service, _health) = Server::new(facade).with(mount).build();
-    OrderServiceClient::new(service.in_process())
-}
-
-/// A saga's call of the step that is named after the request's type.
-pub(crate) fn step<Q>(saga: &str, request: Q) -> Request<Q> {
-    let name = std::any::type_name::<Q>();
-    let name = name.rsplit("::").next().unwrap_or(name).trim_end_matches("Request");
-    directed(saga, "forward", name, request)
-}
-
-/// A saga's undo of a step.
-pub(crate) fn undo<Q>(saga: &str, name: &str, request: Q) -> Request<Q> {
-    directed(saga, "undo", name, request)
-}
-
-fn directed<Q>(saga: &str, direction: &str, name: &str, request: Q) -> Request<Q> {
-    let mut request = Request::new(request);
-    for (key, value) in [("saga-id", saga), ("saga-step", name), ("saga-direction", direction)] {
-        request.metadata_mut().insert(key, value.parse().unwrap());
-    }
-    request
-}
-
-/// The result's code, or the status where it is not OK.
-pub(crate) fn told<R: Response>(answer: Result<tonic::Response<R>, Status>) -> String {
-    match answer {
-        Ok(response) => code(response.get_ref()).to_owned(),
-        Err(status) => format!("{:?} {}", status.code(), reason(&status)),
-    }
-}
-
-/// The result's code.
-pub(crate) fn code<R: Response>(response: &R) -> &str {
-    &response.result().unwrap().code
-}
-
-/// The result's sentence.
-pub(crate) fn message<R: Response>(response: &R) -> &str {
-    &response.result().unwrap().message
-}
-
-/// The registered reason of a status that is not OK.
-pub(crate) fn reason(status: &Status) -> String {
-    status.get_details_error_info().unwrap().reason
-}
-
-/// The paths of the fields that break a rule.
-pub(crate) fn paths(status: &Status) -> Vec<String> {
-    let violations = status.get_details_bad_request().unwrap().field_violations;
-    violations.into_iter().map(|violation| violation.field).collect()
-}
-
 /// Two teas and a cup for 16.00, less 500 points.
 pub(crate) fn create() -> CreateOrderRequest {
     CreateOrderRequest {
@@ -218,8 +144,4 @@ pub(crate) fn ship(request_id: &str, order_no: &str) -> ShipOrderRequest {
 
 pub(crate) fn complete(request_id: &str, order_no: &str) -> CompleteOrderRequest {
     CompleteOrderRequest { order_no: order_no.to_owned(), request_id: request_id.to_owned() }
-}
-
-pub(crate) fn euros(minor_units: i64) -> Money {
-    Money { currency: "EUR".to_owned(), minor_units }
 }

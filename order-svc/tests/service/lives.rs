@@ -1,11 +1,10 @@
 //! Whatever is tried in whatever order, an order only goes where a simple model says, and its log tells the way.
 
-use std::{cell::RefCell, collections::BTreeMap};
-
-use proptest::{prelude::*, sample::select, test_runner::TestRunner};
+use proptest::{prelude::*, sample::select};
 use proto::order::v1::OrderState::{
     self, Cancelled, Cancelling, Completed, Created, Paid, Refunded, Returned, Shipped, Unspecified,
 };
+use stage::{Met, play};
 
 use crate::desk::{DUE, Desk, euros};
 
@@ -81,7 +80,7 @@ impl Model {
     }
 }
 
-async fn run(moves: &[(&'static str, usize)], met: &RefCell<BTreeMap<String, u32>>) {
+async fn run(moves: &[(&'static str, usize)], met: &Met) {
     let desk = Desk::open().await;
     let order_no = desk.places("placing").await;
     let cancels = [Cancel::Unasked; CANCELS];
@@ -95,7 +94,7 @@ async fn run(moves: &[(&'static str, usize)], met: &RefCell<BTreeMap<String, u32
             _ => format!("{number}"),
         };
         assert_eq!(desk.moves(&saga, name, &order_no).await, expected, "{name} from {from:?}");
-        *met.borrow_mut().entry(format!("{name} {expected}")).or_default() += 1;
+        met.note(name, expected);
     }
     let order = desk.order(&order_no).await;
     assert_eq!(order.state(), model.state());
@@ -108,24 +107,13 @@ async fn run(moves: &[(&'static str, usize)], met: &RefCell<BTreeMap<String, u32
 
 #[test]
 fn an_order_only_goes_where_its_state_allows_and_its_log_tells_the_way() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let met = RefCell::new(BTreeMap::new());
-    let config =
-        ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     let one = prop_oneof![
         2 => Just("pay"), 2 => Just("ship"), 3 => Just("begin"), 2 => Just("abandon"),
         2 => Just("finish"), 2 => select(&MOVES[..]),
     ];
     let moves = proptest::collection::vec((one, 0..CANCELS), 1..40);
-    let ran = TestRunner::new(config).run(&moves, |moves| {
-        runtime.block_on(run(&moves, &met));
-        Ok(())
-    });
-    ran.unwrap();
-    // A run that never met a case would prove nothing of it.
-    for case in MOVES.iter().flat_map(|name| [format!("{name} OK"), format!("{name} ORDER_STATE")])
-    {
-        assert!(met.borrow().contains_key(&case), "no {case} in {:?}", met.borrow());
-    }
-    assert!(met.borrow().contains_key("begin Aborted ORDER_STATE"));
+    let answered = |name: &&str| [format!("{name} OK"), format!("{name} ORDER_STATE")];
+    let mut claimed: Vec<String> = MOVES.iter().flat_map(answered).collect();
+    claimed.push("begin Aborted ORDER_STATE".to_owned());
+    play(64, &moves, &claimed, async |moves, met| run(&moves, met).await);
 }

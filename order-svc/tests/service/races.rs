@@ -1,22 +1,10 @@
 //! Many at once: an order is created once and given back once, whoever comes first.
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use proto::order::v1::{ListOrdersRequest, OrderState};
+use stage::{MANY, at_once, count};
 
 use crate::desk::{Desk, begin, create, ship, step, told, undo, undo_placing};
-
-const MANY: usize = 64;
-
-async fn at_once<T: Send + 'static>(
-    many: impl IntoIterator<Item = BoxFuture<'static, T>>,
-) -> Vec<T> {
-    let running: Vec<_> = many.into_iter().map(tokio::spawn).collect();
-    join_all(running).await.into_iter().map(Result::unwrap).collect()
-}
-
-fn count(answers: &[String], wanted: &str) -> usize {
-    answers.iter().filter(|answer| *answer == wanted).count()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_wishes_to_cancel_an_order_exactly_one_begins() {

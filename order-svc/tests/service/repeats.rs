@@ -1,35 +1,13 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
-use prost::Message;
 use proto::order::v1::{CreateOrderRequest, ListOrdersRequest, OrderState};
-use tonic::{Request, Response, Status};
+use stage::{body, twice};
+use tonic::Request;
 
 use crate::desk::{
     DUE, Desk, abandon, begin, code, complete, create, finish, pay, ship, step, told, undo,
     undo_placing,
 };
-
-/// Sends a request twice, in two traces, and checks that the answers agree byte for byte.
-macro_rules! twice {
-    ($desk:expr, $method:ident, $request:expr) => {{
-        let first = body($desk.client().$method(traced("1", $request)).await);
-        let second = body($desk.client().$method(traced("2", $request)).await);
-        assert_eq!(first.encode_to_vec(), second.encode_to_vec(), stringify!($method));
-        let trace_id = &first.result.as_ref().unwrap().trace_id;
-        assert_eq!(trace_id, &"1".repeat(32), stringify!($method));
-        first
-    }};
-}
-
-fn traced<Q>(digit: &str, mut request: Request<Q>) -> Request<Q> {
-    let header = format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16));
-    request.metadata_mut().insert("traceparent", header.parse().unwrap());
-    request
-}
-
-fn body<R>(answer: Result<Response<R>, Status>) -> R {
-    answer.unwrap().into_inner()
-}
 
 #[tokio::test]
 async fn a_repeat_of_any_write_gets_the_first_answer_byte_for_byte() {

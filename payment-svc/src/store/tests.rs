@@ -1,6 +1,6 @@
 use money::Money;
-use participant::{Database, Store, sqlite};
-use tempfile::TempDir;
+use participant::Store;
+use stage::{database, refuses};
 
 use super::*;
 use crate::{
@@ -31,13 +31,6 @@ fn payment(order_no: &str, amount: i64) -> Payment {
     }
 }
 
-async fn database() -> (TempDir, Database) {
-    let folder = tempfile::tempdir().unwrap();
-    let schema = sqlite::migrations(SCHEMA);
-    let database = Database::open(folder.path().join("payment.db"), &schema).await.unwrap();
-    (folder, database)
-}
-
 /// A wallet with 50, of which 20 are paid.
 async fn ann(connection: &mut Connection) {
     let currency = euros(0).currency;
@@ -46,55 +39,43 @@ async fn ann(connection: &mut Connection) {
     pay::charge(&Wallets, connection, payment("O-1", 20), Timestamp(2)).await.unwrap();
 }
 
+/// What no rule allows, and the constraint that refuses it.
+const BROKEN: &[(&str, &str)] = &[
+    ("update account set balance = -1 where id = 'wallet/ann'", "account_only_the_bank_owes"),
+    ("update account set balance = -1 where id = 'shop/EUR'", "account_only_the_bank_owes"),
+    (
+        "update account set balance = -1000000000000001 where id = 'bank/EUR'",
+        "account_within_limit",
+    ),
+    ("update account set balance = 1000000000000001", "account_within_limit"),
+    ("update account set currency = 'EURO'", "account_currency_is_a_code"),
+    ("insert into wallet values ('bob', 'wallet/ann')", "UNIQUE"),
+    ("insert into wallet values ('bob', 'wallet/bob')", "FOREIGN KEY"),
+    ("insert into movement values ('t', 'wallet/ann', 1, 1)", "UNIQUE"),
+    ("insert into movement values ('u', 'wallet/ann', 0, 1)", "movement_moves_something"),
+    ("insert into movement values ('u', 'wallet/bob', 1, 1)", "FOREIGN KEY"),
+    ("update movement set amount = 1", "the ledger is append-only"),
+    ("delete from movement", "the ledger is append-only"),
+    ("update payment set state = 'LOST'", "payment_state_is_known"),
+    ("update payment set amount = 0", "payment_amount_positive"),
+    ("update payment set refunded = 21, state = 'REFUNDED'", "payment_refund_within_amount"),
+    ("update payment set refunded = 20", "payment_refund_fits_its_state"),
+    ("update payment set state = 'FAILED'", "payment_failure_fits_its_state"),
+    (
+        "insert into payment values ('P', 'O-1', 'ann', 'PROCESSING', 'EUR', 1, 0, null, 1)",
+        "UNIQUE",
+    ),
+];
+
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
-    let (_folder, database) = database().await;
-    let broken = [
-        ("update account set balance = -1 where id = 'wallet/ann'", "account_only_the_bank_owes"),
-        ("update account set balance = -1 where id = 'shop/EUR'", "account_only_the_bank_owes"),
-        (
-            "update account set balance = -1000000000000001 where id = 'bank/EUR'",
-            "account_within_limit",
-        ),
-        ("update account set balance = 1000000000000001", "account_within_limit"),
-        ("update account set currency = 'EURO'", "account_currency_is_a_code"),
-        ("insert into wallet values ('bob', 'wallet/ann')", "UNIQUE"),
-        ("insert into wallet values ('bob', 'wallet/bob')", "FOREIGN KEY"),
-        ("insert into movement values ('t', 'wallet/ann', 1, 1)", "UNIQUE"),
-        ("insert into movement values ('u', 'wallet/ann', 0, 1)", "movement_moves_something"),
-        ("insert into movement values ('u', 'wallet/bob', 1, 1)", "FOREIGN KEY"),
-        ("update movement set amount = 1", "the ledger is append-only"),
-        ("delete from movement", "the ledger is append-only"),
-        ("update payment set state = 'LOST'", "payment_state_is_known"),
-        ("update payment set amount = 0", "payment_amount_positive"),
-        ("update payment set refunded = 21, state = 'REFUNDED'", "payment_refund_within_amount"),
-        ("update payment set refunded = 20", "payment_refund_fits_its_state"),
-        ("update payment set state = 'FAILED'", "payment_failure_fits_its_state"),
-        (
-            "insert into payment values ('P', 'O-1', 'ann', 'PROCESSING', 'EUR', 1, 0, null, 1)",
-            "UNIQUE",
-        ),
-    ];
-    let refusals = database.write(move |connection| {
-        Box::pin(async move {
-            ann(connection).await;
-            let mut refusals = Vec::new();
-            for (statement, constraint) in broken {
-                let refused = sqlx::query(statement).execute(&mut *connection).await;
-                refusals.push((statement, constraint, refused.map(|_| ())));
-            }
-            Ok::<_, participant::store::Error>(refusals)
-        })
-    });
-    for (statement, constraint, refused) in refusals.await.unwrap() {
-        let refusal = refused.expect_err(statement).to_string();
-        assert!(refusal.contains(constraint), "{statement}: {refusal}");
-    }
+    let (_folder, database) = database(SCHEMA).await;
+    refuses(&database, |connection| Box::pin(ann(connection)), BROKEN).await;
 }
 
 #[tokio::test]
 async fn a_charge_that_no_account_can_hold_changes_none() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
             ann(connection).await;
@@ -117,7 +98,7 @@ async fn a_charge_that_no_account_can_hold_changes_none() {
 
 #[tokio::test]
 async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
             ann(connection).await;
@@ -142,7 +123,7 @@ async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size
 
 #[tokio::test]
 async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         Box::pin(async move {
             ann(connection).await;

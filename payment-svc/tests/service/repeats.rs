@@ -1,33 +1,10 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
-use prost::Message;
 use proto::payment::v1::{OpenWalletRequest, PaymentState};
-use tonic::{Code, Request, Response, Status};
+use stage::{body, traced, twice};
+use tonic::{Code, Request};
 
-use crate::till::{Till, charge, code, open, reason, refund, step, top_up, undo, wallet};
-
-/// Sends a request twice, in two traces, and checks that the answers agree byte for byte.
-macro_rules! twice {
-    ($till:expr, $method:ident, $request:expr) => {{
-        let first = $till.client().$method(traced("1", $request)).await;
-        let second = $till.client().$method(traced("2", $request)).await;
-        let (first, second) = (body(first), body(second));
-        assert_eq!(first.encode_to_vec(), second.encode_to_vec(), stringify!($method));
-        let trace_id = &first.result.as_ref().unwrap().trace_id;
-        assert_eq!(trace_id, &"1".repeat(32), stringify!($method));
-        first
-    }};
-}
-
-fn traced<Q>(digit: &str, mut request: Request<Q>) -> Request<Q> {
-    let header = format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16));
-    request.metadata_mut().insert("traceparent", header.parse().unwrap());
-    request
-}
-
-fn body<R>(answer: Result<Response<R>, Status>) -> R {
-    answer.unwrap().into_inner()
-}
+use crate::till::{Till, charge, code, open, refund, step, top_up, undo, wallet};
 
 #[tokio::test]
 async fn a_repeat_of_any_write_gets_the_first_answer_byte_for_byte() {
@@ -100,11 +77,7 @@ async fn another_request_under_a_used_key_is_refused() {
         client.top_up(top_up("ann-fills", "ann", 51)).await.map(|_| ()),
     ];
     for refused in refusals {
-        let status = refused.unwrap_err();
-        assert_eq!(
-            (status.code(), reason(&status).as_str()),
-            (Code::FailedPrecondition, "KEY_REUSED")
-        );
+        stage::refused(refused, Code::FailedPrecondition, "KEY_REUSED");
     }
     assert_eq!((till.cents("ann").await, till.payments("ann").await.len()), (50, 3));
     let read = client.get_wallet(wallet("bob")).await.unwrap();

@@ -1,11 +1,8 @@
 //! A payment service on a database of its own, and how its callers speak to it.
 
-use std::{collections::BTreeMap, fs::File, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use clock::{Clock, Hands, Timestamp};
-use facade::{Facade, log::Calls, server::Server};
 use proto::{
-    Response,
     facade::v1::Money,
     payment::v1::{
         ChargeRequest, ChargeResponse, GetPaymentRequest, GetWalletRequest, ListPaymentsRequest,
@@ -14,18 +11,14 @@ use proto::{
     },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use tempfile::TempDir;
-use tonic::{Request, Status, service::Routes};
-use tonic_types::StatusExt;
+use stage::{Alone, Open};
+use tonic::{Request, service::Routes};
+
+pub(crate) use stage::{code, euros, message, paths, step};
 
 pub(crate) type Client = PaymentServiceClient<Routes>;
 
-pub(crate) struct Till {
-    folder: TempDir,
-    clock: Clock,
-    hands: Hands,
-    client: Client,
-}
+pub(crate) struct Till(Alone);
 
 /// One side of a transaction in the ledger.
 pub(crate) struct Movement {
@@ -36,29 +29,21 @@ pub(crate) struct Movement {
 
 impl Till {
     pub(crate) async fn open() -> Self {
-        let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_123));
-        let folder = tempfile::tempdir().unwrap();
-        let client = serve(&folder, &clock).await;
-        Self { folder, clock, hands, client }
+        let open: Open = |folder, facade| Box::pin(payment_svc::open(folder, facade));
+        Self(Alone::open("payment.db", open).await)
     }
 
     /// The same till after its process has ended and another has begun.
     pub(crate) async fn reopened(self) -> Self {
-        let Self { folder, clock, hands, client } = self;
-        drop(client);
-        // The database is free when its lock is.
-        let lock = File::open(folder.path().join("payment.db.lock")).unwrap();
-        tokio::task::spawn_blocking(move || lock.lock().unwrap()).await.unwrap();
-        let client = serve(&folder, &clock).await;
-        Self { folder, clock, hands, client }
+        Self(self.0.reopened().await)
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.client.clone()
+        PaymentServiceClient::new(self.0.routes())
     }
 
     pub(crate) fn advance(&self, duration: Duration) {
-        self.hands.advance(duration);
+        self.0.advance(duration);
     }
 
     /// Opens a wallet in euros, with so many cents.
@@ -150,57 +135,15 @@ impl Till {
     }
 
     async fn books(&self) -> SqliteConnection {
-        let path = self.folder.path().join("payment.db");
+        let path = self.0.file();
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
         SqliteConnection::connect_with(&options).await.unwrap()
     }
 }
 
-async fn serve(folder: &TempDir, clock: &Clock) -> Client {
-    let facade = Facade::new(clock.clone(), Calls::Notable);
-    let mount = payment_svc::open(folder.path().to_owned(), facade.clone()).await.unwrap();
-    let (service, _health) = Server::new(facade).with(mount).build();
-    PaymentServiceClient::new(service.in_process())
-}
-
-/// A saga's call of the step that is named after the request's type.
-pub(crate) fn step<Q>(saga: &str, request: Q) -> Request<Q> {
-    directed(saga, "forward", std::any::type_name::<Q>(), request)
-}
-
 /// A saga's undo of its charge.
 pub(crate) fn undo(saga: &str, request: RefundRequest) -> Request<RefundRequest> {
-    directed(saga, "undo", std::any::type_name::<ChargeRequest>(), request)
-}
-
-fn directed<Q>(saga: &str, direction: &str, name: &str, request: Q) -> Request<Q> {
-    let name = name.rsplit("::").next().unwrap_or(name);
-    let mut request = Request::new(request);
-    for (key, value) in [("saga-id", saga), ("saga-step", name), ("saga-direction", direction)] {
-        request.metadata_mut().insert(key, value.parse().unwrap());
-    }
-    request
-}
-
-/// The result's code.
-pub(crate) fn code<R: Response>(response: &R) -> &str {
-    &response.result().unwrap().code
-}
-
-/// The result's sentence.
-pub(crate) fn message<R: Response>(response: &R) -> &str {
-    &response.result().unwrap().message
-}
-
-/// The registered reason of a status that is not OK.
-pub(crate) fn reason(status: &Status) -> String {
-    status.get_details_error_info().unwrap().reason
-}
-
-/// The paths of the fields that break a rule.
-pub(crate) fn paths(status: &Status) -> Vec<String> {
-    let violations = status.get_details_bad_request().unwrap().field_violations;
-    violations.into_iter().map(|violation| violation.field).collect()
+    stage::undo(saga, stage::name_of::<ChargeRequest>(), request)
 }
 
 pub(crate) fn charge(user_id: &str, order_no: &str, cents: i64) -> ChargeRequest {
@@ -238,10 +181,6 @@ pub(crate) fn wallet(user_id: &str) -> GetWalletRequest {
 /// The first page of a user's payments.
 pub(crate) fn list(user_id: &str) -> ListPaymentsRequest {
     ListPaymentsRequest { user_id: user_id.to_owned(), page_size: 0, page_token: String::new() }
-}
-
-pub(crate) fn euros(minor_units: i64) -> Money {
-    Money { currency: "EUR".to_owned(), minor_units }
 }
 
 pub(crate) fn dollars(minor_units: i64) -> Money {

@@ -1,16 +1,8 @@
 use facade::Failure;
-use participant::sqlite;
-use tempfile::TempDir;
+use stage::{database, refuses};
 
 use super::*;
 use crate::SCHEMA;
-
-async fn database() -> (TempDir, Database) {
-    let folder = tempfile::tempdir().unwrap();
-    let schema = sqlite::migrations(SCHEMA);
-    let database = Database::open(folder.path().join("points.db"), &schema).await.unwrap();
-    (folder, database)
-}
 
 async fn ann(connection: &mut Connection) {
     open(connection, "ann").await.unwrap();
@@ -18,56 +10,35 @@ async fn ann(connection: &mut Connection) {
     spend(connection, "ann", "O-1", 2, Timestamp(2)).await.unwrap();
 }
 
+/// What no rule allows, and the constraint that refuses it.
+const BROKEN: &[(&str, &str)] = &[
+    ("update member set balance = -1", "member_balance_not_negative"),
+    ("update member set balance = 1000000000000001", "member_balance_within_limit"),
+    ("update entry set change = 1", "the ledger is append-only"),
+    ("delete from entry", "the ledger is append-only"),
+    ("insert into entry values (9, 'ann', 'GIFT', 1, 1, 'O-2', 3)", "entry_kind_is_known"),
+    ("insert into entry values (9, 'ann', 'SPEND', 1, 1, 'O-2', 3)", "entry_sign_fits_its_kind"),
+    ("insert into entry values (9, 'ann', 'REFUND', -1, 1, 'O-2', 3)", "entry_sign_fits_its_kind"),
+    ("insert into entry values (9, 'ann', 'EARN', 0, 1, null, 3)", "entry_sign_fits_its_kind"),
+    ("insert into entry values (9, 'ann', 'EARN', 1, 1, 'O-2', 3)", "entry_names_its_order"),
+    ("insert into entry values (9, 'ann', 'SPEND', -1, 1, null, 3)", "entry_names_its_order"),
+    (
+        "insert into entry values (9, 'ann', 'SPEND', -1, -1, 'O-2', 3)",
+        "entry_balance_not_negative",
+    ),
+    ("insert into entry values (9, 'ann', 'SPEND', -1, 1, 'O-1', 3)", "entry.order_no, entry.kind"),
+    ("insert into entry values (9, 'bob', 'EARN', 1, 1, null, 3)", "FOREIGN KEY"),
+];
+
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
-    let (_folder, database) = database().await;
-    let broken = [
-        ("update member set balance = -1", "member_balance_not_negative"),
-        ("update member set balance = 1000000000000001", "member_balance_within_limit"),
-        ("update entry set change = 1", "the ledger is append-only"),
-        ("delete from entry", "the ledger is append-only"),
-        ("insert into entry values (9, 'ann', 'GIFT', 1, 1, 'O-2', 3)", "entry_kind_is_known"),
-        (
-            "insert into entry values (9, 'ann', 'SPEND', 1, 1, 'O-2', 3)",
-            "entry_sign_fits_its_kind",
-        ),
-        (
-            "insert into entry values (9, 'ann', 'REFUND', -1, 1, 'O-2', 3)",
-            "entry_sign_fits_its_kind",
-        ),
-        ("insert into entry values (9, 'ann', 'EARN', 0, 1, null, 3)", "entry_sign_fits_its_kind"),
-        ("insert into entry values (9, 'ann', 'EARN', 1, 1, 'O-2', 3)", "entry_names_its_order"),
-        ("insert into entry values (9, 'ann', 'SPEND', -1, 1, null, 3)", "entry_names_its_order"),
-        (
-            "insert into entry values (9, 'ann', 'SPEND', -1, -1, 'O-2', 3)",
-            "entry_balance_not_negative",
-        ),
-        (
-            "insert into entry values (9, 'ann', 'SPEND', -1, 1, 'O-1', 3)",
-            "entry.order_no, entry.kind",
-        ),
-        ("insert into entry values (9, 'bob', 'EARN', 1, 1, null, 3)", "FOREIGN KEY"),
-    ];
-    let refusals = database.write(move |connection| {
-        Box::pin(async move {
-            ann(connection).await;
-            let mut refusals = Vec::new();
-            for (statement, constraint) in broken {
-                let refused = sqlx::query(statement).execute(&mut *connection).await;
-                refusals.push((statement, constraint, refused.map(|_| ())));
-            }
-            Ok::<_, participant::store::Error>(refusals)
-        })
-    });
-    for (statement, constraint, refused) in refusals.await.unwrap() {
-        let refusal = refused.expect_err(statement).to_string();
-        assert!(refusal.contains(constraint), "{statement}: {refusal}");
-    }
+    let (_folder, database) = database(SCHEMA).await;
+    refuses(&database, |connection| Box::pin(ann(connection)), BROKEN).await;
 }
 
 #[tokio::test]
 async fn an_account_never_holds_more_points_than_the_limit() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
             ann(connection).await;
@@ -88,7 +59,7 @@ async fn an_account_never_holds_more_points_than_the_limit() {
 
 #[tokio::test]
 async fn an_entry_that_makes_no_sense_is_a_failure_and_never_a_decline() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         Box::pin(async move {
             ann(connection).await;

@@ -1,22 +1,10 @@
 //! Many at once: the books add up whoever comes first.
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use proto::points::v1::EntryKind;
+use stage::{MANY, at_once, count};
 
 use crate::club::{Club, code, deduct, refund, step, undo};
-
-const MANY: usize = 64;
-
-async fn at_once<T: Send + 'static>(
-    many: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
-) -> Vec<T> {
-    let running: Vec<_> = many.into_iter().map(tokio::spawn).collect();
-    join_all(running).await.into_iter().map(Result::unwrap).collect()
-}
-
-fn count(codes: &[String], wanted: &str) -> usize {
-    codes.iter().filter(|code| *code == wanted).count()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_orders_for_the_last_points_exactly_those_succeed_that_there_are_points_for() {

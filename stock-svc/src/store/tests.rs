@@ -1,5 +1,4 @@
-use participant::{Database, sqlite};
-use tempfile::TempDir;
+use stage::{database, refuses};
 
 use super::*;
 use crate::{
@@ -7,13 +6,6 @@ use crate::{
     error::Error,
     stock::{Line, Product, UNITS_MAX},
 };
-
-async fn database() -> (TempDir, Database) {
-    let folder = tempfile::tempdir().unwrap();
-    let schema = sqlite::migrations(SCHEMA);
-    let database = Database::open(folder.path().join("stock.db"), &schema).await.unwrap();
-    (folder, database)
-}
 
 async fn tea(connection: &mut Connection) {
     let price = money::Money::new("EUR".parse().unwrap(), 350);
@@ -24,41 +16,29 @@ async fn tea(connection: &mut Connection) {
     freeze(connection, "O-1", &[Line { quantity: 2, ..line }], Timestamp(2)).await.unwrap();
 }
 
+/// What no rule allows, and the constraint that refuses it.
+const BROKEN: &[(&str, &str)] = &[
+    ("update stock set available = -1", "stock_available_not_negative"),
+    ("update stock set frozen = -1", "stock_frozen_not_negative"),
+    ("update stock set sold = -1", "stock_sold_not_negative"),
+    ("update stock set sold = 1000000000000000", "stock_within_limit"),
+    ("update reservation set state = 'LOST'", "reservation_state_is_known"),
+    ("update reservation_line set quantity = 0", "reservation_line_quantity_positive"),
+    ("update flow set order_no = 'O-1'", "flow_names_its_order"),
+    ("update flow set kind = 'SHRINK'", "flow_kind_is_known"),
+    ("update product set minor_units = -1", "product_price_not_negative"),
+    ("insert into stock values ('cup', 0, 0, 0)", "FOREIGN KEY"),
+];
+
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
-    let (_folder, database) = database().await;
-    let broken = [
-        ("update stock set available = -1", "stock_available_not_negative"),
-        ("update stock set frozen = -1", "stock_frozen_not_negative"),
-        ("update stock set sold = -1", "stock_sold_not_negative"),
-        ("update stock set sold = 1000000000000000", "stock_within_limit"),
-        ("update reservation set state = 'LOST'", "reservation_state_is_known"),
-        ("update reservation_line set quantity = 0", "reservation_line_quantity_positive"),
-        ("update flow set order_no = 'O-1'", "flow_names_its_order"),
-        ("update flow set kind = 'SHRINK'", "flow_kind_is_known"),
-        ("update product set minor_units = -1", "product_price_not_negative"),
-        ("insert into stock values ('cup', 0, 0, 0)", "FOREIGN KEY"),
-    ];
-    let refusals = database.write(move |connection| {
-        Box::pin(async move {
-            tea(connection).await;
-            let mut refusals = Vec::new();
-            for (statement, constraint) in broken {
-                let refused = sqlx::query(statement).execute(&mut *connection).await;
-                refusals.push((statement, constraint, refused.map(|_| ())));
-            }
-            Ok::<_, participant::store::Error>(refusals)
-        })
-    });
-    for (statement, constraint, refused) in refusals.await.unwrap() {
-        let refusal = refused.expect_err(statement).to_string();
-        assert!(refusal.contains(constraint), "{statement}: {refusal}");
-    }
+    let (_folder, database) = database(SCHEMA).await;
+    refuses(&database, |connection| Box::pin(tea(connection)), BROKEN).await;
 }
 
 #[tokio::test]
 async fn a_sku_never_has_more_units_in_all_than_the_limit() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
             tea(connection).await;
@@ -81,7 +61,7 @@ async fn a_sku_never_has_more_units_in_all_than_the_limit() {
 
 #[tokio::test]
 async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         Box::pin(async move {
             tea(connection).await;

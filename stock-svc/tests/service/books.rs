@@ -1,9 +1,10 @@
 //! Whatever is done in whatever order, the books are those of a simple model, and they add up.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-use proptest::{prelude::*, sample::select, test_runner::TestRunner};
+use proptest::{prelude::*, sample::select};
 use proto::stock::v1::Flow;
+use stage::{Met, play};
 
 use crate::shop::{Shop, add, code, confirm, restock, step};
 
@@ -190,7 +191,7 @@ fn replayed(flows: &[Flow]) -> (i64, i64, i64) {
     })
 }
 
-async fn run(deeds: &[Deed], met: &RefCell<BTreeMap<String, u32>>) {
+async fn run(deeds: &[Deed], met: &Met) {
     let shop = Shop::open().await;
     for sku in SKUS {
         shop.sells(sku, FIRST_UNITS).await;
@@ -200,9 +201,7 @@ async fn run(deeds: &[Deed], met: &RefCell<BTreeMap<String, u32>>) {
         let Some(expected) = model.expect(deed) else { continue };
         let answer = act(&shop, number, deed).await;
         assert_eq!(answer, expected, "{deed:?} as number {number}");
-        let kind = format!("{deed:?}");
-        let kind = kind.split('(').next().unwrap_or_default();
-        *met.borrow_mut().entry(format!("{kind} {expected}")).or_default() += 1;
+        met.note(deed, expected);
     }
     for sku in SKUS {
         let units = shop.units(sku).await;
@@ -216,20 +215,7 @@ async fn run(deeds: &[Deed], met: &RefCell<BTreeMap<String, u32>>) {
 
 #[test]
 fn available_frozen_and_sold_are_always_all_that_was_ever_added() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let met = RefCell::new(BTreeMap::new());
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: 48,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
-    let ran = runner.run(&deeds(), |deeds| {
-        runtime.block_on(run(&deeds, &met));
-        Ok(())
-    });
-    ran.unwrap();
-    // A run that never met a case would prove nothing of it.
-    for case in [
+    let claimed = [
         "Add OK",
         "Freeze OK",
         "Freeze INSUFFICIENT_STOCK",
@@ -239,7 +225,6 @@ fn available_frozen_and_sold_are_always_all_that_was_ever_added() {
         "Unfreeze RESERVATION_UNKNOWN",
         "Restock OK",
         "Restock RESERVATION_UNKNOWN",
-    ] {
-        assert!(met.borrow().contains_key(case), "no {case} in {:?}", met.borrow());
-    }
+    ];
+    play(48, &deeds(), &claimed, async |deeds, met| run(&deeds, met).await);
 }

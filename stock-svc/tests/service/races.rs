@@ -1,17 +1,7 @@
 //! Many at once: the books add up whoever comes first.
-
-use futures::future::join_all;
+use stage::{MANY, at_once};
 
 use crate::shop::{Shop, code, freeze, step, undo, unfreeze};
-
-const MANY: usize = 64;
-
-async fn at_once<T: Send + 'static>(
-    many: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
-) -> Vec<T> {
-    let running: Vec<_> = many.into_iter().map(tokio::spawn).collect();
-    join_all(running).await.into_iter().map(Result::unwrap).collect()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_orders_for_the_last_unit_exactly_one_gets_it() {

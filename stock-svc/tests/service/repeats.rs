@@ -1,35 +1,10 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
-use prost::Message;
 use proto::stock::v1::UpsertProductRequest;
-use tonic::{Code, Request, Response, Status};
+use stage::{body, twice};
+use tonic::{Code, Request};
 
-use crate::shop::{
-    Shop, add, code, confirm, freeze, reason, restock, step, undo, unfreeze, upsert,
-};
-
-/// Sends a request twice, in two traces, and checks that the answers agree byte for byte.
-macro_rules! twice {
-    ($shop:expr, $method:ident, $request:expr) => {{
-        let first = $shop.client().$method(traced("1", $request)).await;
-        let second = $shop.client().$method(traced("2", $request)).await;
-        let (first, second) = (body(first), body(second));
-        assert_eq!(first.encode_to_vec(), second.encode_to_vec(), stringify!($method));
-        let trace_id = &first.result.as_ref().unwrap().trace_id;
-        assert_eq!(trace_id, &"1".repeat(32), stringify!($method));
-        first
-    }};
-}
-
-fn traced<Q>(digit: &str, mut request: Request<Q>) -> Request<Q> {
-    let header = format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16));
-    request.metadata_mut().insert("traceparent", header.parse().unwrap());
-    request
-}
-
-fn body<R>(answer: Result<Response<R>, Status>) -> R {
-    answer.unwrap().into_inner()
-}
+use crate::shop::{Shop, add, code, confirm, freeze, restock, step, undo, unfreeze, upsert};
 
 #[tokio::test]
 async fn a_repeat_of_any_write_gets_the_first_answer_byte_for_byte() {
@@ -69,11 +44,7 @@ async fn another_request_under_a_used_key_is_refused() {
         shop.client().upsert_product(other).await.map(|_| ()),
     ];
     for refused in refusals {
-        let status = refused.unwrap_err();
-        assert_eq!(
-            (status.code(), reason(&status).as_str()),
-            (Code::FailedPrecondition, "KEY_REUSED")
-        );
+        stage::refused(refused, Code::FailedPrecondition, "KEY_REUSED");
     }
     assert_eq!(shop.units("tea").await, (4, 1, 0));
 }

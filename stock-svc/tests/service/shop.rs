@@ -1,56 +1,38 @@
 //! A stock service on a database of its own, and how its callers speak to it.
 
-use std::{fs::File, time::Duration};
+use std::time::Duration;
 
-use clock::{Clock, Hands, Timestamp};
-use facade::{Facade, log::Calls, server::Server};
-use proto::{
-    Response,
-    facade::v1::Money,
-    stock::v1::{
-        AddStockRequest, ConfirmRequest, Flow, FreezeRequest, GetStockRequest, Line,
-        ListFlowsRequest, RestockRequest, UnfreezeRequest, UpsertProductRequest,
-        stock_service_client::StockServiceClient,
-    },
+use proto::stock::v1::{
+    AddStockRequest, ConfirmRequest, Flow, FreezeRequest, GetStockRequest, Line, ListFlowsRequest,
+    RestockRequest, UnfreezeRequest, UpsertProductRequest,
+    stock_service_client::StockServiceClient,
 };
-use tempfile::TempDir;
-use tonic::{Request, Status, service::Routes};
-use tonic_types::StatusExt;
+use stage::{Alone, Open};
+use tonic::{Request, service::Routes};
+
+pub(crate) use stage::{code, euros, message, paths, step};
 
 pub(crate) type Client = StockServiceClient<Routes>;
 
-pub(crate) struct Shop {
-    folder: TempDir,
-    clock: Clock,
-    hands: Hands,
-    client: Client,
-}
+pub(crate) struct Shop(Alone);
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_123));
-        let folder = tempfile::tempdir().unwrap();
-        let client = serve(&folder, &clock).await;
-        Self { folder, clock, hands, client }
+        let open: Open = |folder, facade| Box::pin(stock_svc::open(folder, facade));
+        Self(Alone::open("stock.db", open).await)
     }
 
     /// The same shop after its process has ended and another has begun.
     pub(crate) async fn reopened(self) -> Self {
-        let Self { folder, clock, hands, client } = self;
-        drop(client);
-        // The database is free when its lock is.
-        let lock = File::open(folder.path().join("stock.db.lock")).unwrap();
-        tokio::task::spawn_blocking(move || lock.lock().unwrap()).await.unwrap();
-        let client = serve(&folder, &clock).await;
-        Self { folder, clock, hands, client }
+        Self(self.0.reopened().await)
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.client.clone()
+        StockServiceClient::new(self.0.routes())
     }
 
     pub(crate) fn advance(&self, duration: Duration) {
-        self.hands.advance(duration);
+        self.0.advance(duration);
     }
 
     /// Puts a product on sale, with so many units.
@@ -102,51 +84,9 @@ impl Shop {
     }
 }
 
-async fn serve(folder: &TempDir, clock: &Clock) -> Client {
-    let facade = Facade::new(clock.clone(), Calls::Notable);
-    let mount = stock_svc::open(folder.path().to_owned(), facade.clone()).await.unwrap();
-    let (service, _health) = Server::new(facade).with(mount).build();
-    StockServiceClient::new(service.in_process())
-}
-
-/// A saga's call of the step that is named after the request's type.
-pub(crate) fn step<Q>(saga: &str, request: Q) -> Request<Q> {
-    directed(saga, "forward", std::any::type_name::<Q>(), request)
-}
-
 /// A saga's undo of its freeze.
 pub(crate) fn undo(saga: &str, request: UnfreezeRequest) -> Request<UnfreezeRequest> {
-    directed(saga, "undo", std::any::type_name::<FreezeRequest>(), request)
-}
-
-fn directed<Q>(saga: &str, direction: &str, name: &str, request: Q) -> Request<Q> {
-    let name = name.rsplit("::").next().unwrap_or(name);
-    let mut request = Request::new(request);
-    for (key, value) in [("saga-id", saga), ("saga-step", name), ("saga-direction", direction)] {
-        request.metadata_mut().insert(key, value.parse().unwrap());
-    }
-    request
-}
-
-/// The result's code.
-pub(crate) fn code<R: Response>(response: &R) -> &str {
-    &response.result().unwrap().code
-}
-
-/// The result's sentence.
-pub(crate) fn message<R: Response>(response: &R) -> &str {
-    &response.result().unwrap().message
-}
-
-/// The registered reason of a status that is not OK.
-pub(crate) fn reason(status: &Status) -> String {
-    status.get_details_error_info().unwrap().reason
-}
-
-/// The paths of the fields that break a rule.
-pub(crate) fn paths(status: &Status) -> Vec<String> {
-    let violations = status.get_details_bad_request().unwrap().field_violations;
-    violations.into_iter().map(|violation| violation.field).collect()
+    stage::undo(saga, stage::name_of::<FreezeRequest>(), request)
 }
 
 pub(crate) fn lines(lines: &[(&str, i64)]) -> Vec<Line> {
@@ -184,8 +124,4 @@ pub(crate) fn upsert(request_id: &str, sku: &str) -> UpsertProductRequest {
 
 pub(crate) fn add(request_id: &str, sku: &str, quantity: i64) -> AddStockRequest {
     AddStockRequest { request_id: request_id.to_owned(), sku: sku.to_owned(), quantity }
-}
-
-pub(crate) fn euros(minor_units: i64) -> Money {
-    Money { currency: "EUR".to_owned(), minor_units }
 }

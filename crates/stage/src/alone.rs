@@ -1,0 +1,75 @@
+//! One service on a database of its own.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clock::{Clock, Hands, Timestamp};
+use facade::{
+    Facade,
+    log::Calls,
+    server::{Mount, Server},
+};
+use futures::future::BoxFuture;
+use tempfile::TempDir;
+use tonic::service::Routes;
+
+/// Opens a service's database in a folder and gives the service on it.
+pub type Open = fn(PathBuf, Facade) -> BoxFuture<'static, Result<Mount, String>>;
+
+/// A service that is served in this process, behind its facade, on a clock that only [`Alone::advance`] moves.
+pub struct Alone {
+    folder: TempDir,
+    database: &'static str,
+    open: Open,
+    clock: Clock,
+    hands: Hands,
+    routes: Routes,
+}
+
+impl Alone {
+    /// The service in a new folder; `database` is the name that it gives its file there.
+    pub async fn open(database: &'static str, open: Open) -> Self {
+        let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_123));
+        let folder = tempfile::tempdir().unwrap();
+        let routes = serve(folder.path(), open, &clock).await;
+        Self { folder, database, open, clock, hands, routes }
+    }
+
+    /// The same service after its process has ended and another has begun. Waits until no client is left of the first.
+    pub async fn reopened(self) -> Self {
+        let Self { folder, database, open, clock, hands, routes } = self;
+        drop(routes);
+        // The database is free when its lock is.
+        let lock = File::open(folder.path().join(format!("{database}.lock"))).unwrap();
+        tokio::task::spawn_blocking(move || lock.lock().unwrap()).await.unwrap();
+        let routes = serve(folder.path(), open, &clock).await;
+        Self { folder, database, open, clock, hands, routes }
+    }
+
+    /// What a client is made on.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, duration: Duration) {
+        self.hands.advance(duration);
+    }
+
+    /// The database's file.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join(self.database)
+    }
+}
+
+async fn serve(folder: &Path, open: Open, clock: &Clock) -> Routes {
+    let facade = Facade::new(clock.clone(), Calls::Notable);
+    let mount = open(folder.to_owned(), facade.clone()).await.unwrap();
+    let (service, _health) = Server::new(facade).with(mount).build();
+    service.in_process()
+}

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use proptest::prelude::*;
 use saga::{Attempts, Definition, Retry, Step};
 
-use crate::run::{Case, Order, Reply};
+use crate::case::{Case, Order, Reply};
 
 fn retries() -> impl Strategy<Value = Retry> {
     (1_u32..4, 1_u64..50, proptest::option::of(50_u64..2_000)).prop_map(|(attempts, base, age)| {

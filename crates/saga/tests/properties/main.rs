@@ -8,6 +8,7 @@
     reason = "the purity is the engine's, not its tests'"
 )]
 
+mod case;
 mod generate;
 mod run;
 mod table;
@@ -15,8 +16,9 @@ mod world;
 
 use std::collections::BTreeMap;
 
+use case::Case;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use run::{Case, Run};
+use run::Run;
 use saga::{
     Answer, Cause, Event, Jitter, Outcome, Reason, Record, SagaState, Timestamp, apply, decide,
 };

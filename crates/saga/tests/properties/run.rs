@@ -1,47 +1,18 @@
 //! A small driver with a clock of its own: carries commands out, answers from a script, checks as it goes.
 
+mod checks;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use saga::{
-    Answer, Command, Definition, Direction, Event, Jitter, Reason, Record, SagaState, Status,
-    StepId, Timestamp, apply, decide,
+    Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId,
+    Timestamp, apply, decide,
 };
 
-use crate::world::World;
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Reply {
-    Done,
-    Declined,
-    Unknown { landed: bool },
-    PushedBack { wait_ms: u64 },
-    Unusable,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
-    Pause,
-    Resume,
-    Retry,
-    Cancel,
-    Skip(u16),
-    Resolve,
-    Crash,
-}
-
-/// What is generated.
-#[derive(Clone, Debug)]
-pub(crate) struct Case {
-    pub(crate) definition: Definition,
-    /// What each attempt comes to, and after how many milliseconds.
-    pub(crate) replies: Vec<(Reply, u64)>,
-    /// When an operator does what.
-    pub(crate) orders: Vec<(u64, Order)>,
-    /// Bit by step: whether its condition is false.
-    pub(crate) conditions: u16,
-    /// Where a crash is put in.
-    pub(crate) cut: u16,
-}
+use crate::{
+    case::{Case, Order, Reply},
+    world::World,
+};
 
 type Call = (StepId, Direction);
 
@@ -195,42 +166,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn check_order(&mut self, step: StepId, direction: Direction) {
-        let definition = &self.case.definition;
-        match direction {
-            Direction::Forward => {
-                let fresh = self.world.called.insert(step);
-                assert!(
-                    !(fresh && self.state.cause().is_some()),
-                    "{step:?} begins after the saga turned back"
-                );
-                for earlier in definition.graph().ancestors(step) {
-                    let status = self.state.step(*earlier).status;
-                    let passed =
-                        matches!(status, saga::StepStatus::Done | saga::StepStatus::Skipped);
-                    assert!(
-                        passed || self.state.cause().is_some(),
-                        "{step:?} begins before {earlier:?} is done"
-                    );
-                }
-            }
-            Direction::Undo => {
-                assert!(definition.step(step).undo, "{step:?} has no undo");
-                assert!(
-                    self.world.called.contains(&step),
-                    "{step:?} is undone and was never called"
-                );
-                assert!(
-                    !self.calls.contains_key(&(step, Direction::Forward)),
-                    "{step:?} is undone under way"
-                );
-                if !self.by_hand {
-                    self.world.assert_may_be_undone(definition, step);
-                }
-            }
-        }
-    }
-
     /// Lets the next thing happen: an answer, an order, or the end of a wait.
     fn pass_time(&mut self, wake: Option<Timestamp>) {
         let answered = self
@@ -362,66 +297,5 @@ impl<'a> Run<'a> {
             Direction::Forward => Event::CallAnswered { step, answer, jitter },
             Direction::Undo => Event::UndoAnswered { step, answer, jitter },
         });
-    }
-
-    fn note(&mut self, event: &Event) {
-        let backward = self.state.cause().is_some();
-        self.met.extend(match event {
-            Event::Skipped { step } if self.case.definition.step(*step).pivot => {
-                Some("pivot skipped")
-            }
-            Event::Skipped { .. } => Some("skipped by its condition"),
-            Event::TurnedBack { cause } => Some(match cause.reason.code.as_str() {
-                Reason::DEADLINE_PASSED => "turned back by the deadline",
-                Reason::STEP_UNANSWERED => "turned back by a spent budget",
-                _ => "turned back by a decline",
-            }),
-            Event::Cancelled { .. } => Some("turned back by an operator"),
-            Event::Parked { .. } if backward => Some("attention while compensating"),
-            Event::Parked { .. } => Some("attention going forward"),
-            Event::Resumed { .. } => Some("paused and resumed"),
-            Event::Retried { .. } => Some("retried by an operator"),
-            Event::SkippedByHand { .. } => Some("skipped by hand"),
-            Event::UndoIntended { step, .. } if self.state.response(*step).is_none() => {
-                Some("undid a call that never answered")
-            }
-            _ => None,
-        });
-    }
-
-    /// What must be true at the end, by the world alone.
-    fn judge(&mut self) {
-        let definition = &self.case.definition;
-        match self.state.status() {
-            Status::Succeeded => {
-                self.met.push("succeeded");
-                for step in definition.ids() {
-                    let skipped = self.state.step(step).status == saga::StepStatus::Skipped;
-                    assert!(
-                        skipped || self.world.effects.contains(&step),
-                        "SUCCEEDED, and {step:?} has no effect: {:?}",
-                        self.state
-                    );
-                }
-                assert!(self.world.undone.is_empty(), "SUCCEEDED, and something was undone");
-            }
-            Status::Compensated => {
-                self.met.push("compensated");
-                for step in definition.ids().filter(|step| definition.step(*step).undo) {
-                    assert!(
-                        self.by_hand || !self.world.effects.contains(&step),
-                        "COMPENSATED, and {step:?} still holds: {:?}",
-                        self.state
-                    );
-                }
-                let pivot = definition.pivot().filter(|pivot| !definition.step(*pivot).undo);
-                assert!(
-                    self.by_hand || pivot.is_none_or(|pivot| !self.world.effects.contains(&pivot)),
-                    "COMPENSATED, and the pivot, which cannot be undone, holds"
-                );
-            }
-            Status::Resolved => self.met.push("resolved"),
-            status => panic!("{status:?} is no end"),
-        }
     }
 }

@@ -80,8 +80,20 @@ impl Node {
     /// # Errors
     /// Sentences with the cure: the folder cannot be used, or every problem of every definition.
     pub async fn open(settings: Settings, facade: &Facade) -> Result<Self, String> {
-        let clock = facade.clock().clone();
         let journal: journal::Shared = Arc::new(open_journal(&settings.data).await?);
+        Self::with_journal(settings, facade, journal).await
+    }
+
+    /// Opens a node on a journal that is open already; one that does not open closes it.
+    ///
+    /// # Errors
+    /// Every problem of every definition, a line each.
+    pub async fn with_journal(
+        settings: Settings,
+        facade: &Facade,
+        journal: journal::Shared,
+    ) -> Result<Self, String> {
+        let clock = facade.clock().clone();
         let opened = Self::wire(settings, facade, clock, Arc::clone(&journal)).await;
         if opened.is_err() {
             journal.close().await;
@@ -169,7 +181,11 @@ impl Node {
     }
 }
 
-async fn open_journal(folder: &Path) -> Result<Sqlite, String> {
+/// Opens the journal in `folder`, which is made where it is missing.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open_journal(folder: &Path) -> Result<Sqlite, String> {
     process::prepare_folder(folder)?;
     Sqlite::open(&folder.join("orchestrator.db"))
         .await

@@ -1,0 +1,152 @@
+//! The rules of the books, each with the query for what breaks it.
+
+/// A rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// What is broken, as it is told.
+    pub sentence: &'static str,
+    /// Gives a text for each row that breaks it.
+    pub query: &'static str,
+}
+
+const fn rule(sentence: &'static str, query: &'static str) -> Rule {
+    Rule { sentence, query }
+}
+
+/// Every rule.
+pub const RULES: &[Rule] = &[
+    // The journal.
+    rule(
+        "a saga has no journal",
+        "select id from saga where not exists (select 1 from event where saga_id = id)",
+    ),
+    rule(
+        "a journal has a gap",
+        "select saga_id from event group by saga_id having min(seq) <> 0 or count(*) <> max(seq) + 1",
+    ),
+    rule(
+        "a saga stands in a state that is none",
+        "select id || ' ' || state from saga where state not in
+         ('RUNNING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED', 'ATTENTION', 'PAUSED', 'RESOLVED')",
+    ),
+    // Stock.
+    rule(
+        "units were lost or made of a SKU",
+        "select sku from stock_svc.stock where available + frozen + sold <>
+         (select coalesce(sum(quantity), 0) from stock_svc.flow where flow.sku = stock.sku and kind = 'ADD')",
+    ),
+    rule(
+        "the frozen units of a SKU are not those of its flows",
+        "select sku from stock_svc.stock where frozen <> (select coalesce(sum(case kind when 'FREEZE' then quantity
+         when 'CONFIRM' then -quantity when 'UNFREEZE' then -quantity else 0 end), 0)
+         from stock_svc.flow where flow.sku = stock.sku)",
+    ),
+    rule(
+        "the sold units of a SKU are not those of its flows",
+        "select sku from stock_svc.stock where sold <> (select coalesce(sum(case kind when 'CONFIRM' then quantity
+         when 'RESTOCK' then -quantity else 0 end), 0) from stock_svc.flow where flow.sku = stock.sku)",
+    ),
+    rule(
+        "the frozen units of a SKU are not those of its reservations",
+        "select sku from stock_svc.stock where frozen <> (select coalesce(sum(quantity), 0)
+         from stock_svc.reservation_line line join stock_svc.reservation using (order_no)
+         where line.sku = stock.sku and state = 'FROZEN')",
+    ),
+    rule(
+        "a reservation is frozen for a saga that stands still",
+        "select reservation.order_no from stock_svc.reservation join order_svc.orders using (order_no)
+         join saga on saga.id = orders.saga_id
+         where reservation.state = 'FROZEN' and saga.state in ('SUCCEEDED', 'COMPENSATED')",
+    ),
+    rule(
+        "a reservation is frozen and no saga is left that would settle it",
+        "select order_no from stock_svc.reservation where state = 'FROZEN' and not exists
+         (select 1 from saga where state not in ('SUCCEEDED', 'COMPENSATED'))",
+    ),
+    // Points.
+    rule(
+        "a balance of points is not the sum of its entries",
+        "select user_id from points_svc.member where balance <>
+         (select coalesce(sum(change), 0) from points_svc.entry where entry.user_id = member.user_id)",
+    ),
+    rule(
+        "more points were given back for an order than were taken",
+        "select order_no from points_svc.entry where order_no is not null group by order_no having sum(change) > 0",
+    ),
+    // Money.
+    rule(
+        "a transaction does not sum to zero",
+        "select transaction_no from payment_svc.movement group by transaction_no having sum(amount) <> 0",
+    ),
+    rule(
+        "a balance of money is not the sum of its movements",
+        "select id from payment_svc.account where balance <>
+         (select coalesce(sum(amount), 0) from payment_svc.movement where account = account.id)",
+    ),
+    rule(
+        "the balances of a currency do not sum to zero",
+        "select currency from payment_svc.account group by currency having sum(balance) <> 0",
+    ),
+    rule(
+        "a wallet was not charged what its payment says",
+        "select payment_no from payment_svc.payment where state in ('SUCCESS', 'REFUNDED') and -amount <>
+         (select coalesce(sum(m.amount), 0) from payment_svc.movement m join payment_svc.wallet
+         on wallet.account = m.account where wallet.user_id = payment.user_id
+         and m.transaction_no like 'charge/' || payment_no || '%')",
+    ),
+    rule(
+        "a wallet was not given back what its payment says",
+        "select payment_no from payment_svc.payment where refunded <>
+         (select coalesce(sum(m.amount), 0) from payment_svc.movement m join payment_svc.wallet
+         on wallet.account = m.account where wallet.user_id = payment.user_id
+         and m.transaction_no like 'refund/' || payment_no || '%')",
+    ),
+    rule(
+        "a payment that failed has moved money",
+        "select payment_no from payment_svc.payment where state in ('FAILED', 'PROCESSING') and exists
+         (select 1 from payment_svc.movement where transaction_no like '%/' || payment_no || '%')",
+    ),
+    // Orders, and the sagas that placed them.
+    rule(
+        "an order belongs to no saga",
+        "select order_no from order_svc.orders where saga_id not in (select id from saga)",
+    ),
+    rule(
+        "an order's state is not its saga's",
+        "select orders.order_no || ' is ' || orders.state || ', its saga ' || saga.state from order_svc.orders
+         join saga on saga.id = orders.saga_id where (saga.state = 'SUCCEEDED' and orders.state in ('CREATED', 'CANCELLED'))
+         or (saga.state = 'COMPENSATED' and orders.state <> 'CANCELLED')",
+    ),
+    rule(
+        "an order is being cancelled and no saga is left that would finish it",
+        "select order_no from order_svc.orders where state = 'CANCELLING' and not exists
+         (select 1 from saga where definition = 'cancel-order' and state not in ('SUCCEEDED', 'COMPENSATED'))",
+    ),
+    rule(
+        "an order's money is not where its state says",
+        "select orders.order_no || ' is ' || orders.state from order_svc.orders join saga on saga.id = orders.saga_id
+         left join payment_svc.payment on payment.order_no = orders.order_no and payment.state <> 'FAILED'
+         where saga.state in ('SUCCEEDED', 'COMPENSATED') and case orders.state
+         when 'CANCELLED' then coalesce(payment.state, 'REFUNDED') <> 'REFUNDED'
+         when 'CANCELLING' then false
+         when 'REFUNDED' then coalesce(payment.state, 'REFUNDED') <> 'REFUNDED'
+         when 'RETURNED' then coalesce(payment.state, 'REFUNDED') <> 'REFUNDED'
+         else coalesce(payment.state, 'SUCCESS') <> 'SUCCESS' or coalesce(payment.amount, 0) <> orders.paid end",
+    ),
+    rule(
+        "an order's points are not where its state says",
+        "select orders.order_no || ' is ' || orders.state from order_svc.orders join saga on saga.id = orders.saga_id
+         where saga.state in ('SUCCEEDED', 'COMPENSATED') and orders.state <> 'CANCELLING'
+         and (select coalesce(-sum(change), 0) from points_svc.entry where entry.order_no = orders.order_no)
+         <> case when orders.state in ('CANCELLED', 'REFUNDED', 'RETURNED') then 0 else points end",
+    ),
+    rule(
+        "an order's stock is not where its state says",
+        "select orders.order_no || ' is ' || orders.state || ', its stock ' || coalesce(reservation.state, 'nowhere')
+         from order_svc.orders join saga on saga.id = orders.saga_id left join stock_svc.reservation using (order_no)
+         where saga.state in ('SUCCEEDED', 'COMPENSATED') and orders.state <> 'CANCELLING'
+         and coalesce(reservation.state, 'RELEASED') not in (case
+         when orders.state = 'CANCELLED' then 'RELEASED'
+         when orders.state in ('REFUNDED', 'RETURNED') then 'RESTOCKED' else 'SOLD' end)",
+    ),
+];

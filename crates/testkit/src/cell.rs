@@ -1,0 +1,206 @@
+//! A cell of a fault matrix: the faults of one saga, where the mesh dies meanwhile, and how it must end all the same.
+
+use std::fmt;
+
+use saga::{Definition, Direction, Status, StepId};
+
+use crate::{
+    crash::CrashPoint,
+    fault::{Effect, Fault, Planned, Times},
+    script::Seen,
+};
+
+/// The faults of one saga, and where the mesh dies meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    /// What goes wrong.
+    pub faults: Vec<Planned>,
+    /// Where the mesh dies.
+    pub crash: Option<CrashPoint>,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Planned { step, direction, fault, times } in &self.faults {
+            write!(formatter, "[{step} {} {fault:?} {times:?}]", direction.as_str())?;
+        }
+        match &self.crash {
+            Some(CrashPoint { append, side }) => {
+                write!(formatter, " dies {side:?} append {append}")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every fault at every step of the definition, in both directions.
+///
+/// A step is undone because its answer never comes: so it is undone although it has taken effect. `LateDelivery` needs
+/// an undo, after which it can be late; behind the pivot nothing is undone.
+#[must_use]
+pub fn every_fault(definition: &Definition) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for id in definition.ids() {
+        let step = definition.step(id);
+        for fault in Fault::every() {
+            let times = match fault {
+                Fault::LateDelivery if !step.undo => continue,
+                Fault::LateDelivery => Times::Always,
+                _ => Times::Once,
+            };
+            let call = Planned::call(&step.name, fault, times);
+            cells.push(Cell { faults: vec![call], crash: None });
+            if step.undo && fault != Fault::LateDelivery {
+                let never = Planned::call(&step.name, Fault::TimeOutAfter, Times::Always);
+                let undo = Planned::undo(&step.name, fault, Times::Once);
+                cells.push(Cell { faults: vec![never, undo], crash: None });
+            }
+        }
+    }
+    cells
+}
+
+impl Cell {
+    /// How the saga may stand before a person has done anything, by the rule for answers.
+    ///
+    /// There is one way, unless faults befall steps that run side by side, or the mesh dies: then a fault's answer may
+    /// come second, or be lost with the process. The definition must have no `answers` of its own.
+    #[must_use]
+    pub fn allowed(&self, definition: &Definition) -> Vec<Status> {
+        let mut allowed = self.as_they_come(definition);
+        if self.crash.is_some() {
+            let kept = self.faults.iter().filter(|planned| planned.times == Times::Always);
+            let kept = Self { faults: kept.cloned().collect(), crash: None };
+            allowed.extend(kept.as_they_come(definition));
+        }
+        allowed
+    }
+
+    fn as_they_come(&self, definition: &Definition) -> Vec<Status> {
+        let mut steps: Vec<&str> =
+            self.faults.iter().map(|planned| planned.step.as_str()).collect();
+        steps.dedup();
+        let all = expected(definition, &self.faults);
+        let [one, other] = steps[..] else { return vec![all] };
+        let alone = |step| {
+            let own: Vec<Planned> =
+                self.faults.iter().filter(|planned| planned.step == step).cloned().collect();
+            expected(definition, &own)
+        };
+        let comes_before = |one, other| {
+            let (one, other) = (definition.find(one), definition.find(other));
+            one.zip(other)
+                .is_some_and(|(one, other)| definition.graph().ancestors(other).contains(&one))
+        };
+        // What is reached second matters only where the first lets the saga go on.
+        let first_of = |first, second| match alone(first) {
+            Status::Succeeded => alone(second),
+            stopped => stopped,
+        };
+        if comes_before(one, other) {
+            vec![first_of(one, other)]
+        } else if comes_before(other, one) {
+            vec![first_of(other, one)]
+        } else {
+            vec![first_of(one, other), first_of(other, one), all]
+        }
+    }
+}
+
+/// How a saga stands whose faults are all reached.
+fn expected(definition: &Definition, faults: &[Planned]) -> Status {
+    let effect = |step: &str, direction: Direction| {
+        let planned =
+            faults.iter().find(|planned| planned.step == step && planned.direction == direction)?;
+        match (planned.fault.effect(), planned.times) {
+            (Effect::None | Effect::Again, Times::Once) | (Effect::None, Times::Always) => None,
+            (effect, _) => Some(effect),
+        }
+    };
+    let call = |id: StepId| effect(&definition.step(id).name, Direction::Forward);
+    let behind = |id: StepId| {
+        definition.pivot().is_some_and(|pivot| definition.graph().ancestors(id).contains(&pivot))
+    };
+    let parks =
+        |id: StepId| call(id) == Some(Effect::Attention) || (call(id).is_some() && behind(id));
+    if definition.ids().any(parks) {
+        return Status::Attention;
+    }
+    if !definition.ids().any(|id| call(id).is_some()) {
+        return Status::Succeeded;
+    }
+    let undo_parks = definition
+        .ids()
+        .filter_map(|id| effect(&definition.step(id).name, Direction::Undo))
+        .any(|effect| effect != Effect::Again);
+    if undo_parks { Status::Attention } else { Status::Compensated }
+}
+
+/// How a cell came out.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The cell's number, from which its saga's start was made.
+    pub number: usize,
+    /// The cell.
+    pub cell: Cell,
+    /// How the saga stood before a person had done anything.
+    pub first: Status,
+    /// How it ended, after its faults were mended and a person had retried it.
+    pub last: Status,
+    /// What was seen at the seam.
+    pub seen: Seen,
+    /// Whether the mesh died.
+    pub died: bool,
+    /// What is wrong: each a sentence.
+    pub wrong: Vec<String>,
+}
+
+/// How all cells came out.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// One for each cell.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Report {
+    /// How many cells it is true of.
+    #[must_use]
+    pub fn count(&self, is: impl Fn(&Outcome) -> bool) -> usize {
+        self.outcomes.iter().filter(|outcome| is(outcome)).count()
+    }
+
+    /// Fails with every sentence about every cell that came out wrong.
+    ///
+    /// # Panics
+    /// When there is one.
+    pub fn assert_right(&self) {
+        let wrong: Vec<String> = self
+            .outcomes
+            .iter()
+            .filter(|outcome| !outcome.wrong.is_empty())
+            .map(|outcome| format!("{}: {}", outcome.cell, outcome.wrong.join("; ")))
+            .collect();
+        let shown = wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+        assert!(wrong.is_empty(), "{} of {} cells:\n{shown}", wrong.len(), self.outcomes.len());
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum = |of: fn(&Seen) -> u32| -> u32 {
+            self.outcomes.iter().map(|outcome| of(&outcome.seen)).sum()
+        };
+        write!(
+            formatter,
+            "{} cells: {} succeeded, {} compensated, {} parked; {} died on the way; {} answers were replayed, {} late \
+             calls refused",
+            self.outcomes.len(),
+            self.count(|outcome| outcome.first == Status::Succeeded),
+            self.count(|outcome| outcome.first == Status::Compensated),
+            self.count(|outcome| outcome.first == Status::Attention),
+            self.count(|outcome| outcome.died),
+            sum(|seen| seen.replayed),
+            sum(|seen| seen.superseded),
+        )
+    }
+}

@@ -1,0 +1,167 @@
+//! Crashes at the journal: the process dies right before, or right after, the n-th append is on disk.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use orchestrator::journal::{
+    self, Definition, Entry, Error, Filter, Header, Journal, Listed, Readmit, Started,
+};
+use saga::{Reason, Status};
+use tokio::sync::watch;
+
+/// On which side of an append the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Nothing of it is on disk.
+    Before,
+    /// It is on disk, and nobody was told.
+    After,
+}
+
+/// Where the process dies: at the n-th append from now on, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CrashPoint {
+    /// Starts and appends, counted from 1.
+    pub append: u64,
+    /// Before it or after it.
+    pub side: Side,
+}
+
+/// Counts the appends, and says when the process has died. Cheap to clone; it outlives a crash.
+#[derive(Clone, Debug)]
+pub(crate) struct Fuse {
+    appends: Arc<AtomicU64>,
+    point: Arc<watch::Sender<Option<CrashPoint>>>,
+    blown: Arc<watch::Sender<bool>>,
+}
+
+impl Default for Fuse {
+    fn default() -> Self {
+        Self {
+            appends: Arc::default(),
+            point: Arc::new(watch::Sender::new(None)),
+            blown: Arc::new(watch::Sender::new(false)),
+        }
+    }
+}
+
+impl Fuse {
+    /// Sets where the process dies next; counts from here.
+    pub(crate) fn set(&self, point: Option<CrashPoint>) {
+        self.appends.store(0, Ordering::SeqCst);
+        self.blown.send_replace(false);
+        self.point.send_replace(point);
+    }
+
+    /// Appends since the fuse was set.
+    pub(crate) fn appends(&self) -> u64 {
+        self.appends.load(Ordering::SeqCst)
+    }
+
+    /// Completes when the process has died.
+    pub(crate) async fn blown(&self) {
+        let mut blown = self.blown.subscribe();
+        // The sender lives in `self`.
+        let _ = blown.wait_for(|blown| *blown).await;
+    }
+
+    /// Dies here, if this is the place: nothing of this process goes on.
+    async fn pass(&self, append: u64, side: Side) {
+        let dead = *self.blown.borrow();
+        if dead || *self.point.borrow() == Some(CrashPoint { append, side }) {
+            self.blown.send_replace(true);
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.appends.fetch_add(1, Ordering::SeqCst) + 1
+    }
+}
+
+/// A journal in whose appends the process may die.
+pub(crate) struct Mortal {
+    pub(crate) journal: journal::Shared,
+    pub(crate) fuse: Fuse,
+}
+
+#[async_trait]
+impl Journal for Mortal {
+    async fn start(
+        &self,
+        header: Header,
+        entries: Vec<Entry>,
+        status: Option<Status>,
+    ) -> Result<Started, Error> {
+        let append = self.fuse.next();
+        self.fuse.pass(append, Side::Before).await;
+        let started = self.journal.start(header, entries, status).await;
+        self.fuse.pass(append, Side::After).await;
+        started
+    }
+
+    async fn append(
+        &self,
+        saga_id: &str,
+        entries: Vec<Entry>,
+        status: Option<Status>,
+    ) -> Result<(), Error> {
+        let append = self.fuse.next();
+        self.fuse.pass(append, Side::Before).await;
+        let appended = self.journal.append(saga_id, entries, status).await;
+        self.fuse.pass(append, Side::After).await;
+        appended
+    }
+
+    async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
+        self.journal.find(saga_id).await
+    }
+
+    async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
+        self.journal.read(saga_id, from).await
+    }
+
+    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error> {
+        self.journal.unfinished(after, limit).await
+    }
+
+    async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error> {
+        self.journal.list(filter, before, limit).await
+    }
+
+    async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {
+        self.journal.set_aside(saga_id, why).await
+    }
+
+    async fn readmit(&self, which: Readmit) -> Result<(), Error> {
+        self.journal.readmit(which).await
+    }
+
+    async fn close_aside(
+        &self,
+        saga_id: &str,
+        why: Reason,
+        at: clock::Timestamp,
+    ) -> Result<bool, Error> {
+        self.journal.close_aside(saga_id, why, at).await
+    }
+
+    async fn register(&self, definition: Definition) -> Result<Definition, Error> {
+        self.journal.register(definition).await
+    }
+
+    async fn definitions(&self) -> Result<Vec<Definition>, Error> {
+        self.journal.definitions().await
+    }
+
+    fn commits(&self) -> u64 {
+        self.journal.commits()
+    }
+
+    async fn close(&self) {
+        self.journal.close().await;
+    }
+}

@@ -1,0 +1,194 @@
+//! Plays cells on a mesh: starts the saga, lets go wrong what is planned, and sees how it ends.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use orchestrator::definition::Compiled;
+use proto::saga::v1::{
+    RetrySagaRequest, Saga, SagaState, StartSagaRequest, WaitSagaRequest,
+    saga_service_client::SagaServiceClient,
+};
+use saga::Status;
+use tonic::service::Routes;
+
+use crate::{
+    cell::{Cell, Outcome, Report},
+    fault::{Planned, Times},
+    mesh::Mesh,
+};
+
+/// Cells that are under way at once where none of them kills the mesh.
+const AT_ONCE: usize = 24;
+/// A saga that stands nowhere after so long a time of the mesh has got stuck.
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+/// What a saga is started with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The definition's name.
+    pub definition: String,
+    /// The saga's key: where the definition makes its own, the same one.
+    pub key: String,
+    /// The request as JSON.
+    pub input_json: String,
+}
+
+impl Mesh {
+    /// Plays cells that leave the mesh alive, many at once. `start` gives each, by its number, a saga of its own.
+    ///
+    /// # Panics
+    /// When the mesh is dead or refuses a start.
+    pub fn play_together(
+        &self,
+        definition: &Compiled,
+        cells: Vec<Cell>,
+        start: impl Fn(usize) -> Start,
+    ) -> Report {
+        let plays = cells.into_iter().enumerate().map(|(number, cell)| {
+            let (start, sagas) = (start(number), self.sagas());
+            async move {
+                self.script().plan(&start.key, cell.faults.clone());
+                let saga = run(sagas, &start).await;
+                self.judge(definition, number, cell, &start, saga, false).await
+            }
+        });
+        let played = stream::iter(plays).buffer_unordered(AT_ONCE).collect();
+        Report { outcomes: self.block_on(played) }
+    }
+
+    /// Plays one cell; where the mesh dies in it, it is started again on its files, and the saga asked for once more.
+    ///
+    /// # Panics
+    /// When the mesh is dead before, does not start again, or refuses the start.
+    pub fn play(
+        &mut self,
+        definition: &Compiled,
+        number: usize,
+        cell: Cell,
+        start: &Start,
+    ) -> Outcome {
+        self.script().plan(&start.key, cell.faults.clone());
+        self.crash_at(cell.crash);
+        let (sagas, died) = (self.sagas(), self.died());
+        let saga = self.block_on(async {
+            tokio::select! {
+                saga = run(sagas, start) => Some(saga),
+                () = died => None,
+            }
+        });
+        let died = saga.is_none();
+        let saga = match saga {
+            Some(saga) => saga,
+            None => {
+                self.crash();
+                self.restart();
+                self.block_on(run(self.sagas(), start))
+            }
+        };
+        self.crash_at(None);
+        self.block_on(self.judge(definition, number, cell, start, saga, died))
+    }
+
+    async fn judge(
+        &self,
+        definition: &Compiled,
+        number: usize,
+        cell: Cell,
+        start: &Start,
+        saga: Saga,
+        died: bool,
+    ) -> Outcome {
+        let first = status(saga.state());
+        let allowed = cell.allowed(definition.engine());
+        let mut wrong = Vec::new();
+        if !allowed.contains(&first) {
+            let allowed: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
+            wrong.push(format!(
+                "it should be {} and is {}: {} {}",
+                allowed.join(" or "),
+                first.as_str(),
+                saga.reason,
+                saga.message
+            ));
+        }
+        let mut last = first;
+        if first == Status::Attention {
+            if saga.reason.is_empty() {
+                wrong.push("it needs a person and does not say why".to_owned());
+            }
+            // What was wrong is mended, and a person retries it. What never answered goes on not answering.
+            self.script().heal(&start.key);
+            let never = cell.faults.iter().filter(|planned| planned.times == Times::Always);
+            self.script().plan(&start.key, never.cloned());
+            last = status(retry(self.sagas(), &saga.saga_id).await.state());
+            if !matches!(last, Status::Succeeded | Status::Compensated) {
+                wrong.push(format!("mended and retried, it is {}", last.as_str()));
+            }
+            let turned = saga.steps.iter().any(|step| step.undo_attempts > 0);
+            if turned && last != Status::Compensated {
+                wrong.push(format!("it had turned back, and is {}", last.as_str()));
+            }
+        }
+        let seen = self.script().seen(&start.key);
+        wrong.extend(seen.wrong.iter().cloned());
+        let idle = |planned: &&Planned| {
+            !seen.befallen.contains_key(&(planned.step.clone(), planned.direction))
+        };
+        // Behind a fault that stops the saga no other is reached, and a death may come first.
+        let one_step = cell.faults.iter().all(|planned| planned.step == cell.faults[0].step);
+        let must_happen = if one_step { usize::MAX } else { 1 };
+        let idle: Vec<&Planned> = cell.faults.iter().filter(idle).collect();
+        if !died && cell.faults.len() - idle.len() < must_happen.min(cell.faults.len()) {
+            for Planned { step, direction, .. } in idle {
+                wrong.push(format!("the fault of {step} ({}) never happened", direction.as_str()));
+            }
+        }
+        Outcome { number, cell, first, last, seen, died, wrong }
+    }
+}
+
+/// Starts the saga, or finds the one that was started under the key, and waits until it stands.
+async fn run(mut sagas: SagaServiceClient<Routes>, start: &Start) -> Saga {
+    let Start { definition, key, input_json } = start.clone();
+    let request = StartSagaRequest { definition, version: 0, key, input_json };
+    let started = sagas.start_saga(request).await.expect("the saga is started").into_inner();
+    let refused = started.result.filter(|result| !result.success);
+    assert!(refused.is_none(), "the start was refused: {refused:?}");
+    stand(sagas, &started.saga_id).await
+}
+
+/// Waits until the saga has ended or needs a person.
+async fn stand(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
+    const LOOK: Duration = Duration::from_millis(500);
+    let mut waited = Duration::ZERO;
+    loop {
+        let timeout = prost_types::Duration::try_from(LOOK).ok();
+        let request = WaitSagaRequest { saga_id: saga_id.to_owned(), timeout };
+        let waited_for = sagas.wait_saga(request).await.expect("the saga is waited for");
+        let saga = waited_for.into_inner().saga.expect("the saga is there");
+        let moving = matches!(saga.state(), SagaState::Running | SagaState::Compensating);
+        waited += LOOK;
+        if !moving || waited > PATIENCE {
+            return saga;
+        }
+    }
+}
+
+async fn retry(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
+    let request =
+        RetrySagaRequest { saga_id: saga_id.to_owned(), reason: "it is mended".to_owned() };
+    sagas.retry_saga(request).await.expect("the saga is retried");
+    stand(sagas, saga_id).await
+}
+
+fn status(state: SagaState) -> Status {
+    match state {
+        SagaState::Running | SagaState::Unspecified => Status::Running,
+        SagaState::Compensating => Status::Compensating,
+        SagaState::Succeeded => Status::Succeeded,
+        SagaState::Compensated => Status::Compensated,
+        SagaState::Attention => Status::Attention,
+        SagaState::Paused => Status::Paused,
+        SagaState::Resolved => Status::Resolved,
+    }
+}

@@ -1,0 +1,107 @@
+//! What goes wrong in which saga, and what was seen of it.
+//!
+//! A script is kept by the saga's key, for its id is not known before it starts. Beside the faults it watches every
+//! answer: two answers to one key must be the same, byte for byte, and a call that comes after its undo must be refused.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use saga::Direction;
+
+use crate::fault::{Fault, Planned, Times};
+
+/// A step of a saga in one direction: the saga's key, the step, and the direction.
+pub(crate) type Slot = (String, String, Direction);
+
+/// What was seen of one saga at the seam.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Attempts that a fault befell, by step and direction.
+    pub befallen: HashMap<(String, Direction), u32>,
+    /// Answers that were those of an earlier delivery again.
+    pub replayed: u32,
+    /// Calls that were refused because their undo had come first.
+    pub superseded: u32,
+    /// What must never be: each a sentence.
+    pub wrong: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    planned: HashMap<Slot, (Fault, Times)>,
+    seen: HashMap<String, Seen>,
+    answers: HashMap<Slot, Bytes>,
+}
+
+/// The script of a mesh. Cheap to clone; it outlives a crash.
+#[derive(Clone, Debug, Default)]
+pub struct Script(Arc<Mutex<Inner>>);
+
+impl Script {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plans faults for the saga that will be started under `key`.
+    pub fn plan(&self, key: &str, faults: impl IntoIterator<Item = Planned>) {
+        let mut inner = self.inner();
+        for Planned { step, direction, fault, times } in faults {
+            inner.planned.insert((key.to_owned(), step, direction), (fault, times));
+        }
+    }
+
+    /// Lets nothing go wrong in the saga any more.
+    pub fn heal(&self, key: &str) {
+        self.inner().planned.retain(|(saga, ..), _| saga != key);
+    }
+
+    /// What was seen of the saga.
+    #[must_use]
+    pub fn seen(&self, key: &str) -> Seen {
+        self.inner().seen.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The fault that befalls this attempt.
+    pub(crate) fn strike(&self, slot: &Slot) -> Option<Fault> {
+        let mut inner = self.inner();
+        let (fault, times) = *inner.planned.get(slot)?;
+        if times == Times::Once {
+            inner.planned.remove(slot);
+        }
+        let (key, step, direction) = slot.clone();
+        *inner.seen.entry(key).or_default().befallen.entry((step, direction)).or_default() += 1;
+        Some(fault)
+    }
+
+    /// Compares an answer with the first one that was given under the same key.
+    pub(crate) fn answered(&self, slot: &Slot, answer: &Bytes) {
+        let mut inner = self.inner();
+        let (key, step, direction) = slot;
+        if let Some(first) = inner.answers.get(slot) {
+            let same = first == answer;
+            let seen = inner.seen.entry(key.clone()).or_default();
+            seen.replayed += 1;
+            if !same {
+                seen.wrong.push(format!(
+                    "{step} ({}) gave two different answers to one key",
+                    direction.as_str()
+                ));
+            }
+        } else {
+            inner.answers.insert(slot.clone(), answer.clone());
+        }
+    }
+
+    /// Notes whether a call that came after its undo was refused.
+    pub(crate) fn came_late(&self, slot: &Slot, refused: bool) {
+        let mut inner = self.inner();
+        let seen = inner.seen.entry(slot.0.clone()).or_default();
+        match refused {
+            true => seen.superseded += 1,
+            false => seen.wrong.push(format!("{} took effect after its undo", slot.1)),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A wider saga under every fault: two branches side by side, one of them of two steps, a branch that is skipped, the
+//! pivot where they meet, and two steps side by side behind it.
+
+use saga::Status;
+use testkit::{Cell, CrashPoint, Mesh, Report, Side, Start, cell::every_fault};
+
+use crate::{
+    shop::{Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
+    with_deaths,
+};
+
+const DEFINITION: (&str, &str) = ("diamond.yaml", include_str!("diamond.yaml"));
+/// What the saga leaves that succeeds: one unit and two, seven points, eleven cents.
+const TAKEN: Standing = Standing {
+    available: UNTOUCHED.available - 3,
+    sold: 3,
+    points: UNTOUCHED.points - 7,
+    money: UNTOUCHED.money - 11,
+    ..UNTOUCHED
+};
+
+fn start(number: usize) -> Start {
+    let (user, sku) = (user(number), sku(number));
+    Start {
+        definition: "diamond".to_owned(),
+        key: format!("d-{number}"),
+        input_json: format!(r#"{{"user_id": "{user}", "sku": "{sku}", "rare": false}}"#),
+    }
+}
+
+fn cells(mesh: &Mesh) -> Vec<Cell> {
+    let mut cells = every_fault(mesh.definition("diamond").engine());
+    // Skipped by its condition, so nothing can go wrong in it.
+    cells.retain(|cell| cell.faults[0].step != "rare");
+    cells
+}
+
+fn check(mesh: &Mesh, report: &Report) {
+    report.assert_right();
+    for outcome in &report.outcomes {
+        let wanted = match outcome.last {
+            Status::Succeeded => TAKEN,
+            _ => UNTOUCHED,
+        };
+        assert_eq!(standing(mesh, outcome.number), wanted, "{}", outcome.cell);
+    }
+    check_books(mesh);
+}
+
+#[test]
+fn every_fault_at_every_step_of_a_diamond_leaves_all_or_nothing() {
+    let mesh = wiring().file(DEFINITION.0, DEFINITION.1).start();
+    let cells = cells(&mesh);
+    furnish(&mesh, 0..cells.len());
+    let report = mesh.play_together(&mesh.definition("diamond"), cells.clone(), start);
+    println!("diamond, one fault: {report}");
+    check(&mesh, &report);
+    for status in [Status::Succeeded, Status::Compensated, Status::Attention] {
+        let definition = mesh.definition("diamond");
+        let implied = |cell: &&Cell| cell.allowed(definition.engine()) == [status];
+        let found = report.count(|outcome| outcome.first == status);
+        assert_eq!(found, cells.iter().filter(implied).count(), "{}", status.as_str());
+    }
+}
+
+#[test]
+fn a_death_meanwhile_changes_nothing_about_a_fault_of_a_diamond() {
+    let mut mesh = wiring().file(DEFINITION.0, DEFINITION.1).start();
+    let definition = mesh.definition("diamond");
+    let mut cells = cells(&mesh);
+    let spare = cells.len() * 100;
+    furnish(&mesh, [spare]);
+    mesh.crash_at(None);
+    mesh.play_together(&definition, vec![Cell::default()], |_| start(spare)).assert_right();
+    let appends = mesh.appends();
+    cells = with_deaths(cells, appends);
+    for append in 1..=appends {
+        for side in [Side::Before, Side::After] {
+            cells.push(Cell { faults: Vec::new(), crash: Some(CrashPoint { append, side }) });
+        }
+    }
+    furnish(&mesh, 0..cells.len());
+    let play = |(number, cell)| mesh.play(&definition, number, cell, &start(number));
+    let report = Report { outcomes: cells.into_iter().enumerate().map(play).collect() };
+    println!("diamond, one fault and a death: {report}");
+    assert!(report.count(|outcome| outcome.died) * 2 > report.outcomes.len());
+    check(&mesh, &report);
+}

@@ -1,0 +1,176 @@
+//! `place-order` under every fault.
+
+use saga::Status;
+use testkit::{
+    Cell, CrashPoint, Fault, Mesh, Outcome, Planned, Report, Side, Start, Times, cell::every_fault,
+};
+
+use crate::{
+    everything,
+    shop::{PRICE, Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
+    with_deaths,
+};
+
+/// The first number beyond those of the cells that are played for their own sake.
+const SPARE: usize = 1_000_000;
+/// About so many pairs are played in the short form.
+const PAIRS: usize = 700;
+
+const QUANTITY: i64 = 2;
+const SPENT: i64 = 5;
+/// What an order leaves that was placed.
+pub(crate) const BOUGHT: Standing = Standing {
+    available: UNTOUCHED.available - QUANTITY,
+    sold: QUANTITY,
+    points: UNTOUCHED.points - SPENT,
+    money: UNTOUCHED.money - (QUANTITY * PRICE - SPENT),
+    ..UNTOUCHED
+};
+
+/// The order of this number: every step of it runs.
+pub(crate) fn order(number: usize) -> Start {
+    let (user, sku) = (user(number), sku(number));
+    Start {
+        definition: "place-order".to_owned(),
+        key: format!("{user}/t"),
+        input_json: format!(
+            r#"{{"user_id": "{user}", "submit_token": "t", "points": {SPENT},
+                "lines": [{{"sku": "{sku}", "quantity": {QUANTITY}}}]}}"#
+        ),
+    }
+}
+
+/// All or nothing, whatever went wrong.
+fn check(mesh: &Mesh, report: &Report) {
+    report.assert_right();
+    for outcome in &report.outcomes {
+        let wanted = match outcome.last {
+            Status::Succeeded => BOUGHT,
+            _ => UNTOUCHED,
+        };
+        assert_eq!(standing(mesh, outcome.number), wanted, "{}", outcome.cell);
+    }
+    check_books(mesh);
+}
+
+#[test]
+fn every_fault_at_every_step_leaves_all_or_nothing() {
+    let mesh = wiring().start();
+    let definition = mesh.definition("place-order");
+    let cells = every_fault(definition.engine());
+    furnish(&mesh, 0..cells.len());
+    let report = mesh.play_together(&definition, cells.clone(), order);
+    println!("place-order, one fault: {report}");
+    check(&mesh, &report);
+    for status in [Status::Succeeded, Status::Compensated, Status::Attention] {
+        let implied = |cell: &&Cell| cell.allowed(definition.engine()) == [status];
+        assert_eq!(
+            report.count(|outcome| outcome.first == status),
+            cells.iter().filter(implied).count(),
+            "{}",
+            status.as_str()
+        );
+    }
+    let late = |cell: &&Cell| cell.faults[0].fault == Fault::LateDelivery;
+    let superseded = report.count(|outcome| outcome.seen.superseded > 0);
+    assert_eq!(superseded, cells.iter().filter(late).count(), "tombstones met");
+    let silent = report.count(|outcome| asked_again(outcome) && outcome.seen.replayed == 0);
+    assert_eq!(silent, 0, "an answer that was lost must be given again");
+}
+
+/// Whether a call of the saga landed and was made again. Reads have no inbox, and may answer otherwise.
+fn asked_again(outcome: &Outcome) -> bool {
+    let reads = ["quote", "member"];
+    outcome.cell.faults.iter().any(|planned| {
+        planned.fault.lands()
+            && planned.fault != Fault::Slow
+            && !reads.contains(&planned.step.as_str())
+    })
+}
+
+#[test]
+fn two_faults_of_one_order_leave_all_or_nothing() {
+    let mesh = wiring().start();
+    let definition = mesh.definition("place-order");
+    let cells = pairs(&every_fault(definition.engine()));
+    furnish(&mesh, 0..cells.len());
+    let report = mesh.play_together(&definition, cells, order);
+    println!("place-order, two faults: {report}");
+    check(&mesh, &report);
+}
+
+/// Pairs of faults of two steps; in the short form, a seeded share of them.
+fn pairs(cells: &[Cell]) -> Vec<Cell> {
+    let mut all = Vec::new();
+    for (number, one) in cells.iter().enumerate() {
+        for other in &cells[number + 1..] {
+            if one.faults[0].step != other.faults[0].step {
+                let faults = one.faults.iter().chain(&other.faults).cloned().collect();
+                all.push(Cell { faults, crash: None });
+            }
+        }
+    }
+    let share = if everything() { 1 } else { all.len().div_ceil(PAIRS) };
+    // Not every n-th one: the steps come round too.
+    let mut spread: Vec<Cell> = Vec::new();
+    for (number, cell) in all.into_iter().enumerate() {
+        if number.wrapping_mul(2_654_435_761) % share == 0 {
+            spread.push(cell);
+        }
+    }
+    spread
+}
+
+#[test]
+fn a_death_at_every_append_of_an_order_loses_nothing_and_repeats_nothing() {
+    let mut mesh = wiring().start();
+    let decline = Planned::call("charge_payment", Fault::Decline, Times::Once);
+    let plain = [Cell::default(), Cell { faults: vec![decline], crash: None }];
+    let numbers = SPARE..;
+    let appends: Vec<u64> =
+        plain.iter().zip(numbers).map(|(cell, number)| appends(&mut mesh, number, cell)).collect();
+    let mut cells = Vec::new();
+    for (cell, appends) in plain.iter().zip(&appends) {
+        for append in 1..=*appends {
+            for side in [Side::Before, Side::After] {
+                cells.push(Cell { crash: Some(CrashPoint { append, side }), ..cell.clone() });
+            }
+        }
+    }
+    let report = deaths(&mut mesh, cells);
+    println!("place-order, a death at each append: {report}");
+    // Answers of steps side by side may share an append: then there is one less.
+    let fewest = appends.iter().min().unwrap() - 1;
+    let early = |outcome: &Outcome| outcome.cell.crash.is_some_and(|point| point.append < fewest);
+    assert_eq!(report.count(|outcome| early(outcome) && !outcome.died), 0, "deaths must happen");
+    check(&mesh, &report);
+}
+
+#[test]
+fn a_death_meanwhile_changes_nothing_about_a_fault() {
+    let mut mesh = wiring().start();
+    let definition = mesh.definition("place-order");
+    let appends = appends(&mut mesh, SPARE, &Cell::default());
+    let cells = with_deaths(every_fault(definition.engine()), appends);
+    let report = deaths(&mut mesh, cells);
+    println!("place-order, one fault and a death: {report}");
+    // A saga that a fault ends early makes fewer appends than one that succeeds.
+    assert!(report.count(|outcome| outcome.died) * 2 > report.outcomes.len());
+    check(&mesh, &report);
+}
+
+/// How many appends the cell's saga makes, dying nowhere.
+fn appends(mesh: &mut Mesh, number: usize, cell: &Cell) -> u64 {
+    furnish(mesh, [number]);
+    let definition = mesh.definition("place-order");
+    mesh.crash_at(None);
+    mesh.play_together(&definition, vec![cell.clone()], |_| order(number));
+    mesh.appends()
+}
+
+fn deaths(mesh: &mut Mesh, cells: Vec<Cell>) -> Report {
+    let definition = mesh.definition("place-order");
+    furnish(mesh, 0..cells.len());
+    let play = |(number, cell)| mesh.play(&definition, number, cell, &order(number));
+    Report { outcomes: cells.into_iter().enumerate().map(play).collect() }
+}

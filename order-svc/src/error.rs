@@ -2,7 +2,7 @@
 //!
 //! What the pre-order checks say no to is a decline already, in the words of each check.
 
-use facade::{Decline, Failure};
+use facade::{Cause, Failure};
 use proto::facade::v1::Reason;
 use tonic::Code;
 
@@ -27,7 +27,7 @@ pub(crate) enum Error {
     Unreadable { table: &'static str, key: String },
 }
 
-impl Error {
+impl Cause for Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::Unknown { .. } => Some(Reason::OrderUnknown),
@@ -41,29 +41,14 @@ impl Error {
         }
     }
 
-    fn decline(&self) -> Option<Decline> {
-        self.reason().map(|reason| Decline::new(reason, self.to_string()))
+    fn lasts(&self) -> bool {
+        matches!(self, Self::Unreadable { .. })
     }
 }
 
-/// Inside the inbox's work: a decline is stored and replayed, a failure stores nothing and is asked again.
 impl From<Error> for participant::Failure {
     fn from(error: Error) -> Self {
-        match error.decline() {
-            Some(decline) => decline.into(),
-            None => Self::technical(error),
-        }
-    }
-}
-
-/// Of a read.
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        match error.decline() {
-            Some(decline) => decline.into(),
-            None if matches!(error, Error::Unreadable { .. }) => Self::internal(error),
-            None => Self::unavailable(error),
-        }
+        error.in_work()
     }
 }
 

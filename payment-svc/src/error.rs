@@ -1,6 +1,6 @@
 //! Why the payment service says no or fails, and what each cause becomes on the wire.
 
-use facade::{Decline, Failure};
+use facade::Cause;
 use money::{Currency, Money};
 use proto::facade::v1::Reason;
 
@@ -71,7 +71,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl Cause for Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::WalletUnknown { .. } => Some(Reason::WalletUnknown),
@@ -84,30 +84,13 @@ impl Error {
         }
     }
 
-    /// The decline that this is; `None` for a failure.
-    #[must_use]
-    pub fn decline(&self) -> Option<Decline> {
-        self.reason().map(|reason| Decline::new(reason, self.to_string()))
+    fn lasts(&self) -> bool {
+        matches!(self, Self::Unreadable { .. })
     }
 }
 
-/// Inside the inbox's work: a decline is stored and replayed, a failure stores nothing and is asked again.
 impl From<Error> for participant::Failure {
     fn from(error: Error) -> Self {
-        match error.decline() {
-            Some(decline) => decline.into(),
-            None => Self::technical(error),
-        }
-    }
-}
-
-/// Of a read.
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        match error.decline() {
-            Some(decline) => decline.into(),
-            None if matches!(error, Error::Unreadable { .. }) => Self::internal(error),
-            None => Self::unavailable(error),
-        }
+        error.in_work()
     }
 }

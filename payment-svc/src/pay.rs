@@ -1,6 +1,7 @@
 //! What a charge and a refund are: the payment's record, and the gateway's movement of money, in one transaction.
 
 use clock::Timestamp;
+use facade::Cause;
 use participant::Failure;
 use planted::Bug;
 

@@ -17,6 +17,7 @@ pub mod stream;
 pub mod wire;
 
 mod call;
+mod cause;
 mod deadline;
 mod failure;
 mod inbox;
@@ -31,6 +32,7 @@ mod trace;
 mod unreached;
 
 pub use call::{Call, Caller};
+pub use cause::Cause;
 pub use failure::{Decline, Failure};
 pub use inbox::Inbox;
 pub use pipeline::Facade;

@@ -43,7 +43,7 @@ impl Call {
         extensions: &Extensions,
         clock: &Clock,
     ) -> (Self, Result<(), Failure>) {
-        let (limit, sound) = match deadline::read(&metadata) {
+        let (limit, sound) = match deadline::read(metadata.as_ref()) {
             Ok(limit) => (limit, Ok(())),
             Err(what) => {
                 (None, Err(Failure::refused(Code::InvalidArgument, Reason::InvalidRequest, what)))

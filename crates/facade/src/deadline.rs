@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
@@ -10,8 +11,8 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 ///
 /// # Errors
 /// A sentence when the header is malformed: at most 8 digits and one of `H M S m u n`.
-pub(crate) fn read(metadata: &MetadataMap) -> Result<Option<Duration>, String> {
-    let Some(value) = metadata.get(GRPC_TIMEOUT) else { return Ok(None) };
+pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Duration>, String> {
+    let Some(value) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
     let malformed = || "grpc-timeout must be 1 to 8 digits and one of H M S m u n".to_owned();
     let text = value.to_str().map_err(|_| malformed())?;
     let split = text
@@ -53,7 +54,17 @@ pub(crate) fn write(limit: Duration, metadata: &mut MetadataMap) {
 /// What a handler may use of the caller's time: the rest carries the answer back, so that a caller learns why rather
 /// than only that its time is up.
 pub(crate) fn usable(limit: Duration) -> Duration {
-    limit.saturating_sub((limit / 10).min(Duration::from_millis(100)))
+    limit.saturating_sub(to_answer(limit))
+}
+
+/// When a call is answered at the latest, whatever it waits for: later than a handler's own time, and while there is
+/// still time for the answer to arrive.
+pub(crate) fn latest(limit: Duration) -> Duration {
+    limit.saturating_sub(to_answer(limit) / 2)
+}
+
+fn to_answer(limit: Duration) -> Duration {
+    (limit / 10).min(Duration::from_millis(100))
 }
 
 #[cfg(test)]
@@ -66,7 +77,7 @@ mod tests {
         {
             let mut metadata = MetadataMap::new();
             write(limit, &mut metadata);
-            assert_eq!(read(&metadata), Ok(Some(limit)));
+            assert_eq!(read(metadata.as_ref()), Ok(Some(limit)));
         }
     }
 
@@ -75,7 +86,7 @@ mod tests {
         for text in ["", "S", "5", "5x", "123456789S", "-1S", "1.5S"] {
             let mut metadata = MetadataMap::new();
             metadata.insert(GRPC_TIMEOUT, MetadataValue::try_from(text).unwrap());
-            assert!(read(&metadata).is_err(), "{text:?}");
+            assert!(read(metadata.as_ref()).is_err(), "{text:?}");
         }
     }
 }

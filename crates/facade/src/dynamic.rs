@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -71,7 +72,7 @@ impl Methods {
 }
 
 /// The tower service that answers every path which no typed service has. What it refuses has no details yet: that is
-/// for [`crate::unreached`].
+/// for [`crate::unanswered`].
 #[derive(Clone)]
 pub(crate) struct Fallback {
     facade: Facade,
@@ -141,7 +142,7 @@ async fn answer(
         show: |response: &DynamicMessage| Some(response.clone()),
     };
     let shown = redact::wanted().then(|| request.clone());
-    let asked = Asked { broken: dynamic_violations(&request), shown };
+    let asked = Asked { broken: dynamic_violations(&request), shown, waited: Duration::ZERO };
     let handler = Arc::clone(&served.handler);
     let response = facade
         .run(path, metadata, &extensions, asked, shape, |call| handler.handle(call, request))

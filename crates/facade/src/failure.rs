@@ -61,6 +61,12 @@ impl Failure {
         Self::Invalid(vec![Violation { path: path.into(), message: message.into() }])
     }
 
+    /// DEADLINE_EXCEEDED: the caller's time is up.
+    pub(crate) fn too_late() -> Self {
+        let sentence = "the caller's deadline passed before the answer was ready";
+        Self::refused(Code::DeadlineExceeded, Reason::DeadlinePassed, sentence)
+    }
+
     /// What goes wrong inside, whatever it is.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())

@@ -29,7 +29,7 @@ mod reply;
 mod result;
 mod status;
 mod trace;
-mod unreached;
+mod unanswered;
 
 pub use call::{Call, Caller};
 pub use cause::Cause;

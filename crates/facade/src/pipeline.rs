@@ -1,6 +1,6 @@
 //! The way of every call: context, validation, handler, answer, log line.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use clock::Clock;
 use futures::FutureExt;
@@ -8,7 +8,7 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 use proto::{
     Response,
-    facade::v1::{Reason, ResultInfo},
+    facade::v1::ResultInfo,
     rules::{Checked, Violation, violations},
 };
 use tonic::{Code, Extensions, Status, metadata::MetadataMap};
@@ -42,6 +42,8 @@ pub(crate) struct Asked {
     pub(crate) broken: Vec<Violation>,
     /// As the log shows it; `None` where the log does not.
     pub(crate) shown: Option<DynamicMessage>,
+    /// How long its call had waited before it came here.
+    pub(crate) waited: Duration,
 }
 
 /// How a response type is made, filled and shown.
@@ -88,7 +90,11 @@ impl Facade {
             },
             show: |response: &R| redact::shown(method::output_of_ours(method), response),
         };
-        let asked = Asked { broken: violations(&request), shown: shown_request(method, &request) };
+        let asked = Asked {
+            broken: violations(&request),
+            shown: shown_request(method, &request),
+            waited: Duration::ZERO,
+        };
         self.run(method, metadata, &extensions, asked, shape, |call| handler(call, request)).await
     }
 
@@ -124,7 +130,7 @@ impl Facade {
             {
                 redact::log_response(show(response.get_ref()));
             }
-            self.log(&call, &line);
+            self.log(&call, asked.waited, &line);
             given
         }
         .instrument(span)
@@ -178,7 +184,7 @@ impl Facade {
                     (Line::of(&failure, &told), Err(told.status(&trace_id)))
                 }
             };
-            self.log(&call, &line);
+            self.log(&call, Duration::ZERO, &line);
             given.map(tonic::Response::new)
         }
         .instrument(span)
@@ -194,16 +200,18 @@ impl Facade {
         let caught = AssertUnwindSafe(handler).catch_unwind();
         let outcome = match call.limit() {
             None => caught.await,
-            Some(limit) => self.inner.clock.timeout(limit, caught).await.unwrap_or_else(|_| {
-                let sentence = "the caller's deadline passed before the answer was ready";
-                Ok(Err(Failure::refused(Code::DeadlineExceeded, Reason::DeadlinePassed, sentence)))
-            }),
+            Some(limit) => self
+                .inner
+                .clock
+                .timeout(limit, caught)
+                .await
+                .unwrap_or_else(|_| Ok(Err(Failure::too_late()))),
         };
         outcome.unwrap_or_else(|panic| Err(Failure::internal(panic_message(panic.as_ref()))))
     }
 
-    fn log(&self, call: &Call, line: &Line) {
-        let elapsed = self.inner.clock.now().since(call.arrived());
+    fn log(&self, call: &Call, waited: Duration, line: &Line) {
+        let elapsed = waited + self.inner.clock.now().since(call.arrived());
         log::line(self.inner.calls, call, elapsed, line);
     }
 }

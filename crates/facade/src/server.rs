@@ -14,7 +14,7 @@ use crate::{
     Facade,
     dynamic::{Fallback, Methods},
     reflection::{self, Shown},
-    unreached,
+    unanswered,
 };
 
 /// Health keys beside the services' names: does the process run, and can it take work?
@@ -100,15 +100,15 @@ impl Server {
     /// Closes the list of services.
     #[must_use]
     pub fn build(self) -> (Service, Health) {
-        let unreached =
-            unreached::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
+        let unanswered =
+            unanswered::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
         let router = self
             .routes
             .routes()
             .into_axum_router()
             .fallback_service(Fallback::new(self.facade, self.methods))
             // Outermost: it sees what every route and the fallback answer.
-            .layer(unreached);
+            .layer(unanswered);
         (Service { routes: Routes::from(router) }, self.health)
     }
 }

@@ -1,5 +1,6 @@
 //! Calls that never reach a handler are told, logged and enveloped like every other failure.
 
+use clock::{Clock, Timestamp};
 use proto::facade::v1::{Reason, ResultInfo};
 use tonic::Code;
 use tracing::Level;
@@ -133,6 +134,25 @@ async fn each_has_one_log_line_with_its_saga_step_and_trace() {
             ("saga-7", "charge", "undo"),
             "{what}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_come_is_answered_while_its_caller_still_waits() {
+    for (mode, code) in [("", Code::DeadlineExceeded), ("envelope", Code::Ok)] {
+        let (clock, hands) = Clock::manual(Timestamp(0));
+        let shop = Shop::by(clock.clone());
+        let logged = Logged::at(Level::INFO);
+        let sent = Sent::without_body(PLACE_ORDER).with("x-response-mode", mode);
+        let call = shop.call(sent.with("grpc-timeout", "2S"));
+        let (answer, ()) = tokio::join!(call, hands.advance_to_next());
+        assert_eq!(clock.now(), Timestamp(1_950), "later than any handler, before the caller");
+        assert_eq!(answer.code(), code);
+        let result = if mode.is_empty() { answer.details().1 } else { answer.result() };
+        assert_eq!((result.success, result.code.as_str()), (false, "DEADLINE_PASSED"));
+        let lines = logged.lines();
+        assert_eq!((lines.len(), &lines[0]["peer"]), (1, &"10.0.0.7:1".into()));
+        assert_eq!(lines[0]["elapsed_ms"], 1_950);
     }
 }
 

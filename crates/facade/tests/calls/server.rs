@@ -11,11 +11,11 @@ use facade::{
     Call, Facade, Failure, Reply, dynamic::Handler, log::Calls, server::Server as FacadeServer,
 };
 use futures::future::BoxFuture;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use proto::{checkout::v1::PlaceOrderResponse, facade::v1::ResultInfo};
-use tonic::{Code, Status, body::Body, service::Routes};
+use tonic::{Code, Status, body::Body, service::Routes, transport::server::TcpConnectInfo};
 use tonic_types::pb;
 use tower::ServiceExt;
 
@@ -38,6 +38,14 @@ impl Sent {
         Self { path, request: request.body(body).unwrap() }
     }
 
+    /// A request from the network whose body never comes.
+    pub(crate) fn without_body(path: &'static str) -> Self {
+        let body = Body::new(StreamBody::new(futures::stream::pending::<Result<_, Status>>()));
+        let peer = TcpConnectInfo { local_addr: None, remote_addr: "10.0.0.7:1".parse().ok() };
+        let request = http::Request::post(path).extension(peer);
+        Self { path, request: request.body(body).unwrap() }
+    }
+
     pub(crate) fn with(mut self, header: &'static str, value: &str) -> Self {
         self.request.headers_mut().insert(header, value.parse().unwrap());
         self
@@ -56,7 +64,11 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn open() -> Self {
-        let server = FacadeServer::new(Facade::new(Clock::system(), Calls::Notable));
+        Self::by(Clock::system())
+    }
+
+    pub(crate) fn by(clock: Clock) -> Self {
+        let server = FacadeServer::new(Facade::new(clock, Calls::Notable));
         let orders = Arc::<AtomicU32>::default();
         let service = proto::descriptors()
             .get_service_by_name("sagamesh.checkout.v1.CheckoutService")

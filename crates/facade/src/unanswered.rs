@@ -1,6 +1,6 @@
-//! Calls that never reach a handler: a method that is not served, a body that is no message, a message that is too
-//! large. They get the treatment of every other failure: a registered reason, a `ResultInfo`, a log line, and an
-//! envelope where the caller asks for one.
+//! Calls that no handler answers: a method that is not served, a body that is no message, a message that is too large,
+//! a body that does not come in time. They get the treatment of every other failure: a registered reason, a
+//! `ResultInfo`, a log line, and an envelope where the caller asks for one.
 //!
 //! tonic refuses such calls by itself, with a status that has no details; the facade never gives a status without.
 //! That tells the two apart, so a call that a handler answered passes as it is.
@@ -8,6 +8,7 @@
 use std::{
     convert::Infallible,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,6 +28,7 @@ use tonic::{
 use crate::{
     Facade, Failure, call,
     codec::Raw,
+    deadline,
     dynamic::Methods,
     method,
     pipeline::{Asked, Shape},
@@ -40,7 +42,7 @@ const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// Of a path that nobody serves, what the caller is told: it may be as long as a header.
 const PATH_TOLD: usize = 200;
 
-/// Puts [`Unreached`] around every route.
+/// Puts [`Answering`] around every route.
 #[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) facade: Facade,
@@ -48,23 +50,23 @@ pub(crate) struct Layer {
 }
 
 impl<S> tower::Layer<S> for Layer {
-    type Service = Unreached<S>;
+    type Service = Answering<S>;
 
-    fn layer(&self, inner: S) -> Unreached<S> {
-        Unreached { inner, layer: self.clone() }
+    fn layer(&self, inner: S) -> Answering<S> {
+        Answering { inner, layer: self.clone() }
     }
 }
 
-/// Gives a failure that the facade has not seen its form.
+/// Gives a failure that the facade has not seen the form of one that it has.
 #[derive(Clone)]
-pub(crate) struct Unreached<S> {
+pub(crate) struct Answering<S> {
     inner: S,
     layer: Layer,
 }
 
 type Response = http::Response<AxumBody>;
 
-impl<S> tower::Service<http::Request<AxumBody>> for Unreached<S>
+impl<S> tower::Service<http::Request<AxumBody>> for Answering<S>
 where
     S: tower::Service<http::Request<AxumBody>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
@@ -78,15 +80,28 @@ where
     }
 
     fn call(&mut self, request: http::Request<AxumBody>) -> Self::Future {
-        let kept = Kept::of(&request);
+        let mut kept = Kept::of(&request);
+        let limit = kept.time_for(request.headers());
         let layer = self.layer.clone();
         let answered = self.inner.call(request);
         Box::pin(async move {
-            let response = answered.await?;
-            match unreached(response.headers()) {
-                None => Ok(response),
-                Some(status) => Ok(layer.refuse(kept, &status, response).await),
+            let response = match limit {
+                None => answered.await?,
+                Some(limit) => match layer.facade.clock().timeout(limit, answered).await {
+                    Ok(response) => response?,
+                    Err(_) => {
+                        kept.waited = limit;
+                        return Ok(layer.refuse(kept, Failure::too_late()).await);
+                    }
+                },
+            };
+            let Some(status) = unreached(response.headers()) else { return Ok(response) };
+            let failure = failure(&kept.uri, &status);
+            let mut refused = layer.refuse(kept, failure).await;
+            if let Some(encodings) = response.headers().get(GRPC_ACCEPT_ENCODING) {
+                refused.headers_mut().insert(GRPC_ACCEPT_ENCODING, encodings.clone());
             }
+            Ok(refused)
         })
     }
 }
@@ -102,13 +117,13 @@ fn unreached(headers: &HeaderMap) -> Option<Status> {
 }
 
 impl Layer {
-    async fn refuse(&self, kept: Kept, status: &Status, response: Response) -> Response {
+    async fn refuse(&self, kept: Kept, failure: Failure) -> Response {
         let path = kept.uri.path().to_owned();
-        let failure = failure(&path, status);
         let method = match &failure {
             Failure::Refused { reason: Reason::MethodUnknown, .. } => None,
             _ => self.methods.descriptor(&path).or_else(|| method::of_ours(&path)),
         };
+        let asked = Asked { waited: kept.waited, ..Asked::default() };
         let (metadata, extensions) = kept.context();
         let shape = Shape {
             blank: || method.map(|method| DynamicMessage::new(method.output())),
@@ -118,24 +133,17 @@ impl Layer {
             show: Option::clone,
         };
         let handler = |_| std::future::ready(Err(failure));
-        let answered =
-            self.facade.run(&path, metadata, &extensions, Asked::default(), shape, handler).await;
+        let answered = self.facade.run(&path, metadata, &extensions, asked, shape, handler).await;
         match answered {
             Ok(envelope) => in_body(envelope.into_inner()),
-            Err(status) => {
-                let mut refused: Response = status.into_http();
-                if let Some(encodings) = response.headers().get(GRPC_ACCEPT_ENCODING) {
-                    refused.headers_mut().insert(GRPC_ACCEPT_ENCODING, encodings.clone());
-                }
-                refused
-            }
+            Err(status) => status.into_http(),
         }
     }
 }
 
 /// What the caller did wrong, by what tonic says of it. INTERNAL is tonic's word for a frame that is cut short or has
 /// an unknown flag: nothing inside has failed.
-fn failure(path: &str, status: &Status) -> Failure {
+fn failure(uri: &Uri, status: &Status) -> Failure {
     let said = status.message();
     let unreadable = |code, said: &str| {
         let sentence = format!("the body of the request cannot be read: {said}");
@@ -143,7 +151,7 @@ fn failure(path: &str, status: &Status) -> Failure {
     };
     match status.code() {
         Code::Unimplemented if status.metadata().get(GRPC_ACCEPT_ENCODING).is_none() => {
-            let path: String = path.chars().take(PATH_TOLD).collect();
+            let path: String = uri.path().chars().take(PATH_TOLD).collect();
             let sentence = format!("this server has no method {path}");
             Failure::refused(Code::Unimplemented, Reason::MethodUnknown, sentence)
         }
@@ -172,6 +180,8 @@ struct Kept {
     uri: Uri,
     headers: [Option<HeaderValue>; call::CONTEXT.len()],
     peer: Option<TcpConnectInfo>,
+    /// How long the request was waited for in vain.
+    waited: Duration,
 }
 
 impl Kept {
@@ -180,7 +190,16 @@ impl Kept {
             uri: request.uri().clone(),
             headers: call::CONTEXT.map(|name| request.headers().get(name).cloned()),
             peer: request.extensions().get().cloned(),
+            waited: Duration::ZERO,
         }
+    }
+
+    /// How long the call may go without an answer. Within the process there is no such limit: the caller times its call
+    /// itself, and the body comes with the request.
+    fn time_for(&self, headers: &HeaderMap) -> Option<Duration> {
+        self.peer.as_ref()?;
+        // One that is malformed is refused when the call's context is read.
+        deadline::read(headers).ok().flatten().map(deadline::latest)
     }
 
     fn context(self) -> (MetadataMap, Extensions) {

@@ -8,17 +8,12 @@ use proto::{
     payment::v1::TopUpRequest,
     saga::v1::{SagaState, StartSagaRequest},
 };
+use stage::{paths, reason};
 use tests::{
     Mesh, channel,
     shop::{code, euros, order},
 };
 use tonic::{Code, Request, Status};
-use tonic_types::StatusExt;
-
-fn paths(status: &Status) -> Vec<String> {
-    let details = status.get_details_bad_request().expect("the status has violations");
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_order_is_told_all_that_is_wrong_and_starts_no_saga() {
@@ -105,10 +100,6 @@ async fn raw(
     request.metadata_mut().insert("x-response-mode", mode.parse().unwrap());
     let answer = client.unary(request, PathAndQuery::from_static(path), facade::codec::Raw).await?;
     Ok(answer.into_inner())
-}
-
-fn reason(status: &Status) -> String {
-    status.get_details_error_info().expect("every failure names its reason").reason
 }
 
 #[tokio::test(flavor = "multi_thread")]

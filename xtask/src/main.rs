@@ -26,6 +26,20 @@ enum Command {
     Test,
     /// Runs the commands of the README against a release build.
     Readme,
+    /// Kills the real binary again and again under load, and holds what it says against what it said.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// What `chaos --help` shows.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Measures sagas a second, latency, CPU, memory and disk.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What `bench --help` shows.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Plants one bug after the other and tells which layer of the tests finds it.
     Mutants {
         /// The bugs to plant; all of them when none is named.
@@ -40,15 +54,31 @@ fn main() -> Result<()> {
         Command::Check => check::all(),
         Command::Test => test(),
         Command::Readme => readme::run(),
+        Command::Chaos { arguments } => chaos(&arguments),
+        Command::Bench { arguments } => bench(&arguments),
         Command::Mutants { bugs } => mutants::run(&bugs),
         Command::Tools => tools::install(),
     }
+}
+
+fn chaos(arguments: &[String]) -> Result<()> {
+    run::step("build", "cargo", &["build", "--quiet", "-p", "sagamesh", "-p", "chaos"])?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run::step("chaos", "target/debug/chaos", &arguments)
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    let fixed = ["run", "--quiet", "--release", "-p", "bench", "--"];
+    let arguments: Vec<&str> =
+        fixed.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    run::step("bench", "cargo", &arguments)
 }
 
 fn test() -> Result<()> {
     check::all()?;
     python::prepare()?;
     run::step("tests", "cargo", &["test", "--workspace", "--quiet"])?;
+    chaos(&["--kills".to_owned(), "25".to_owned()])?;
     readme::run()?;
     run::say("all is well");
     Ok(())

@@ -275,6 +275,13 @@ fn steps(
 ) -> (Vec<StepDraft>, Position, bool) {
     let at = fields.key_at("steps").unwrap_or(root);
     match fields.take("steps", problems).map(|node| &node.kind) {
+        Some(Kind::List(items)) if items.len() > saga::Definition::STEPS_MAX => {
+            // Not read: what is wrong with each of thousands helps nobody, and takes minutes to find.
+            let what =
+                format!("{} steps are more than {}", items.len(), saga::Definition::STEPS_MAX);
+            problems.add(at, what, "split the saga, or let a participant do more");
+            (Vec::new(), at, false)
+        }
         Some(Kind::List(items)) => {
             let steps: Vec<_> = items.iter().filter_map(|item| step(item, problems)).collect();
             let readable = steps.len() == items.len();

@@ -82,11 +82,8 @@ fn report(fault: &Fault, draft: &Draft, problems: &mut Problems) {
         Fault::NoSteps => {
             problems.add(draft.steps_at, "the saga has no steps", "add `- step: the_name`");
         }
-        Fault::TooManySteps => {
-            let (given, max) = (draft.steps.len(), saga::Definition::STEPS_MAX);
-            let what = format!("{given} steps are more than {max}");
-            problems.add(draft.steps_at, what, "split the saga, or let a participant do more");
-        }
+        // Told when the steps were read.
+        Fault::TooManySteps => {}
         Fault::BadName { step: index } => {
             let what = format!("`{}` is no name for a step", name(*index));
             let cure = "write small letters, digits and underscores, a letter first";

@@ -1,7 +1,7 @@
 //! One CEL expression: compiled once, evaluated against the facts of a saga.
 
 use cel::common::ast::operators::CONDITIONAL;
-use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -11,6 +11,7 @@ use prost_reflect::{FieldDescriptor, Kind, Value};
 use super::assign;
 use super::facts::Facts;
 use super::fault::{Cause, Failure, Fault};
+use super::parse::{Parsed, parse};
 use super::path::Path;
 use super::problem::{Position, Problems};
 use super::scope::Scope;
@@ -21,8 +22,6 @@ use super::yaml::{Literal, Text};
 
 /// Longest expression, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
-/// Deepest expression; evaluation recurses, and a long sum is as deep as it is long.
-const MAX_DEPTH: usize = 200;
 
 /// An expression that has been checked.
 #[derive(Debug)]
@@ -86,23 +85,21 @@ impl Expression {
             problems.add(text.at, what, "let the participant compute it");
             return None;
         }
-        let program = match ENV.compile(&text.value) {
-            Ok(program) => program,
-            Err(errors) => {
-                // The first error explains the others.
-                if let Some(error) = errors.errors.first() {
-                    let offset = offset_of(&text.value, error.pos);
-                    let what = format!("this is no expression: {}", reason(&error.msg));
-                    problems.add(text.place(offset), what, syntax_cure(&text.value));
-                }
+        let program = match parse(&text.value) {
+            Parsed::Program(program) => program,
+            Parsed::TooDeep => {
+                let what = "an expression is nested too deep";
+                problems.add(text.at, what, "use a list or split it");
+                return None;
+            }
+            Parsed::Mistake { at, what } => {
+                let offset = offset_of(&text.value, at);
+                let what = format!("this is no expression: {}", reason(&what));
+                problems.add(text.place(offset), what, syntax_cure(&text.value));
                 return None;
             }
         };
         let mut ast = program.expression().clone();
-        if is_deeper(&ast, MAX_DEPTH) {
-            problems.add(text.at, "an expression is nested too deep", "use a list or split it");
-            return None;
-        }
         let mut checker = Checker::new(scope, program.source_info());
         let (code, found) = match checker.whole_path(&ast) {
             Some((path, found)) => (Code::Path(path), found),
@@ -309,31 +306,4 @@ fn syntax_cure(source: &str) -> &'static str {
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default().trim()
-}
-
-fn is_deeper(expr: &IdedExpr, limit: usize) -> bool {
-    let Some(limit) = limit.checked_sub(1) else { return true };
-    let deep = |expr: &IdedExpr| is_deeper(expr, limit);
-    match &expr.expr {
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => false,
-        Expr::Select(select) => deep(&select.operand),
-        Expr::Call(call) => call.target.as_deref().is_some_and(deep) || call.args.iter().any(deep),
-        Expr::List(list) => list.elements.iter().any(deep),
-        Expr::Map(map) => map.entries.iter().any(|entry| is_entry_deeper(&entry.expr, limit)),
-        Expr::Struct(made) => made.entries.iter().any(|entry| is_entry_deeper(&entry.expr, limit)),
-        Expr::Comprehension(all) => {
-            [&all.iter_range, &all.accu_init, &all.loop_cond, &all.loop_step, &all.result]
-                .into_iter()
-                .any(deep)
-        }
-    }
-}
-
-fn is_entry_deeper(entry: &EntryExpr, limit: usize) -> bool {
-    match entry {
-        EntryExpr::StructField(field) => is_deeper(&field.value, limit),
-        EntryExpr::MapEntry(entry) => {
-            is_deeper(&entry.key, limit) || is_deeper(&entry.value, limit)
-        }
-    }
 }

@@ -19,6 +19,7 @@ mod facts;
 mod fault;
 mod fits;
 pub mod load;
+mod parse;
 mod path;
 mod problem;
 mod read;

@@ -12,7 +12,8 @@ use saga::Status;
 use tonic::service::Routes;
 
 use crate::{
-    cell::{Cell, Outcome, Report},
+    cell::{Cell, Outcome, Report, every_fault},
+    crash::{CrashPoint, Side},
     fault::{Planned, Times},
     mesh::Mesh,
 };
@@ -31,6 +32,38 @@ pub struct Start {
     pub key: String,
     /// The request as JSON.
     pub input_json: String,
+}
+
+/// Plays every fault at every step of a definition, and a death before and after every append. `start` gives each saga,
+/// by its number, what it is started with, and may prepare the services for it.
+///
+/// # Panics
+/// When the mesh is dead, has no such definition, or refuses a start.
+#[must_use]
+pub fn fail_everywhere(
+    mut mesh: Mesh,
+    definition: &str,
+    start: impl Fn(&Mesh, usize) -> Start,
+) -> Report {
+    let definition = mesh.definition(definition);
+    // First one to which nothing happens: it tells how many appends there are to die at.
+    let mut cells = vec![Cell::default()];
+    let first = start(&mesh, 0);
+    let mut report = mesh.play_together(&definition, cells.clone(), |_| first.clone());
+    let appends = mesh.appends();
+    cells.extend(every_fault(definition.engine()));
+    let starts: Vec<Start> = (0..cells.len()).map(|number| start(&mesh, number)).collect();
+    let faults = mesh.play_together(&definition, cells, |number| starts[number].clone());
+    report.outcomes = faults.outcomes;
+    for append in 1..=appends {
+        for side in [Side::Before, Side::After] {
+            let number = report.outcomes.len();
+            let start = start(&mesh, number);
+            let cell = Cell { faults: Vec::new(), crash: Some(CrashPoint { append, side }) };
+            report.outcomes.push(mesh.play(&definition, number, cell, &start));
+        }
+    }
+    report
 }
 
 impl Mesh {

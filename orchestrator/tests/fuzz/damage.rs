@@ -112,7 +112,7 @@ fn whatever_a_saga_was_started_with_is_guarded() {
         |header| &mut header.definition_hash,
         |header| &mut header.definition,
         |header| &mut header.key,
-        |header| &mut header.trace_id,
+        |header| &mut header.trace,
     ];
     for text in texts {
         let mut changed = header.clone();
@@ -135,6 +135,6 @@ fn whatever_a_saga_was_started_with_is_guarded() {
     // A byte that moves from one text into the next.
     let mut moved = header.clone();
     let last = moved.key.pop().unwrap();
-    moved.trace_id.insert(0, last);
+    moved.trace.insert(0, last);
     refused(&moved, &entries, "a byte that moved");
 }

@@ -33,7 +33,7 @@ pub(crate) fn header(saga_id: &str) -> Header {
         version: PLACE_ORDER.version(),
         key: "ada/t-1".to_owned(),
         request: Bytes::from_static(b"\x0a\x03t-1\x12\x03ada"),
-        trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        trace: "0af7651916cd43dd8448eb211c80319c".to_owned(),
         deadline: clock::Timestamp(30_000),
         created_at: clock::Timestamp(1_000),
     }

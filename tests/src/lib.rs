@@ -31,6 +31,8 @@ use tonic::transport::{Channel, Endpoint};
 pub struct Mesh {
     addresses: Addresses,
     data: PathBuf,
+    /// Read when the mesh is stopped or dropped, while its files are there.
+    _books: Option<Books>,
     /// Kept so that the folder lives as long as the mesh.
     folder: Option<TempDir>,
     stop: oneshot::Sender<()>,
@@ -44,9 +46,17 @@ pub struct Wiring {
     data: Option<PathBuf>,
     sagas: Option<PathBuf>,
     participants: Vec<(String, String)>,
+    damaged: bool,
 }
 
 impl Wiring {
+    /// On files that a story has damaged: the books need not add up.
+    #[must_use]
+    pub fn damaged(mut self) -> Self {
+        self.damaged = true;
+        self
+    }
+
     /// On the files of an earlier mesh.
     #[must_use]
     pub fn on(mut self, folder: TempDir) -> Self {
@@ -94,7 +104,32 @@ impl Wiring {
         let serving = tokio::spawn(mesh.run(async {
             let _ = stopped.await;
         }));
-        Ok(Mesh { addresses, data, folder, stop, serving })
+        let books = (!self.damaged).then(|| Books { data: data.clone() });
+        Ok(Mesh { addresses, data, _books: books, folder, stop, serving })
+    }
+}
+
+/// What the services have on disk must add up after every story.
+struct Books {
+    data: PathBuf,
+}
+
+impl Drop for Books {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let data = self.data.clone();
+        // A story ends inside a runtime, which cannot wait for another one.
+        let reading = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(testkit::books::read(&data)).map_err(std::io::Error::other)
+        });
+        reading
+            .join()
+            .expect("reading does not panic")
+            .expect("the books are there")
+            .assert_right();
     }
 }
 

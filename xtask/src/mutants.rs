@@ -34,6 +34,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "payment service", package: "payment-svc", test: "" },
     Layer { name: "orchestrator", package: "orchestrator", test: "" },
     Layer { name: "stories", package: "tests", test: "stories" },
+    Layer { name: "fault matrix", package: "tests", test: "matrix" },
+    Layer { name: "hostile", package: "tests", test: "hostile" },
 ];
 
 /// Runs every bug, or those that are named.

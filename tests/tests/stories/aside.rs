@@ -147,7 +147,7 @@ async fn a_person_can_close_a_saga_that_cannot_be_read_and_its_caller_is_told() 
     let folder = mesh.stop().await;
     tamper(&folder, "delete from event where saga_id = $1 and seq = 1", &saga_id).await;
 
-    let mesh = Wiring::default().on(folder).start().await;
+    let mesh = Wiring::default().on(folder).damaged().start().await;
     assert!(set_aside(&mesh, &saga_id).await.message.contains("record 1 is missing"));
     let close = ResolveSagaRequest { saga_id: saga_id.clone(), reason: "freed by hand".to_owned() };
     let closed = mesh.sagas().resolve_saga(close.clone()).await.unwrap().into_inner();
@@ -165,7 +165,7 @@ async fn a_person_can_close_a_saga_that_cannot_be_read_and_its_caller_is_told() 
 
     // It stays closed when the mesh is started again.
     let folder = mesh.stop().await;
-    let mesh = Wiring::default().on(folder).start().await;
+    let mesh = Wiring::default().on(folder).damaged().start().await;
     assert_eq!(mesh.ended(&saga_id).await.state(), SagaState::Resolved);
 }
 

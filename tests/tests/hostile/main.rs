@@ -5,9 +5,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
+mod books;
 mod breaks;
+mod cancellation;
+mod disk;
+mod errand;
 mod garbage;
+mod operators;
 mod panics;
+mod races;
 mod rpc;
 mod rule;
 mod seed;

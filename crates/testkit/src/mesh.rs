@@ -296,7 +296,7 @@ impl Mesh {
         self.folder.path().join("data")
     }
 
-    /// The mesh's time: it stands still, or runs [`PACE`] times as fast as the machine's.
+    /// The mesh's time, ten times as fast as the machine's.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock

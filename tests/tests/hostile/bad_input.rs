@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 use prost::Message;
 use rand::{Rng, rngs::StdRng, seq::SliceRandom};
-use tests::{Mesh, shop::order};
+use tests::{Mesh, Wiring, shop::order};
 use tonic::{Code, metadata::MetadataMap};
 
 use crate::{
@@ -61,9 +61,9 @@ impl Tally {
 }
 
 /// A mesh with something in every table, at rest.
-pub(crate) async fn busy_mesh() -> (Mesh, Lines) {
+pub(crate) async fn busy_mesh(wiring: Wiring) -> (Mesh, Lines) {
     panics::watch();
-    let mesh = Mesh::start().await;
+    let mesh = wiring.start().await;
     mesh.open_shop().await;
     let mut request = order("first", "ada", "tea", 1);
     request.points = 10;
@@ -74,7 +74,7 @@ pub(crate) async fn busy_mesh() -> (Mesh, Lines) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_broken_rule_of_every_request_is_told_by_its_path_and_nothing_is_written() {
-    let (mesh, lines) = busy_mesh().await;
+    let (mesh, lines) = busy_mesh(Wiring::default()).await;
     let before = Snapshot::of(mesh.data()).await;
     let (tally, mut rng) = (Tally::default(), seed::rng("bad input"));
     let cases: Vec<(Rpc, Vec<Vec<Break>>)> = rpc::every()

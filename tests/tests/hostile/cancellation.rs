@@ -52,7 +52,8 @@ async fn world() -> (World, tempfile::TempDir) {
     panics::watch();
     let sagas = tempfile::tempdir().unwrap();
     errand::define(sagas.path());
-    let mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    // Steps are called by no saga as well.
+    let mesh = Wiring::default().damaged().with_sagas(sagas.path()).start().await;
     mesh.open_shop().await;
     mesh.add_goods("leaf", 100, 1_000_000).await;
     mesh.add_goods("cup", 100, 1_000_000).await;

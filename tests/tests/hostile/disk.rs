@@ -298,7 +298,7 @@ async fn each_kind_of_damage_to_a_journal_sets_that_saga_aside_and_no_other() {
     panics::watch();
     let sagas = tempfile::tempdir().unwrap();
     errand::define(sagas.path());
-    let mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    let mesh = Wiring::default().damaged().with_sagas(sagas.path()).start().await;
     mesh.open_shop().await;
     let waits = errand::order_that_waits(&mesh, "waits", "ada").await.order_no;
     let flips = seed::times(40);
@@ -346,7 +346,7 @@ async fn each_kind_of_damage_to_a_journal_sets_that_saga_aside_and_no_other() {
     connection.close().await.unwrap();
     let kept = records(&data, &damaged).await;
 
-    let mesh = Wiring::default().on(folder).with_sagas(sagas.path()).start().await;
+    let mesh = Wiring::default().damaged().on(folder).with_sagas(sagas.path()).start().await;
     let clock = Clock::system();
     let mut needy = Vec::new();
     for _ in 0..200 {

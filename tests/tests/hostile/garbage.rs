@@ -5,6 +5,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, Kind};
 use proto::rules::dynamic_violations;
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
+use tests::Wiring;
 use tonic::{
     Code, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -129,7 +130,7 @@ fn tails() -> Vec<(&'static str, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_sound_request_are_the_callers_fault_and_nothing_is_written() {
-    let (mesh, lines) = busy_mesh().await;
+    let (mesh, lines) = busy_mesh(Wiring::default()).await;
     let before = Snapshot::of(mesh.data()).await;
     let (tally, mut rng) = (Tally::default(), seed::rng("garbage"));
     let cases: Vec<(Rpc, Vec<Body>)> = rpc::every()
@@ -178,7 +179,8 @@ async fn refused(lines: &Lines, rpc: &Rpc, Body { what, bytes }: Body) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_requests_that_are_sound_all_the_same_are_answered_like_any_other() {
-    let (_mesh, lines) = busy_mesh().await;
+    // The steps belong to no saga.
+    let (_mesh, lines) = busy_mesh(Wiring::default().damaged()).await;
     let (tally, mut rng) = (Tally::default(), seed::rng("odd requests"));
     let cases: Vec<(Rpc, Vec<Body>)> = rpc::every()
         .into_iter()
@@ -208,7 +210,7 @@ async fn damaged_requests_that_are_sound_all_the_same_are_answered_like_any_othe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_that_make_no_sense_are_the_callers_fault_and_nothing_is_written() {
-    let (mesh, lines) = busy_mesh().await;
+    let (mesh, lines) = busy_mesh(Wiring::default()).await;
     let before = Snapshot::of(mesh.data()).await;
     let (tally, mut rng) = (Tally::default(), seed::rng("metadata"));
     let rpcs: Vec<(Rpc, u64)> = rpc::every().into_iter().map(|rpc| (rpc, rng.next_u64())).collect();
@@ -290,7 +292,7 @@ fn odd_metadata(rng: &mut StdRng) -> Vec<MetadataMap> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inputs_of_a_saga_that_are_no_request_start_nothing() {
-    let (mesh, lines) = busy_mesh().await;
+    let (mesh, lines) = busy_mesh(Wiring::default()).await;
     let before = Snapshot::of(mesh.data()).await;
     let rpc = rpc::every().into_iter().find(|rpc| rpc.name == "StartSaga").unwrap();
     let mut rng = seed::rng("inputs of a saga");

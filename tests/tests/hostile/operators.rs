@@ -8,7 +8,7 @@ use proto::saga::v1::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tests::{
-    Mesh,
+    Mesh, Wiring,
     shop::{TEA, code},
 };
 
@@ -198,7 +198,8 @@ async fn however_a_saga_is_paused_resumed_retried_and_cancelled_it_is_all_or_not
 #[tokio::test(flavor = "multi_thread")]
 async fn however_steps_are_skipped_and_sagas_resolved_each_ends_once_and_the_books_add_up() {
     panics::watch();
-    let mesh = Mesh::start().await;
+    // What was skipped by hand is not where the order says.
+    let mesh = Wiring::default().damaged().start().await;
     mesh.add_goods("tea", TEA, 1_000_000).await;
     mesh.add_member("ada", 1_000, 1_000_000).await;
     let mut rng = seed::rng("skips");

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use proto::saga::v1::{Event, EventKind, SagaState, StartSagaRequest, WatchSagaRequest};
 use rand::{Rng, rngs::StdRng};
 use tests::{
-    Mesh,
+    Mesh, Wiring,
     shop::{TEA, code, order},
 };
 use tonic::{Code, Request};
@@ -336,7 +336,8 @@ fn pairs() -> [Pair; 4] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_comes_during_or_after_its_undo_leaves_nothing_behind() {
     panics::watch();
-    let mesh = Mesh::start().await;
+    // The steps belong to no saga.
+    let mesh = Wiring::default().damaged().start().await;
     mesh.open_shop().await;
     let before = mesh.standing().await;
     let lines = rpc::Lines::to(&mesh);

@@ -1,175 +1,159 @@
-//! A client: it places orders, repeats what it asked before, and cancels what it placed; it remembers every answer.
+//! A client that places, repeats and cancels orders, whatever happens to the mesh.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use clock::Clock;
-use proto::checkout::v1::{
-    CancelOrderRequest, CancelOrderResponse, Line, PlaceOrderRequest, PlaceOrderResponse,
-    checkout_service_client::CheckoutServiceClient,
-};
+use futures::future::join;
+use proto::checkout::v1::{CancelOrderRequest, Line, PlaceOrderRequest};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Code, Status};
 
-use crate::{process::channel, shop};
+use crate::{
+    record::{Answer, Asked, Request},
+    shop::{self, Shop},
+};
 
-/// How long a client waits for an answer before it asks again.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a client waits for a mesh that does not answer.
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// What a client asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Ask {
-    Place(PlaceOrderRequest),
-    Cancel(CancelOrderRequest),
-}
-
-/// What it was told.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
-    Placed(PlaceOrderResponse),
-    Cancelled(CancelOrderResponse),
-}
-
-impl Told {
-    /// The code of the result.
-    pub(crate) fn code(&self) -> &str {
-        let result = match self {
-            Self::Placed(response) => &response.result,
-            Self::Cancelled(response) => &response.result,
-        };
-        result.as_ref().map_or("", |result| &result.code)
-    }
-}
-
-/// A question, and the answer as soon as there is one.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) ask: Ask,
-    pub(crate) told: Option<Told>,
-}
-
-/// Asks once.
-pub(crate) async fn ask(channel: Channel, ask: &Ask) -> Result<Told, Status> {
-    let mut checkout = CheckoutServiceClient::new(channel);
-    match ask.clone() {
-        Ask::Place(request) => {
-            let mut request = Request::new(request);
-            request.set_timeout(PATIENCE);
-            checkout.place_order(request).await.map(|answer| Told::Placed(answer.into_inner()))
-        }
-        Ask::Cancel(request) => {
-            let mut request = Request::new(request);
-            request.set_timeout(PATIENCE);
-            checkout.cancel_order(request).await.map(|answer| Told::Cancelled(answer.into_inner()))
-        }
-    }
-}
+/// How long it thinks between two requests, in milliseconds.
+const THINKS_MS: std::ops::Range<u64> = 2..30;
+/// A mesh that is down is asked again after this.
+const RESTS: Duration = Duration::from_millis(25);
 
 pub(crate) struct Client {
     number: u64,
-    random: StdRng,
-    place: watch::Receiver<SocketAddr>,
-    clock: Clock,
+    dice: StdRng,
+    shop: Shop,
     asked: Vec<Asked>,
+    wrong: Vec<String>,
 }
 
 impl Client {
-    pub(crate) fn new(
-        number: u64,
-        seed: u64,
-        place: watch::Receiver<SocketAddr>,
-        clock: Clock,
-    ) -> Self {
-        let random = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        Self { number, random, place, clock, asked: Vec::new() }
+    pub(crate) fn new(number: u64, seed: u64, shop: Shop) -> Self {
+        let dice = StdRng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(number));
+        Self { number, dice, shop, asked: Vec::new(), wrong: Vec::new() }
     }
 
-    /// Asks until it is told to stop; gives all that it asked.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Vec<Asked> {
+    /// What it asked, and what it saw go wrong.
+    pub(crate) fn into_parts(self) -> (Vec<Asked>, Vec<String>) {
+        (self.asked, self.wrong)
+    }
+
+    /// Runs until it is told to stop, and ends its last request.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Self {
         while !stop.is_cancelled() {
-            let which = self.choose();
-            let address = *self.place.borrow();
-            let Ok(channel) = channel(address) else { continue };
-            match ask(channel, &self.asked[which].ask).await {
-                Ok(told) => self.note(which, told),
-                // Whether it happened is not known: it is asked again some time, or at the end.
-                Err(_) => self.clock.sleep(PAUSE).await,
+            let thinks = Duration::from_millis(self.dice.random_range(THINKS_MS));
+            self.shop.clock().sleep(thinks).await;
+            match self.dice.random_range(0..20) {
+                0..11 => {
+                    let request = Request::Place(self.order());
+                    self.ask_new(request).await;
+                }
+                11..16 => self.repeat().await,
+                16..19 => self.cancel_own().await,
+                _ => self.cancel_one_being_placed().await,
             }
         }
-        self.asked
+        self
     }
 
-    /// A new question, or one that was asked before; its place in the list.
-    fn choose(&mut self) -> usize {
-        let next = self.asked.len();
-        let dice = self.random.random_range(0..100);
-        if next > 0 && dice < 25 {
-            return self.random.random_range(0..next);
+    fn token(&self) -> String {
+        format!("c{}-{}", self.number, self.asked.len())
+    }
+
+    fn order(&mut self) -> PlaceOrderRequest {
+        let user_id = match self.dice.random_range(0..10) {
+            0 => shop::POOR.to_owned(),
+            _ => shop::user(self.dice.random_range(0..shop::USERS)),
+        };
+        let first = self.dice.random_range(0..shop::GOODS.len());
+        let mut lines = vec![self.line(first)];
+        if self.dice.random_bool(0.5) {
+            lines.push(self.line((first + 1) % shop::GOODS.len()));
         }
-        let ask = match self.placed() {
-            Some(order_no) if dice < 45 => self.cancel(next, order_no),
-            _ => self.order(next),
+        let points = if self.dice.random_bool(0.5) { self.dice.random_range(1..250) } else { 0 };
+        PlaceOrderRequest { submit_token: self.token(), user_id, lines, points }
+    }
+
+    fn line(&mut self, goods: usize) -> Line {
+        Line { sku: shop::GOODS[goods].sku.to_owned(), quantity: self.dice.random_range(1..4) }
+    }
+
+    fn cancel(&self, user_id: String, order_no: String) -> Request {
+        let (submit_token, reason) = (self.token(), "changed my mind".to_owned());
+        Request::Cancel(CancelOrderRequest { submit_token, user_id, order_no, reason })
+    }
+
+    async fn ask_new(&mut self, request: Request) {
+        self.asked.push(Asked::new(request));
+        self.ask(self.asked.len() - 1).await;
+    }
+
+    /// Any of its requests again, the late ones more often: those are the ones that may have no answer.
+    async fn repeat(&mut self) {
+        let Some(last) = self.asked.len().checked_sub(1) else { return };
+        let from = if self.dice.random_bool(0.7) { last.saturating_sub(8) } else { 0 };
+        let number = self.dice.random_range(from..=last);
+        self.ask(number).await;
+    }
+
+    /// An order of its own that was placed; now and then one that it has cancelled before.
+    async fn cancel_own(&mut self) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let number = self.dice.random_range(0..self.asked.len());
+        let Asked { request: Request::Place(request), answer: Some(Answer::Place(placed)), .. } =
+            &self.asked[number]
+        else {
+            return;
         };
-        self.asked.push(Asked { ask, told: None });
-        next
+        if !placed.order_no.is_empty() {
+            let request = self.cancel(request.user_id.clone(), placed.order_no.clone());
+            self.ask_new(request).await;
+        }
     }
 
-    fn order(&mut self, number: usize) -> Ask {
-        let mut line = || {
-            let sku = match self.random.random_range(0..20) {
-                0 => "no-such-sku".to_owned(),
-                _ => shop::sku(self.random.random_range(0..shop::SKUS)),
-            };
-            Line { sku, quantity: self.random.random_range(1..4) }
+    /// Somebody's order that is still being placed, when there is one.
+    async fn cancel_one_being_placed(&mut self) {
+        let user = shop::user(self.dice.random_range(0..shop::USERS));
+        if let Ok(Some(order)) = self.shop.order_being_placed(&user).await {
+            let request = self.cancel(user, order.order_no);
+            self.ask_new(request).await;
+        }
+    }
+
+    /// Sends it, sometimes twice at once, and keeps the answer.
+    async fn ask(&mut self, number: usize) {
+        let request = self.asked[number].request.clone();
+        let answers = if self.dice.random_bool(0.1) {
+            let (one, other) = join(self.shop.ask(&request), self.shop.ask(&request)).await;
+            vec![one, other]
+        } else {
+            vec![self.shop.ask(&request).await]
         };
-        let mut lines = vec![line(), line()];
-        lines.dedup_by(|one, other| one.sku == other.sku);
-        let user_id = match self.random.random_range(0..6) {
-            0 => shop::poor(self.number),
-            _ => shop::rich(self.number),
-        };
-        let points = self.random.random_range(0..50);
-        Ask::Place(PlaceOrderRequest {
-            submit_token: format!("p-{number}"),
-            user_id,
-            lines,
-            points,
-        })
-    }
-
-    fn cancel(&self, number: usize, order_no: String) -> Ask {
-        Ask::Cancel(CancelOrderRequest {
-            submit_token: format!("c-{number}"),
-            user_id: shop::rich(self.number),
-            order_no,
-            reason: "changed my mind".to_owned(),
-        })
-    }
-
-    /// An order that this client placed.
-    fn placed(&mut self) -> Option<String> {
-        let orders: Vec<&String> = self
-            .asked
-            .iter()
-            .filter_map(|asked| match &asked.told {
-                Some(Told::Placed(placed)) if !placed.order_no.is_empty() => Some(&placed.order_no),
-                _ => None,
-            })
-            .collect();
-        let which = self.random.random_range(0..orders.len().max(1));
-        orders.get(which).map(|order_no| (*order_no).clone())
-    }
-
-    fn note(&mut self, which: usize, told: Told) {
-        let asked = &mut self.asked[which];
-        match &asked.told {
-            None => asked.told = Some(told),
-            Some(first) => {
-                assert_eq!(*first, told, "a repeat was answered otherwise: {:?}", asked.ask)
+        for answer in answers {
+            match answer {
+                Ok(answer) => {
+                    self.asked[number].under_fire = true;
+                    self.wrong.extend(self.asked[number].take(answer));
+                }
+                Err(status) if may_be_asked_again(&status) => {
+                    self.shop.clock().sleep(RESTS).await;
+                }
+                Err(status) => self.wrong.push(format!("{request:?} was answered {status}")),
             }
         }
+    }
+}
+
+/// Whether it says that nobody knows. INTERNAL is what a connection that breaks gives here, and then it has no details.
+fn may_be_asked_again(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Aborted
+        | Code::ResourceExhausted => true,
+        Code::Unknown | Code::Internal => status.details().is_empty(),
+        _ => false,
     }
 }

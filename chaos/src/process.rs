@@ -1,83 +1,162 @@
-//! The program that is killed, by its process id.
+//! `sagamesh dev` as a process: started, signalled and ended by its own process id, and by nothing else.
 
 use std::{
-    io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    process::{Child, Command, Stdio},
+    fs::OpenOptions,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
-use tonic::transport::{Channel, Endpoint};
+use anyhow::{Context, Result, bail, ensure};
+use clock::{Clock, Timestamp};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
-/// A `sagamesh dev` that serves; killed when it is dropped.
-pub(crate) struct Process {
-    child: Child,
-    base: u16,
+use crate::shop::Shop;
+
+/// How long a start or a drain may take. Longer is a finding.
+const PATIENCE: Duration = Duration::from_secs(60);
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// Where the mesh lives from start to start: the same program, files and ports.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    program: PathBuf,
+    folder: PathBuf,
+    port_base: u16,
 }
 
-/// What a process is sent.
+impl Place {
+    /// Finds five free ports in a row, below those that the system hands out by itself.
+    pub(crate) fn choose(program: PathBuf, folder: &Path, seed: u64) -> Result<Self> {
+        ensure!(program.exists(), "there is no {}: build it first", program.display());
+        let mut dice = StdRng::seed_from_u64(seed);
+        for _ in 0..100 {
+            let port_base = dice.random_range(20_000..30_000);
+            let all =
+                (0..5).map(|offset| TcpListener::bind((Ipv4Addr::LOCALHOST, port_base + offset)));
+            if all.collect::<Result<Vec<_>, _>>().is_ok() {
+                return Ok(Self { program, folder: folder.to_owned(), port_base });
+            }
+        }
+        bail!("there are no five free ports in a row between 20000 and 30000")
+    }
+
+    pub(crate) fn port_base(&self) -> u16 {
+        self.port_base
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+}
+
+/// One life of the mesh; killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    clock: Clock,
+    port: u16,
+    /// When it was started.
+    pub(crate) born: Timestamp,
+}
+
+/// What a process is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Signal {
-    Stop,
-    Continue,
     Terminate,
+    Freeze,
+    GoOn,
 }
 
 impl Process {
-    /// Starts it on the files in `data`, and waits until it serves.
-    pub(crate) fn start(binary: &Path, data: &Path) -> Result<Self> {
-        let base = free_base()?;
-        let mut child = Command::new(binary)
-            .args(["dev", "--log", "off", "--port-base", &base.to_string(), "--data"])
-            .arg(data.join("data"))
+    pub(crate) fn start(place: &Place, clock: &Clock) -> Result<Self> {
+        let log = OpenOptions::new().create(true).append(true).open(place.folder.join("log"))?;
+        let born = clock.now();
+        let child = Command::new(&place.program)
+            .args(["dev", "--log-calls", "notable", "--port-base", &place.port_base.to_string()])
+            .arg("--data")
+            .arg(place.data())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
-            .with_context(|| format!("{} cannot be run: build it first", binary.display()))?;
-        let mut output = BufReader::new(child.stdout.take().context("the child has an output")?);
-        let process = Self { child, base };
-        let mut said = String::new();
-        while !said.to_lowercase().contains("try next") {
-            ensure!(output.read_line(&mut said)? > 0, "it ended before it served: {said}");
+            .with_context(|| format!("starting {}", place.program.display()))?;
+        Ok(Self { child, clock: clock.clone(), port: place.port_base, born })
+    }
+
+    /// Waits until it answers.
+    pub(crate) async fn ready(&mut self, shop: &Shop) -> Result<()> {
+        let until = self.clock.now().after(PATIENCE);
+        while !shop.answers().await {
+            self.still_there()?;
+            ensure!(self.clock.now() < until, "it does not answer {PATIENCE:?} after its start");
+            self.clock.sleep(GLANCE).await;
         }
-        Ok(process)
+        Ok(())
     }
 
-    /// The orchestrator's address.
-    pub(crate) fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.base))
+    /// Waits until it has taken its port; it listens for signals before that.
+    pub(crate) async fn listens(&mut self) -> Result<()> {
+        let until = self.clock.now().after(PATIENCE);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            self.still_there()?;
+            ensure!(self.clock.now() < until, "it does not listen {PATIENCE:?} after its start");
+            self.clock.sleep(GLANCE).await;
+        }
+        Ok(())
     }
 
-    /// The orchestrator at 0, then order, stock, points and payment.
-    pub(crate) fn channel(&self, offset: u16) -> Result<Channel> {
-        channel(SocketAddr::from(([127, 0, 0, 1], self.base + offset)))
+    /// Fails when it has ended by itself.
+    pub(crate) fn still_there(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("it ended by itself: {status}"),
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let name = match signal {
-            Signal::Stop => "-STOP",
-            Signal::Continue => "-CONT",
             Signal::Terminate => "-TERM",
+            Signal::Freeze => "-STOP",
+            Signal::GoOn => "-CONT",
         };
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status()?;
-        ensure!(sent.success(), "kill {name} failed");
+        ensure!(sent.success(), "the signal {signal:?} did not reach the mesh");
         Ok(())
     }
 
-    /// SIGKILL: nothing is finished.
+    /// SIGKILL, and waits until it is gone.
     pub(crate) fn kill(mut self) -> Result<()> {
+        self.still_there()?;
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// SIGTERM: it drains, and ends well.
-    pub(crate) fn terminate(mut self) -> Result<()> {
-        self.signal(Signal::Terminate)?;
-        let status = self.child.wait()?;
-        ensure!(status.success(), "after SIGTERM it ended with {status}");
+    /// SIGKILL for one that may just have ended.
+    pub(crate) fn kill_if_there(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
         Ok(())
+    }
+
+    /// SIGTERM, and waits for the good end.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        self.signal(Signal::Terminate)?;
+        let status = self.ended().await?;
+        ensure!(status.success(), "SIGTERM did not end it well: {status}");
+        Ok(())
+    }
+
+    async fn ended(&mut self) -> Result<ExitStatus> {
+        let until = self.clock.now().after(PATIENCE);
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(self.clock.now() < until, "it still runs {PATIENCE:?} after SIGTERM");
+            self.clock.sleep(GLANCE).await;
+        }
     }
 }
 
@@ -86,21 +165,4 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-pub(crate) fn channel(address: SocketAddr) -> Result<Channel> {
-    Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect_lazy())
-}
-
-/// The first of five free ports in a row: the program takes a base.
-fn free_base() -> Result<u16> {
-    let found = (0..200).find_map(|_| {
-        let first = TcpListener::bind("127.0.0.1:0").ok()?;
-        let base = first.local_addr().ok()?.port();
-        let others: Option<Vec<TcpListener>> = (1..5)
-            .map(|offset| TcpListener::bind(("127.0.0.1", base.checked_add(offset)?)).ok())
-            .collect();
-        others.map(|_| base)
-    });
-    found.context("no five free ports in a row")
 }

@@ -1,69 +1,254 @@
-//! The shop that the clients buy in: goods enough for all, and one member a client who can pay and one who cannot.
+//! The shop: what is in it at the start, and how it is asked.
 
-use anyhow::Result;
+use std::{fmt, net::Ipv4Addr, time::Duration};
+
+use anyhow::{Result, bail};
+use clock::Clock;
 use proto::{
+    checkout::v1::checkout_service_client::CheckoutServiceClient,
     facade::v1::Money,
-    payment::v1::{OpenWalletRequest, TopUpRequest, payment_service_client::PaymentServiceClient},
-    points::v1::{EarnRequest, OpenAccountRequest, points_service_client::PointsServiceClient},
-    stock::v1::{AddStockRequest, UpsertProductRequest, stock_service_client::StockServiceClient},
+    order::v1::{ListOrdersRequest, Order, OrderState, order_service_client::OrderServiceClient},
+    payment::v1::{
+        GetWalletRequest, OpenWalletRequest, TopUpRequest,
+        payment_service_client::PaymentServiceClient,
+    },
+    points::v1::{
+        EarnRequest, GetAccountRequest, OpenAccountRequest,
+        points_service_client::PointsServiceClient,
+    },
+    saga::v1::{
+        ListDefinitionsRequest, ListSagasRequest, Saga, SagaState,
+        saga_service_client::SagaServiceClient,
+    },
+    stock::v1::{
+        AddStockRequest, GetStockRequest, Stock, UpsertProductRequest,
+        stock_service_client::StockServiceClient,
+    },
+};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
 };
 
-use crate::process::Process;
+use crate::record::{Answer, Request};
 
-pub(crate) const SKUS: u64 = 10;
-const PLENTY: i64 = 100_000_000;
-
-pub(crate) fn sku(number: u64) -> String {
-    format!("sku-{}", number % SKUS)
+/// One kind of goods.
+pub(crate) struct Goods {
+    pub(crate) sku: &'static str,
+    price: i64,
+    pub(crate) units: i64,
 }
 
-pub(crate) fn rich(client: u64) -> String {
-    format!("rich-{client}")
+/// Plenty of each, but for the last: that one runs out, and comes back with a cancel.
+pub(crate) const GOODS: [Goods; 4] = [
+    Goods { sku: "tea", price: 450, units: 10_000_000 },
+    Goods { sku: "pot", price: 2_100, units: 10_000_000 },
+    Goods { sku: "cup", price: 300, units: 10_000_000 },
+    Goods { sku: "rare", price: 5_000, units: 12 },
+];
+
+/// Members who can pay.
+pub(crate) const USERS: u32 = 8;
+/// A member whose wallet is empty: declined at payment, after stock and points were taken.
+pub(crate) const POOR: &str = "poor";
+/// What each has at the start.
+pub(crate) const POINTS: i64 = 1_000_000;
+pub(crate) const CENTS: i64 = 10_000_000_000;
+
+/// The deadline of a request; the caller gives up then and asks again.
+const LIMIT: Duration = Duration::from_secs(4);
+/// By then every saga must have ended.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) fn user(number: u32) -> String {
+    format!("user-{number}")
 }
 
-pub(crate) fn poor(client: u64) -> String {
-    format!("poor-{client}")
+/// Everybody who may order, with the cents each has at the start.
+pub(crate) fn members() -> impl Iterator<Item = (String, i64)> {
+    (0..USERS).map(|number| (user(number), CENTS)).chain([(POOR.to_owned(), 0)])
+}
+
+/// Clients of all five services. A clone shares the connections.
+#[derive(Clone)]
+pub(crate) struct Shop {
+    checkout: CheckoutServiceClient<Channel>,
+    sagas: SagaServiceClient<Channel>,
+    orders: OrderServiceClient<Channel>,
+    stock: StockServiceClient<Channel>,
+    points: PointsServiceClient<Channel>,
+    payments: PaymentServiceClient<Channel>,
+    clock: Clock,
+}
+
+impl fmt::Debug for Shop {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Shop").finish_non_exhaustive()
+    }
+}
+
+impl Shop {
+    /// The one on these ports. Connects when it is first asked.
+    pub(crate) fn at(port_base: u16, clock: Clock) -> Result<Self> {
+        let channel = |offset: u16| -> Result<Channel> {
+            let address = format!("http://{}:{}", Ipv4Addr::LOCALHOST, port_base + offset);
+            Ok(Endpoint::from_shared(address)?.tcp_nodelay(true).connect_lazy())
+        };
+        Ok(Self {
+            checkout: CheckoutServiceClient::new(channel(0)?),
+            sagas: SagaServiceClient::new(channel(0)?),
+            orders: OrderServiceClient::new(channel(1)?),
+            stock: StockServiceClient::new(channel(2)?),
+            points: PointsServiceClient::new(channel(3)?),
+            payments: PaymentServiceClient::new(channel(4)?),
+            clock,
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        match self.clock.timeout(LIMIT, call).await {
+            Ok(answer) => answer.map(tonic::Response::into_inner),
+            Err(clock::Elapsed) => Err(Status::deadline_exceeded("the client gave up")),
+        }
+    }
+
+    pub(crate) async fn ask(&self, request: &Request) -> Result<Answer, Status> {
+        let mut checkout = self.checkout.clone();
+        match request.clone() {
+            Request::Place(request) => {
+                self.within(checkout.place_order(request)).await.map(Answer::Place)
+            }
+            Request::Cancel(request) => {
+                self.within(checkout.cancel_order(request)).await.map(Answer::Cancel)
+            }
+        }
+    }
+
+    pub(crate) async fn answers(&self) -> bool {
+        let mut sagas = self.sagas.clone();
+        self.within(sagas.list_definitions(ListDefinitionsRequest::default())).await.is_ok()
+    }
+
+    pub(crate) async fn order_being_placed(&self, user: &str) -> Result<Option<Order>, Status> {
+        let mut orders = self.orders.clone();
+        let request = ListOrdersRequest {
+            user_id: user.to_owned(),
+            state: OrderState::Created.into(),
+            page_size: 1,
+            page_token: String::new(),
+        };
+        let response = self.within(orders.list_orders(request)).await?;
+        Ok(response.orders.into_iter().next())
+    }
+
+    /// Puts goods on sale, and opens accounts and wallets.
+    pub(crate) async fn fill(&self) -> Result<(), Status> {
+        for goods in &GOODS {
+            self.add_goods(goods).await?;
+        }
+        for (user, cents) in members() {
+            self.add_member(user, cents).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_goods(&self, goods: &Goods) -> Result<(), Status> {
+        let (mut stock, request_id) = (self.stock.clone(), format!("goods-{}", goods.sku));
+        let sku = goods.sku.to_owned();
+        let product = UpsertProductRequest {
+            request_id: request_id.clone(),
+            sku: sku.clone(),
+            title: format!("Fine {sku}"),
+            price: euros(goods.price),
+            on_sale: true,
+        };
+        stock.upsert_product(product).await?;
+        stock.add_stock(AddStockRequest { request_id, sku, quantity: goods.units }).await?;
+        Ok(())
+    }
+
+    async fn add_member(&self, user_id: String, cents: i64) -> Result<(), Status> {
+        let request_id = format!("member-{user_id}");
+        let (mut points, mut payments) = (self.points.clone(), self.payments.clone());
+        let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
+        points.open_account(open).await?;
+        let earn = EarnRequest {
+            request_id: request_id.clone(),
+            user_id: user_id.clone(),
+            points: POINTS,
+        };
+        points.earn(earn).await?;
+        let open = OpenWalletRequest {
+            request_id: request_id.clone(),
+            user_id: user_id.clone(),
+            currency: "EUR".to_owned(),
+        };
+        payments.open_wallet(open).await?;
+        if cents > 0 {
+            payments.top_up(TopUpRequest { request_id, user_id, amount: euros(cents) }).await?;
+        }
+        Ok(())
+    }
+
+    async fn sagas_in(&self, states: &[SagaState]) -> Result<Vec<Saga>, Status> {
+        let states = states.iter().map(|state| i32::from(*state)).collect();
+        let request = ListSagasRequest { states, page_size: 1_000, ..ListSagasRequest::default() };
+        Ok(self.within(self.sagas.clone().list_sagas(request)).await?.sagas)
+    }
+
+    /// Waits until no saga is living; gives those that need a person.
+    pub(crate) async fn settle(&self) -> Result<Vec<String>> {
+        let until = self.clock.now().after(PATIENCE);
+        loop {
+            let living = self.sagas_in(&[SagaState::Running, SagaState::Compensating]).await?;
+            let Some(one) = living.first() else { break };
+            if self.clock.now() > until {
+                bail!("{} sagas still live after {PATIENCE:?}, one is {one:?}", living.len());
+            }
+            self.clock.sleep(Duration::from_millis(50)).await;
+        }
+        let needy = self.sagas_in(&[SagaState::Attention, SagaState::Paused]).await?;
+        Ok(needy.iter().map(|saga| format!("a saga needs a person: {saga:?}")).collect())
+    }
+
+    /// Every order there is.
+    pub(crate) async fn all_orders(&self) -> Result<Vec<Order>, Status> {
+        let (mut all, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = ListOrdersRequest { page_size: 1_000, page_token, ..Default::default() };
+            let response = self.within(self.orders.clone().list_orders(request)).await?;
+            all.extend(response.orders);
+            page_token = response.next_page_token;
+            if page_token.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    pub(crate) async fn units(&self, sku: &str) -> Result<Stock, Status> {
+        let request = GetStockRequest { sku: sku.to_owned() };
+        Ok(self.within(self.stock.clone().get_stock(request)).await?.stock.unwrap_or_default())
+    }
+
+    /// Points and cents of a member.
+    pub(crate) async fn balances(&self, user: &str) -> Result<(i64, i64), Status> {
+        let user_id = user.to_owned();
+        let request = GetAccountRequest { user_id: user_id.clone() };
+        let account = self.within(self.points.clone().get_account(request)).await?.account;
+        let request = GetWalletRequest { user_id };
+        let wallet = self.within(self.payments.clone().get_wallet(request)).await?.wallet;
+        let cents = wallet.and_then(|wallet| wallet.balance).unwrap_or_default().minor_units;
+        Ok((account.unwrap_or_default().balance, cents))
+    }
 }
 
 fn euros(minor_units: i64) -> Option<Money> {
     Some(Money { currency: "EUR".to_owned(), minor_units })
-}
-
-pub(crate) async fn furnish(process: &Process, clients: u64) -> Result<()> {
-    let mut stock = StockServiceClient::new(process.channel(2)?);
-    for number in 0..SKUS {
-        let request_id = format!("r-{number}");
-        let product = UpsertProductRequest {
-            request_id: request_id.clone(),
-            sku: sku(number),
-            title: "Goods".to_owned(),
-            price: euros(100),
-            on_sale: true,
-        };
-        stock.upsert_product(product).await?;
-        let units = AddStockRequest { request_id, sku: sku(number), quantity: PLENTY };
-        stock.add_stock(units).await?;
-    }
-    for client in 0..clients {
-        member(process, &rich(client), PLENTY).await?;
-        member(process, &poor(client), 1).await?;
-    }
-    Ok(())
-}
-
-async fn member(process: &Process, user: &str, cents: i64) -> Result<()> {
-    let (request_id, user_id) = (user.to_owned(), user.to_owned());
-    let mut points = PointsServiceClient::new(process.channel(3)?);
-    let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
-    points.open_account(open).await?;
-    let earn =
-        EarnRequest { request_id: request_id.clone(), user_id: user_id.clone(), points: PLENTY };
-    points.earn(earn).await?;
-    let mut payments = PaymentServiceClient::new(process.channel(4)?);
-    let currency = "EUR".to_owned();
-    let open =
-        OpenWalletRequest { request_id: request_id.clone(), user_id: user_id.clone(), currency };
-    payments.open_wallet(open).await?;
-    payments.top_up(TopUpRequest { request_id, user_id, amount: euros(cents) }).await?;
-    Ok(())
 }

@@ -1,168 +1,272 @@
-//! Whether all that was said still holds.
+//! The verdict: every answer that was given, held against what the system says at the end.
 
-use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+use std::collections::{HashMap, HashSet};
 
-use anyhow::{Context, Result, ensure};
-use clock::{Clock, Timestamp};
-use futures::{StreamExt, TryStreamExt, stream};
+use anyhow::Result;
+use futures::{StreamExt, TryStreamExt};
 use proto::{
-    order::v1::{GetOrderRequest, order_service_client::OrderServiceClient},
-    saga::v1::{ListSagasRequest, SagaState, saga_service_client::SagaServiceClient},
+    checkout::v1::{CancelOrderResponse, PlaceOrderRequest, PlaceOrderResponse},
+    order::v1::{Order, OrderState},
 };
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use testkit::books;
-use tonic::transport::Channel;
 
 use crate::{
-    client::{Ask, Asked, Told, ask},
-    process::Process,
+    record::{Answer, Asked, Request},
+    shop::{self, GOODS, Shop},
 };
 
-/// How long the sagas are given to end after the last start.
-const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const AT_ONCE: usize = 16;
 
-/// Waits until no saga is living.
-pub(crate) async fn settle(process: &Process, clock: &Clock) -> Result<()> {
-    let mut sagas = SagaServiceClient::new(process.channel(0)?);
-    let give_up = clock.now().after(PATIENCE);
-    loop {
-        let states = vec![SagaState::Running.into(), SagaState::Compensating.into()];
-        let request = ListSagasRequest { states, page_size: 1, ..ListSagasRequest::default() };
-        let living = sagas.list_sagas(request).await?.into_inner().sagas;
-        let Some(saga) = living.first() else { return Ok(()) };
-        ensure!(clock.now() < give_up, "a saga does not end: {saga:?}");
-        clock.sleep(LOOK_AGAIN).await;
-    }
+/// Asks everything once more: a token that was answered gets that answer again, any other its first.
+pub(crate) async fn repeat_all(shop: &Shop, asked: &mut [Asked]) -> Result<Vec<String>> {
+    let requests: Vec<Request> = asked.iter().map(|asked| asked.request.clone()).collect();
+    let answers: Vec<Answer> = futures::stream::iter(requests)
+        .map(|request| async move {
+            shop.ask(&request)
+                .await
+                .map_err(|status| anyhow::anyhow!("{request:?} gets no answer at rest: {status}"))
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(asked.iter_mut().zip(answers).filter_map(|(asked, answer)| asked.take(answer)).collect())
 }
 
-/// How often each answer was given.
-#[derive(Debug, Default)]
-pub(crate) struct Answers(BTreeMap<String, u64>);
-
-impl Answers {
-    pub(crate) fn total(&self) -> u64 {
-        self.0.values().sum()
-    }
-}
-
-impl fmt::Display for Answers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts: Vec<String> =
-            self.0.iter().map(|(code, count)| format!("{count} {code}")).collect();
-        formatter.write_str(&counts.join(", "))
-    }
-}
-
-/// Asks everything once more: what was answered must be answered the same, and what was not must be answered now.
-pub(crate) async fn ask_again(process: &Process, asked: Vec<Asked>) -> Result<Answers> {
-    let (checkout, orders) = (process.channel(0)?, process.channel(1)?);
-    let again = asked.into_iter().map(|asked| one(checkout.clone(), orders.clone(), asked));
-    let codes: Vec<String> = stream::iter(again).buffer_unordered(AT_ONCE).try_collect().await?;
-    let mut answers = Answers::default();
-    for code in codes {
-        *answers.0.entry(code).or_default() += 1;
-    }
-    Ok(answers)
-}
-
-async fn one(checkout: Channel, orders: Channel, asked: Asked) -> Result<String> {
-    let now = ask(checkout, &asked.ask)
-        .await
-        .with_context(|| format!("asking again: {:?}", asked.ask))?;
-    if let Some(first) = &asked.told {
-        ensure!(*first == now, "it was answered {first:?} and is now {now:?}");
-    }
-    if let (Ask::Place(request), Told::Placed(placed)) = (&asked.ask, &now)
-        && placed.result.as_ref().is_some_and(|result| result.success)
-    {
-        let mut orders = OrderServiceClient::new(orders);
-        let request_order = GetOrderRequest { order_no: placed.order_no.clone() };
-        let order = orders.get_order(request_order).await?.into_inner().order;
-        let order = order.with_context(|| format!("the order {} is gone", placed.order_no))?;
-        ensure!(order.user_id == request.user_id, "the order {} is another's", placed.order_no);
-        ensure!(order.saga_id == placed.saga_id, "the order {} is another saga's", placed.order_no);
-    }
-    Ok(now.code().to_owned())
-}
-
-/// What the databases say of the run.
-#[derive(Debug)]
-pub(crate) struct Report {
-    kills: usize,
-    started: u64,
-    succeeded: u64,
-    compensated: u64,
-    resumed: u64,
-    /// Milliseconds from a start of the process to the first record of a saga that it had taken up, for each start that
-    /// found one.
-    first_moved: Vec<u64>,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, started, succeeded, compensated, resumed, .. } = self;
-        write!(
-            formatter,
-            "{kills} kills; {started} sagas started, {succeeded} succeeded, {compensated} compensated; sagas were \
-             resumed {resumed} times"
-        )?;
-        let mut moved = self.first_moved.clone();
-        moved.sort_unstable();
-        match (moved.get(moved.len() / 2), moved.last()) {
-            (Some(median), Some(longest)) => write!(
-                formatter,
-                "; the first resumed saga moved {median} ms after the start (median of {}, {longest} ms at most)",
-                moved.len()
-            ),
-            _ => Ok(()),
+/// Holds answers against orders, and orders against stock, points and money.
+pub(crate) async fn compare(shop: &Shop, asked: &[Asked]) -> Result<Vec<String>> {
+    let orders = shop.all_orders().await?;
+    let mut wrong = answers(asked, &orders);
+    for goods in &GOODS {
+        let sold: i64 = standing(&orders)
+            .flat_map(|order| &order.lines)
+            .filter(|line| line.sku == goods.sku)
+            .map(|line| line.quantity)
+            .sum();
+        let stock = shop.units(goods.sku).await?;
+        let (has, due) =
+            ((stock.available, stock.frozen, stock.sold), (goods.units - sold, 0, sold));
+        if has != due {
+            wrong
+                .push(format!("{}: {has:?} units available, frozen, sold; due {due:?}", goods.sku));
         }
     }
-}
-
-/// Reads the books, which must add up, with no saga left that is living or needs a person.
-pub(crate) async fn read(folder: &Path, starts: &[Timestamp]) -> Result<Report> {
-    let data = folder.join("data");
-    let books = books::read(&data).await?;
-    ensure!(books.wrong.is_empty(), "the books do not add up:\n{}", books.wrong.join("\n"));
-    ensure!(books.living == 0, "{} sagas are still living", books.living);
-    ensure!(books.needy == 0, "{} sagas need a person", books.needy);
-    let options =
-        SqliteConnectOptions::new().filename(data.join("orchestrator.db")).read_only(true);
-    let mut journal = SqliteConnection::connect_with(&options).await?;
-    let report = figures(&mut journal, starts).await;
-    journal.close().await?;
-    report
-}
-
-async fn figures(journal: &mut SqliteConnection, starts: &[Timestamp]) -> Result<Report> {
-    let count = async |journal: &mut SqliteConnection, query: &'static str| -> Result<u64> {
-        let count: i64 = sqlx::query_scalar(query).fetch_one(journal).await?;
-        Ok(u64::try_from(count)?)
-    };
-    // A record's kind is its first field: 9 says that a node has taken the saga up.
-    let taken_up = "select count(*) from event where substr(record, 1, 2) = x'0809'";
-    let mut first_moved = Vec::new();
-    for (start, next) in starts.iter().zip(starts.iter().skip(1).chain([&Timestamp(u64::MAX)])) {
-        let query = "select min(later.at) from event as recovered join event as later
-                     on later.saga_id = recovered.saga_id and later.seq > recovered.seq
-                     where substr(recovered.record, 1, 2) = x'0809' and recovered.at >= $1 and recovered.at < $2";
-        let moved: Option<i64> = sqlx::query_scalar(query)
-            .bind(i64::try_from(start.0)?)
-            .bind(i64::try_from(next.0).unwrap_or(i64::MAX))
-            .fetch_one(&mut *journal)
-            .await?;
-        let moved = moved.and_then(|at| u64::try_from(at).ok());
-        first_moved.extend(moved.map(|at| at.saturating_sub(start.0)));
+    for (user, cents) in shop::members() {
+        let own = || standing(&orders).filter(|order| order.user_id == user);
+        let points = shop::POINTS - own().map(|order| order.points).sum::<i64>();
+        let paid: i64 =
+            own().filter_map(|order| order.paid.as_ref()).map(|it| it.minor_units).sum();
+        let (has, due) = (shop.balances(&user).await?, (points, cents - paid));
+        if has != due {
+            wrong.push(format!("{user}: {has:?} points and cents; due {due:?}"));
+        }
     }
-    Ok(Report {
-        kills: starts.len(),
-        started: count(journal, "select count(*) from saga").await?,
-        succeeded: count(journal, "select count(*) from saga where state = 'SUCCEEDED'").await?,
-        compensated: count(journal, "select count(*) from saga where state = 'COMPENSATED'")
-            .await?,
-        resumed: count(journal, taken_up).await?,
-        first_moved,
-    })
+    Ok(wrong)
+}
+
+/// The orders that were paid for and not given back.
+fn standing(orders: &[Order]) -> impl Iterator<Item = &Order> {
+    orders.iter().filter(|order| order.state() == OrderState::Paid)
+}
+
+fn answers(asked: &[Asked], orders: &[Order]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut by_saga = HashMap::new();
+    for order in orders {
+        if let Some(other) = by_saga.insert(order.saga_id.as_str(), order) {
+            wrong.push(format!("one saga placed two orders: {other:?} and {order:?}"));
+        }
+    }
+    let by_number: HashMap<&str, &Order> =
+        orders.iter().map(|order| (order.order_no.as_str(), order)).collect();
+
+    let (mut placed, mut refunded, mut sagas) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for asked in asked {
+        match (&asked.request, &asked.answer) {
+            (Request::Place(request), Some(Answer::Place(told))) => {
+                if !sagas.insert(told.saga_id.as_str()) {
+                    wrong.push(format!("two tokens got one saga: {told:?}"));
+                }
+                if asked.answer.as_ref().is_some_and(Answer::is_ok) {
+                    placed.insert(told.order_no.as_str());
+                    wrong.extend(stands(request, told, by_number.get(told.order_no.as_str())));
+                } else {
+                    wrong.extend(left_nothing(told, by_saga.get(told.saga_id.as_str())));
+                }
+            }
+            (Request::Cancel(_), Some(Answer::Cancel(told))) => {
+                if asked.answer.as_ref().is_some_and(Answer::is_ok) {
+                    let order = by_number.get(told.order_no.as_str());
+                    wrong.extend(is_cancelled(told, order));
+                    let first = refunded.insert(told.order_no.as_str());
+                    if !first && told.state == OrderState::Refunded.as_str_name() {
+                        wrong.push(format!("an order was refunded twice: {told:?}"));
+                    }
+                }
+            }
+            (request, answer) => wrong.push(format!("{request:?} has the answer {answer:?}")),
+        }
+    }
+    for order in orders {
+        let (number, state) = (order.order_no.as_str(), order.state());
+        let due = match state {
+            OrderState::Paid => placed.contains(number) && !refunded.contains(number),
+            OrderState::Refunded => placed.contains(number) && refunded.contains(number),
+            OrderState::Cancelled => !placed.contains(number),
+            _ => false,
+        };
+        if !due {
+            wrong.push(format!("nobody was told of the state of {order:?}"));
+        }
+    }
+    wrong
+}
+
+/// An order that was acknowledged is there, as it was acknowledged.
+fn stands(
+    request: &PlaceOrderRequest,
+    told: &PlaceOrderResponse,
+    order: Option<&&Order>,
+) -> Option<String> {
+    let Some(order) = order else { return Some(format!("an order is lost: {told:?}")) };
+    let lines = |order: &Order| {
+        order.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect::<Vec<_>>()
+    };
+    let wanted: Vec<_> =
+        request.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
+    let agrees = order.saga_id == told.saga_id
+        && order.user_id == request.user_id
+        && order.points == request.points
+        && order.total == told.total
+        && order.paid == told.paid
+        && told.state == OrderState::Paid.as_str_name()
+        && lines(order) == wanted;
+    (!agrees).then(|| format!("{request:?} was answered {told:?}, and is {order:?}"))
+}
+
+/// An order that was declined holds nothing.
+fn left_nothing(told: &PlaceOrderResponse, order: Option<&&Order>) -> Option<String> {
+    let order = order.filter(|order| order.state() != OrderState::Cancelled)?;
+    Some(format!("a declined order is not cancelled: {told:?}, {order:?}"))
+}
+
+/// An order whose cancel was acknowledged is in the state that was told.
+fn is_cancelled(told: &CancelOrderResponse, order: Option<&&Order>) -> Option<String> {
+    let is = order.is_some_and(|order| order.state().as_str_name() == told.state);
+    (!is).then(|| format!("a cancel was answered {told:?}, and the order is {order:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::{
+        checkout::v1::CancelOrderRequest,
+        facade::v1::{Money, ResultInfo},
+    };
+
+    use super::*;
+
+    fn result(code: &str) -> Option<ResultInfo> {
+        let (success, code) = (code == "OK", code.to_owned());
+        Some(ResultInfo { success, code, ..ResultInfo::default() })
+    }
+
+    fn cents(minor_units: i64) -> Option<Money> {
+        Some(Money { currency: "EUR".to_owned(), minor_units })
+    }
+
+    fn order(number: &str, state: OrderState) -> Order {
+        Order {
+            order_no: number.to_owned(),
+            user_id: "ada".to_owned(),
+            state: state.into(),
+            total: cents(9),
+            paid: cents(9),
+            saga_id: format!("saga-{number}"),
+            ..Order::default()
+        }
+    }
+
+    fn placed(number: &str) -> Asked {
+        let request = PlaceOrderRequest { user_id: "ada".to_owned(), ..Default::default() };
+        let answer = PlaceOrderResponse {
+            result: result("OK"),
+            saga_id: format!("saga-{number}"),
+            order_no: number.to_owned(),
+            state: OrderState::Paid.as_str_name().to_owned(),
+            total: cents(9),
+            paid: cents(9),
+        };
+        let answer = Some(Answer::Place(answer));
+        Asked { answer, ..Asked::new(Request::Place(request)) }
+    }
+
+    fn declined(number: &str) -> Asked {
+        let saga_id = format!("saga-{number}");
+        let answer = PlaceOrderResponse {
+            result: result("INSUFFICIENT_FUNDS"),
+            saga_id,
+            ..Default::default()
+        };
+        let answer = Some(Answer::Place(answer));
+        Asked { answer, ..Asked::new(Request::Place(PlaceOrderRequest::default())) }
+    }
+
+    fn cancelled(number: &str) -> Asked {
+        let answer = CancelOrderResponse {
+            result: result("OK"),
+            order_no: number.to_owned(),
+            state: OrderState::Refunded.as_str_name().to_owned(),
+            ..CancelOrderResponse::default()
+        };
+        let answer = Some(Answer::Cancel(answer));
+        Asked { answer, ..Asked::new(Request::Cancel(CancelOrderRequest::default())) }
+    }
+
+    #[test]
+    fn answers_that_are_true_pass() {
+        let asked = [placed("1"), placed("2"), cancelled("2"), declined("3"), declined("4")];
+        let orders = [
+            order("1", OrderState::Paid),
+            order("2", OrderState::Refunded),
+            order("3", OrderState::Cancelled),
+        ];
+        assert_eq!(answers(&asked, &orders), [""; 0]);
+    }
+
+    #[test]
+    fn every_answer_that_is_no_longer_true_is_found() {
+        let paid = || order("1", OrderState::Paid);
+        let dearer = Order { paid: cents(10), ..paid() };
+        let twin = Order { order_no: "2".to_owned(), ..order("1", OrderState::Cancelled) };
+        let unanswered = Asked::new(Request::Place(PlaceOrderRequest::default()));
+        let cases: [(&str, Vec<Asked>, Vec<Order>); 10] = [
+            ("an order is lost", vec![placed("1")], vec![]),
+            ("and is", vec![placed("1")], vec![dearer]),
+            ("one saga placed two orders", vec![placed("1")], vec![paid(), twin]),
+            ("two tokens got one saga", vec![placed("1"), placed("1")], vec![paid()]),
+            ("is not cancelled", vec![declined("1")], vec![paid()]),
+            ("nobody was told", vec![], vec![paid()]),
+            ("nobody was told", vec![placed("1")], vec![order("1", OrderState::Refunded)]),
+            ("nobody was told", vec![declined("1")], vec![order("1", OrderState::Created)]),
+            (
+                "refunded twice",
+                vec![placed("1"), cancelled("1"), cancelled("1")],
+                vec![order("1", OrderState::Refunded)],
+            ),
+            ("has the answer None", vec![unanswered], vec![]),
+        ];
+        for (sentence, asked, orders) in cases {
+            let wrong = answers(&asked, &orders);
+            assert!(wrong.iter().any(|found| found.contains(sentence)), "{sentence}: {wrong:?}");
+        }
+        let not_refunded = answers(&[placed("1"), cancelled("1")], &[paid()]);
+        assert!(not_refunded[0].contains("a cancel was answered"), "{not_refunded:?}");
+    }
+
+    #[test]
+    fn a_repeat_that_is_answered_otherwise_is_found() {
+        let mut asked = placed("1");
+        let first = asked.answer.clone().unwrap();
+        assert_eq!(asked.take(first), None);
+        let other = placed("2").answer.unwrap();
+        assert!(asked.take(other).unwrap().contains("the first time"));
+    }
 }

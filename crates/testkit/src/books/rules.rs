@@ -29,6 +29,23 @@ pub const RULES: &[Rule] = &[
         "select id || ' ' || state from saga where state not in
          ('RUNNING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED', 'ATTENTION', 'PAUSED', 'RESOLVED')",
     ),
+    // The state is an index over the journal. A record's kind is its first field: 8 parks, 15 resolves, 16 and 17 end.
+    rule(
+        "a saga has ended and its journal has not",
+        "select id from saga where state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null
+         and not exists (select 1 from event where saga_id = id and substr(record, 1, 2) =
+         case state when 'SUCCEEDED' then x'0810' when 'COMPENSATED' then x'0811' else x'080f' end)",
+    ),
+    rule(
+        "a journal has ended and its saga has not",
+        "select id from saga where state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and exists
+         (select 1 from event where saga_id = id and substr(record, 1, 2) in (x'080f', x'0810', x'0811'))",
+    ),
+    rule(
+        "a saga needs a person and does not say why",
+        "select id from saga where state = 'ATTENTION' and aside_code is null and not exists
+         (select 1 from event where saga_id = id and substr(record, 1, 2) = x'0808')",
+    ),
     // Stock.
     rule(
         "units were lost or made of a SKU",
@@ -68,6 +85,11 @@ pub const RULES: &[Rule] = &[
         "a balance of points is not the sum of its entries",
         "select user_id from points_svc.member where balance <>
          (select coalesce(sum(change), 0) from points_svc.entry where entry.user_id = member.user_id)",
+    ),
+    rule(
+        "a balance of points is not what its last entry left",
+        "select user_id from points_svc.member where balance <> (select balance_after from points_svc.entry
+         where entry.user_id = member.user_id order by seq desc limit 1)",
     ),
     rule(
         "more points were given back for an order than were taken",
@@ -110,6 +132,16 @@ pub const RULES: &[Rule] = &[
     rule(
         "an order belongs to no saga",
         "select order_no from order_svc.orders where saga_id not in (select id from saga)",
+    ),
+    rule(
+        "an order's total is not the sum of its lines",
+        "select order_no from order_svc.orders where total <> (select coalesce(sum(quantity * unit_price), 0)
+         from order_svc.order_line where order_line.order_no = orders.order_no)",
+    ),
+    rule(
+        "an order's state is not its last transition",
+        "select order_no from order_svc.orders where state is not (select to_state from order_svc.transition
+         where transition.order_no = orders.order_no order by seq desc limit 1)",
     ),
     rule(
         "an order's state is not its saga's",

@@ -57,12 +57,12 @@ impl<T> Change<T> {
     }
 }
 
-/// Runs `work`, and fails where it took longer than anything of this size may, in a debug build on a busy machine.
+/// Runs `work`, and fails where it takes so long that it must be a hang, in a debug build on however busy a machine.
 pub(crate) fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let clock = Clock::system();
     let began = clock.now();
     let done = work();
     let took = clock.now().since(began);
-    assert!(took < Duration::from_secs(5), "{took:?} for {what}");
+    assert!(took < Duration::from_secs(60), "{took:?} for {what}");
     done
 }

@@ -62,6 +62,11 @@ impl Live {
         self.places().get(saga_id).cloned().flatten()
     }
 
+    /// Whether the saga runs here, or is about to.
+    pub(crate) fn is_taken(&self, saga_id: &str) -> bool {
+        self.places().contains_key(saga_id)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.places().len()
     }

@@ -33,6 +33,10 @@ pub use live::OrderError;
 pub(crate) use recover::definition_unreadable;
 pub use replay::{Replayed, Unreadable, replay};
 
+/// How long an order waits for a saga that is being taken up, and how soon it looks again.
+const TAKING_UP: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// What every saga's task works with.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -235,10 +239,23 @@ impl Driver {
     /// # Errors
     /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here.
     pub async fn order(&self, saga_id: &str, event: Event) -> Result<Arc<SagaState>, OrderError> {
-        let handle = self.live.find(saga_id).ok_or(OrderError::Gone)?;
+        let handle = self.handle(saga_id).await.ok_or(OrderError::Gone)?;
         let (answer, answered) = tokio::sync::oneshot::channel();
         handle.orders.send(Order { event, answer }).await.map_err(|_| OrderError::Gone)?;
         answered.await.unwrap_or(Err(OrderError::Gone))
+    }
+
+    /// The way to a saga's task. One that is being taken up at this moment is waited for.
+    async fn handle(&self, saga_id: &str) -> Option<Handle> {
+        let clock = &self.context.clock;
+        let give_up = clock.now().after(TAKING_UP);
+        loop {
+            let found = self.live.find(saga_id);
+            if found.is_some() || !self.live.is_taken(saga_id) || clock.now() >= give_up {
+                return found;
+            }
+            clock.sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Ends a saga that stands aside, as a person says; false where it does not stand aside.

@@ -82,29 +82,45 @@ impl Cell {
         steps.dedup();
         let all = expected(definition, &self.faults);
         let [one, other] = steps[..] else { return vec![all] };
-        let alone = |step| {
-            let own: Vec<Planned> =
-                self.faults.iter().filter(|planned| planned.step == step).cloned().collect();
-            expected(definition, &own)
-        };
-        let comes_before = |one, other| {
-            let (one, other) = (definition.find(one), definition.find(other));
-            one.zip(other)
-                .is_some_and(|(one, other)| definition.graph().ancestors(other).contains(&one))
-        };
         // What is reached second matters only where the first lets the saga go on.
-        let first_of = |first, second| match alone(first) {
-            Status::Succeeded => alone(second),
+        let first_of = |first, second| match self.alone(definition, first) {
+            Status::Succeeded => self.alone(definition, second),
             stopped => stopped,
         };
-        if comes_before(one, other) {
+        if comes_before(definition, one, other) {
             vec![first_of(one, other)]
-        } else if comes_before(other, one) {
+        } else if comes_before(definition, other, one) {
             vec![first_of(other, one)]
         } else {
             vec![first_of(one, other), first_of(other, one), all]
         }
     }
+
+    /// The faults that must befall a call where the mesh does not die: none of another step stops the saga before their
+    /// own step is reached. Of steps side by side that each stop it, none is certain.
+    #[must_use]
+    pub fn certain(&self, definition: &Definition) -> Vec<&Planned> {
+        let reached = |planned: &&Planned| {
+            self.faults.iter().all(|other| {
+                other.step == planned.step
+                    || self.alone(definition, &other.step) == Status::Succeeded
+                    || comes_before(definition, &planned.step, &other.step)
+            })
+        };
+        self.faults.iter().filter(reached).collect()
+    }
+
+    /// How a saga stands that only this step's faults befall.
+    fn alone(&self, definition: &Definition, step: &str) -> Status {
+        let own: Vec<Planned> =
+            self.faults.iter().filter(|planned| planned.step == step).cloned().collect();
+        expected(definition, &own)
+    }
+}
+
+fn comes_before(definition: &Definition, one: &str, other: &str) -> bool {
+    let (one, other) = (definition.find(one), definition.find(other));
+    one.zip(other).is_some_and(|(one, other)| definition.graph().ancestors(other).contains(&one))
 }
 
 /// How a saga stands whose faults are all reached.

@@ -1,5 +1,5 @@
 //! A whole mesh in one process, in which everything can go wrong: scripted faults between the orchestrator and its
-//! participants, crashes at every append of the journal, time that runs as fast as it can.
+//! participants, crashes at every append of the journal, time that runs ten times as fast and can be moved on.
 //!
 //! A definition and its services get "fail at every step" for free: every fault of the rule for answers at every step, in
 //! both directions, and a death before and after every append. Each saga must end as the rule says, each key must have one

@@ -8,13 +8,13 @@ use proto::saga::v1::{
     RetrySagaRequest, Saga, SagaState, StartSagaRequest, WaitSagaRequest,
     saga_service_client::SagaServiceClient,
 };
-use saga::Status;
+use saga::{Direction, Status};
 use tonic::service::Routes;
 
 use crate::{
     cell::{Cell, Outcome, Report, every_fault},
     crash::{CrashPoint, Side},
-    fault::{Planned, Times},
+    fault::{Fault, Planned, Times},
     mesh::Mesh,
 };
 
@@ -51,7 +51,9 @@ pub fn fail_everywhere(
     let first = start(&mesh, 0);
     let mut report = mesh.play_together(&definition, cells.clone(), |_| first.clone());
     let appends = mesh.appends();
-    cells.extend(every_fault(definition.engine()));
+    cells.extend(
+        every_fault(definition.engine()).into_iter().filter(|cell| told(&definition, cell)),
+    );
     let starts: Vec<Start> = (0..cells.len()).map(|number| start(&mesh, number)).collect();
     let faults = mesh.play_together(&definition, cells, |number| starts[number].clone());
     report.outcomes = faults.outcomes;
@@ -64,6 +66,19 @@ pub fn fail_everywhere(
         }
     }
     report
+}
+
+/// Whether the responses of the cell's calls can say what its faults want them to: a decline needs a `result`.
+fn told(definition: &Compiled, cell: &Cell) -> bool {
+    let has_result = |planned: &Planned| {
+        let step = definition.engine().find(&planned.step).map(|id| definition.step(id));
+        let target = match planned.direction {
+            Direction::Forward => step.map(|step| &step.call),
+            Direction::Undo => step.and_then(|step| step.undo.as_ref()),
+        };
+        target.is_some_and(|target| target.output.get_field_by_name("result").is_some())
+    };
+    cell.faults.iter().all(|planned| planned.fault != Fault::Decline || has_result(planned))
 }
 
 impl Mesh {
@@ -167,13 +182,15 @@ impl Mesh {
         let idle = |planned: &&Planned| {
             !seen.befallen.contains_key(&(planned.step.clone(), planned.direction))
         };
-        // Behind a fault that stops the saga no other is reached, and a death may come first.
-        let one_step = cell.faults.iter().all(|planned| planned.step == cell.faults[0].step);
-        let must_happen = if one_step { usize::MAX } else { 1 };
-        let idle: Vec<&Planned> = cell.faults.iter().filter(idle).collect();
-        if !died && cell.faults.len() - idle.len() < must_happen.min(cell.faults.len()) {
-            for Planned { step, direction, .. } in idle {
+        // A death may come before any of them.
+        if !died {
+            for Planned { step, direction, .. } in
+                cell.certain(definition.engine()).into_iter().filter(idle)
+            {
                 wrong.push(format!("the fault of {step} ({}) never happened", direction.as_str()));
+            }
+            if !cell.faults.is_empty() && cell.faults.iter().all(|planned| idle(&planned)) {
+                wrong.push("no fault ever happened".to_owned());
             }
         }
         Outcome { number, cell, first, last, seen, died, wrong }

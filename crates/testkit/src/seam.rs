@@ -26,7 +26,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Service, ServiceExt};
 
 use crate::{
-    fault::Fault,
+    fault::{Effect, Fault},
     script::{Script, Slot},
 };
 
@@ -179,7 +179,7 @@ impl Scripted {
         let held = self.seam.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
         let Some((parts, body)) = held else { return };
         let answer = self.forward(&parts, body).await;
-        self.seam.script.came_late(&call, answer.code() == "SUPERSEDED");
+        self.seam.script.came_late(&call, answer.refuses_late());
     }
 
     async fn forward(&self, parts: &Parts, body: Bytes) -> Answer {
@@ -240,6 +240,13 @@ impl Answer {
             (None, length) if length < PREFIX => broken("the answer has no message"),
             (None, _) => Self { message: bytes.slice(PREFIX..), status: None },
         }
+    }
+
+    /// Whether the participant refused a call that came after its undo: by the inbox's reason, or, where responses have
+    /// no `result`, by a status that says no.
+    fn refuses_late(&self) -> bool {
+        let status = self.status.as_ref().map(|status| Fault::Status(status.code()).effect());
+        status == Some(Effect::Declined) || self.code() == "SUPERSEDED"
     }
 
     /// The reason in the message's `result`.

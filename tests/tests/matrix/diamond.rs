@@ -2,7 +2,7 @@
 //! pivot where they meet, and two steps side by side behind it.
 
 use saga::Status;
-use testkit::{Cell, CrashPoint, Mesh, Report, Side, Start, cell::every_fault};
+use testkit::{Cell, CrashPoint, Fault, Mesh, Report, Side, Start, cell::every_fault};
 
 use crate::{
     shop::{Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
@@ -61,6 +61,8 @@ fn every_fault_at_every_step_of_a_diamond_leaves_all_or_nothing() {
         let found = report.count(|outcome| outcome.first == status);
         assert_eq!(found, cells.iter().filter(implied).count(), "{}", status.as_str());
     }
+    let late = cells.iter().filter(|cell| cell.faults[0].fault == Fault::LateDelivery).count();
+    assert_eq!(report.count(|outcome| outcome.seen.superseded > 0), late, "tombstones met");
 }
 
 #[test]

@@ -19,19 +19,43 @@ fn with_deaths(cells: Vec<Cell>, appends: u64) -> Vec<Cell> {
     let points: Vec<CrashPoint> =
         (1..=appends).flat_map(|append| sides.map(|side| CrashPoint { append, side })).collect();
     let die = |cell: &Cell, crash| Cell { crash: Some(crash), ..cell.clone() };
+    let all = cells.len() * points.len();
     if everything() {
+        println!("with a death: all {all} cells");
         return cells
             .iter()
             .flat_map(|cell| points.iter().map(|point| die(cell, *point)))
             .collect();
     }
-    // A prime stride visits every point equally often, and neighbouring faults at different points.
-    let stride = 7;
+    println!("with a death: {} of {all} cells", cells.len());
     cells
         .iter()
         .enumerate()
-        .map(|(number, cell)| die(cell, points[number * stride % points.len()]))
+        .map(|(number, cell)| die(cell, points[spread(number, points.len())]))
         .collect()
+}
+
+/// A place for each number: so many numbers in a row visit every place once, and the next round starts one place on, so
+/// that a fault that comes round as often as the places do meets another one.
+fn spread(number: usize, places: usize) -> usize {
+    (number + number / places) % places
+}
+
+/// Numbers in an order that has nothing to do with their own, the same in every run (splitmix64).
+fn scatter(number: usize) -> u64 {
+    let mut mixed = (number as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[test]
+fn a_share_of_the_cells_dies_at_every_append() {
+    for places in 1..60 {
+        let mut visits = vec![0; places];
+        (0..places * 5).for_each(|number| visits[spread(number, places)] += 1);
+        assert_eq!(visits, vec![5; places]);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the long form is asked for from outside")]

@@ -6,7 +6,7 @@ use testkit::{
 };
 
 use crate::{
-    everything,
+    everything, scatter,
     shop::{PRICE, Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
     with_deaths,
 };
@@ -110,15 +110,13 @@ fn pairs(cells: &[Cell]) -> Vec<Cell> {
             }
         }
     }
-    let share = if everything() { 1 } else { all.len().div_ceil(PAIRS) };
-    // Not every n-th one: the steps come round too.
-    let mut spread: Vec<Cell> = Vec::new();
-    for (number, cell) in all.into_iter().enumerate() {
-        if number.wrapping_mul(2_654_435_761) % share == 0 {
-            spread.push(cell);
-        }
-    }
-    spread
+    let count = all.len();
+    let share = if everything() { 1 } else { count.div_ceil(PAIRS) as u64 };
+    // Not every n-th one: the faults come round too, and the same few would meet at every step.
+    let drawn = all.into_iter().enumerate().filter(|(number, _)| scatter(*number) % share == 0);
+    let drawn: Vec<Cell> = drawn.map(|(_, cell)| cell).collect();
+    println!("place-order, two faults: {} of {count} pairs", drawn.len());
+    drawn
 }
 
 #[test]

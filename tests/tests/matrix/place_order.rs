@@ -113,7 +113,8 @@ fn pairs(cells: &[Cell]) -> Vec<Cell> {
     let count = all.len();
     let share = if everything() { 1 } else { count.div_ceil(PAIRS) as u64 };
     // Not every n-th one: the faults come round too, and the same few would meet at every step.
-    let drawn = all.into_iter().enumerate().filter(|(number, _)| scatter(*number) % share == 0);
+    let drawn =
+        all.into_iter().enumerate().filter(|(number, _)| scatter(*number).is_multiple_of(share));
     let drawn: Vec<Cell> = drawn.map(|(_, cell)| cell).collect();
     println!("place-order, two faults: {} of {count} pairs", drawn.len());
     drawn

@@ -40,6 +40,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Plays the whole fault matrix: every pair of faults, and every fault with every death. Takes hours.
+    Matrix,
     /// Plants one bug after the other and tells which layer of the tests finds it.
     Mutants {
         /// The bugs to plant; all of them when none is named.
@@ -56,6 +58,7 @@ fn main() -> Result<()> {
         Command::Readme => readme::run(),
         Command::Chaos { arguments } => chaos(&arguments),
         Command::Bench { arguments } => bench(&arguments),
+        Command::Matrix => matrix(),
         Command::Mutants { bugs } => mutants::run(&bugs),
         Command::Tools => tools::install(),
     }
@@ -65,6 +68,11 @@ fn chaos(arguments: &[String]) -> Result<()> {
     run::step("build", "cargo", &["build", "--quiet", "-p", "sagamesh", "-p", "chaos"])?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     run::step("chaos", "target/debug/chaos", &arguments)
+}
+
+fn matrix() -> Result<()> {
+    let arguments = ["test", "--quiet", "-p", "tests", "--test", "matrix", "--", "--nocapture"];
+    run::step_with("fault matrix", "cargo", &arguments, &[("SAGAMESH_MATRIX", "all")])
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
@@ -77,7 +85,9 @@ fn bench(arguments: &[String]) -> Result<()> {
 fn test() -> Result<()> {
     check::all()?;
     python::prepare()?;
-    run::step("tests", "cargo", &["test", "--workspace", "--quiet"])?;
+    // With what the tests print: how many cells were played, how many interleavings there were.
+    let arguments = ["test", "--workspace", "--quiet", "--", "--show-output"];
+    run::step("tests", "cargo", &arguments)?;
     chaos(&["--kills".to_owned(), "25".to_owned()])?;
     readme::run()?;
     run::say("all is well");

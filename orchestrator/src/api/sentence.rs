@@ -59,8 +59,11 @@ fn step(story: &Story, name: &str, id: StepId, now: Timestamp) -> Option<String>
         StepStatus::Stuck => ("needs a person", view.attempts.max(view.undo_attempts)),
         _ => return None,
     };
+    let undoing = if view.status == StepStatus::Undoing { " (undo)" } else { "" };
     let mut sentence = match view.reason {
-        Some(reason) => format!("{name}: {}: {}, attempt {attempts}", reason.code, reason.message),
+        Some(reason) => {
+            format!("{name}{undoing}: {}: {}, attempt {attempts}", reason.code, reason.message)
+        }
         None => format!("{name} {what}, attempt {attempts}"),
     };
     if let Some(due) = view.due.filter(|due| *due > now) {

@@ -1,7 +1,7 @@
 //! The fault matrix: every fault at every step, in both directions, with a death of the mesh at every append.
 //!
-//! The short form plays all faults, all pairs of faults, all deaths of a saga without other faults, and an evenly spread
-//! share of faults with deaths. `SAGAMESH_MATRIX=all` plays everything.
+//! The short form plays all faults, all deaths of a saga without other faults, and an evenly spread share of the pairs of
+//! faults and of faults with deaths; it prints how many of how many. `cargo xtask matrix` plays everything.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -16,17 +16,17 @@ use crate::{
 /// Applies a record.
 ///
 /// # Errors
-/// [`IllegalEvent`] says in a sentence why the record does not fit.
+/// [`IllegalEvent`] says in a sentence why the record does not fit; the state is as it was then.
 pub fn apply(
-    mut state: SagaState,
+    state: &mut SagaState,
     definition: &Definition,
     record: &Record,
-) -> Result<SagaState, IllegalEvent> {
-    check(&state, definition, record)?;
-    change(&mut state, definition, record);
+) -> Result<(), IllegalEvent> {
+    check(state, definition, record)?;
+    change(state, definition, record);
     state.next_seq += 1;
     state.updated_at = record.at;
-    Ok(state)
+    Ok(())
 }
 
 fn change(state: &mut SagaState, definition: &Definition, record: &Record) {

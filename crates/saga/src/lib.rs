@@ -18,7 +18,7 @@
 //! let mut seq = 0;
 //! while let Some(event) = journal.pop() {
 //!     let record = Record { seq, at: Timestamp(seq), event };
-//!     state = apply(state, &definition, &record).expect("the engine allows what it decided");
+//!     apply(&mut state, &definition, &record).expect("the engine allows what it decided");
 //!     seq += 1;
 //!     for command in decide(&definition, &state, Timestamp(seq)) {
 //!         journal.push(match command {

@@ -63,8 +63,7 @@ impl Journal {
 
     fn try_add(&mut self, at: u64, event: Event) -> Result<(), IllegalEvent> {
         let record = Record { seq: self.state.next_seq(), at: Timestamp(at), event };
-        self.state = apply(self.state.clone(), &self.definition, &record)?;
-        Ok(())
+        apply(&mut self.state, &self.definition, &record)
     }
 
     fn add(&mut self, at: u64, event: Event) -> &mut Self {

@@ -15,7 +15,7 @@ pub(crate) struct Running {
     pub(crate) clock: Clock,
     pub(crate) header: Arc<Header>,
     pub(crate) definition: Arc<Compiled>,
-    pub(crate) state: SagaState,
+    pub(crate) state: Arc<SagaState>,
     /// Applied to the state, and not on disk yet.
     pub(crate) recorded: Vec<Record>,
 }
@@ -63,7 +63,7 @@ impl Running {
     /// Applies an event; one that is refused leaves nothing behind.
     pub(crate) fn record(&mut self, event: Event) -> Result<(), IllegalEvent> {
         let record = Record { seq: self.state.next_seq(), at: self.now(), event };
-        self.state = saga::apply(self.state.clone(), self.definition.engine(), &record)?;
+        saga::apply(Arc::make_mut(&mut self.state), self.definition.engine(), &record)?;
         self.recorded.push(record);
         Ok(())
     }

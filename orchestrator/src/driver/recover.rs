@@ -150,7 +150,8 @@ impl Driver {
             at: saga::Timestamp(self.context.clock.now().0),
             event: Event::Recovered { node: self.node.to_string() },
         };
-        let state = saga::apply(replayed.state, definition.engine(), &recovered)
+        let mut state = replayed.state;
+        saga::apply(&mut state, definition.engine(), &recovered)
             .map_err(|refused| Trouble::unreadable(refused.to_string()))?;
         let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), replayed.link);
         self.context.journal.append(&header.saga_id, entries, None).await?;

@@ -84,7 +84,7 @@ pub fn replay(
             return Err(Unreadable::Broken { seq });
         }
         let record = record::decode(entry).map_err(|source| Unreadable::Record { seq, source })?;
-        state = saga::apply(state, definition.engine(), &record)
+        saga::apply(&mut state, definition.engine(), &record)
             .map_err(|source| Unreadable::Illegal { seq, source })?;
         records.push(record);
     }

@@ -79,7 +79,8 @@ impl SagaTask {
         stop: CancellationToken,
     ) -> (Self, Handle) {
         let (orders, waiting) = mpsc::channel(ORDERS);
-        let (published, watched) = watch::channel(Arc::new(state.clone()));
+        let state = Arc::new(state);
+        let (published, watched) = watch::channel(Arc::clone(&state));
         let task = Self {
             trace: Trace::resume(&header.trace),
             saga: Running {
@@ -192,7 +193,7 @@ impl SagaTask {
     }
 
     fn publish(&self) {
-        self.published.send_replace(Arc::new(self.saga.state.clone()));
+        self.published.send_replace(Arc::clone(&self.saga.state));
     }
 
     fn launch(&mut self, command: Command) {

@@ -86,7 +86,9 @@ fn a_saga_ends_with_all_its_effects_or_none_and_in_order() {
 fn states(case: &Case, records: &[Record]) -> Vec<SagaState> {
     let mut states = vec![SagaState::new(&case.definition)];
     for record in records {
-        states.push(apply(states.last().unwrap().clone(), &case.definition, record).unwrap());
+        let mut state = states.last().unwrap().clone();
+        apply(&mut state, &case.definition, record).unwrap();
+        states.push(state);
     }
     states
 }
@@ -130,7 +132,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
                     let record = Record { seq, at: record.at, event };
                     let before = state.clone();
                     assert!(
-                        apply(state.clone(), &case.definition, &record).is_err(),
+                        apply(&mut state.clone(), &case.definition, &record).is_err(),
                         "{record:?} on {state:?}"
                     );
                     assert_eq!(*state, before);
@@ -158,7 +160,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
                 ) {
                     let again = Record { seq: record.seq + 1, ..record.clone() };
                     assert!(
-                        apply(state.clone(), &case.definition, &again).is_err(),
+                        apply(&mut state.clone(), &case.definition, &again).is_err(),
                         "{again:?} twice"
                     );
                     met.push("refused twice");
@@ -169,7 +171,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
                 for record in &run.records {
                     let late = Record { seq: last.next_seq(), ..record.clone() };
                     assert!(
-                        apply(last.clone(), &case.definition, &late).is_err(),
+                        apply(&mut last.clone(), &case.definition, &late).is_err(),
                         "{late:?} after the end"
                     );
                 }
@@ -228,7 +230,7 @@ fn every_event_fits_or_is_refused_as_the_history_says() {
             for event in every_event(case, at) {
                 let expected = history.verdict(&event);
                 let record = Record { seq: state.next_seq(), at, event };
-                let fits = apply(state.clone(), &case.definition, &record).is_ok();
+                let fits = apply(&mut state.clone(), &case.definition, &record).is_ok();
                 let right = match expected {
                     Verdict::Fits => fits,
                     Verdict::Refused => !fits,

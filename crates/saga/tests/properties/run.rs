@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
 
     fn try_record(&mut self, event: Event) -> Result<(), saga::IllegalEvent> {
         let record = Record { seq: self.state.next_seq(), at: self.now, event };
-        self.state = apply(self.state.clone(), &self.case.definition, &record)?;
+        apply(&mut self.state, &self.case.definition, &record)?;
         self.note(&record.event);
         self.records.push(record);
         let commands = decide(&self.case.definition, &self.state, self.now);

@@ -39,7 +39,10 @@ fn main() -> Result<()> {
     let rules = pool
         .get_extension_by_name("sagamesh.facade.v1.rules")
         .context("the rules extension is missing from facade.proto")?;
-    rules::annotate(builder, &pool, &rules)?.compile_fds(compiler.file_descriptor_set())?;
+    let mut config = prost_build::Config::new();
+    config.enable_type_names();
+    rules::annotate(builder, &pool, &rules)?
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     bring_validate_into_scope(&out.join("packages.rs"))?;
     std::fs::write(
         out.join("messages.rs"),

@@ -7,7 +7,10 @@ use std::{
 
 use clock::Clock;
 
-use crate::{definition::load, describe::Describer};
+use crate::{
+    definition::{Problem, load},
+    describe::Describer,
+};
 
 /// Checks the definition in `path`, asking `participants` (service and address) by reflection; gives a sentence about
 /// it.
@@ -18,20 +21,17 @@ pub async fn file(
     path: &Path,
     participants: &[(String, String)],
     descriptors: &[PathBuf],
-) -> Result<String, Vec<String>> {
+) -> Result<String, Vec<Problem>> {
     let addresses: BTreeMap<String, String> = participants.iter().cloned().collect();
     let clock = Clock::system();
     let describer = Describer { clock: &clock, addresses: &addresses, files: descriptors };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let sentences = |problems: Vec<crate::definition::Problem>| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    let draft = load::read(path).map_err(sentences)?;
-    let compiled = describer.compile(draft, folder).await.map_err(sentences)?;
+    let draft = load::read(path)?;
+    let compiled = describer.compile(draft, folder).await?;
     let steps = compiled.engine().steps().len();
     let serves = compiled
         .serves()
-        .map(|method| format!(", serves {}", method.full_name()))
+        .map(|method| format!(", serves {}/{}", method.parent_service().full_name(), method.name()))
         .unwrap_or_default();
     Ok(format!(
         "{}: {} version {} is sound: {steps} steps{serves}",

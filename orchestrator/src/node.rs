@@ -239,7 +239,10 @@ impl Loader<'_> {
         }
         if let Some(folder) = folder {
             let files = load::files(folder).map_err(|error| {
-                format!("the folder of definitions {} cannot be read: {error}", folder.display())
+                format!(
+                    "the folder of definitions {} cannot be read: {error}; make it, or leave it out",
+                    folder.display()
+                )
             })?;
             for file in files {
                 self.one(load::read(&file), folder, &mut loaded, &mut problems).await;

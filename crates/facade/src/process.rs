@@ -52,7 +52,12 @@ impl Default for Log {
 /// A sentence with file, line and cause.
 pub fn read_config<C: DeserializeOwned>(path: &Path) -> Result<C, String> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read the config file {}: {error}", path.display()))?;
+        .map_err(|error| {
+            format!(
+                "cannot read the config file {}: {error}; name one that is there, --help shows what stands in it",
+                path.display()
+            )
+        })?;
     serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 

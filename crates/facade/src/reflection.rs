@@ -2,7 +2,10 @@
 //!
 //! `tonic-reflection`'s own service cannot learn a service after its start; its message types are used here.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use arc_swap::ArcSwap;
 use futures::StreamExt;
@@ -48,7 +51,7 @@ impl Shown {
 
     fn find<T>(&self, look: impl Fn(&DescriptorPool) -> Option<T>) -> Option<T> {
         let services = self.services.load();
-        services.values().find_map(look)
+        services.values().chain([error_details()]).find_map(look)
     }
 
     /// The file that declares a symbol, and all that it imports.
@@ -78,6 +81,15 @@ impl Shown {
             )
         })
     }
+}
+
+/// `google.rpc`: what the details of every status are made of, so that a client can read them.
+fn error_details() -> &'static DescriptorPool {
+    static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+        DescriptorPool::decode(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .expect("the crate ships sound descriptors")
+    });
+    &POOL
 }
 
 fn declaring_file(pool: &DescriptorPool, symbol: &str) -> Option<FileDescriptor> {

@@ -7,3 +7,4 @@ mod events;
 mod read;
 mod sentence;
 mod view;
+mod watch;

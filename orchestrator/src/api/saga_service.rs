@@ -19,19 +19,22 @@ use proto::{
         WatchSagaResponse,
     },
 };
-use saga::Event;
+use saga::{Event, Status};
 use tonic::Code;
 
-use super::{events, read, view};
+use super::{read, view, watch};
 use crate::{
     definition::Input,
     driver::{Driver, OrderError, Start},
-    journal::Filter,
+    journal::{Filter, Listed},
 };
 
 /// How long WaitSaga waits at most, and when it is not told.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+
+/// Journals that are read at once for one list.
+const JOURNALS_AT_ONCE: usize = 16;
 
 /// The handlers.
 pub struct Handlers {
@@ -48,6 +51,18 @@ impl Handlers {
     async fn show(&self, saga_id: &str) -> Result<Option<Saga>, Failure> {
         let found = read::find(&self.driver, saga_id).await?;
         Ok(Some(view::saga(&found, saga::Timestamp(self.driver.clock().now().0))))
+    }
+
+    /// A saga of a list: with why it did not succeed, which only its journal tells.
+    async fn row(&self, listed: Listed) -> Saga {
+        match listed.shown() {
+            Status::Running | Status::Succeeded => view::listed(&listed),
+            // A saga that cannot be read in this moment is still in the list.
+            _ => match read::find(&self.driver, &listed.header.saga_id).await {
+                Ok(found) => view::row(&found),
+                Err(_) => view::listed(&listed),
+            },
+        }
     }
 
     /// Carries an operator's order out and shows the saga after it.
@@ -105,7 +120,7 @@ impl SagaService for Handlers {
         let input = if request.input_json.is_empty() { "{}" } else { &request.input_json };
         let input = definition
             .request_from_json(input)
-            .map_err(|fault| Failure::invalid("input_json", fault.to_string()))?;
+            .map_err(|error| Failure::invalid("input_json", error.to_string()))?;
         check_rules(&definition, &input)?;
         let key = start_key(&definition, &input, &request.key)?;
         let started = self
@@ -164,7 +179,8 @@ impl SagaService for Handlers {
             .await
             .map_err(Failure::unavailable)?;
         let next_page_token = page.cut(&mut found, |last| last.header.saga_id.clone());
-        let sagas = found.iter().map(view::listed).collect();
+        let rows = futures::stream::iter(found).map(|listed| self.row(listed));
+        let sagas = rows.buffered(JOURNALS_AT_ONCE).collect().await;
         Ok(ListSagasResponse { sagas, next_page_token, ..ListSagasResponse::default() }.into())
     }
 
@@ -194,23 +210,8 @@ impl SagaService for Handlers {
         request: WatchSagaRequest,
     ) -> Result<Answers<WatchSagaResponse>, Failure> {
         read::find(&self.driver, &request.saga_id).await?;
-        let driver = self.driver.clone();
-        let watched =
-            futures::stream::try_unfold((request.after_seq, false), move |(after, ended)| {
-                let (driver, saga_id) = (driver.clone(), request.saga_id.clone());
-                async move {
-                    if ended {
-                        return Ok(None);
-                    }
-                    let (events, ended) = later_events(&driver, &saga_id, after).await?;
-                    let after = events.last().map_or(after, |event| event.seq);
-                    Ok::<_, Failure>(Some((
-                        futures::stream::iter(events.into_iter().map(Ok)),
-                        (after, ended),
-                    )))
-                }
-            });
-        let responses = futures::TryStreamExt::try_flatten(watched).map(|event| {
+        let events = watch::events(self.driver.clone(), request.saga_id, request.after_seq);
+        let responses = events.map(|event| {
             event.map(|event| WatchSagaResponse {
                 event: Some(event),
                 ..WatchSagaResponse::default()
@@ -364,8 +365,7 @@ fn start_key(
 }
 
 fn filter(request: &ListSagasRequest) -> Result<Filter, Failure> {
-    let statuses: Option<Vec<saga::Status>> =
-        request.states.iter().copied().map(view::status).collect();
+    let statuses: Option<Vec<Status>> = request.states.iter().copied().map(view::status).collect();
     let instant = |timestamp: &Option<prost_types::Timestamp>| {
         timestamp.map(|timestamp| {
             let seconds = u64::try_from(timestamp.seconds).unwrap_or_default();
@@ -385,47 +385,4 @@ fn filter(request: &ListSagasRequest) -> Result<Filter, Failure> {
         started_after: instant(&request.started_after),
         started_before: instant(&request.started_before),
     })
-}
-
-/// The events after `after` as soon as there are any, and whether the saga has ended with them.
-async fn later_events(
-    driver: &Driver,
-    saga_id: &str,
-    after: u64,
-) -> Result<(Vec<proto::saga::v1::Event>, bool), Failure> {
-    loop {
-        // Watched before the journal is read: what comes between is then not missed.
-        let watched = driver.watch(saga_id);
-        let found = read::find(driver, saga_id).await?;
-        let ended = found.status().is_ended();
-        let Some(story) = found.story else { return Err(unwatchable(&found.listed)) };
-        let later = story.records.iter().filter(|record| record.seq >= after);
-        let shown: Vec<_> = later.map(|record| events::show(&story.definition, record)).collect();
-        if ended || !shown.is_empty() {
-            return Ok((shown, ended));
-        }
-        let changed = async {
-            match watched {
-                Some(mut state) => {
-                    let seen = story.state.next_seq();
-                    let _ = state.wait_for(|state| state.next_seq() > seen).await;
-                }
-                None => driver.clock().sleep(read::LOOK_AGAIN).await,
-            }
-        };
-        tokio::select! {
-            () = changed => {}
-            () = driver.halted() => return Err(Failure::refused(
-                Code::Unavailable,
-                Reason::Unavailable,
-                format!("this node is stopping: watch again after record {after}"),
-            )),
-        }
-    }
-}
-
-/// A saga that cannot be read has no events to show.
-fn unwatchable(listed: &crate::journal::Listed) -> Failure {
-    let why = listed.aside.as_ref().map(ToString::to_string).unwrap_or_default();
-    Failure::refused(Code::DataLoss, Reason::JournalUnreadable, why)
 }

@@ -78,25 +78,30 @@ pub(super) fn listed(listed: &Listed) -> Saga {
     saga
 }
 
-/// A saga with its steps and what happens next.
-pub(super) fn saga(found: &Found, now: saga::Timestamp) -> Saga {
+/// A saga as its journal has it: without steps.
+pub(super) fn row(found: &Found) -> Saga {
     let mut saga = listed(&found.listed);
     saga.set_state(state(found.status()));
+    let Some(story) = &found.story else { return saga };
+    saga.updated_at = Some(timestamp(story.state.updated_at().0));
+    saga.deadline = Some(timestamp(story.state.deadline().0));
+    if let (None, Some(reason)) = (&found.listed.aside, sentence::why(&story.state)) {
+        saga.reason.clone_from(&reason.code);
+        saga.message.clone_from(&reason.message);
+    }
+    saga
+}
+
+/// A saga with its steps and what happens next.
+pub(super) fn saga(found: &Found, now: saga::Timestamp) -> Saga {
+    let mut saga = row(found);
     if let Some(story) = &found.story {
-        saga.updated_at = Some(timestamp(story.state.updated_at().0));
-        saga.deadline = Some(timestamp(story.state.deadline().0));
         saga.steps = steps(story);
     }
-    match (&found.listed.aside, &found.story) {
-        (None, Some(story)) => {
-            if let Some(reason) = sentence::why(&story.state) {
-                saga.reason.clone_from(&reason.code);
-                saga.message.clone_from(&reason.message);
-            }
-            saga.next = sentence::next(story, now);
-        }
-        (aside, _) => saga.next = sentence::next_aside(aside.as_ref(), found.status()),
-    }
+    saga.next = match (&found.listed.aside, &found.story) {
+        (None, Some(story)) => sentence::next(story, now),
+        (aside, _) => sentence::next_aside(aside.as_ref(), found.status()),
+    };
     saga
 }
 

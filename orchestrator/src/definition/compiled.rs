@@ -10,7 +10,6 @@ use super::answers::Overrides;
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
 use super::fault::{Cause, Failure, Fault};
-use super::problem::Position;
 use super::template::Template;
 
 /// What a saga of this definition is started with.
@@ -200,15 +199,11 @@ impl Compiled {
     ///
     /// # Errors
     /// When it is no JSON object, or not one of the input's type.
-    pub fn request_from_json(&self, json: &str) -> Result<Bytes, Fault> {
+    pub fn request_from_json(&self, json: &str) -> Result<Bytes, serde_json::Error> {
         let json = if json.trim().is_empty() { "{}" } else { json };
-        let wrong = |what: String| {
-            Failure::new(Cause::Conversion, what).at(&self.file, Position::START, "input_json")
-        };
         let mut text = serde_json::Deserializer::from_str(json);
-        let message = DynamicMessage::deserialize(self.request.clone(), &mut text);
-        let message = message.map_err(|error| wrong(error.to_string()))?;
-        text.end().map_err(|error| wrong(error.to_string()))?;
+        let message = DynamicMessage::deserialize(self.request.clone(), &mut text)?;
+        text.end()?;
         Ok(encoded(message))
     }
 }

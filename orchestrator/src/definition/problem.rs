@@ -20,7 +20,7 @@ impl Position {
 }
 
 /// One thing that is wrong with a definition file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// The file as it was named by the caller.
     pub file: String,

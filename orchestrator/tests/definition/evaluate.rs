@@ -312,7 +312,7 @@ fn a_saga_of_plain_json_reads_it_as_it_comes() {
     assert_eq!(json_of("shop.v1.All", &built), r#"{"small":3,"text":"x","texts":["a"]}"#);
     assert!(compiled.request_from_json("[1]").is_err());
     assert!(compiled.request_from_json("{} {}").is_err());
-    assert_eq!(compiled.request_from_json(""), Ok(Bytes::new()));
+    assert_eq!(compiled.request_from_json("").unwrap(), Bytes::new());
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn json_of_a_typed_input_is_checked_against_its_type() {
     let bytes = compiled.request_from_json(r#"{"user_id":"ann"}"#).unwrap();
     assert_eq!(bytes, bytes_of("shop.v1.PlaceRequest", r#"{"userId":"ann"}"#));
     let fault = compiled.request_from_json(r#"{"user":"ann"}"#).unwrap_err();
-    assert!(fault.what.contains("unrecognized field name 'user'"), "{fault}");
+    assert!(fault.to_string().contains("unrecognized field name 'user'"), "{fault}");
 }
 
 #[test]

@@ -169,5 +169,12 @@ async fn lists_are_filtered_and_paged_without_a_gap() {
         mesh.sagas().list_sagas(other).await.unwrap_err().code(),
         tonic::Code::InvalidArgument
     );
-    assert_eq!(mesh.sagas_in(&[SagaState::Compensated]).await.len(), 1);
+    let undone = mesh.sagas_in(&[SagaState::Compensated]).await;
+    let why: Vec<&str> = undone.iter().map(|saga| saga.reason.as_str()).collect();
+    assert_eq!(
+        why,
+        ["USER_UNKNOWN"],
+        "a list says why, and each saga's message is there: {undone:?}"
+    );
+    assert!(undone[0].message.contains("nobody") && undone[0].steps.is_empty(), "{undone:?}");
 }

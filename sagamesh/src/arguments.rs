@@ -13,7 +13,7 @@ use crate::{
 const EXIT_CODES: &str = "\
 Exit codes:
   0  ok                      7  the deadline passed
-  1  unexpected              9  declined
+  1  it failed: see why      9  declined
   2  usage                  10  the saga that was waited for ended COMPENSATED
   3  not found              11  the saga that was waited for needs attention
   4  the state forbids it  130  interrupted

@@ -1,5 +1,6 @@
 //! The way to a running mesh.
 
+use prost::Name;
 use proto::facade::v1::ResultInfo;
 use tonic::{
     Request, Response, Status,
@@ -7,8 +8,9 @@ use tonic::{
 };
 
 use crate::{
-    arguments::Global,
+    arguments::{Format, Global},
     failure::{Failure, Outcome},
+    output,
 };
 
 /// A channel to the orchestrator; nothing is dialled before the first call.
@@ -49,8 +51,8 @@ pub(crate) fn request<T>(global: &Global, message: T) -> Request<T> {
     request
 }
 
-/// The answer, where the call was carried out and not declined.
-pub(crate) fn success<R: proto::Response>(
+/// The answer, where the call was carried out and not declined. As JSON, a decline is shown like any other answer.
+pub(crate) fn success<R: proto::Response + Name>(
     what: &str,
     global: &Global,
     answer: Result<Response<R>, Status>,
@@ -58,7 +60,13 @@ pub(crate) fn success<R: proto::Response>(
     let response =
         answer.map_err(|status| Failure::of_status(what, &global.server, &status))?.into_inner();
     match response.result() {
-        Some(result @ ResultInfo { success: false, .. }) => Err(Failure::of_decline(what, result)),
+        Some(result @ ResultInfo { success: false, .. }) => {
+            if global.output == Format::Json {
+                output::json(&response)?;
+            }
+            let saga_id = output::text_field(&response, "saga_id");
+            Err(Failure::of_decline(what, result).in_saga(saga_id))
+        }
         _ => Ok(response),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use prost::{Message, Name};
 use proto::facade::v1::{Reason, ResultInfo};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -13,7 +14,8 @@ pub(crate) struct Failure {
     what: String,
     why: Vec<String>,
     next: String,
-    trace_id: String,
+    /// Where more can be learned: the saga, the trace.
+    traces: Vec<(&'static str, String)>,
 }
 
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
@@ -24,13 +26,7 @@ pub(crate) const ATTENTION: u8 = 11;
 
 impl Failure {
     pub(crate) fn new(code: u8, what: impl Into<String>) -> Self {
-        Self {
-            code,
-            what: what.into(),
-            why: Vec::new(),
-            next: String::new(),
-            trace_id: String::new(),
-        }
+        Self { code, what: what.into(), why: Vec::new(), next: String::new(), traces: Vec::new() }
     }
 
     #[must_use]
@@ -42,6 +38,19 @@ impl Failure {
     #[must_use]
     pub(crate) fn try_next(mut self, next: impl Into<String>) -> Self {
         self.next = next.into();
+        self
+    }
+
+    /// The saga that ran, where one did: it tells more.
+    #[must_use]
+    pub(crate) fn in_saga(self, saga_id: String) -> Self {
+        self.leading_to("saga", saga_id)
+    }
+
+    fn leading_to(mut self, kind: &'static str, id: String) -> Self {
+        if !id.is_empty() {
+            self.traces.push((kind, id));
+        }
         self
     }
 
@@ -76,7 +85,7 @@ impl Failure {
                 failure.because(format!("{}: {}", broken.field, broken.description))
             }),
         };
-        failure.try_next(cure(&reason))
+        failure.try_next(cure(&reason)).leading_to("trace", trace_of(status))
     }
 
     /// A call that was carried out and declined.
@@ -95,8 +104,16 @@ impl Failure {
             _ => 9,
         };
         let failure = Self::new(code, what).because(reasoned(&result.code, &result.message));
-        Self { trace_id: result.trace_id.clone(), ..failure.try_next(cure(&result.code)) }
+        failure.try_next(cure(&result.code)).leading_to("trace", result.trace_id.clone())
     }
+}
+
+/// The trace that the facade told with a status.
+fn trace_of(status: &Status) -> String {
+    let details = tonic_types::pb::Status::decode(status.details()).unwrap_or_default().details;
+    let told = details.iter().find(|detail| detail.type_url.ends_with(&ResultInfo::full_name()));
+    let told = told.and_then(|detail| ResultInfo::decode(detail.value.as_slice()).ok());
+    told.map(|result| result.trace_id).unwrap_or_default()
 }
 
 fn reasoned(reason: &str, message: &str) -> String {
@@ -124,8 +141,8 @@ impl fmt::Display for Failure {
         if !self.next.is_empty() {
             writeln!(formatter, "  next: {}", self.next)?;
         }
-        if !self.trace_id.is_empty() {
-            writeln!(formatter, "  trace {}", self.trace_id)?;
+        for (kind, id) in &self.traces {
+            writeln!(formatter, "  {kind} {id}")?;
         }
         Ok(())
     }

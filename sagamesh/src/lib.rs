@@ -36,7 +36,7 @@ pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
         Command::Dev(dev) => Box::pin(dev::run(dev)).await,
         Command::Order(order) => command::order::run(&global, order).await,
         Command::Saga(saga) => command::saga::run(&global, saga).await,
-        Command::Check(check) => command::check::run(check).await,
+        Command::Check(check) => command::check::run(&global, check).await,
         Command::Role(role) => role::run(role).await,
     };
     match ran {

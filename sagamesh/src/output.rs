@@ -1,27 +1,39 @@
 //! Results on standard output: tables for a person, or the API's own messages as JSON.
 
 use anstyle::{AnsiColor, Style};
-use prost::Message;
+use prost::Name;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use proto::saga::v1::{SagaState, StepState};
 
 use crate::failure::{Failure, Outcome, UNEXPECTED};
 
 /// Writes a message of ours as proto3 JSON, every field present.
-pub(crate) fn json(name: &str, message: &impl Message) -> Outcome {
-    anstream::println!("{}", to_json(name, message)?);
+pub(crate) fn json(message: &impl Name) -> Outcome {
+    anstream::println!("{}", to_json(message)?);
     Ok(())
 }
 
-fn to_json(name: &str, message: &impl Message) -> Outcome<String> {
+/// A text field of a message of ours; empty where it has none of that name.
+pub(crate) fn text_field(message: &impl Name, field: &str) -> String {
+    let found = dynamic(message).ok().and_then(|message| {
+        message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned))
+    });
+    found.unwrap_or_default()
+}
+
+fn dynamic<M: Name>(message: &M) -> Result<DynamicMessage, String> {
+    let descriptor = proto::descriptors().get_message_by_name(&M::full_name());
+    let descriptor = descriptor.ok_or_else(|| "it is not described".to_owned())?;
+    DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+        .map_err(|error| error.to_string())
+}
+
+fn to_json<M: Name>(message: &M) -> Outcome<String> {
     let unexpected = |why: String| {
-        Failure::new(UNEXPECTED, format!("{name} cannot be written as JSON")).because(why)
+        Failure::new(UNEXPECTED, format!("{} cannot be written as JSON", M::full_name()))
+            .because(why)
     };
-    let descriptor = proto::descriptors()
-        .get_message_by_name(name)
-        .ok_or_else(|| unexpected("it is not described".to_owned()))?;
-    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
-        .map_err(|error| unexpected(error.to_string()))?;
+    let message = dynamic(message).map_err(unexpected)?;
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::pretty(&mut text);
@@ -123,7 +135,7 @@ mod tests {
         let mut response =
             GetSagaResponse { saga: Some(proto::saga::v1::Saga::default()), result: None };
         response.saga.as_mut().unwrap().set_state(SagaState::Paused);
-        let text = to_json("sagamesh.saga.v1.GetSagaResponse", &response).unwrap();
+        let text = to_json(&response).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["saga"]["state"], "SAGA_STATE_PAUSED");
         assert_eq!(json["saga"]["saga_id"], "");

@@ -1,4 +1,4 @@
-//! The real binary: killed, stopped, started twice, started wrongly.
+//! The real binary: killed, stopped, started twice, started wrongly, and asked by its own commands.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -260,4 +260,49 @@ fn a_second_process_on_the_same_folder_is_told_so() {
         sagamesh(&["dev", "--port-base", "0", "--data"]).arg(folder.path()).output().unwrap();
     let text = refused(&output);
     assert!(text.contains("another process"), "{text}");
+}
+
+#[test]
+fn a_decline_is_told_to_a_person_and_to_a_script() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = dev(folder.path(), port_base());
+    let server = format!("http://127.0.0.1:{}", process.base);
+    let place = ["order", "place", "--user", "nobody", "--line", "tea=1", "--token", "t"];
+    let output = sagamesh(&place).args(["-o", "json", "--server", &server]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let saga_id = shown["saga_id"].as_str().unwrap();
+    assert_eq!(shown["result"]["success"], false);
+    assert!(!saga_id.is_empty() && told.contains(saga_id), "{told}");
+    assert!(told.contains(shown["result"]["trace_id"].as_str().unwrap()), "{told}");
+
+    let output = sagamesh(&["saga", "get", "x", "--server", &server]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("SAGA_UNKNOWN") && told.contains("trace "), "{told}");
+}
+
+#[test]
+fn a_command_that_says_too_little_is_refused_with_the_cure() {
+    let output =
+        sagamesh(&["order"]).env("SAGAMESH_SERVER", "http://127.0.0.1:1").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("place, cancel or get"), "{told}");
+    let output = sagamesh(&["stock", "--config", "/nowhere.yaml"]).output().unwrap();
+    assert!(refused(&output).contains("--help shows what stands in it"));
+}
+
+#[test]
+fn the_problems_of_a_definition_can_be_read_by_a_script() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broken.yaml");
+    std::fs::write(&file, "saga: broken\nversion: none\nsteps: []\n").unwrap();
+    let output = sagamesh(&["check", "-o", "json"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let problems: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let lines: Vec<u64> = problems.iter().filter_map(|one| one["line"].as_u64()).collect();
+    assert_eq!(lines.len(), problems.len());
+    assert!(lines.contains(&2) && problems.iter().all(|one| one["cure"] != ""), "{problems:?}");
 }

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use orchestrator::definition::Problem;
 
 use crate::{
-    arguments::Participants,
-    failure::{Failure, Outcome},
+    arguments::{Format, Global, Participants},
+    failure::{Failure, Outcome, UNEXPECTED},
 };
 
 const EXAMPLES: &str = "\
-Every problem is told at once, with file, line, column and cure.
+Every problem is told at once, with file, line, column and cure; with -o json as a list of objects.
 
 Examples:
   sagamesh check place-order.yaml
@@ -30,20 +31,31 @@ pub(crate) struct Check {
     descriptors: Vec<PathBuf>,
 }
 
-pub(crate) async fn run(check: Check) -> Outcome {
+fn as_json(problems: &[Problem]) -> Outcome<String> {
+    serde_json::to_string_pretty(problems)
+        .map_err(|error| Failure::new(UNEXPECTED, format!("the problems are no JSON: {error}")))
+}
+
+pub(crate) async fn run(global: &Global, check: Check) -> Outcome {
     let Check { file, participants, descriptors } = check;
     match orchestrator::check::file(&file, &participants.participants, &descriptors).await {
         Ok(sound) => {
-            anstream::println!("{sound}");
+            match global.output {
+                Format::Table => anstream::println!("{sound}"),
+                Format::Json => anstream::println!("[]"),
+            }
             Ok(())
         }
         Err(problems) => {
-            for problem in &problems {
-                anstream::println!("{problem}");
+            match global.output {
+                Format::Table => {
+                    problems.iter().for_each(|problem| anstream::println!("{problem}"))
+                }
+                Format::Json => anstream::println!("{}", as_json(&problems)?),
             }
             let count = problems.len();
             Err(Failure::new(
-                1,
+                UNEXPECTED,
                 format!(
                     "{} has {count} problem{}",
                     file.display(),

@@ -102,8 +102,9 @@ pub(crate) async fn run(global: &Global, order: Order) -> Outcome {
         (Some(Verb::Cancel(order)), _) => cancel(global, order).await,
         (Some(Verb::Get(order)), _) => get(global, order).await,
         (None, Some(config)) => role::run_order(&config).await,
-        // clap shows the help where neither is given.
-        (None, None) => Ok(()),
+        // clap shows the help where nothing is given, but an address in the environment counts as something.
+        (None, None) => Err(Failure::new(2, "what should be done with an order is not said")
+            .try_next("say place, cancel or get; see `sagamesh order --help`")),
     }
 }
 
@@ -128,7 +129,7 @@ async fn place(global: &Global, order: Place) -> Outcome {
     let answer = client.place_order(request(global, message)).await;
     let placed = success("the order was not placed", global, answer)?;
     if global.output == Format::Json {
-        return output::json("sagamesh.checkout.v1.PlaceOrderResponse", &placed);
+        return output::json(&placed);
     }
     let rows = [vec![
         placed.order_no,
@@ -152,7 +153,7 @@ async fn cancel(global: &Global, order: Cancel) -> Outcome {
     let answer = client.cancel_order(request(global, message)).await;
     let cancelled = success("the order was not cancelled", global, answer)?;
     if global.output == Format::Json {
-        return output::json("sagamesh.checkout.v1.CancelOrderResponse", &cancelled);
+        return output::json(&cancelled);
     }
     let state = cancelled.state.trim_start_matches("ORDER_STATE_").to_owned();
     output::table(
@@ -173,7 +174,7 @@ async fn get(global: &Global, order: Get) -> Outcome {
         client.get_order(request(&global, GetOrderRequest { order_no: order.order_no })).await;
     let found = success("the order was not found", &global, answer)?;
     if global.output == Format::Json {
-        return output::json("sagamesh.order.v1.GetOrderResponse", &found);
+        return output::json(&found);
     }
     let order = found.order.ok_or_else(|| Failure::new(1, "the answer has no order"))?;
     show(&order);

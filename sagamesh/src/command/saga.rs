@@ -189,7 +189,7 @@ pub(crate) async fn run(global: &Global, saga: Saga) -> Outcome {
 fn show_one(global: &Global, saga: Option<Shown>) -> Outcome {
     let saga = saga.ok_or_else(|| Failure::new(1, "the answer has no saga"))?;
     if global.output == Format::Json {
-        return output::json("sagamesh.saga.v1.Saga", &saga);
+        return output::json(&saga);
     }
     show::saga(&saga);
     Ok(())
@@ -206,7 +206,7 @@ async fn list(global: &Global, client: &mut Client, wanted: List) -> Outcome {
     let answer = client.list_sagas(request(global, message)).await;
     let found = success("the sagas were not listed", global, answer)?;
     if global.output == Format::Json {
-        return output::json("sagamesh.saga.v1.ListSagasResponse", &found);
+        return output::json(&found);
     }
     let rows: Vec<Vec<String>> = found.sagas.iter().map(show::row).collect();
     output::table(&["SAGA", "DEFINITION", "KEY", "STATE", "STARTED", "WHY"], &rows);
@@ -220,7 +220,7 @@ async fn definitions(global: &Global, client: &mut Client) -> Outcome {
     let answer = client.list_definitions(request(global, ListDefinitionsRequest::default())).await;
     let found = success("the definitions were not listed", global, answer)?;
     if global.output == Format::Json {
-        return output::json("sagamesh.saga.v1.ListDefinitionsResponse", &found);
+        return output::json(&found);
     }
     let rows: Vec<Vec<String>> = found
         .definitions
@@ -246,7 +246,7 @@ async fn definition(global: &Global, client: &mut Client, wanted: Definition) ->
         client.get_definition(request(global, message)).await,
     )?;
     if global.output == Format::Json {
-        return output::json("sagamesh.saga.v1.GetDefinitionResponse", &found);
+        return output::json(&found);
     }
     anstream::print!(
         "{}",

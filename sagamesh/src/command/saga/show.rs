@@ -79,7 +79,7 @@ pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String)
         }
         let Some(event) = response.event else { continue };
         if global.output == Format::Json {
-            output::json("sagamesh.saga.v1.Event", &event)?;
+            output::json(&event)?;
         } else if let Some(line) = timeline.line(&event) {
             anstream::println!("{line}");
         }

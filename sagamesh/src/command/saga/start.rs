@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> O
     let started = success("the saga was not started", global, answer)?;
     if !start.wait {
         if global.output == Format::Json {
-            return output::json("sagamesh.saga.v1.StartSagaResponse", &started);
+            return output::json(&started);
         }
         let already = if started.already_started { "yes" } else { "no" };
         let row =
@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> O
     let waited = success("the saga was started and cannot be waited for", global, answer)?;
     let saga = waited.saga.ok_or_else(|| Failure::new(1, "the answer has no saga"))?;
     match global.output {
-        Format::Json => output::json("sagamesh.saga.v1.Saga", &saga)?,
+        Format::Json => output::json(&saga)?,
         Format::Table => show::saga(&saga),
     }
     show::ending(&saga)

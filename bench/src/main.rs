@@ -32,7 +32,11 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 
-#[tokio::main]
+/// As in the binary that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let Arguments { command, run } = Arguments::parse();
     match command {

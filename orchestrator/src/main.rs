@@ -13,7 +13,7 @@ struct Arguments {
     config: PathBuf,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let config = facade::process::read_config(&Arguments::parse().config);
     let ran = match config {

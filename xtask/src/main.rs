@@ -76,7 +76,7 @@ fn matrix() -> Result<()> {
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
-    let fixed = ["run", "--quiet", "--release", "-p", "bench", "--"];
+    let fixed = ["run", "--quiet", "--profile", "dist", "-p", "bench", "--"];
     let arguments: Vec<&str> =
         fixed.into_iter().chain(arguments.iter().map(String::as_str)).collect();
     run::step("bench", "cargo", &arguments)

@@ -116,20 +116,7 @@ struct Books {
 
 impl Drop for Books {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            return;
-        }
-        let data = self.data.clone();
-        // A story ends inside a runtime, which cannot wait for another one.
-        let reading = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(testkit::books::read(&data)).map_err(std::io::Error::other)
-        });
-        reading
-            .join()
-            .expect("reading does not panic")
-            .expect("the books are there")
-            .assert_right();
+        testkit::books::audit(&self.data);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use saga::{Definition, Direction, Status, StepId};
+use tonic::Code;
 
 use crate::{
     crash::CrashPoint,
@@ -35,8 +36,9 @@ impl fmt::Display for Cell {
 
 /// Every fault at every step of the definition, in both directions.
 ///
-/// A step is undone because its answer never comes: so it is undone although it has taken effect. `LateDelivery` needs
-/// an undo, after which it can be late; behind the pivot nothing is undone.
+/// A step is undone because its answer never comes: so it is undone although it has taken effect. Once more because it
+/// cannot be reached at all: then there is nothing to undo. `LateDelivery` needs an undo, after which it can be late;
+/// behind the pivot nothing is undone.
 #[must_use]
 pub fn every_fault(definition: &Definition) -> Vec<Cell> {
     let mut cells = Vec::new();
@@ -56,8 +58,32 @@ pub fn every_fault(definition: &Definition) -> Vec<Cell> {
                 cells.push(Cell { faults: vec![never, undo], crash: None });
             }
         }
+        if step.undo {
+            let away = Planned::call(&step.name, Fault::Status(Code::Unavailable), Times::Always);
+            cells.push(Cell { faults: vec![away], crash: None });
+        }
     }
     cells
+}
+
+/// Each cell's last fault again, as what befalls the second attempt: the first meets every fault in turn after which
+/// there is a second.
+#[must_use]
+pub fn every_second_fault(cells: &[Cell]) -> Vec<Cell> {
+    let again = |fault: &Fault| fault.effect() == Effect::Again && *fault != Fault::LateDelivery;
+    let firsts: Vec<Fault> = Fault::every().into_iter().filter(again).collect();
+    let mut all = Vec::new();
+    for Cell { faults, crash } in cells {
+        let Some((second, before)) = faults.split_last() else { continue };
+        // A call that has landed is answered when it comes again, however late.
+        let fits = |first: &&Fault| !(first.lands() && second.fault == Fault::LateDelivery);
+        for first in firsts.iter().filter(fits) {
+            let first = Planned { fault: *first, times: Times::Once, ..second.clone() };
+            let faults = before.iter().cloned().chain([first, second.clone()]).collect();
+            all.push(Cell { faults, crash: *crash });
+        }
+    }
+    all
 }
 
 impl Cell {
@@ -126,12 +152,13 @@ fn comes_before(definition: &Definition, one: &str, other: &str) -> bool {
 /// How a saga stands whose faults are all reached.
 fn expected(definition: &Definition, faults: &[Planned]) -> Status {
     let effect = |step: &str, direction: Direction| {
-        let planned =
-            faults.iter().find(|planned| planned.step == step && planned.direction == direction)?;
-        match (planned.fault.effect(), planned.times) {
-            (Effect::None | Effect::Again, Times::Once) | (Effect::None, Times::Always) => None,
-            (effect, _) => Some(effect),
-        }
+        // One attempt after the other, until one settles the call.
+        let attempts =
+            faults.iter().filter(|planned| planned.step == step && planned.direction == direction);
+        let mut settling = attempts
+            .map(|planned| (planned.fault.effect(), planned.times))
+            .skip_while(|attempt| *attempt == (Effect::Again, Times::Once));
+        settling.next().map(|(effect, _)| effect).filter(|effect| *effect != Effect::None)
     };
     let call = |id: StepId| effect(&definition.step(id).name, Direction::Forward);
     let behind = |id: StepId| {

@@ -23,6 +23,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 use tonic::service::Routes;
 
 use crate::{
+    books,
     crash::{CrashPoint, Fuse, Mortal},
     script::Script,
     seam::Seam,
@@ -100,7 +101,8 @@ impl Wiring {
     }
 }
 
-/// A mesh, alive or dead. Its files and its time go on while it is dead; both end with it.
+/// A mesh, alive or dead. Its files and its time go on while it is dead; both end with it, and the books of the shop,
+/// where its services are there, must add up then.
 pub struct Mesh {
     wiring: Wiring,
     folder: TempDir,
@@ -328,6 +330,7 @@ impl Mesh {
 impl Drop for Mesh {
     fn drop(&mut self) {
         self.crash();
+        books::audit(&self.data());
     }
 }
 

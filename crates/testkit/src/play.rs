@@ -180,7 +180,12 @@ impl Mesh {
         let seen = self.script().seen(&start.key);
         wrong.extend(seen.wrong.iter().cloned());
         let idle = |planned: &&Planned| {
-            !seen.befallen.contains_key(&(planned.step.clone(), planned.direction))
+            let same = |other: &&Planned| {
+                (&other.step, other.direction) == (&planned.step, planned.direction)
+            };
+            let wanted = cell.faults.iter().filter(same).count();
+            let befallen = seen.befallen.get(&(planned.step.clone(), planned.direction));
+            befallen.copied().unwrap_or_default() < u32::try_from(wanted).unwrap_or(u32::MAX)
         };
         // A death may come before any of them.
         if !died {

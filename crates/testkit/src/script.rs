@@ -4,7 +4,7 @@
 //! answer: two answers to one key must be the same, byte for byte, and a call that comes after its undo must be refused.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -31,7 +31,8 @@ pub struct Seen {
 
 #[derive(Debug, Default)]
 struct Inner {
-    planned: HashMap<Slot, (Fault, Times)>,
+    /// One attempt after the other; one that befalls always is the last.
+    planned: HashMap<Slot, VecDeque<(Fault, Times)>>,
     seen: HashMap<String, Seen>,
     answers: HashMap<Slot, Bytes>,
 }
@@ -45,11 +46,13 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Plans faults for the saga that will be started under `key`.
+    /// Plans faults for the saga that will be started under `key`. Of several of one call each befalls one attempt, in
+    /// this order.
     pub fn plan(&self, key: &str, faults: impl IntoIterator<Item = Planned>) {
         let mut inner = self.inner();
         for Planned { step, direction, fault, times } in faults {
-            inner.planned.insert((key.to_owned(), step, direction), (fault, times));
+            let slot = (key.to_owned(), step, direction);
+            inner.planned.entry(slot).or_default().push_back((fault, times));
         }
     }
 
@@ -67,9 +70,10 @@ impl Script {
     /// The fault that befalls this attempt.
     pub(crate) fn strike(&self, slot: &Slot) -> Option<Fault> {
         let mut inner = self.inner();
-        let (fault, times) = *inner.planned.get(slot)?;
+        let attempts = inner.planned.get_mut(slot)?;
+        let (fault, times) = *attempts.front()?;
         if times == Times::Once {
-            inner.planned.remove(slot);
+            attempts.pop_front();
         }
         let (key, step, direction) = slot.clone();
         *inner.seen.entry(key).or_default().befallen.entry((step, direction)).or_default() += 1;

@@ -19,12 +19,19 @@ const TAKEN: Standing = Standing {
     ..UNTOUCHED
 };
 
+/// The same with the branch that is left out otherwise: a hundred points more.
+const TAKEN_RARE: Standing = Standing { points: TAKEN.points - 100, ..TAKEN };
+
 fn start(number: usize) -> Start {
+    start_with(number, false)
+}
+
+fn start_with(number: usize, rare: bool) -> Start {
     let (user, sku) = (user(number), sku(number));
     Start {
         definition: "diamond".to_owned(),
         key: format!("d-{number}"),
-        input_json: format!(r#"{{"user_id": "{user}", "sku": "{sku}", "rare": false}}"#),
+        input_json: format!(r#"{{"user_id": "{user}", "sku": "{sku}", "rare": {rare}}}"#),
     }
 }
 
@@ -35,11 +42,11 @@ fn cells(mesh: &Mesh) -> Vec<Cell> {
     cells
 }
 
-fn check(mesh: &Mesh, report: &Report) {
+fn check(mesh: &Mesh, report: &Report, taken: Standing) {
     report.assert_right();
     for outcome in &report.outcomes {
         let wanted = match outcome.last {
-            Status::Succeeded => TAKEN,
+            Status::Succeeded => taken,
             _ => UNTOUCHED,
         };
         assert_eq!(standing(mesh, outcome.number), wanted, "{}", outcome.cell);
@@ -54,7 +61,7 @@ fn every_fault_at_every_step_of_a_diamond_leaves_all_or_nothing() {
     furnish(&mesh, 0..cells.len());
     let report = mesh.play_together(&mesh.definition("diamond"), cells.clone(), start);
     println!("diamond, one fault: {report}");
-    check(&mesh, &report);
+    check(&mesh, &report, TAKEN);
     for status in [Status::Succeeded, Status::Compensated, Status::Attention] {
         let definition = mesh.definition("diamond");
         let implied = |cell: &&Cell| cell.allowed(definition.engine()) == [status];
@@ -63,6 +70,17 @@ fn every_fault_at_every_step_of_a_diamond_leaves_all_or_nothing() {
     }
     let late = cells.iter().filter(|cell| cell.faults[0].fault == Fault::LateDelivery).count();
     assert_eq!(report.count(|outcome| outcome.seen.superseded > 0), late, "tombstones met");
+}
+
+#[test]
+fn every_fault_where_every_branch_runs_leaves_all_or_nothing() {
+    let mesh = wiring().file(DEFINITION.0, DEFINITION.1).start();
+    let definition = mesh.definition("diamond");
+    let cells = every_fault(definition.engine());
+    furnish(&mesh, 0..cells.len());
+    let report = mesh.play_together(&definition, cells, |number| start_with(number, true));
+    println!("diamond with every branch, one fault: {report}");
+    check(&mesh, &report, TAKEN_RARE);
 }
 
 #[test]
@@ -86,5 +104,5 @@ fn a_death_meanwhile_changes_nothing_about_a_fault_of_a_diamond() {
     let report = Report { outcomes: cells.into_iter().enumerate().map(play).collect() };
     println!("diamond, one fault and a death: {report}");
     assert!(report.count(|outcome| outcome.died) * 2 > report.outcomes.len());
-    check(&mesh, &report);
+    check(&mesh, &report, TAKEN);
 }

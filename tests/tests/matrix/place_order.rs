@@ -2,7 +2,8 @@
 
 use saga::Status;
 use testkit::{
-    Cell, CrashPoint, Fault, Mesh, Outcome, Planned, Report, Side, Start, Times, cell::every_fault,
+    Cell, CrashPoint, Fault, Mesh, Outcome, Planned, Report, Side, Start, Times,
+    cell::{every_fault, every_second_fault},
 };
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 /// The first number beyond those of the cells that are played for their own sake.
 const SPARE: usize = 1_000_000;
 /// About so many pairs are played in the short form.
-const PAIRS: usize = 700;
+const PAIRS: usize = 450;
 
 const QUANTITY: i64 = 2;
 const SPENT: i64 = 5;
@@ -89,17 +90,29 @@ fn asked_again(outcome: &Outcome) -> bool {
 }
 
 #[test]
-fn two_faults_of_one_order_leave_all_or_nothing() {
+fn faults_of_two_steps_of_one_order_leave_all_or_nothing() {
     let mesh = wiring().start();
     let definition = mesh.definition("place-order");
-    let cells = pairs(&every_fault(definition.engine()));
+    let cells = drawn("faults of two steps", pairs(&every_fault(definition.engine())));
     furnish(&mesh, 0..cells.len());
     let report = mesh.play_together(&definition, cells, order);
-    println!("place-order, two faults: {report}");
+    println!("place-order, faults of two steps: {report}");
     check(&mesh, &report);
 }
 
-/// Pairs of faults of two steps; in the short form, a seeded share of them.
+#[test]
+fn two_faults_of_one_call_one_after_the_other_leave_all_or_nothing() {
+    let mesh = wiring().start();
+    let definition = mesh.definition("place-order");
+    let cells =
+        drawn("two faults of one call", every_second_fault(&every_fault(definition.engine())));
+    furnish(&mesh, 0..cells.len());
+    let report = mesh.play_together(&definition, cells, order);
+    println!("place-order, two faults of one call: {report}");
+    check(&mesh, &report);
+}
+
+/// Pairs of faults of two steps.
 fn pairs(cells: &[Cell]) -> Vec<Cell> {
     let mut all = Vec::new();
     for (number, one) in cells.iter().enumerate() {
@@ -110,13 +123,18 @@ fn pairs(cells: &[Cell]) -> Vec<Cell> {
             }
         }
     }
-    let count = all.len();
+    all
+}
+
+/// Cells of two faults; in the short form, a seeded share of them.
+fn drawn(what: &str, cells: Vec<Cell>) -> Vec<Cell> {
+    let count = cells.len();
     let share = if everything() { 1 } else { count.div_ceil(PAIRS) as u64 };
     // Not every n-th one: the faults come round too, and the same few would meet at every step.
     let drawn =
-        all.into_iter().enumerate().filter(|(number, _)| scatter(*number).is_multiple_of(share));
+        cells.into_iter().enumerate().filter(|(number, _)| scatter(*number).is_multiple_of(share));
     let drawn: Vec<Cell> = drawn.map(|(_, cell)| cell).collect();
-    println!("place-order, two faults: {} of {count} pairs", drawn.len());
+    println!("place-order, {what}: {} of {count} pairs", drawn.len());
     drawn
 }
 

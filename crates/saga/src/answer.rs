@@ -30,6 +30,17 @@ impl Reason {
     /// The code of a call that was under way when the node that made it stopped.
     pub const INTERRUPTED: &str = "INTERRUPTED";
 
+    /// Every code that the engine gives by itself.
+    pub const CODES: [&str; 7] = [
+        Self::DEADLINE_PASSED,
+        Self::CANCELLED_BY_OPERATOR,
+        Self::STEP_UNANSWERED,
+        Self::SKIPPED_BY_OPERATOR,
+        Self::PAUSED_BY_OPERATOR,
+        Self::RESOLVED_BY_OPERATOR,
+        Self::INTERRUPTED,
+    ];
+
     /// A reason from its code and sentence.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use planted::Bug;
+use proto::facade::v1::Reason::NoUndo;
 use rand::Rng;
 use saga::{Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -216,11 +217,8 @@ impl SagaTask {
                 Direction::Undo => compiled.undo.as_ref(),
             };
             let Some(target) = target else {
-                return (
-                    step,
-                    direction,
-                    Answer::Unusable(Reason::new("NO_UNDO", "the step has no undo")),
-                );
+                let none = Reason::new(NoUndo.code(), "the step has no undo");
+                return (step, direction, Answer::Unusable(none));
             };
             let rules = definition.engine().step(step);
             let attempt = Attempt {

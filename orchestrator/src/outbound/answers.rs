@@ -45,7 +45,7 @@ fn read_body(
         // Something answered, and nobody can tell what: the call may well have taken effect.
         Err(error) => {
             let what = format!("the answer is no {}: {error}", output.full_name());
-            return Answer::Unknown(Reason::new("GARBLED_ANSWER", what));
+            return Answer::Unknown(Reason::new(Registered::GarbledAnswer.code(), what));
         }
     };
     let Some(reason) = decline(&message) else { return Answer::Done { response } };
@@ -253,5 +253,12 @@ mod tests {
         assert!(
             matches!(said(Err(status)), Answer::Declined(reason) if reason.code == "KEY_REUSED")
         );
+    }
+
+    #[test]
+    fn every_code_of_the_engine_is_in_the_registry() {
+        for code in Reason::CODES {
+            assert!(Registered::from_code(code).is_some(), "{code}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use facade::Trace;
 use participant::Key;
 use planted::Bug;
+use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 use tonic::metadata::{MetadataMap, MetadataValue};
 
@@ -39,12 +40,13 @@ impl Attempt<'_> {
         let participant = match participants.find(&self.target.service) {
             Some(participant) => participant,
             None => {
-                return Answer::Unknown(Reason::new("UNAVAILABLE", nobody(&self.target.service)));
+                let nobody = nobody(&self.target.service);
+                return Answer::Unknown(Reason::new(Registered::Unavailable.code(), nobody));
             }
         };
         let metadata = match self.metadata() {
             Ok(metadata) => metadata,
-            Err(why) => return Answer::Unusable(Reason::new("BAD_KEY", why)),
+            Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
         let call = facade::caller::Outgoing {
             path: self.target.path.clone(),

@@ -1,7 +1,8 @@
 //! What goes wrong in which saga, and what was seen of it.
 //!
 //! A script is kept by the saga's key, for its id is not known before it starts. Beside the faults it watches every
-//! answer: two answers to one key must be the same, byte for byte, and a call that comes after its undo must be refused.
+//! answer and every key: all attempts of a call have one key, two answers to one key must be the same, byte for byte, and a
+//! call that comes after its undo must be refused.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -35,6 +36,10 @@ struct Inner {
     planned: HashMap<Slot, VecDeque<(Fault, Times)>>,
     seen: HashMap<String, Seen>,
     answers: HashMap<Slot, Bytes>,
+    /// The call that each idempotency key stands for.
+    keys: HashMap<String, Slot>,
+    /// The idempotency key of each call.
+    sent: HashMap<Slot, String>,
 }
 
 /// The script of a mesh. Cheap to clone; it outlives a crash.
@@ -78,6 +83,26 @@ impl Script {
         let (key, step, direction) = slot.clone();
         *inner.seen.entry(key).or_default().befallen.entry((step, direction)).or_default() += 1;
         Some(fault)
+    }
+
+    /// Holds the idempotency key of an attempt against those of the others: all of a call have one, and no other call has
+    /// it.
+    pub(crate) fn sent(&self, slot: &Slot, key: &str) {
+        let mut inner = self.inner();
+        let first = inner.sent.entry(slot.clone()).or_insert_with(|| key.to_owned()).clone();
+        let owner = inner.keys.entry(key.to_owned()).or_insert_with(|| slot.clone()).clone();
+        let (saga, step, direction) = slot;
+        let wrong = if key.is_empty() {
+            "has no idempotency key"
+        } else if first != key {
+            "has another idempotency key at each attempt"
+        } else if owner != *slot {
+            "has the idempotency key of another call"
+        } else {
+            return;
+        };
+        let sentence = format!("{step} ({}) {wrong}", direction.as_str());
+        inner.seen.entry(saga.clone()).or_default().wrong.push(sentence);
     }
 
     /// Compares an answer with the first one that was given under the same key.

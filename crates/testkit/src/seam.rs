@@ -105,6 +105,8 @@ impl Scripted {
         let Some(slot) = self.slot(&parts.headers).await else {
             return self.forward(&parts, body).await.into_http();
         };
+        let key = parts.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+        self.seam.script.sent(&slot, key.unwrap_or_default());
         let fault = self.seam.script.strike(&slot);
         let answer = match fault {
             None => self.deliver(&slot, &parts, body).await.into_http(),

@@ -50,8 +50,13 @@ impl System {
         };
         let remote: BTreeMap<String, String> =
             participant.into_iter().map(|address| (noop::SERVICE.to_owned(), address)).collect();
-        let settings =
-            Settings { data: data.to_owned(), addresses: remote, in_process, sagas: Some(sagas) };
+        let settings = Settings {
+            data: data.to_owned(),
+            addresses: remote,
+            in_process,
+            sagas: Some(sagas),
+            max_running: orchestrator::MAX_RUNNING,
+        };
         let node = Node::open(settings, &Facade::new(Clock::system(), Calls::Notable)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
         let addresses = vec![listener.local_addr().map_err(io)?.to_string()];
@@ -70,6 +75,7 @@ impl System {
             sagas: None,
             participants: Vec::new(),
             calls: Calls::Notable,
+            max_running: orchestrator::MAX_RUNNING,
         };
         let mesh = mesh::start(settings, Clock::system()).await?;
         let Addresses { orchestrator, order, stock, points, payment } = *mesh.addresses();

@@ -16,4 +16,4 @@ pub mod registry;
 mod describe;
 mod shipped;
 
-pub use node::{Config, Node, Settings, run};
+pub use node::{Config, MAX_RUNNING, Node, Settings, run};

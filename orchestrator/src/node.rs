@@ -33,6 +33,9 @@ use crate::{
 /// How long running sagas are given to record what is still answered when the process stops.
 const PARK: Duration = Duration::from_secs(5);
 
+/// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
+pub const MAX_RUNNING: usize = 10_000;
+
 /// The config file of the role `orchestrator`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,9 +50,16 @@ pub struct Config {
     /// A folder of definitions, beside those that ship.
     #[serde(default)]
     pub sagas: Option<PathBuf>,
+    /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
+    #[serde(default = "max_running")]
+    pub max_running: usize,
     /// What it logs.
     #[serde(default)]
     pub log: Log,
+}
+
+fn max_running() -> usize {
+    MAX_RUNNING
 }
 
 /// What a node is made of.
@@ -63,6 +73,8 @@ pub struct Settings {
     pub in_process: Vec<(String, Routes)>,
     /// A folder of definitions, beside those that ship.
     pub sagas: Option<PathBuf>,
+    /// How many sagas may run at once.
+    pub max_running: usize,
 }
 
 /// An open node: its journal is open, its definitions are registered, and nothing runs yet.
@@ -125,7 +137,13 @@ impl Node {
         };
         let definitions = loader.load(settings.sagas.as_deref()).await?;
 
-        let driver = Driver::new(clock, Arc::clone(&journal), participants.clone(), registry);
+        let driver = Driver::new(
+            clock,
+            Arc::clone(&journal),
+            participants.clone(),
+            registry,
+            settings.max_running,
+        );
         let (service, health) = serve_api(&driver, facade, &definitions)?;
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
@@ -294,6 +312,7 @@ pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
         addresses: config.participants,
         in_process: Vec::new(),
         sagas: config.sagas,
+        max_running: config.max_running,
     };
     let node = Node::open(settings, &facade).await?;
     let listener = server::listen(config.listen).await?;

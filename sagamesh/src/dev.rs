@@ -43,6 +43,9 @@ pub(crate) struct Dev {
     sagas: Option<PathBuf>,
     #[command(flatten)]
     participants: Participants,
+    /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED
+    #[arg(long, value_name = "NUMBER", default_value_t = orchestrator::MAX_RUNNING)]
+    max_running: usize,
     /// How log lines are written, to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -83,6 +86,7 @@ pub(crate) async fn run(dev: Dev) -> Outcome {
             LogCalls::All => Calls::All,
             LogCalls::Notable => Calls::Notable,
         },
+        max_running: dev.max_running,
     };
     let mesh = mesh::start(settings, Clock::system()).await?;
     let greeting = Greeting::of(&mesh);

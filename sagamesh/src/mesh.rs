@@ -15,6 +15,7 @@ use facade::{
     process,
     server::{self, Health, Mount, Server, Service},
 };
+pub use orchestrator::MAX_RUNNING;
 use orchestrator::Node;
 use tokio::{
     net::TcpListener,
@@ -35,6 +36,8 @@ pub struct Settings {
     pub participants: Vec<(String, String)>,
     /// Which calls are logged.
     pub calls: Calls,
+    /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
+    pub max_running: usize,
 }
 
 /// Where each part listens.
@@ -99,6 +102,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Mesh, String> {
             .map(|served| (served.name.to_owned(), served.service.in_process()))
             .collect(),
         sagas: settings.sagas,
+        max_running: settings.max_running,
     };
     let node = Node::open(node, &facade).await?;
     let addresses = Addresses {

@@ -34,6 +34,7 @@ A config file:
     sagamesh.points.v1.PointsService: 127.0.0.1:7073
     sagamesh.payment.v1.PaymentService: 127.0.0.1:7074
   sagas: ./sagas                # definitions beside those that ship; may be left out
+  max_running: 10000            # sagas at once; a start beyond them is refused, RESOURCE_EXHAUSTED
   log:
     format: text                # or json
     filter: info

@@ -47,6 +47,7 @@ pub struct Wiring {
     sagas: Option<PathBuf>,
     participants: Vec<(String, String)>,
     damaged: bool,
+    max_running: Option<usize>,
 }
 
 impl Wiring {
@@ -62,6 +63,13 @@ impl Wiring {
     pub fn on(mut self, folder: TempDir) -> Self {
         self.data = Some(folder.path().join("data"));
         self.folder = Some(folder);
+        self
+    }
+
+    /// With so many sagas at once, and no more.
+    #[must_use]
+    pub fn running_at_most(mut self, sagas: usize) -> Self {
+        self.max_running = Some(sagas);
         self
     }
 
@@ -97,6 +105,7 @@ impl Wiring {
             sagas: self.sagas,
             participants: self.participants,
             calls: facade::log::Calls::Notable,
+            max_running: self.max_running.unwrap_or(mesh::MAX_RUNNING),
         };
         let mesh = open(settings).await?;
         let addresses = *mesh.addresses();

@@ -1,6 +1,6 @@
 //! What a handler answers instead of a response.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use proto::{facade::v1::Reason, rules::Violation};
 use tonic::Code;
@@ -38,6 +38,13 @@ pub enum Failure {
         message: String,
         /// More facts for `ErrorInfo`, such as the saga's id.
         facts: Vec<(String, String)>,
+    },
+    /// RESOURCE_EXHAUSTED with `RetryInfo`: there is too much to do at the moment, and nothing was begun.
+    Overloaded {
+        /// A sentence for a person.
+        message: String,
+        /// How long the caller should leave us alone.
+        retry_after: Duration,
     },
     /// UNAVAILABLE: it may work when asked again. The cause goes to the log, never to the caller.
     Unavailable(Box<dyn Error + Send + Sync>),

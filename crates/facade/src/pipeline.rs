@@ -252,7 +252,9 @@ impl Line {
             Failure::Unavailable(cause) | Failure::Internal(cause) => {
                 (told.code, Some(causes(cause.as_ref())))
             }
-            Failure::Invalid(_) | Failure::Refused { .. } => (told.code, None),
+            Failure::Invalid(_) | Failure::Refused { .. } | Failure::Overloaded { .. } => {
+                (told.code, None)
+            }
         };
         Self { code, reason: told.reason.clone(), message: told.message.clone(), cause }
     }

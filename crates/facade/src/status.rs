@@ -69,6 +69,13 @@ impl Told {
             Failure::Refused { code, reason, message, facts } => {
                 Self { facts: facts.clone(), ..told(*code, *reason, message.clone()) }
             }
+            Failure::Overloaded { message, retry_after } => {
+                let retry_delay = prost_types::Duration::try_from(*retry_after).ok();
+                Self {
+                    details: vec![any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay })],
+                    ..told(Code::ResourceExhausted, Reason::Overloaded, message.clone())
+                }
+            }
             Failure::Unavailable(_) => told(
                 Code::Unavailable,
                 Reason::Unavailable,

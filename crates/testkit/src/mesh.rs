@@ -189,6 +189,7 @@ impl Mesh {
             addresses: Default::default(),
             in_process: in_process.collect(),
             sagas: Some(self.folder.path().join("sagas")),
+            max_running: orchestrator::MAX_RUNNING,
         };
         let opened = self.patiently(|| orchestrator::node::open_journal(&settings.data)).await?;
         let journal: journal::Shared =

@@ -8,3 +8,18 @@ mod read;
 mod sentence;
 mod view;
 mod watch;
+
+use std::time::Duration;
+
+use facade::Failure;
+
+/// How long a caller should wait whose saga was not started because too many are running.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// A start that was refused because of what is running.
+fn overloaded() -> Failure {
+    Failure::Overloaded {
+        message: "this node runs as many sagas as it may; nothing was begun".to_owned(),
+        retry_after: COME_BACK,
+    }
+}

@@ -22,7 +22,7 @@ use proto::{
 use saga::{Event, Status};
 use tonic::Code;
 
-use super::{read, view, watch};
+use super::{overloaded, read, view, watch};
 use crate::{
     definition::Input,
     driver::{Driver, OrderError, Start},
@@ -141,6 +141,7 @@ impl SagaService for Handlers {
                 response.set_state(status.map_or_else(Default::default, view::state));
                 response.already_started = true;
             }
+            Start::Overloaded => return Err(overloaded()),
             Start::KeyReused => {
                 let sentence =
                     "a saga of this definition was started under this key with another input";

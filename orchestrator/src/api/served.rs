@@ -12,6 +12,7 @@ use saga::{SagaState, Status};
 use tonic::Code;
 
 use super::{
+    overloaded,
     read::{self, Found},
     sentence,
 };
@@ -92,6 +93,7 @@ async fn answer(
             saga_id
         }
         Start::Already { saga_id } => saga_id,
+        Start::Overloaded => return Err(overloaded()),
         Start::KeyReused => {
             let sentence = "another request was sent under this idempotency key";
             return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));

@@ -57,6 +57,7 @@ pub struct Driver {
     /// Wakes the recovery loop before its time.
     lost: Arc<tokio::sync::Notify>,
     node: Arc<str>,
+    max_running: usize,
 }
 
 /// What a start came to.
@@ -76,16 +77,20 @@ pub enum Start {
     },
     /// Another request was started under the key.
     KeyReused,
+    /// As many sagas run here as may: nothing was begun.
+    Overloaded,
 }
 
 impl Driver {
-    /// A driver that runs nothing yet.
+    /// A driver that runs nothing yet. It starts no saga while `max_running` are not at their end; those that it takes
+    /// up again count, and are always taken up.
     #[must_use]
     pub fn new(
         clock: Clock,
         journal: journal::Shared,
         participants: Participants,
         registry: Registry,
+        max_running: usize,
     ) -> Self {
         Self {
             context: Arc::new(Context { clock, journal, participants }),
@@ -96,6 +101,7 @@ impl Driver {
             halt: CancellationToken::new(),
             lost: Arc::default(),
             node: Uuid::now_v7().simple().to_string().into(),
+            max_running,
         }
     }
 
@@ -112,6 +118,10 @@ impl Driver {
     ) -> Result<Start, journal::Error> {
         if self.stop.is_cancelled() {
             return Err(journal::Error::Closed);
+        }
+        // Refused before anything is done for it: what runs keeps what it needs.
+        if self.running() >= self.max_running {
+            return Ok(Start::Overloaded);
         }
         let now = self.context.clock.now();
         let header = Header {

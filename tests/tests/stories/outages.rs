@@ -4,7 +4,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use proto::{
     order::v1::OrderState,
-    saga::v1::{GetSagaRequest, SagaState, StepState, WaitSagaRequest, WatchSagaRequest},
+    saga::v1::{
+        CancelSagaRequest, GetSagaRequest, SagaState, StepState, WaitSagaRequest, WatchSagaRequest,
+    },
 };
 use sqlx::Connection;
 use tests::{
@@ -17,6 +19,35 @@ use tonic_types::StatusExt;
 use crate::aside::journal;
 
 const PAYMENT: &str = "sagamesh.payment.v1.PaymentService";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_runs_as_many_sagas_as_it_may_refuses_the_next_and_ends_those() {
+    let away = free_address().await;
+    let wiring = Wiring::default().with_participant(PAYMENT, away).running_at_most(2);
+    let mesh = wiring.start().await;
+    mesh.open_shop().await;
+    for token in ["t-1", "t-2"] {
+        let mut request = tonic::Request::new(order(token, "ada", "tea", 1));
+        request.set_timeout(Duration::from_millis(300));
+        let late = mesh.checkout().place_order(request).await.unwrap_err();
+        assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
+    }
+    let refused = mesh.checkout().place_order(order("t-3", "ada", "tea", 1)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    let details = refused.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
+    assert!(details.retry_info().unwrap().retry_delay.is_some_and(|wait| !wait.is_zero()));
+    let running = mesh.sagas_in(&[]).await;
+    assert_eq!(running.len(), 2, "a refused start leaves nothing: {running:?}");
+
+    for saga in &running {
+        let saga_id = saga.saga_id.clone();
+        let cancel = CancelSagaRequest { saga_id, reason: "to make room".to_owned() };
+        mesh.sagas().cancel_saga(cancel).await.unwrap();
+    }
+    let undoing = mesh.sagas_in(&[SagaState::Compensating]).await;
+    assert_eq!(undoing.len(), 2, "what runs goes on, and is undone: {undoing:?}");
+}
 
 /// An address at which nobody listens yet.
 async fn free_address() -> SocketAddr {
@@ -129,6 +160,7 @@ async fn a_second_mesh_on_the_same_folder_is_refused_in_one_sentence() {
         sagas: None,
         participants: Vec::new(),
         calls: facade::log::Calls::Notable,
+        max_running: sagamesh::mesh::MAX_RUNNING,
     };
     let refused = sagamesh::mesh::start(settings, clock::Clock::system()).await;
     let why = refused.err().expect("the second mesh must not start");

@@ -9,7 +9,8 @@ Examples:
   cargo xtask bench
   cargo xtask bench --workload place-order --in-flight 128 --seconds 20
   cargo xtask bench --rate 2000 --in-flight 512 --json rates.jsonl
-  cargo xtask bench --recover 100000";
+  cargo xtask bench --recover 100000
+  cargo xtask bench plot rates.jsonl --x rate --y p99_ms --title 'latency by load' --out latency.svg";
 
 /// How many sagas a second, at what latency and at what cost.
 #[derive(Debug, Parser)]
@@ -42,6 +43,12 @@ pub(crate) struct Run {
     /// The bytes that each saga hands from step to step
     #[arg(long, default_value_t = 0)]
     pub(crate) payload: usize,
+    /// How many steps a saga of `noop` has
+    #[arg(long, default_value_t = 4)]
+    pub(crate) steps: usize,
+    /// How many sagas may run at once: a start beyond them is refused
+    #[arg(long, value_name = "N", default_value_t = orchestrator::MAX_RUNNING)]
+    pub(crate) max_running: usize,
     /// Append one JSON object a run to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -105,14 +112,40 @@ pub(crate) enum Command {
     /// The system under test
     #[command(hide = true)]
     System(System),
+    /// Draw what --json has written, as SVG
+    Plot(Plot),
 }
 
+/// A plot: a line for each workload and transport.
 #[derive(Debug, Args)]
+pub(crate) struct Plot {
+    /// What --json has written
+    pub(crate) file: PathBuf,
+    /// The field along the bottom, for example in_flight
+    #[arg(long)]
+    pub(crate) x: String,
+    /// The field along the side, for example sagas_per_s
+    #[arg(long)]
+    pub(crate) y: String,
+    /// What is drawn, in words
+    #[arg(long)]
+    pub(crate) title: String,
+    /// The SVG to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// A system that runs in a process of its own.
+#[derive(Clone, Debug, Args)]
 pub(crate) struct System {
     #[arg(long, value_enum)]
     pub(crate) workload: Workload,
     #[arg(long)]
     pub(crate) data: PathBuf,
+    #[arg(long)]
+    pub(crate) steps: usize,
+    #[arg(long)]
+    pub(crate) max_running: usize,
     /// Where the steps that do nothing are.
     #[arg(long)]
     pub(crate) participant: Option<String>,

@@ -9,6 +9,7 @@ mod child;
 mod load;
 mod measure;
 mod noop;
+mod plot;
 mod probe;
 mod recover;
 mod report;
@@ -44,5 +45,6 @@ async fn main() -> Result<()> {
         None => run::all(&run).await,
         Some(Command::Participant { hold }) => noop::serve(hold).await,
         Some(Command::System(system)) => system::serve(system).await,
+        Some(Command::Plot(wanted)) => plot::draw(&wanted),
     }
 }

@@ -18,9 +18,25 @@ use crate::{
 
 pub(crate) const SERVICE: &str = "bench.v1.NoopService";
 
-/// The definition of the saga `noop`, and the contract that it names.
-pub(crate) const DEFINITION: (&str, &str) = ("noop.yaml", include_str!("../noop.yaml"));
+/// The contract that the definition names.
 pub(crate) const CONTRACT: (&str, &str) = ("noop.proto", include_str!("../proto/noop.proto"));
+
+/// The definition of the saga `noop`: so many steps, each with what the one before it answered.
+pub(crate) fn definition(steps: usize) -> String {
+    let mut yaml = String::from(
+        "saga: noop\nversion: 1\nserves: bench.v1.NoopService/Run\nkey: request.token\n\
+         descriptors: [noop.proto]\ndeadline: 1h\nreply: { saga_id: saga.id }\nsteps:\n",
+    );
+    let mut before = "request".to_owned();
+    for number in 1..=steps {
+        yaml += &format!(
+            "  - step: step_{number}\n    call: {SERVICE}/Step\n    \
+             with: {{ payload: {before}.payload }}\n    timeout: 10m\n"
+        );
+        before = format!("step_{number}");
+    }
+    yaml
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Noop {

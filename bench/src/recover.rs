@@ -13,7 +13,7 @@ use serde::Serialize;
 use tonic::transport::Channel;
 
 use crate::{
-    arguments::{Run, Workload},
+    arguments::{self, Run, Workload},
     check,
     child::Process,
     probe, report, run,
@@ -42,7 +42,16 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
     let before = probe::commits_per_s(folder.path())?;
 
     let silent = Process::start(&["participant", "--hold"])?;
-    let system = run::system(Workload::Noop, &data, Some(&silent.addresses[0]))?;
+    // They are all to be running at once.
+    let max_running = usize::MAX;
+    let of = |participant: &Process| arguments::System {
+        workload: Workload::Noop,
+        data: data.clone(),
+        steps: arguments.steps,
+        max_running,
+        participant: Some(participant.addresses[0].clone()),
+    };
+    let system = run::system(of(&silent))?;
     println!("starting {sagas} sagas whose first step is never answered");
     begin(&system, sagas).await?;
     system.kill()?;
@@ -50,7 +59,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
 
     let participant = Process::start(&["participant"])?;
     let started = Instant::now();
-    let system = run::system(Workload::Noop, &data, Some(&participant.addresses[0]))?;
+    let system = run::system(of(&participant))?;
     let mut client = client(&system)?;
     while !any(&mut client, SagaState::Succeeded).await? {
         tokio::time::sleep(LOOK_AGAIN).await;

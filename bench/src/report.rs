@@ -11,6 +11,11 @@ pub(crate) struct Row {
     pub(crate) workload: &'static str,
     pub(crate) transport: &'static str,
     pub(crate) in_flight: usize,
+    /// Steps a saga, where that can be chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<usize>,
+    /// Bytes handed from step to step.
+    pub(crate) payload: usize,
     /// Sagas a second that were offered; absent in a closed loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u64>,
@@ -31,6 +36,9 @@ pub(crate) struct Row {
     pub(crate) peak_rss_mb: f64,
     pub(crate) flushes_per_saga: f64,
     pub(crate) disk_bytes_per_saga: f64,
+    /// Bare calls of a step a second, as many at once; absent where the participant has no process of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) calls_per_s: Option<f64>,
     pub(crate) commits_per_s_before: f64,
     pub(crate) commits_per_s_after: f64,
 }
@@ -71,10 +79,11 @@ impl Row {
             self.disk_bytes_per_saga,
             self.commits_per_s_before,
             self.commits_per_s_after,
-            match self.refused {
-                0 => String::new(),
-                refused => format!("   {refused} refused"),
-            }
+            self.calls_per_s.map_or(String::new(), |calls| format!("   {calls:.0} calls/s"))
+                + &match self.refused {
+                    0 => String::new(),
+                    refused => format!("   {refused} refused"),
+                }
         );
     }
 

@@ -10,10 +10,10 @@ use tonic::{
 };
 
 use crate::{
-    arguments::{Run, Transport, Workload},
+    arguments::{self, Run, Transport, Workload},
     check,
     child::Process,
-    contract::{RunRequest, noop_service_client::NoopServiceClient},
+    contract::{RunRequest, StepRequest, noop_service_client::NoopServiceClient},
     load::{self, Gun, Numbers, Seen, Shot},
     measure::{self, Cpu},
     probe, report, shop,
@@ -79,16 +79,20 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     let (mut parts, mut inside) = (Parts { system: None, participant: None }, None);
     let gun = match run.transport {
         Transport::Grpc => {
-            parts = start(run.workload, &data)?;
+            parts = start(run, &data)?;
             let system = parts.system.as_ref().context("the system has just been started")?;
             remote_gun(run, system).await?
         }
         Transport::InProcess => {
-            let system = System::start(run.workload, &data, None).await?;
+            let system = System::start(arguments(run, &data, None)).await?;
             let gun = near_gun(run, &system).await?;
             inside = Some(system);
             gun
         }
+    };
+    let calls_per_s = match &parts.participant {
+        Some(participant) => Some(bare_calls(participant, in_flight).await?),
+        None => None,
     };
     let numbers = Arc::new(Numbers::default());
     let time = Duration::from_secs(run.seconds);
@@ -124,6 +128,8 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
         workload: run.workload.name(),
         transport: run.transport.name(),
         in_flight,
+        steps: (run.workload == Workload::Noop).then_some(run.steps),
+        payload: run.payload,
         rate: run.rate,
         sagas,
         refused,
@@ -138,9 +144,24 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
         peak_rss_mb,
         flushes_per_saga: commits as f64 / done.max(1) as f64,
         disk_bytes_per_saga: disk as f64 / measured.max(1) as f64,
+        calls_per_s,
         commits_per_s_before: before,
         commits_per_s_after: probe::commits_per_s(folder.path())?,
     })
+}
+
+/// Calls a second that the participant answers with no saga around them.
+async fn bare_calls(participant: &Process, in_flight: usize) -> Result<f64> {
+    let client = NoopServiceClient::new(channel(&participant.addresses[0])?);
+    let gun: Gun = Arc::new(move |_| {
+        let mut client = client.clone();
+        Box::pin(async move {
+            client.step(StepRequest::default()).await?;
+            Ok(Shot::Ended)
+        })
+    });
+    let seen = load::closed(&gun, &Arc::default(), in_flight, Duration::from_secs(1)).await?;
+    Ok(seen.sagas as f64 / seen.elapsed.as_secs_f64())
 }
 
 async fn shoot(
@@ -157,23 +178,28 @@ async fn shoot(
 }
 
 /// Starts the system, and the participant where the workload has one of its own.
-pub(crate) fn start(workload: Workload, data: &Path) -> Result<Parts> {
-    let participant = match workload {
+fn start(run: &Run, data: &Path) -> Result<Parts> {
+    let participant = match run.workload {
         Workload::Noop => Some(Process::start(&["participant"])?),
         Workload::PlaceOrder | Workload::Decline => None,
     };
     let address = participant.as_ref().map(|process| process.addresses[0].clone());
-    Ok(Parts { system: Some(system(workload, data, address.as_deref())?), participant })
+    Ok(Parts { system: Some(system(arguments(run, data, address))?), participant })
 }
 
-pub(crate) fn system(
-    workload: Workload,
-    data: &Path,
-    participant: Option<&str>,
-) -> Result<Process> {
+fn arguments(run: &Run, data: &Path, participant: Option<String>) -> arguments::System {
+    let Run { workload, steps, max_running, .. } = *run;
+    arguments::System { workload, data: data.to_owned(), steps, max_running, participant }
+}
+
+/// Starts a system in a process of its own.
+pub(crate) fn system(arguments: arguments::System) -> Result<Process> {
+    let arguments::System { workload, data, steps, max_running, participant } = arguments;
     let data = data.to_str().context("the folder's name is text")?;
+    let (steps, max_running) = (steps.to_string(), max_running.to_string());
     let mut arguments = vec!["system", "--workload", workload.name(), "--data", data];
-    if let Some(participant) = participant {
+    arguments.extend(["--steps", &steps, "--max-running", &max_running]);
+    if let Some(participant) = &participant {
         arguments.extend(["--participant", participant]);
     }
     Process::start(&arguments)

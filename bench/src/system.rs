@@ -1,6 +1,6 @@
 //! The system under test: an orchestrator for the steps that do nothing, or the whole shop.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use clock::Clock;
@@ -25,23 +25,21 @@ pub(crate) struct System {
 
 impl System {
     /// Opens it on the files in `data` and serves it.
-    pub(crate) async fn start(
-        workload: Workload,
-        data: &Path,
-        participant: Option<String>,
-    ) -> Result<Self> {
-        match workload {
-            Workload::Noop => Self::noop(data, participant).await,
-            Workload::PlaceOrder | Workload::Decline => Self::shop(data).await,
+    pub(crate) async fn start(arguments: arguments::System) -> Result<Self> {
+        match arguments.workload {
+            Workload::Noop => Self::noop(arguments).await,
+            Workload::PlaceOrder | Workload::Decline => Self::shop(arguments).await,
         }
         .map_err(|why| anyhow!(why))
     }
 
-    async fn noop(data: &Path, participant: Option<String>) -> Result<Self, String> {
+    async fn noop(arguments: arguments::System) -> Result<Self, String> {
+        let arguments::System { data, steps, max_running, participant, .. } = arguments;
         let sagas = data.join("sagas");
         let io = |error: std::io::Error| error.to_string();
         std::fs::create_dir_all(&sagas).map_err(io)?;
-        for (file, text) in [noop::DEFINITION, noop::CONTRACT] {
+        let definition = noop::definition(steps);
+        for (file, text) in [("noop.yaml", definition.as_str()), noop::CONTRACT] {
             std::fs::write(sagas.join(file), text).map_err(io)?;
         }
         let in_process = match participant {
@@ -50,13 +48,8 @@ impl System {
         };
         let remote: BTreeMap<String, String> =
             participant.into_iter().map(|address| (noop::SERVICE.to_owned(), address)).collect();
-        let settings = Settings {
-            data: data.to_owned(),
-            addresses: remote,
-            in_process,
-            sagas: Some(sagas),
-            max_running: orchestrator::MAX_RUNNING,
-        };
+        let settings =
+            Settings { data, addresses: remote, in_process, sagas: Some(sagas), max_running };
         let node = Node::open(settings, &Facade::new(Clock::system(), Calls::Notable)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
         let addresses = vec![listener.local_addr().map_err(io)?.to_string()];
@@ -68,14 +61,14 @@ impl System {
         Ok(Self { addresses, routes, driver, stop, serving })
     }
 
-    async fn shop(data: &Path) -> Result<Self, String> {
+    async fn shop(arguments: arguments::System) -> Result<Self, String> {
         let settings = mesh::Settings {
-            data: data.to_owned(),
+            data: arguments.data,
             port_base: 0,
             sagas: None,
             participants: Vec::new(),
             calls: Calls::Notable,
-            max_running: orchestrator::MAX_RUNNING,
+            max_running: arguments.max_running,
         };
         let mesh = mesh::start(settings, Clock::system()).await?;
         let Addresses { orchestrator, order, stock, points, payment } = *mesh.addresses();
@@ -105,8 +98,7 @@ impl System {
 
 /// Runs a system as a process of its own.
 pub(crate) async fn serve(arguments: arguments::System) -> Result<()> {
-    let arguments::System { workload, data, participant } = arguments;
-    let system = System::start(workload, &data, participant).await?;
+    let system = System::start(arguments).await?;
     println!("{}", system.addresses.join(" "));
     told_to_stop().await;
     let commits = system.commits();

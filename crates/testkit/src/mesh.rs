@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,7 +19,11 @@ use facade::{
 use orchestrator::{Node, Settings, definition::Compiled, driver::Driver, journal};
 use proto::saga::v1::saga_service_client::SagaServiceClient;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Runtime},
+    sync::oneshot,
+};
 use tonic::service::Routes;
 
 use crate::{
@@ -165,6 +169,7 @@ impl Mesh {
         let serving = runtime.spawn(node.run(listener, async {
             let _ = stopped.await;
         }));
+        self.time.go_by(Some(runtime.handle().clone()));
         self.process = Some(Process { runtime, driver, orchestrator, services, stop, serving });
     }
 
@@ -219,6 +224,7 @@ impl Mesh {
 
     /// Kills the mesh: every task is dropped where it stands, and what was not committed is gone.
     pub fn crash(&mut self) {
+        self.time.go_by(None);
         if let Some(Process { runtime, .. }) = self.process.take() {
             runtime.shutdown_timeout(LET_GO);
         }
@@ -229,6 +235,7 @@ impl Mesh {
     /// # Panics
     /// When it is dead, or stops with an error.
     pub fn stop(&mut self) {
+        self.time.go_by(None);
         let Process { runtime, stop, serving, driver, orchestrator, services } =
             self.process.take().expect("the mesh is alive");
         drop((driver, orchestrator, services));
@@ -335,24 +342,51 @@ impl Drop for Mesh {
     }
 }
 
-/// The hands of the mesh's clock, moved by a thread of their own.
+/// The hands of the mesh's clock, moved by a thread of their own. On a busy machine time goes slower: it moves on only
+/// when the mesh has come round to all that it could do, else calls would outlast their limits for want of a processor.
 struct Time {
     hands: Hands,
     over: Arc<AtomicBool>,
+    mesh: Arc<Mutex<Option<Handle>>>,
 }
 
 impl Time {
     fn run(hands: Hands) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let (moved, ended) = (hands.clone(), Arc::clone(&over));
+        let (over, mesh) =
+            (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Option<Handle>>>::default());
+        let (moved, ended, alive) = (hands.clone(), Arc::clone(&over), Arc::clone(&mesh));
         std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 std::thread::sleep(TICK);
+                let alive = alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(mesh) = alive {
+                    come_round(&mesh);
+                }
                 moved.advance(TICK * PACE);
             }
         });
-        Self { hands, over }
+        Self { hands, over, mesh }
     }
+
+    /// Goes by this runtime from now on; by none while the mesh is dead.
+    fn go_by(&self, mesh: Option<Handle>) {
+        *self.mesh.lock().unwrap_or_else(PoisonError::into_inner) = mesh;
+    }
+}
+
+/// Waits until the runtime has come round to a new task so often, or dies.
+fn come_round(mesh: &Handle) {
+    const ROUNDS: usize = 3;
+    // One that is stuck must not hold the time still by which it would be told so.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let (done, waiting) = std::sync::mpsc::channel();
+    mesh.spawn(async move {
+        for _ in 0..ROUNDS {
+            tokio::task::yield_now().await;
+        }
+        let _ = done.send(());
+    });
+    let _ = waiting.recv_timeout(PATIENCE);
 }
 
 impl Drop for Time {

@@ -12,6 +12,7 @@ use testkit::{Cell, Fault, Mesh, Planned, Report, Start, Times, cell::every_faul
 use tonic::Code;
 
 use crate::{
+    on_several_meshes,
     place_order::{BOUGHT, order},
     shop::{ORDER, UNTOUCHED, check_books, furnish, order_no, standing, user, wiring},
     with_deaths,
@@ -159,20 +160,27 @@ fn watch(mesh: &Mesh, saga_id: &str, enough: impl Fn(&Event) -> bool) -> SagaSta
 
 #[test]
 fn a_death_meanwhile_changes_nothing_about_a_fault_of_a_cancel() {
-    let mut mesh = wiring().start();
-    let cells = cells(&mesh);
-    placed(&mesh, cells.len() + 1);
-    let starts: Vec<Start> = (0..=cells.len()).map(|number| cancel(&mesh, number)).collect();
-    let definition = mesh.definition("cancel-order");
+    let mesh = wiring().start();
+    placed(&mesh, 1);
+    let start = cancel(&mesh, 0);
     mesh.crash_at(None);
-    let spare = starts.last().unwrap().clone();
-    mesh.play_together(&definition, vec![Cell::default()], |_| spare.clone()).assert_right();
-    let cells = with_deaths(cells, mesh.appends());
-    let play = |(number, cell): (usize, Cell)| {
-        mesh.play(&definition, number, cell, &starts[number % starts.len()])
-    };
-    let report = Report { outcomes: cells.into_iter().enumerate().map(play).collect() };
+    let definition = mesh.definition("cancel-order");
+    mesh.play_together(&definition, vec![Cell::default()], |_| start.clone()).assert_right();
+    let cells = with_deaths(cells(&mesh), mesh.appends());
+    let report = on_several_meshes(&cells, deaths);
     println!("cancel-order, one fault and a death: {report}");
     assert!(report.count(|outcome| outcome.died) * 2 > report.outcomes.len());
+}
+
+fn deaths(cells: &[Cell]) -> Report {
+    let mut mesh = wiring().start();
+    placed(&mesh, cells.len());
+    let starts: Vec<Start> = (0..cells.len()).map(|number| cancel(&mesh, number)).collect();
+    let definition = mesh.definition("cancel-order");
+    let play = |(number, cell): (usize, &Cell)| {
+        mesh.play(&definition, number, cell.clone(), &starts[number])
+    };
+    let report = Report { outcomes: cells.iter().enumerate().map(play).collect() };
     check(&mesh, &report);
+    report
 }

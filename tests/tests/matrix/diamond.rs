@@ -5,6 +5,7 @@ use saga::Status;
 use testkit::{Cell, CrashPoint, Fault, Mesh, Report, Side, Start, cell::every_fault};
 
 use crate::{
+    on_several_meshes,
     shop::{Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
     with_deaths,
 };
@@ -85,7 +86,7 @@ fn every_fault_where_every_branch_runs_leaves_all_or_nothing() {
 
 #[test]
 fn a_death_meanwhile_changes_nothing_about_a_fault_of_a_diamond() {
-    let mut mesh = wiring().file(DEFINITION.0, DEFINITION.1).start();
+    let mesh = wiring().file(DEFINITION.0, DEFINITION.1).start();
     let definition = mesh.definition("diamond");
     let mut cells = cells(&mesh);
     let spare = cells.len() * 100;
@@ -99,10 +100,19 @@ fn a_death_meanwhile_changes_nothing_about_a_fault_of_a_diamond() {
             cells.push(Cell { faults: Vec::new(), crash: Some(CrashPoint { append, side }) });
         }
     }
-    furnish(&mesh, 0..cells.len());
-    let play = |(number, cell)| mesh.play(&definition, number, cell, &start(number));
-    let report = Report { outcomes: cells.into_iter().enumerate().map(play).collect() };
+    let report = on_several_meshes(&cells, deaths);
     println!("diamond, one fault and a death: {report}");
     assert!(report.count(|outcome| outcome.died) * 2 > report.outcomes.len());
+}
+
+fn deaths(cells: &[Cell]) -> Report {
+    let mut mesh = wiring().file(DEFINITION.0, DEFINITION.1).start();
+    let definition = mesh.definition("diamond");
+    furnish(&mesh, 0..cells.len());
+    let play = |(number, cell): (usize, &Cell)| {
+        mesh.play(&definition, number, cell.clone(), &start(number))
+    };
+    let report = Report { outcomes: cells.iter().enumerate().map(play).collect() };
     check(&mesh, &report, TAKEN);
+    report
 }

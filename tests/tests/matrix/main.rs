@@ -10,7 +10,7 @@ mod diamond;
 mod place_order;
 mod shop;
 
-use testkit::{Cell, CrashPoint, Side};
+use testkit::{Cell, CrashPoint, Report, Side};
 
 /// Every cell with a death before and after each append of a saga that makes so many; in the short form an evenly spread
 /// share of them, each fault in it.
@@ -33,6 +33,19 @@ fn with_deaths(cells: Vec<Cell>, appends: u64) -> Vec<Cell> {
         .enumerate()
         .map(|(number, cell)| die(cell, points[spread(number, points.len())]))
         .collect()
+}
+
+/// Plays cells on several meshes at once, for deaths come one after the other and are mostly waiting. `play` is given the
+/// cells of one mesh.
+fn on_several_meshes(cells: &[Cell], play: impl Fn(&[Cell]) -> Report + Sync) -> Report {
+    const MESHES: usize = 3;
+    let play = &play;
+    std::thread::scope(|scope| {
+        let parts = cells.chunks(cells.len().div_ceil(MESHES));
+        let playing: Vec<_> = parts.map(|part| scope.spawn(move || play(part))).collect();
+        let reports = playing.into_iter().map(|playing| playing.join().unwrap());
+        Report { outcomes: reports.flat_map(|report| report.outcomes).collect() }
+    })
 }
 
 /// A place for each number: so many numbers in a row visit every place once, and the next round starts one place on, so

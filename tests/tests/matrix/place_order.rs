@@ -7,7 +7,7 @@ use testkit::{
 };
 
 use crate::{
-    everything, scatter,
+    everything, on_several_meshes, scatter,
     shop::{PRICE, Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
     with_deaths,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// The first number beyond those of the cells that are played for their own sake.
 const SPARE: usize = 1_000_000;
 /// About so many pairs are played in the short form.
-const PAIRS: usize = 450;
+const PAIRS: usize = 350;
 
 const QUANTITY: i64 = 2;
 const SPENT: i64 = 5;
@@ -154,13 +154,12 @@ fn a_death_at_every_append_of_an_order_loses_nothing_and_repeats_nothing() {
             }
         }
     }
-    let report = deaths(&mut mesh, cells);
+    let report = on_several_meshes(&cells, deaths);
     println!("place-order, a death at each append: {report}");
     // Answers of steps side by side may share an append: then there is one less.
     let fewest = appends.iter().min().unwrap() - 1;
     let early = |outcome: &Outcome| outcome.cell.crash.is_some_and(|point| point.append < fewest);
     assert_eq!(report.count(|outcome| early(outcome) && !outcome.died), 0, "deaths must happen");
-    check(&mesh, &report);
 }
 
 #[test]
@@ -169,11 +168,10 @@ fn a_death_meanwhile_changes_nothing_about_a_fault() {
     let definition = mesh.definition("place-order");
     let appends = appends(&mut mesh, SPARE, &Cell::default());
     let cells = with_deaths(every_fault(definition.engine()), appends);
-    let report = deaths(&mut mesh, cells);
+    let report = on_several_meshes(&cells, deaths);
     println!("place-order, one fault and a death: {report}");
     // A saga that a fault ends early makes fewer appends than one that succeeds.
     assert!(report.count(|outcome| outcome.died) * 2 > report.outcomes.len());
-    check(&mesh, &report);
 }
 
 /// How many appends the cell's saga makes, dying nowhere.
@@ -185,9 +183,14 @@ fn appends(mesh: &mut Mesh, number: usize, cell: &Cell) -> u64 {
     mesh.appends()
 }
 
-fn deaths(mesh: &mut Mesh, cells: Vec<Cell>) -> Report {
+fn deaths(cells: &[Cell]) -> Report {
+    let mut mesh = wiring().start();
     let definition = mesh.definition("place-order");
-    furnish(mesh, 0..cells.len());
-    let play = |(number, cell)| mesh.play(&definition, number, cell, &order(number));
-    Report { outcomes: cells.into_iter().enumerate().map(play).collect() }
+    furnish(&mesh, 0..cells.len());
+    let play = |(number, cell): (usize, &Cell)| {
+        mesh.play(&definition, number, cell.clone(), &order(number))
+    };
+    let report = Report { outcomes: cells.iter().enumerate().map(play).collect() };
+    check(&mesh, &report);
+    report
 }

@@ -150,6 +150,9 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     })
 }
 
+/// Calls under way at most where they are made with no saga around them.
+const BARE_CALLS: usize = 512;
+
 /// Calls a second that the participant answers with no saga around them.
 async fn bare_calls(participant: &Process, in_flight: usize) -> Result<f64> {
     let client = NoopServiceClient::new(channel(&participant.addresses[0])?);
@@ -160,7 +163,9 @@ async fn bare_calls(participant: &Process, in_flight: usize) -> Result<f64> {
             Ok(Shot::Ended)
         })
     });
-    let seen = load::closed(&gun, &Arc::default(), in_flight, Duration::from_secs(1)).await?;
+    let seen =
+        load::closed(&gun, &Arc::default(), in_flight.min(BARE_CALLS), Duration::from_secs(1))
+            .await?;
     Ok(seen.sagas as f64 / seen.elapsed.as_secs_f64())
 }
 

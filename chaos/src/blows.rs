@@ -75,6 +75,9 @@ pub(crate) async fn strike(
         if blows.kills >= kills {
             break;
         }
+        if lives.len().is_multiple_of(TOLD_EVERY) {
+            eprintln!("  {} of {kills} kills", blows.kills);
+        }
         let life = lifetime(&mut dice, blow);
         clock.sleep(life).await;
         if blow != Blow::Terminate && life < EARLY {
@@ -89,6 +92,9 @@ pub(crate) async fn strike(
     }
     Ok(Struck { process, lives, blows })
 }
+
+/// Lives between two words about how far it is.
+const TOLD_EVERY: usize = 50;
 
 const EARLY: Duration = Duration::from_millis(400);
 

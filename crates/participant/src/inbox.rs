@@ -6,7 +6,7 @@
 //!
 //! | arrives | the inbox holds | what happens |
 //! | --- | --- | --- |
-//! | call | nothing | the work runs behind a savepoint; its response, or its decline, is stored |
+//! | call | nothing | the work runs; its response, or its decline without what it wrote, is stored |
 //! | call | the call's answer | that answer |
 //! | call | a tombstone | declined, `SUPERSEDED` |
 //! | call, undo | another request under this key | [`Error::KeyReused`] |

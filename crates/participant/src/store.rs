@@ -1,4 +1,5 @@
-//! What the inbox needs of a database: work in a transaction, a savepoint, and three statements on its table.
+//! What the inbox needs of a database: work in a transaction, a way back to where it began, and three
+//! statements on its table.
 //!
 //! A store must keep two promises beyond the methods' own. Work that was handed over runs to its end whatever
 //! becomes of the future that waits for it. And of two transactions that insert the same key, the second waits
@@ -32,14 +33,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         E: From<Error> + Send + 'static,
         W: for<'t> FnOnce(&'t mut Self::Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static;
 
-    /// Runs `work` behind a savepoint: of an inner `Err` nothing is left but the answer.
-    fn attempt<T, E>(
-        connection: &mut Self::Connection,
-        work: Work<Self::Connection, T, E>,
-    ) -> impl Future<Output = Result<Result<T, E>, Error>> + Send
-    where
-        T: Send + 'static,
-        E: Send + 'static;
+    /// Takes back all that the running work has done so far; the work goes on as if it had just begun.
+    fn retract(connection: &mut Self::Connection)
+    -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Inserts the row of `key`, or answers false where there is one. A row that another transaction is
     /// inserting is waited for.

@@ -10,7 +10,7 @@ use futures::{
     poll,
 };
 use participant::{Database, Failure, Store, conformance::Bench, sqlite, store::Error};
-use sqlx::SqliteConnection;
+use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::oneshot;
 
 type Written<'d, T> = BoxFuture<'d, Result<T, Error>>;
@@ -115,16 +115,9 @@ async fn a_write_that_panics_or_refuses_does_not_hurt_its_neighbours() {
     // Half way into a savepoint of its own.
     let panics_inside: Written<'_, ()> = Box::pin(database.write(|connection| {
         Box::pin(async move {
-            Database::attempt::<(), Error>(
-                connection,
-                Box::new(|connection| {
-                    Box::pin(async move {
-                        added(connection, "gone").await?;
-                        panic!("out of cards")
-                    })
-                }),
-            )
-            .await?
+            let mut savepoint = connection.begin().await?;
+            added(&mut savepoint, "gone").await?;
+            panic!("out of cards")
         })
     }));
     let busy = Busy::start(database).await;
@@ -286,4 +279,45 @@ async fn close_finishes_what_was_handed_over_and_takes_no_more() {
     database.close().await;
     let reopened = Database::open(&path, &migrator).await.unwrap();
     assert_eq!(seen(&mut reopened.read().acquire().await.unwrap()).await.unwrap(), 10);
+}
+
+fn script(statements: &[&str]) -> sqlite::Script {
+    let mut script = sqlite::Script::default();
+    for statement in statements {
+        script.statement(statement);
+    }
+    script
+}
+
+#[tokio::test]
+async fn a_script_is_one_transaction_and_gives_the_rows_of_all_its_statements() {
+    let bench = Sqlite::open().await;
+    let mut labels = script(&[
+        "insert into effect (label) values (?), (?) returning label",
+        "select ? as label",
+    ]);
+    ["first", "second", "third"].into_iter().for_each(|label| labels.bind(label));
+    let commits = bench.database.commits();
+    let rows = bench.database.play(labels).await.unwrap();
+    let labels: Vec<String> = rows.iter().map(|row| row.get("label")).collect();
+    assert_eq!(labels, ["first", "second", "third"]);
+    assert_eq!(bench.database.commits() - commits, 1);
+    assert_eq!((bench.count("first").await, bench.count("second").await), (1, 1));
+}
+
+#[tokio::test]
+async fn of_a_script_that_fails_nothing_is_kept_and_the_error_says_whether_that_is_certain() {
+    let bench = Sqlite::open().await;
+    let database = &bench.database;
+    let adds = "insert into effect (label) values ('gone')";
+    let statement = script(&[adds, "insert into effect (label) values (null)"]);
+    let failed = database.play(statement).await;
+    assert!(matches!(failed, Err(Error::Statement(_))), "{failed:?}");
+    let commit = script(&[adds, "insert into child (parent_id) values (1)"]);
+    let failed = database.play(commit).await;
+    assert!(matches!(failed, Err(Error::Commit(_))), "{failed:?}");
+    assert_eq!(bench.count("gone").await, 0);
+    database.play(script(&["insert into effect (label) values ('kept')"])).await.unwrap();
+    add(database, "kept").await.unwrap();
+    assert_eq!(bench.count("kept").await, 2);
 }

@@ -3,7 +3,7 @@
 //! There is no timer. One task takes all that waits, writes it as a few multi-row statements in one transaction, and
 //! answers everybody after the commit.
 
-use participant::{Database, Store};
+use participant::Database;
 use saga::Status;
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,8 +11,9 @@ use super::{Entry, Error, Header, Started, sqlite::statements};
 
 /// Writes that may wait; who comes then waits to hand over.
 const QUEUE: usize = 4096;
-/// Writes in one transaction.
-const BATCH: usize = 1024;
+/// Writes in one transaction. While they are committed, the sagas of the batch before them make their calls: larger
+/// batches would have all wait for the disk at once, and then all for the participants.
+const BATCH: usize = 64;
 
 /// One write to the journal.
 #[derive(Clone, Debug)]
@@ -67,33 +68,54 @@ async fn commit(database: &Database, batch: Vec<Waiting>) {
 }
 
 async fn outcomes(database: &Database, writes: Vec<Write>) -> Vec<Answer> {
-    let count = writes.len();
-    match write(database, writes.clone()).await {
-        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+    match write(database, &writes).await {
+        Ok(outcomes) => outcomes,
         // Nothing of the batch was kept, and one bad write must not fail its neighbours: each is tried alone.
-        Err(error) if count > 1 && error.kept_nothing() => {
-            let mut outcomes = Vec::with_capacity(count);
-            for alone in writes {
-                let outcome = write(database, vec![alone]).await;
-                outcomes.push(outcome.and_then(|mut one| one.pop().ok_or(Error::Closed)));
+        Err(error) if writes.len() > 1 && error.kept_nothing() => {
+            let mut outcomes = Vec::with_capacity(writes.len());
+            for alone in &writes {
+                match write(database, std::slice::from_ref(alone)).await {
+                    Ok(outcome) => outcomes.extend(outcome),
+                    Err(error) => outcomes.push(Err(error)),
+                }
             }
             outcomes
         }
         Err(error) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                writes = count,
+                writes = writes.len(),
                 "journal commit failed"
             );
-            vec![Err(error); count]
+            vec![Err(error); writes.len()]
         }
     }
 }
 
-async fn write(database: &Database, writes: Vec<Write>) -> Result<Vec<Started>, Error> {
-    database
-        .write(move |connection| {
-            Box::pin(async move { statements::write_all(connection, &writes).await })
-        })
-        .await
+/// One outcome for each write, or the error of them all.
+async fn write(database: &Database, writes: &[Write]) -> Result<Vec<Answer>, Error> {
+    let played = database.play(statements::script(writes)).await;
+    let new = statements::new(&played.map_err(|error| taken(error, writes))?)?;
+    let mut outcomes = Vec::with_capacity(writes.len());
+    for write in writes {
+        outcomes.push(match &write.header {
+            Some(header) if !new.contains(&header.saga_id) => {
+                statements::earlier(database.read(), header).await
+            }
+            _ => Ok(Started::New),
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Another record at the position of a write that was alone.
+fn taken(error: participant::store::Error, writes: &[Write]) -> Error {
+    if let participant::store::Error::Statement(cause) = &error
+        && cause.as_database_error().is_some_and(|cause| cause.is_unique_violation())
+        && let [Write { saga_id, entries, .. }] = writes
+        && let [first, ..] = entries.as_slice()
+    {
+        return Error::Taken { saga_id: saga_id.clone(), seq: first.seq };
+    }
+    error.into()
 }

@@ -17,42 +17,28 @@ pub(super) async fn answer<S: Store>(
     if !S::insert(connection, &delivery.key, &delivery.row).await? {
         return repeat::<S>(connection, &delivery).await;
     }
-    let (held, outcome) = match S::attempt(connection, keeping::<S>(work)).await? {
-        Ok(Kept::Response(response)) => (Held::Done(response.clone()), Outcome::Done(response)),
-        Ok(Kept::Decline(decline)) | Err(Failure::Declined(decline))
+    let (held, outcome) = match work(connection).await {
+        Ok(response) => (Held::Done(response.clone()), Outcome::Done(response)),
+        Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline))
             if planted::is(Bug::DeclineNotReplayed) =>
         {
             return Err(Refusal::Unstored(delivery.decided(Outcome::Declined(decline))));
         }
-        Ok(Kept::Decline(decline))
-        | Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline)) => {
+        Err(Failure::Declined(decline)) => {
+            S::retract(connection).await?;
+            // The claim went with what the work had written; who has taken the key meanwhile has decided.
+            if !S::insert(connection, &delivery.key, &delivery.row).await? {
+                return repeat::<S>(connection, &delivery).await;
+            }
+            (Held::Declined(decline.clone()), Outcome::Declined(decline))
+        }
+        Err(Failure::DeclinedKeeping(decline)) => {
             (Held::Declined(decline.clone()), Outcome::Declined(decline))
         }
         Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
     };
     S::settle(connection, &delivery.key, &held).await?;
     Ok(delivery.decided(outcome))
-}
-
-/// What is not rolled back to the savepoint.
-enum Kept {
-    Response(Bytes),
-    Decline(Decline),
-}
-
-/// The work, with a decline that keeps its writes as a success of the savepoint.
-fn keeping<S: Store>(
-    work: Work<S::Connection, Bytes, Failure>,
-) -> Work<S::Connection, Kept, Failure> {
-    Box::new(move |connection| {
-        Box::pin(async move {
-            match work(connection).await {
-                Ok(response) => Ok(Kept::Response(response)),
-                Err(Failure::DeclinedKeeping(decline)) => Ok(Kept::Decline(decline)),
-                Err(failure) => Err(failure),
-            }
-        })
-    })
 }
 
 /// The answer that an earlier delivery, or the undo that came first, has decided.

@@ -24,17 +24,14 @@ pub(super) async fn answer<S: Store>(
     }
     let (held, outcome) = match bury_or_find::<S>(connection, &delivery).await? {
         None => (Held::Nothing, Outcome::NothingToUndo),
-        Some(call) => {
-            match S::attempt(connection, Box::new(move |connection| work(connection, call))).await?
-            {
-                Ok(response) => (Held::Undone(response.clone()), Outcome::Done(response)),
-                Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline)) => {
-                    let unstored = delivery.decided(Outcome::Declined(decline));
-                    return Err(Refusal::Unstored(unstored));
-                }
-                Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
+        Some(call) => match work(connection, call).await {
+            Ok(response) => (Held::Undone(response.clone()), Outcome::Done(response)),
+            Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline)) => {
+                let unstored = delivery.decided(Outcome::Declined(decline));
+                return Err(Refusal::Unstored(unstored));
             }
-        }
+            Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
+        },
     };
     S::settle(connection, &delivery.key, &held).await?;
     Ok(delivery.decided(outcome))

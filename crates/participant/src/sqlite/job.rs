@@ -3,7 +3,7 @@
 use std::{any::Any, fmt, panic::AssertUnwindSafe};
 
 use futures::{FutureExt, future::BoxFuture};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use crate::store::{Error, Work};
@@ -88,19 +88,4 @@ fn said(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
         .to_owned()
-}
-
-/// Runs `work` behind a savepoint.
-pub(super) async fn attempt<T, E>(
-    connection: &mut SqliteConnection,
-    work: Work<SqliteConnection, T, E>,
-) -> Result<Result<T, E>, Error> {
-    let mut savepoint = connection.begin().await?;
-    let result = work(&mut savepoint).await;
-    if result.is_ok() {
-        savepoint.commit().await?;
-    } else {
-        savepoint.rollback().await?;
-    }
-    Ok(result)
 }

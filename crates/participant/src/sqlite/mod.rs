@@ -10,6 +10,7 @@ pub mod open;
 mod job;
 mod migration;
 mod rows;
+mod script;
 mod writer;
 
 use std::{
@@ -21,15 +22,16 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
-use tokio::sync::{mpsc, watch};
+use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator, sqlite::SqliteRow};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    sqlite::job::Job,
-    store::{self, Store, Work},
+    sqlite::writer::Task,
+    store::{self, Store},
 };
 
 pub use migration::migrations;
+pub use script::Script;
 
 /// Work that may wait for the writer; the next caller waits to hand its own over.
 const QUEUE: usize = 1024;
@@ -42,7 +44,7 @@ pub struct Database(Arc<Handles>);
 #[derive(Debug)]
 struct Handles {
     /// Taken out by [`Database::close`], which is how the writer learns that no more work will come.
-    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    tasks: Mutex<Option<mpsc::Sender<Task>>>,
     readers: SqlitePool,
     commits: Arc<AtomicU64>,
     /// Closes when the writer has ended and the file is free.
@@ -58,7 +60,7 @@ impl Database {
     pub async fn open(path: impl AsRef<Path>, migrator: &Migrator) -> Result<Self, open::Error> {
         let open::Opened { lock, options, connection, readers } =
             open::open(path.as_ref(), migrator).await?;
-        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (tasks, waiting) = mpsc::channel(QUEUE);
         let (running, ended) = watch::channel(());
         let commits = Arc::default();
         let writer = writer::Writer::new(options, connection, waiting, Arc::clone(&commits));
@@ -70,7 +72,7 @@ impl Database {
             drop(lock);
             drop(running);
         });
-        Ok(Self(Arc::new(Handles { jobs: Mutex::new(Some(jobs)), readers, commits, ended })))
+        Ok(Self(Arc::new(Handles { tasks: Mutex::new(Some(tasks)), readers, commits, ended })))
     }
 
     /// Connections for reading. They see what is committed and refuse to write.
@@ -87,27 +89,27 @@ impl Database {
 
     /// Takes no more work, finishes what was handed over, and frees the file. May be called again.
     pub async fn close(&self) {
-        drop(self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut ended = self.0.ended.clone();
         // The error is the news: the sender is dropped when the writer has ended.
         while ended.changed().await.is_ok() {}
     }
 
-    fn jobs(&self) -> Option<mpsc::Sender<Box<dyn Job>>> {
-        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Runs `script` and gives the rows that its statements returned. Answers only after its commit is on disk; like
+    /// other work it runs to its end even when the returned future is dropped.
+    ///
+    /// # Errors
+    /// Nothing was kept, unless it is [`store::Error::Commit`] or [`store::Error::Unanswered`].
+    pub async fn play(&self, script: Script) -> Result<Vec<SqliteRow>, store::Error> {
+        let (caller, answer) = oneshot::channel();
+        self.hand_over(Task::Script(script::Pending { script, caller })).await?;
+        answer.await.unwrap_or(Err(store::Error::Unanswered))
     }
 
-    async fn hand_over<T, E>(&self, work: Work<SqliteConnection, T, E>) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<store::Error> + Send + 'static,
-    {
-        let (job, answer) = job::pair(work);
-        let jobs = self.jobs().ok_or(store::Error::Closed)?;
-        jobs.send(job).await.map_err(|_| store::Error::Closed)?;
-        // Kept no longer than needed: `close` waits for the last sender.
-        drop(jobs);
-        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
+    async fn hand_over(&self, task: Task) -> Result<(), store::Error> {
+        let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // The sender is kept no longer than this: `close` waits for the last one.
+        tasks.ok_or(store::Error::Closed)?.send(task).await.map_err(|_| store::Error::Closed)
     }
 }
 
@@ -123,18 +125,13 @@ impl Store for Database {
         E: From<store::Error> + Send + 'static,
         W: for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        self.hand_over(Box::new(work)).await
+        let (job, answer) = job::pair(Box::new(work));
+        self.hand_over(Task::Job(job)).await?;
+        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
     }
 
-    async fn attempt<T, E>(
-        connection: &mut SqliteConnection,
-        work: Work<SqliteConnection, T, E>,
-    ) -> Result<Result<T, E>, store::Error>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-    {
-        job::attempt(connection, work).await
+    async fn retract(connection: &mut SqliteConnection) -> Result<(), store::Error> {
+        writer::retract(connection).await
     }
 
     async fn insert(

@@ -14,17 +14,28 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOp
 use tokio::sync::mpsc;
 
 use crate::{
-    sqlite::job::{Job, Verdict},
+    sqlite::{
+        job::{Job, Verdict},
+        script,
+    },
     store::Error,
 };
 
 /// Jobs in one transaction. More would make the first of them wait longer than a commit takes.
 const BATCH: usize = 256;
 
+/// What the writer is handed.
+pub(super) enum Task {
+    /// Shares its transaction with the others that wait.
+    Job(Box<dyn Job>),
+    /// A transaction of its own.
+    Script(script::Pending),
+}
+
 pub(super) struct Writer {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
-    jobs: mpsc::Receiver<Box<dyn Job>>,
+    tasks: mpsc::Receiver<Task>,
     commits: Arc<AtomicU64>,
 }
 
@@ -32,41 +43,69 @@ impl Writer {
     pub(super) fn new(
         options: SqliteConnectOptions,
         connection: SqliteConnection,
-        jobs: mpsc::Receiver<Box<dyn Job>>,
+        tasks: mpsc::Receiver<Task>,
         commits: Arc<AtomicU64>,
     ) -> Self {
-        Self { options, connection: Some(connection), jobs, commits }
+        Self { options, connection: Some(connection), tasks, commits }
     }
 
     /// Works until nobody can hand over more and everything is done.
     pub(super) async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while self.jobs.recv_many(&mut batch, BATCH).await > 0 {
-            let mut transaction = self.transact(&mut batch).await;
-            if planted::is(Bug::AnswerBeforeCommit) {
-                transaction = Ok(());
+        let mut tasks = Vec::with_capacity(BATCH);
+        while self.tasks.recv_many(&mut tasks, BATCH).await > 0 {
+            let mut jobs = Vec::with_capacity(tasks.len());
+            for task in tasks.drain(..) {
+                match task {
+                    Task::Job(job) => jobs.push(job),
+                    Task::Script(pending) => self.play(pending).await,
+                }
             }
-            for job in batch.drain(..) {
-                job.acknowledge(transaction.clone());
+            if !jobs.is_empty() {
+                self.work_off(jobs).await;
             }
         }
         self.disconnect().await;
     }
 
-    async fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
+    async fn play(&mut self, script::Pending { script, caller }: script::Pending) {
+        let played = self.transact(async |connection| script.run(connection).await).await;
+        // A caller who has gone is no loss: what was written stands.
+        let _ = caller.send(match played {
+            Err(_) if planted::is(Bug::AnswerBeforeCommit) => Ok(Vec::new()),
+            played => played,
+        });
+    }
+
+    async fn work_off(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        let transaction =
+            self.transact(async |connection| commit_together(connection, &mut jobs).await).await;
+        if let Err(cause) = &transaction {
+            tracing::error!(
+                error = cause as &dyn std::error::Error,
+                jobs = jobs.len(),
+                "a transaction failed; its connection is replaced"
+            );
+        }
+        for job in jobs {
+            job.acknowledge(match planted::is(Bug::AnswerBeforeCommit) {
+                true => Ok(()),
+                false => transaction.clone(),
+            });
+        }
+    }
+
+    async fn transact<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.options.connect().await?,
         };
-        let transaction = commit_together(&mut connection, batch).await;
+        let transaction = work(&mut connection).await;
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.connection = Some(connection);
-        if let Err(cause) = &transaction {
-            tracing::error!(
-                error = cause as &dyn std::error::Error,
-                jobs = batch.len(),
-                "a transaction failed; its connection is replaced"
-            );
+        if transaction.is_err() {
             self.disconnect().await;
         }
         transaction
@@ -86,20 +125,31 @@ async fn commit_together(
     batch: &mut [Box<dyn Job>],
 ) -> Result<(), Error> {
     // A transaction that begins by reading could be refused when it comes to write.
-    let mut transaction = connection.begin_with("begin immediate").await?;
-    if let [alone] = batch {
-        // A savepoint would only repeat what the transaction itself can undo.
-        return match alone.run(&mut transaction).await {
-            Verdict::Keep => transaction.commit().await.map_err(Error::commit),
-            Verdict::RollBack => Ok(transaction.rollback().await?),
-        };
-    }
-    for job in batch {
-        let mut savepoint = transaction.begin().await?;
-        match job.run(&mut savepoint).await {
-            Verdict::Keep => savepoint.commit().await?,
-            Verdict::RollBack => savepoint.rollback().await?,
+    let mut transaction = connection.begin_with(FIRST).await?;
+    let mut kept = false;
+    for (number, job) in batch.iter_mut().enumerate() {
+        if number > 0 {
+            sqlx::raw_sql(NEXT).execute(&mut *transaction).await?;
+        }
+        match job.run(&mut transaction).await {
+            Verdict::Keep => kept = true,
+            Verdict::RollBack => retract(&mut transaction).await?,
         }
     }
-    transaction.commit().await.map_err(Error::commit)
+    match kept {
+        true => transaction.commit().await.map_err(Error::commit),
+        // Nobody is made to wait for the disk for nothing.
+        false => Ok(transaction.rollback().await?),
+    }
+}
+
+// Each job has the savepoint `job` to itself. Plain SQL and not sqlx's `begin`: a statement costs a hand-over to the
+// connection's thread and back, and so leaving one savepoint and entering the next is one.
+const FIRST: &str = "begin immediate; savepoint job";
+const NEXT: &str = "release job; savepoint job";
+
+/// Takes back what the running job has done so far; it may go on.
+pub(super) async fn retract(connection: &mut SqliteConnection) -> Result<(), Error> {
+    sqlx::raw_sql("rollback to job").execute(connection).await?;
+    Ok(())
 }

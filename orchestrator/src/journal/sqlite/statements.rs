@@ -1,93 +1,121 @@
-//! The journal's writes, many rows a statement.
-//!
-//! The numbers of rows are powers of two, so that there are few distinct statements and each is prepared once.
+//! The journal's writes: those of sagas that run as one script, many rows a statement, and the rare ones.
 
 use std::collections::HashSet;
 
 use clock::Timestamp;
+use participant::sqlite::Script;
 use saga::{Reason, Status};
 use sha2::{Digest, Sha256};
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Header, Readmit, Started, group_commit::Write};
 
-/// Rows in one statement at most.
-const ROWS: usize = 64;
+/// Inserts the sagas whose definition and key are new, and gives the ids of those.
+const SAGAS: Many = Many {
+    head: "insert into saga (id, definition_hash, definition, version, key, request, request_hash, trace, deadline, \
+           created_at, updated_at, state) select * from (",
+    columns: 12,
+    tail: ") where column1 is not null on conflict (definition, key) do nothing returning id",
+};
 
-/// Writes the batch; one outcome for each write.
-///
-/// # Errors
-/// The whole batch fails, and nothing of it is kept.
-pub(crate) async fn write_all(
-    connection: &mut SqliteConnection,
-    writes: &[Write],
-) -> Result<Vec<Started>, Error> {
+/// Fails where a record stands at one of the positions already. The first records of a saga (with 1 in the last column)
+/// are left out where its insert was.
+const EVENTS: Many = Many {
+    head: "insert into event (saga_id, seq, at, record, link) select column1, column2, column3, column4, column5 from (",
+    columns: 6,
+    tail: ") where column1 is not null and (column6 = 0 or exists (select 1 from saga where id = column1))",
+};
+
+const STATUSES: Many = Many {
+    head: "update saga set state = changed.column2, updated_at = changed.column3 from (",
+    columns: 3,
+    tail: ") as changed where saga.id = changed.column1",
+};
+
+/// The writes as one transaction, which fails or is kept as a whole. Its rows say which sagas are [`new`].
+pub(crate) fn script(writes: &[Write]) -> Script {
+    let mut script = Script::default();
     let headers: Vec<&Header> = writes.iter().filter_map(|write| write.header.as_ref()).collect();
-    let new = insert_sagas(connection, &headers).await?;
-    let mut outcomes = Vec::with_capacity(writes.len());
-    for write in writes {
-        outcomes.push(match &write.header {
-            Some(header) if !new.contains(&header.saga_id) => earlier(connection, header).await?,
-            _ => Started::New,
-        });
-    }
-    let kept = || {
-        writes
-            .iter()
-            .zip(&outcomes)
-            .filter(|(_, outcome)| **outcome == Started::New)
-            .map(|(write, _)| write)
-    };
-    let events: Vec<(&str, &Entry)> = kept()
-        .flat_map(|write| write.entries.iter().map(|entry| (write.saga_id.as_str(), entry)))
+    SAGAS.add(&mut script, &headers, |script, header| {
+        script.bind(&header.saga_id);
+        script.bind(&header.definition_hash);
+        script.bind(&header.definition);
+        script.bind(i64::from(header.version));
+        script.bind(&header.key);
+        script.bind(header.request.as_ref());
+        script.bind(request_hash(header));
+        script.bind(&header.trace);
+        script.bind(rows::millis(header.deadline));
+        script.bind(rows::millis(header.created_at));
+        script.bind(rows::millis(header.created_at));
+        script.bind(Status::Running.as_str());
+    });
+    let events: Vec<(&Write, &Entry)> = writes
+        .iter()
+        .flat_map(|write| write.entries.iter().map(move |entry| (write, entry)))
         .collect();
-    insert_events(connection, &events).await?;
+    EVENTS.add(&mut script, &events, |script, (write, entry)| {
+        script.bind(&write.saga_id);
+        script.bind(rows::position(entry.seq));
+        script.bind(rows::millis(entry.at));
+        script.bind(entry.record.as_ref());
+        script.bind(entry.link.0.as_slice());
+        script.bind(write.header.is_some());
+    });
     let statuses: Vec<(&Write, Status)> =
-        kept().filter_map(|write| Some((write, write.status?))).collect();
-    set_statuses(connection, &statuses).await?;
-    Ok(outcomes)
+        writes.iter().filter_map(|write| Some((write, write.status?))).collect();
+    STATUSES.add(&mut script, &statuses, |script, (write, status)| {
+        script.bind(&write.saga_id);
+        script.bind(status.as_str());
+        script.bind(write.entries.last().map_or(0, |entry| rows::millis(entry.at)));
+    });
+    script
 }
 
-/// Inserts the sagas whose definition and key are new; gives the ids of those.
-async fn insert_sagas(
-    connection: &mut SqliteConnection,
-    headers: &[&Header],
-) -> Result<HashSet<String>, Error> {
-    let mut new = HashSet::new();
-    for some in chunks(headers) {
-        let mut insert = QueryBuilder::<Sqlite>::new(
-            "insert into saga (id, definition_hash, definition, version, key, request, request_hash, trace, \
-             deadline, created_at, updated_at, state) ",
-        );
-        insert.push_values(some, |mut row, header| {
-            row.push_bind(&header.saga_id)
-                .push_bind(&header.definition_hash)
-                .push_bind(&header.definition)
-                .push_bind(i64::from(header.version))
-                .push_bind(&header.key)
-                .push_bind(header.request.as_ref())
-                .push_bind(request_hash(header))
-                .push_bind(&header.trace)
-                .push_bind(rows::millis(header.deadline))
-                .push_bind(rows::millis(header.created_at))
-                .push_bind(rows::millis(header.created_at))
-                .push_bind(Status::Running.as_str());
-        });
-        insert.push(" on conflict (definition, key) do nothing returning id");
-        for row in insert.build().fetch_all(&mut *connection).await? {
-            new.insert(row.try_get("id")?);
+/// The ids of the sagas that a script has started.
+pub(crate) fn new(rows: &[SqliteRow]) -> Result<HashSet<String>, Error> {
+    let ids: Result<_, sqlx::Error> = rows.iter().map(|row| row.try_get("id")).collect();
+    // It is committed: nobody must take this for a transaction of which nothing was kept.
+    ids.map_err(|_| Error::Store(participant::store::Error::Unanswered))
+}
+
+/// A statement over many rows of values.
+struct Many {
+    head: &'static str,
+    columns: usize,
+    tail: &'static str,
+}
+
+/// How many rows a statement has. Few sizes make few statements, each of which is prepared once; rows of nulls fill
+/// the one that is not full, and no statement here takes those for rows.
+const SIZES: [usize; 4] = [1, 4, 16, LARGEST];
+const LARGEST: usize = 64;
+
+impl Many {
+    fn add<T>(&self, script: &mut Script, rows: &[T], bind: impl Fn(&mut Script, &T)) {
+        for some in rows.chunks(LARGEST) {
+            let size = SIZES.into_iter().find(|size| some.len() <= *size).unwrap_or(LARGEST);
+            script.statement(&self.text(size));
+            some.iter().for_each(|row| bind(script, row));
+            for _ in some.len() * self.columns..size * self.columns {
+                script.bind(None::<i64>);
+            }
         }
     }
-    Ok(new)
+
+    fn text(&self, size: usize) -> String {
+        let row = format!("({})", vec!["?"; self.columns].join(","));
+        format!("{}values {}{}", self.head, vec![row.as_str(); size].join(","), self.tail)
+    }
 }
 
 /// What an earlier start under the header's key means for this one.
-async fn earlier(connection: &mut SqliteConnection, header: &Header) -> Result<Started, Error> {
+pub(crate) async fn earlier(pool: &SqlitePool, header: &Header) -> Result<Started, Error> {
     let row = sqlx::query("select id, request_hash from saga where definition = $1 and key = $2")
         .bind(&header.definition)
         .bind(&header.key)
-        .fetch_one(connection)
+        .fetch_one(pool)
         .await?;
     let hash: Vec<u8> = row.try_get("request_hash")?;
     Ok(match hash == request_hash(header) {
@@ -98,55 +126,6 @@ async fn earlier(connection: &mut SqliteConnection, header: &Header) -> Result<S
 
 fn request_hash(header: &Header) -> Vec<u8> {
     Sha256::digest(&header.request).to_vec()
-}
-
-/// Fails where a record stands at one of the positions already.
-async fn insert_events(
-    connection: &mut SqliteConnection,
-    events: &[(&str, &Entry)],
-) -> Result<(), Error> {
-    for some in chunks(events) {
-        let mut insert =
-            QueryBuilder::<Sqlite>::new("insert into event (saga_id, seq, at, record, link) ");
-        insert.push_values(some, |mut row, (saga_id, entry)| {
-            row.push_bind(*saga_id)
-                .push_bind(rows::position(entry.seq))
-                .push_bind(rows::millis(entry.at))
-                .push_bind(entry.record.as_ref())
-                .push_bind(entry.link.0.to_vec());
-        });
-        insert.build().execute(&mut *connection).await.map_err(|error| taken(error, some))?;
-    }
-    Ok(())
-}
-
-fn taken(error: sqlx::Error, events: &[(&str, &Entry)]) -> Error {
-    match (&error, events) {
-        (sqlx::Error::Database(database), [(saga_id, first), ..])
-            if database.is_unique_violation() =>
-        {
-            Error::Taken { saga_id: (*saga_id).to_owned(), seq: first.seq }
-        }
-        _ => error.into(),
-    }
-}
-
-async fn set_statuses(
-    connection: &mut SqliteConnection,
-    writes: &[(&Write, Status)],
-) -> Result<(), Error> {
-    for some in chunks(writes) {
-        let mut update = QueryBuilder::<Sqlite>::new(
-            "update saga set state = changed.column2, updated_at = changed.column3 from (",
-        );
-        update.push_values(some, |mut row, (write, status)| {
-            let at = write.entries.last().map_or(0, |entry| rows::millis(entry.at));
-            row.push_bind(&write.saga_id).push_bind(status.as_str()).push_bind(at);
-        });
-        update.push(") as changed where saga.id = changed.column1");
-        update.build().execute(&mut *connection).await?;
-    }
-    Ok(())
 }
 
 pub(super) async fn set_aside(
@@ -226,33 +205,4 @@ pub(super) async fn register(
     .fetch_one(connection)
     .await?;
     rows::definition(&row)
-}
-
-/// Cuts into pieces whose lengths are powers of two, [`ROWS`] at most.
-fn chunks<T>(mut rest: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let length = match rest.len() {
-            0 => return None,
-            length => 1 << length.ilog2(),
-        };
-        let (chunk, remainder) = rest.split_at(length.min(ROWS));
-        rest = remainder;
-        Some(chunk)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_are_powers_of_two_and_lose_nothing() {
-        let all: Vec<usize> = (0..205).collect();
-        let pieces: Vec<&[usize]> = chunks(&all).collect();
-        assert_eq!(
-            pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),
-            [64, 64, 64, 8, 4, 1]
-        );
-        assert_eq!(pieces.concat(), all);
-    }
 }

@@ -9,8 +9,10 @@ use async_trait::async_trait;
 use orchestrator::journal::{
     self, Definition, Entry, Error, Filter, Header, Journal, Listed, Readmit, Started,
 };
-use saga::{Reason, Status};
+use saga::{Event, Reason, Status};
 use tokio::sync::watch;
+
+use crate::script::Script;
 
 /// On which side of an append the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,10 +84,20 @@ impl Fuse {
     }
 }
 
-/// A journal in whose appends the process may die.
+/// A journal in whose appends the process may die, and which tells the script what is on disk.
 pub(crate) struct Mortal {
     pub(crate) journal: journal::Shared,
     pub(crate) fuse: Fuse,
+    pub(crate) script: Script,
+}
+
+/// How many calls and undos these records allow.
+fn intents(entries: &[Entry]) -> usize {
+    let intent = |entry: &&Entry| {
+        let event = journal::record::decode(entry).map(|record| record.event);
+        matches!(event, Ok(Event::CallIntended { .. } | Event::UndoIntended { .. }))
+    };
+    entries.iter().filter(intent).count()
 }
 
 #[async_trait]
@@ -98,7 +110,11 @@ impl Journal for Mortal {
     ) -> Result<Started, Error> {
         let append = self.fuse.next();
         self.fuse.pass(append, Side::Before).await;
+        let (saga_id, intents) = (header.saga_id.clone(), intents(&entries));
         let started = self.journal.start(header, entries, status).await;
+        if matches!(started, Ok(Started::New)) {
+            self.script.intended(&saga_id, intents);
+        }
         self.fuse.pass(append, Side::After).await;
         started
     }
@@ -111,7 +127,11 @@ impl Journal for Mortal {
     ) -> Result<(), Error> {
         let append = self.fuse.next();
         self.fuse.pass(append, Side::Before).await;
+        let intents = intents(&entries);
         let appended = self.journal.append(saga_id, entries, status).await;
+        if appended.is_ok() {
+            self.script.intended(saga_id, intents);
+        }
         self.fuse.pass(append, Side::After).await;
         appended
     }
@@ -121,7 +141,12 @@ impl Journal for Mortal {
     }
 
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
-        self.journal.read(saga_id, from).await
+        let entries = self.journal.read(saga_id, from).await;
+        if let (Ok(entries), 0) = (&entries, from) {
+            // A crash may have come between the disk and the word of it.
+            self.script.intended_in_all(saga_id, intents(entries));
+        }
+        entries
     }
 
     async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error> {

@@ -197,8 +197,11 @@ impl Mesh {
             max_running: orchestrator::MAX_RUNNING,
         };
         let opened = self.patiently(|| orchestrator::node::open_journal(&settings.data)).await?;
-        let journal: journal::Shared =
-            Arc::new(Mortal { journal: Arc::new(opened), fuse: self.fuse.clone() });
+        let journal: journal::Shared = Arc::new(Mortal {
+            journal: Arc::new(opened),
+            fuse: self.fuse.clone(),
+            script: self.script.clone(),
+        });
         let node = Node::with_journal(settings, &facade, journal).await?;
         let _ = seam.driver.set(node.driver().clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;

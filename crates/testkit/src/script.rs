@@ -1,11 +1,11 @@
 //! What goes wrong in which saga, and what was seen of it.
 //!
 //! A script is kept by the saga's key, for its id is not known before it starts. Beside the faults it watches every
-//! answer and every key: all attempts of a call have one key, two answers to one key must be the same, byte for byte, and a
-//! call that comes after its undo must be refused.
+//! answer and every key: no call is made before the journal has it on disk, all attempts of a call have one key, two
+//! answers to one key must be the same, byte for byte, and a call that comes after its undo must be refused.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -40,6 +40,9 @@ struct Inner {
     keys: HashMap<String, Slot>,
     /// The idempotency key of each call.
     sent: HashMap<Slot, String>,
+    /// The calls of each saga that are on disk, and those that came, by the saga's id.
+    intended: HashMap<String, usize>,
+    called: HashMap<String, HashSet<(String, Direction)>>,
 }
 
 /// The script of a mesh. Cheap to clone; it outlives a crash.
@@ -103,6 +106,32 @@ impl Script {
         };
         let sentence = format!("{step} ({}) {wrong}", direction.as_str());
         inner.seen.entry(saga.clone()).or_default().wrong.push(sentence);
+    }
+
+    /// The journal has so many more calls and undos of the saga on disk.
+    pub(crate) fn intended(&self, saga_id: &str, more: usize) {
+        *self.inner().intended.entry(saga_id.to_owned()).or_default() += more;
+    }
+
+    /// The journal has so many calls and undos of the saga on disk, at least.
+    pub(crate) fn intended_in_all(&self, saga_id: &str, all: usize) {
+        let mut inner = self.inner();
+        let intended = inner.intended.entry(saga_id.to_owned()).or_default();
+        *intended = all.max(*intended);
+    }
+
+    /// Holds the calls of a saga against what its journal has on disk: no call is made before its intent.
+    pub(crate) fn called(&self, saga_id: &str, slot: &Slot) {
+        let mut inner = self.inner();
+        let (key, step, direction) = slot.clone();
+        let intended = inner.intended.get(saga_id).copied().unwrap_or_default();
+        let called = inner.called.entry(saga_id.to_owned()).or_default();
+        called.insert((step.clone(), direction));
+        if called.len() > intended {
+            let sentence =
+                format!("{step} ({}) was called before that was on disk", direction.as_str());
+            inner.seen.entry(key).or_default().wrong.push(sentence);
+        }
     }
 
     /// Compares an answer with the first one that was given under the same key.

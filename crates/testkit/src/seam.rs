@@ -105,8 +105,9 @@ impl Scripted {
         let Some(slot) = self.slot(&parts.headers).await else {
             return self.forward(&parts, body).await.into_http();
         };
-        let key = parts.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+        let key = header(&parts.headers, "idempotency-key");
         self.seam.script.sent(&slot, key.unwrap_or_default());
+        self.seam.script.called(header(&parts.headers, "saga-id").unwrap_or_default(), &slot);
         let fault = self.seam.script.strike(&slot);
         let answer = match fault {
             None => self.deliver(&slot, &parts, body).await.into_http(),
@@ -119,13 +120,12 @@ impl Scripted {
     }
 
     async fn slot(&self, headers: &HeaderMap) -> Option<Slot> {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let direction = match header("saga-direction")? {
+        let direction = match header(headers, "saga-direction")? {
             "undo" => Direction::Undo,
             _ => Direction::Forward,
         };
-        let key = self.seam.key(header("saga-id")?).await;
-        Some((key, header("saga-step")?.to_owned(), direction))
+        let key = self.seam.key(header(headers, "saga-id")?).await;
+        Some((key, header(headers, "saga-step")?.to_owned(), direction))
     }
 
     async fn befall(&self, fault: Fault, slot: &Slot, parts: Parts, body: Bytes) -> Response<Body> {
@@ -191,6 +191,10 @@ impl Scripted {
             Err(impossible) => match impossible {},
         }
     }
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// An answer of a participant: a message, or a status that is not OK.

@@ -152,9 +152,10 @@ impl SagaTask {
     /// Decides all that can be decided, and puts it on disk.
     async fn turn(&mut self) -> Result<Settled, Ended> {
         let settled = self.saga.settle().map_err(Ended::Engine)?;
-        if planted::is(Bug::CallBeforeJournal) {
+        if planted::is(Bug::CallBeforeJournal) && !settled.calls.is_empty() {
             settled.calls.iter().cloned().for_each(|call| self.launch(call));
-            tokio::task::yield_now().await;
+            let answered = self.calls.next().await;
+            self.calls.extend(answered.map(|answered| std::future::ready(answered).boxed()));
         }
         self.append().await.map_err(Ended::Journal)?;
         Ok(settled)

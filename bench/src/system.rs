@@ -48,8 +48,14 @@ impl System {
         };
         let remote: BTreeMap<String, String> =
             participant.into_iter().map(|address| (noop::SERVICE.to_owned(), address)).collect();
-        let settings =
-            Settings { data, addresses: remote, in_process, sagas: Some(sagas), max_running };
+        let settings = Settings {
+            data,
+            addresses: remote,
+            in_process,
+            sagas: Some(sagas),
+            max_running,
+            keep_finished: None,
+        };
         let node = Node::open(settings, &Facade::new(Clock::system(), Calls::Notable)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
         let addresses = vec![listener.local_addr().map_err(io)?.to_string()];
@@ -69,6 +75,7 @@ impl System {
             participants: Vec::new(),
             calls: Calls::Notable,
             max_running: arguments.max_running,
+            keep_finished: None,
         };
         let mesh = mesh::start(settings, Clock::system()).await?;
         let Addresses { orchestrator, order, stock, points, payment } = *mesh.addresses();

@@ -2,7 +2,8 @@
 //!
 //! From the outside in: [`node`] wires a process; [`api`] is what clients and operators call; [`driver`] runs sagas by
 //! what the engine (the `saga` crate) decides; [`definition`] reads, checks and evaluates the YAML; [`journal`] keeps
-//! what happened; [`outbound`] makes the calls and reads their answers.
+//! what happened, and [`retention`] removes what nobody needs any more; [`outbound`] makes the calls and reads their
+//! answers.
 
 pub mod api;
 pub mod check;
@@ -12,6 +13,7 @@ pub mod journal;
 pub mod node;
 pub mod outbound;
 pub mod registry;
+pub mod retention;
 
 mod describe;
 mod shipped;

@@ -27,6 +27,7 @@ use crate::{
     journal::{self, Journal, sqlite::Sqlite},
     outbound::Participants,
     registry::Registry,
+    retention::{self, Keep},
     shipped,
 };
 
@@ -53,6 +54,9 @@ pub struct Config {
     /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
     #[serde(default = "max_running")]
     pub max_running: usize,
+    /// How long sagas are kept after their end; for ever where it is left out.
+    #[serde(default)]
+    pub keep_finished: Option<Keep>,
     /// What it logs.
     #[serde(default)]
     pub log: Log,
@@ -75,6 +79,8 @@ pub struct Settings {
     pub sagas: Option<PathBuf>,
     /// How many sagas may run at once.
     pub max_running: usize,
+    /// How long sagas are kept after their end; for ever where it is left out.
+    pub keep_finished: Option<Keep>,
 }
 
 /// An open node: its journal is open, its definitions are registered, and nothing runs yet.
@@ -84,6 +90,7 @@ pub struct Node {
     participants: Participants,
     service: Service,
     health: Health,
+    keep_finished: Option<Keep>,
 }
 
 impl Node {
@@ -147,7 +154,8 @@ impl Node {
         let (service, health) = serve_api(&driver, facade, &definitions)?;
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
-        Ok(Self { driver, journal, participants, service, health })
+        let keep_finished = settings.keep_finished;
+        Ok(Self { driver, journal, participants, service, health, keep_finished })
     }
 
     /// What the node serves, for calls from within the process.
@@ -171,13 +179,17 @@ impl Node {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), String> {
-        let Self { driver, journal, participants, service, health } = self;
+        let Self { driver, journal, participants, service, health, keep_finished } = self;
         let recovery = tokio::spawn({
             let driver = driver.clone();
             async move { driver.recover().await }
         });
-        health.set_ready(true).await;
         let clock = driver.clock().clone();
+        let retention = keep_finished.map(|keep| {
+            let (clock, journal) = (clock.clone(), Arc::clone(&journal));
+            tokio::spawn(async move { retention::run(&clock, journal.as_ref(), keep).await })
+        });
+        health.set_ready(true).await;
         let stopping = async {
             stop.await;
             health.set_ready(false).await;
@@ -193,6 +205,7 @@ impl Node {
             .await
             .map_err(|error| error.to_string());
         recovery.abort();
+        retention.inspect(tokio::task::JoinHandle::abort);
         participants.clear();
         journal.close().await;
         served
@@ -313,6 +326,7 @@ pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
         in_process: Vec::new(),
         sagas: config.sagas,
         max_running: config.max_running,
+        keep_finished: config.keep_finished,
     };
     let node = Node::open(settings, &facade).await?;
     let listener = server::listen(config.listen).await?;

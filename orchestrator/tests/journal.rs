@@ -266,3 +266,57 @@ async fn after_close_nothing_is_taken_any_more() {
     let refused = journal.append("a", entries("a", 1..2), None).await;
     assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
 }
+
+#[tokio::test]
+async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    let all = [Status::Succeeded, Status::Compensated, Status::Resolved];
+    let unfinished = [Status::Running, Status::Compensating, Status::Attention, Status::Paused];
+    for (number, status) in (0..).zip(unfinished.into_iter().chain(all).chain(all)) {
+        let saga_id = format!("s{number}");
+        start(&journal, &saga_id, &saga_id, b"r").await;
+        // The n-th has n records, and so it ends n milliseconds later.
+        journal.append(&saga_id, entries(&saga_id, 1..2 + number), Some(status)).await.unwrap();
+    }
+    journal.set_aside("s0", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
+    let left = async || -> Vec<String> {
+        let mut listed = journal.list(&Filter::default(), "", 100).await.unwrap();
+        listed.reverse();
+        listed.into_iter().map(|listed| listed.header.saga_id).collect()
+    };
+    assert_eq!(journal.remove_ended(Timestamp(15), 100).await.unwrap(), 0, "none ended so early");
+    assert_eq!(journal.remove_ended(Timestamp(19), 2).await.unwrap(), 2);
+    assert_eq!(left().await, ["s0", "s1", "s2", "s3", "s6", "s7", "s8", "s9"]);
+    assert_eq!(journal.remove_ended(Timestamp(19), 2).await.unwrap(), 2);
+    assert_eq!(journal.remove_ended(Timestamp(19), 2).await.unwrap(), 0);
+    assert_eq!(left().await, ["s0", "s1", "s2", "s3", "s8", "s9"]);
+    assert!(journal.read("s6", 0).await.unwrap().is_empty());
+    assert_eq!(journal.read("s3", 0).await.unwrap().len(), 5);
+    assert_eq!(start(&journal, "again", "s6", b"another").await, Started::New, "its key is free");
+    assert_eq!(journal.remove_ended(Timestamp(u64::MAX), 100).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn the_file_stops_growing_where_what_has_ended_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    let mut pages = Vec::new();
+    for round in 0..6 {
+        for number in 0..100 {
+            let saga_id = format!("s{round}-{number:03}");
+            start(&journal, &saga_id, &saga_id, b"r").await;
+            let ended = journal.append(&saga_id, entries(&saga_id, 1..9), Some(Status::Succeeded));
+            ended.await.unwrap();
+        }
+        assert_eq!(journal.remove_ended(Timestamp(100), 1000).await.unwrap(), 100);
+        let options = SqliteConnectOptions::new().filename(folder.path().join("journal.db"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let count: i64 =
+            sqlx::query_scalar("pragma page_count").fetch_one(&mut connection).await.unwrap();
+        pages.push(count);
+    }
+    assert!(pages[0] > 20, "{pages:?}");
+    // A page or two more or less, as the rows fall.
+    assert!(pages[5] <= pages[0] + pages[0] / 10, "{pages:?}");
+}

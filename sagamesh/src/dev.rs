@@ -13,7 +13,7 @@ use crate::{
     arguments::Participants,
     demo,
     failure::{Failure, Outcome, UNEXPECTED},
-    mesh::{self, Mesh, Settings},
+    mesh::{self, Keep, Mesh, Settings},
 };
 
 const EXAMPLES: &str = "\
@@ -46,6 +46,10 @@ pub(crate) struct Dev {
     /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED
     #[arg(long, value_name = "NUMBER", default_value_t = orchestrator::MAX_RUNNING)]
     max_running: usize,
+    /// Remove sagas so long after their end, for example 30d; a token that is repeated after that starts another saga.
+    /// Without it they are kept for ever
+    #[arg(long, value_name = "DURATION")]
+    keep_finished: Option<Keep>,
     /// How log lines are written, to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -87,6 +91,7 @@ pub(crate) async fn run(dev: Dev) -> Outcome {
             LogCalls::Notable => Calls::Notable,
         },
         max_running: dev.max_running,
+        keep_finished: dev.keep_finished,
     };
     let mesh = mesh::start(settings, Clock::system()).await?;
     let greeting = Greeting::of(&mesh);

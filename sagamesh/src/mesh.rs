@@ -15,8 +15,8 @@ use facade::{
     process,
     server::{self, Health, Mount, Server, Service},
 };
-pub use orchestrator::MAX_RUNNING;
 use orchestrator::Node;
+pub use orchestrator::{MAX_RUNNING, retention::Keep};
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinSet},
@@ -38,6 +38,8 @@ pub struct Settings {
     pub calls: Calls,
     /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
     pub max_running: usize,
+    /// How long sagas are kept after their end; for ever where it is left out.
+    pub keep_finished: Option<Keep>,
 }
 
 /// Where each part listens.
@@ -103,6 +105,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Mesh, String> {
             .collect(),
         sagas: settings.sagas,
         max_running: settings.max_running,
+        keep_finished: settings.keep_finished,
     };
     let node = Node::open(node, &facade).await?;
     let addresses = Addresses {

@@ -35,6 +35,7 @@ A config file:
     sagamesh.payment.v1.PaymentService: 127.0.0.1:7074
   sagas: ./sagas                # definitions beside those that ship; may be left out
   max_running: 10000            # sagas at once; a start beyond them is refused, RESOURCE_EXHAUSTED
+  keep_finished: 30d            # remove sagas so long after their end; left out, they are kept for ever
   log:
     format: text                # or json
     filter: info

@@ -48,6 +48,7 @@ pub struct Wiring {
     participants: Vec<(String, String)>,
     damaged: bool,
     max_running: Option<usize>,
+    keep_finished: Option<mesh::Keep>,
 }
 
 impl Wiring {
@@ -70,6 +71,15 @@ impl Wiring {
     #[must_use]
     pub fn running_at_most(mut self, sagas: usize) -> Self {
         self.max_running = Some(sagas);
+        self
+    }
+
+    /// With sagas that are removed so long after their end, for example `1ms`. The books hold each order against its
+    /// saga, and cannot be read any more then.
+    #[must_use]
+    pub fn keeping_finished(mut self, keep: &str) -> Self {
+        self.damaged = true;
+        self.keep_finished = Some(keep.parse().expect("a duration"));
         self
     }
 
@@ -106,6 +116,7 @@ impl Wiring {
             participants: self.participants,
             calls: facade::log::Calls::Notable,
             max_running: self.max_running.unwrap_or(mesh::MAX_RUNNING),
+            keep_finished: self.keep_finished,
         };
         let mesh = open(settings).await?;
         let addresses = *mesh.addresses();

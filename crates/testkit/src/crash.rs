@@ -174,6 +174,10 @@ impl Journal for Mortal {
         self.journal.close_aside(saga_id, why, at).await
     }
 
+    async fn remove_ended(&self, before: clock::Timestamp, limit: u32) -> Result<u64, Error> {
+        self.journal.remove_ended(before, limit).await
+    }
+
     async fn register(&self, definition: Definition) -> Result<Definition, Error> {
         self.journal.register(definition).await
     }

@@ -195,6 +195,7 @@ impl Mesh {
             in_process: in_process.collect(),
             sagas: Some(self.folder.path().join("sagas")),
             max_running: orchestrator::MAX_RUNNING,
+            keep_finished: None,
         };
         let opened = self.patiently(|| orchestrator::node::open_journal(&settings.data)).await?;
         let journal: journal::Shared = Arc::new(Mortal {

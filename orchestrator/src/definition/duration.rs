@@ -1,12 +1,12 @@
-//! Durations as a definition writes them: a whole number and a unit, `500ms`, `30s`, `2m`, `1h`, `1d`.
+//! Durations as a definition and the settings write them: a whole number and a unit, `500ms`, `30s`, `2m`, `1h`, `1d`.
 
 use std::time::Duration;
 
-/// Longest duration of a definition: a year. Anything longer is a slip of the unit.
+/// Longest duration: a year. Anything longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Reads a duration; the error is what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let per_unit = match unit {
@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// How a duration is written, for a cure.
-pub(super) const CURE: &str = "write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d";
+pub(crate) const CURE: &str = "write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d";
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ mod check;
 mod compiled;
 mod descriptors;
 mod draft;
-mod duration;
+pub(crate) mod duration;
 mod engine;
 mod expression;
 mod facts;

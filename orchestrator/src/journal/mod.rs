@@ -238,6 +238,10 @@ pub trait Journal: Send + Sync + 'static {
     /// Ends a saga that stands aside as a person says; false where it does not stand aside, or has ended.
     async fn close_aside(&self, saga_id: &str, why: Reason, at: Timestamp) -> Result<bool, Error>;
 
+    /// Removes at most `limit` of the sagas that have ended before `before`, oldest first, whole; gives how many. No saga
+    /// that has not ended is ever removed.
+    async fn remove_ended(&self, before: Timestamp, limit: u32) -> Result<u64, Error>;
+
     /// Registers a definition, unless it is; the one that is registered under its name and version then.
     async fn register(&self, definition: Definition) -> Result<Definition, Error>;
 

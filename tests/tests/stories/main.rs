@@ -12,4 +12,5 @@ mod outages;
 mod placing;
 mod python;
 mod races;
+mod retention;
 mod traces;

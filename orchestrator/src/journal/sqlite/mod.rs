@@ -30,10 +30,10 @@ impl Sqlite {
     /// # Errors
     /// See [`open::Error`]: each is one sentence with its cure.
     pub async fn open(path: &Path) -> Result<Self, open::Error> {
-        let migrations = participant::sqlite::migrations(&[(
-            "journal",
-            include_str!("../../../migrations/0001_journal.sql"),
-        )]);
+        let migrations = participant::sqlite::migrations(&[
+            ("journal", include_str!("../../../migrations/0001_journal.sql")),
+            ("retention", include_str!("../../../migrations/0002_retention.sql")),
+        ]);
         let database = Database::open(path, &migrations).await?;
         Ok(Self { commits: GroupCommit::start(database.clone()), database })
     }
@@ -105,6 +105,11 @@ impl Journal for Sqlite {
                 )
             })
             .await
+    }
+
+    async fn remove_ended(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        let removed = self.database.play(statements::remove_ended(before, limit)).await?;
+        Ok(removed.len().try_into().unwrap_or(u64::MAX))
     }
 
     async fn register(&self, definition: Definition) -> Result<Definition, Error> {

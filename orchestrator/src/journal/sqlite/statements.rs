@@ -179,6 +179,24 @@ pub(super) async fn close_aside(
     Ok(updated.rows_affected() > 0)
 }
 
+/// Returns a row for each saga that is removed.
+pub(super) fn remove_ended(before: Timestamp, limit: u32) -> Script {
+    // The condition of the partial index, word for word.
+    const OLDEST: &str = "(select id from saga where state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') \
+                          and updated_at < ? order by updated_at limit ?)";
+    let mut script = Script::default();
+    let statements = [
+        format!("delete from event where saga_id in {OLDEST}"),
+        format!("delete from saga where id in {OLDEST} returning id"),
+    ];
+    for statement in statements {
+        script.statement(&statement);
+        script.bind(rows::millis(before));
+        script.bind(i64::from(limit));
+    }
+    script
+}
+
 pub(super) async fn register(
     connection: &mut SqliteConnection,
     definition: Definition,

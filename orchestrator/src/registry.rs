@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Registered {
     /// As it stands in the store.
-    pub stored: Definition,
+    pub stored: Arc<Definition>,
     /// Ready to run.
     pub compiled: Arc<Compiled>,
 }
@@ -35,9 +35,8 @@ impl Registry {
         let registry = Self::default();
         for stored in journal.definitions().await? {
             match compile(&stored) {
-                Ok(compiled) => {
-                    registry.insert(Registered { stored, compiled: Arc::new(compiled) })
-                }
+                Ok(compiled) => registry
+                    .insert(Registered { stored: Arc::new(stored), compiled: Arc::new(compiled) }),
                 Err(why) => {
                     tracing::error!(
                         definition = stored.name,
@@ -89,7 +88,7 @@ impl Registry {
             ));
         }
         let compiled = Arc::new(compiled);
-        self.insert(Registered { stored, compiled: Arc::clone(&compiled) });
+        self.insert(Registered { stored: Arc::new(stored), compiled: Arc::clone(&compiled) });
         Ok(compiled)
     }
 

@@ -39,12 +39,13 @@ impl StockService for Service {
         request: QuoteRequest,
     ) -> Result<Reply<QuoteResponse>, Failure> {
         call.step_key()?;
-        let mut lines = Vec::with_capacity(request.lines.len());
-        for line in request.lines {
-            let quoted = store::quote(&self.database, &line.sku).await?;
-            lines.push(wire::quoted(line.sku, quoted));
-        }
-        Ok(QuoteResponse { result: None, lines }.into())
+        let skus = request.lines.iter().map(|line| line.sku.as_str());
+        let mut quotes = store::quotes(&self.database, skus).await?;
+        let lines = request.lines.into_iter().map(|line| {
+            let quote = quotes.remove(&line.sku);
+            wire::quoted(line.sku, quote)
+        });
+        Ok(QuoteResponse { result: None, lines: lines.collect() }.into())
     }
 
     async fn freeze(

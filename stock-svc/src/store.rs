@@ -10,7 +10,7 @@ mod units;
 use clock::Timestamp;
 use participant::{Database, Store};
 
-pub(crate) use catalogue::{product, products, quote, upsert};
+pub(crate) use catalogue::{product, products, quotes, upsert};
 pub(crate) use flow::{Flow, flows};
 pub(crate) use reservation::{freeze, settle};
 pub(crate) use units::{add, units};

@@ -3,6 +3,7 @@
 use clock::Timestamp;
 use money::Money;
 use participant::Database;
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::{
     error::Error,
@@ -15,9 +16,7 @@ const CREATE: &str = "
         (order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
-const CREATE_LINE: &str = "
-    insert into order_line (order_no, number, sku, quantity, unit_price)
-    values ($1, $2, $3, $4, $5)";
+const CREATE_LINES: &str = "insert into order_line (order_no, number, sku, quantity, unit_price) ";
 
 const FIND: &str = "
     select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
@@ -75,16 +74,15 @@ pub(crate) async fn create(
         .bind(millis(order.created_at))
         .execute(&mut *connection)
         .await?;
-    for (number, line) in (1_i64..).zip(lines) {
-        sqlx::query(CREATE_LINE)
-            .bind(&order.order_no)
-            .bind(number)
-            .bind(&line.sku)
-            .bind(line.quantity)
-            .bind(line.unit_price.minor_units)
-            .execute(&mut *connection)
-            .await?;
-    }
+    let mut create_lines = QueryBuilder::<Sqlite>::new(CREATE_LINES);
+    create_lines.push_values((1_i64..).zip(lines), |mut row, (number, line)| {
+        row.push_bind(&order.order_no)
+            .push_bind(number)
+            .push_bind(&line.sku)
+            .push_bind(line.quantity)
+            .push_bind(line.unit_price.minor_units);
+    });
+    create_lines.build().execute(&mut *connection).await?;
     record(connection, None, order, "", order.created_at).await
 }
 

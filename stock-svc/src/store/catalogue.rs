@@ -1,7 +1,10 @@
 //! Products, and what is said of them to who wants to order.
 
+use std::collections::HashMap;
+
 use money::Money;
 use participant::Database;
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::{error::Error, stock::Product, store::Connection};
 
@@ -18,11 +21,11 @@ const BEGIN_UNITS: &str = "
     values ($1, 0, 0, 0)
     on conflict (sku) do nothing";
 
-const QUOTE: &str = "
+const QUOTES: &str = "
     select product.sku, product.title, product.currency, product.minor_units, product.on_sale, stock.available
     from product
     join stock on stock.sku = product.sku
-    where product.sku = $1";
+    where product.sku in (";
 
 const PAGE: &str = "
     select product.sku, product.title, product.currency, product.minor_units, product.on_sale, stock.available
@@ -46,19 +49,28 @@ pub(crate) async fn upsert(connection: &mut Connection, product: &Product) -> Re
     Ok(())
 }
 
-/// The product, with the units that are available of it.
-pub(crate) async fn quote(database: &Database, sku: &str) -> Result<Option<(Product, i64)>, Error> {
-    let row: Option<Row> = sqlx::query_as(QUOTE).bind(sku).fetch_optional(database.read()).await?;
-    row.map(|row| {
+/// The products that there are of these SKUs, each with the units that are available of it.
+pub(crate) async fn quotes(
+    database: &Database,
+    skus: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, (Product, i64)>, Error> {
+    let mut query = QueryBuilder::<Sqlite>::new(QUOTES);
+    let mut separated = query.separated(", ");
+    for sku in skus {
+        separated.push_bind(sku);
+    }
+    query.push(")");
+    let rows: Vec<Row> = query.build_query_as().fetch_all(database.read()).await?;
+    let quoted = |row: Row| {
         let available = row.available;
-        Ok((row.product()?, available))
-    })
-    .transpose()
+        Ok((row.sku.clone(), (row.product()?, available)))
+    };
+    rows.into_iter().map(quoted).collect()
 }
 
 /// The product.
 pub(crate) async fn product(database: &Database, sku: &str) -> Result<Product, Error> {
-    let found = quote(database, sku).await?;
+    let found = quotes(database, [sku]).await?.remove(sku);
     found.map(|(product, _)| product).ok_or_else(|| Error::SkuUnknown { sku: sku.to_owned() })
 }
 

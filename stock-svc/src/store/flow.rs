@@ -2,6 +2,7 @@
 
 use clock::Timestamp;
 use participant::Database;
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::{
     error::Error,
@@ -9,9 +10,7 @@ use crate::{
     store::{Connection, millis},
 };
 
-const RECORD: &str = "
-    insert into flow (sku, kind, quantity, order_no, at)
-    values ($1, $2, $3, $4, $5)";
+const RECORD: &str = "insert into flow (sku, kind, quantity, order_no, at) ";
 
 const PAGE: &str = "
     select seq, kind, quantity, order_no, at
@@ -31,21 +30,23 @@ pub(crate) struct Flow {
     pub(crate) at: Timestamp,
 }
 
+/// Records one change of each line. There is a line at least.
 pub(super) async fn record(
     connection: &mut Connection,
     change: Change,
-    line: &Line,
+    lines: &[Line],
     order_no: Option<&str>,
     at: Timestamp,
 ) -> Result<(), Error> {
-    sqlx::query(RECORD)
-        .bind(&line.sku)
-        .bind(change.as_str())
-        .bind(line.quantity)
-        .bind(order_no)
-        .bind(millis(at))
-        .execute(connection)
-        .await?;
+    let mut record = QueryBuilder::<Sqlite>::new(RECORD);
+    record.push_values(lines, |mut row, line| {
+        row.push_bind(&line.sku)
+            .push_bind(change.as_str())
+            .push_bind(line.quantity)
+            .push_bind(order_no)
+            .push_bind(millis(at));
+    });
+    record.build().execute(connection).await?;
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 
 use clock::Timestamp;
 use planted::Bug;
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::{
     error::Error,
     stock::{self, Change, Hold, Line, Settlement},
-    store::{Connection, millis, units},
+    store::{Connection, flow, millis, units},
 };
 
 const RESERVE: &str = "
@@ -14,9 +15,7 @@ const RESERVE: &str = "
     values ($1, $2, $3)
     on conflict (order_no) do nothing";
 
-const RESERVE_LINE: &str = "
-    insert into reservation_line (order_no, sku, quantity)
-    values ($1, $2, $3)";
+const RESERVE_LINES: &str = "insert into reservation_line (order_no, sku, quantity) ";
 
 // Guarded by the state it takes: of two moves that race, one finds its state gone.
 const MOVE: &str = "update reservation set state = $3, at = $4 where order_no = $1 and state = $2";
@@ -43,19 +42,18 @@ pub(crate) async fn freeze(
         return Err(Error::AlreadyReserved { order_no: order_no.to_owned() });
     }
     for line in lines {
-        let taken = units::change(connection, Change::Freeze, line, Some(order_no), at).await;
+        let taken = units::change(connection, Change::Freeze, line).await;
         if taken.is_err() && planted::is(Bug::FreezeNotAllOrNone) {
             continue;
         }
         taken?;
-        sqlx::query(RESERVE_LINE)
-            .bind(order_no)
-            .bind(&line.sku)
-            .bind(line.quantity)
-            .execute(&mut *connection)
-            .await?;
     }
-    Ok(())
+    let mut reserve = QueryBuilder::<Sqlite>::new(RESERVE_LINES);
+    reserve.push_values(lines, |mut row, line| {
+        row.push_bind(order_no).push_bind(&line.sku).push_bind(line.quantity);
+    });
+    reserve.build().execute(&mut *connection).await?;
+    flow::record(connection, Change::Freeze, lines, Some(order_no), at).await
 }
 
 /// Moves the order's reservation and all its units, and gives its lines.
@@ -77,8 +75,9 @@ pub(crate) async fn settle(
     }
     let lines = lines(connection, order_no).await?;
     for line in &lines {
-        units::change(connection, settlement.change, line, Some(order_no), at).await?;
+        units::change(connection, settlement.change, line).await?;
     }
+    flow::record(connection, settlement.change, &lines, Some(order_no), at).await?;
     Ok(lines)
 }
 

@@ -28,16 +28,16 @@ pub(crate) async fn add(
     line: &Line,
     at: Timestamp,
 ) -> Result<Units, Error> {
-    change(connection, Change::Add, line, None, at).await
+    let units = change(connection, Change::Add, line).await?;
+    flow::record(connection, Change::Add, std::slice::from_ref(line), None, at).await?;
+    Ok(units)
 }
 
-/// Moves a line's units and records it.
+/// Moves a line's units. The caller records it.
 pub(super) async fn change(
     connection: &mut Connection,
     change: Change,
     line: &Line,
-    order_no: Option<&str>,
-    at: Timestamp,
 ) -> Result<Units, Error> {
     let by = change.of(line.quantity);
     let moved: Option<Row> = sqlx::query_as(CHANGE)
@@ -48,11 +48,10 @@ pub(super) async fn change(
         .bind(UNITS_MAX)
         .fetch_optional(&mut *connection)
         .await?;
-    let Some(moved) = moved else {
-        return Err(refusal(connection, change, line).await?);
-    };
-    flow::record(connection, change, line, order_no, at).await?;
-    Ok(moved.into())
+    match moved {
+        Some(moved) => Ok(moved.into()),
+        None => Err(refusal(connection, change, line).await?),
+    }
 }
 
 /// Why the guard let the line not pass.

@@ -141,6 +141,8 @@ pub(super) async fn open(path: &Path, migrator: &Migrator) -> Result<Opened, Err
     plan.run(&mut connection, &path).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
+        // A file does not go away like a server, and each test would be one more hand-over to the connection's thread.
+        .test_before_acquire(false)
         .connect_lazy_with(options.clone().create_if_missing(false).pragma("query_only", "on"));
     Ok(Opened { lock, options, connection, readers })
 }

@@ -10,6 +10,7 @@ Examples:
   cargo xtask bench --workload place-order --in-flight 128 --seconds 20
   cargo xtask bench --rate 2000 --in-flight 512 --json rates.jsonl
   cargo xtask bench --recover 100000
+  cargo xtask bench --in-flight 128 --stored 1000000
   cargo xtask bench plot rates.jsonl --x rate --y p99_ms --title 'latency by load' --out latency.svg";
 
 /// How many sagas a second, at what latency and at what cost.
@@ -49,6 +50,9 @@ pub(crate) struct Run {
     /// How many sagas may run at once: a start beyond them is refused
     #[arg(long, value_name = "N", default_value_t = orchestrator::MAX_RUNNING)]
     pub(crate) max_running: usize,
+    /// How many sagas that have ended the store of `noop` holds before
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) stored: u64,
     /// Append one JSON object a run to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -15,6 +15,7 @@ mod recover;
 mod report;
 mod run;
 mod shop;
+mod stored;
 mod system;
 
 /// The generated contract of the steps that do nothing.

@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) steps: Option<usize>,
     /// Bytes handed from step to step.
     pub(crate) payload: usize,
+    /// Sagas in the store that had ended before.
+    pub(crate) stored: u64,
     /// Sagas a second that were offered; absent in a closed loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u64>,

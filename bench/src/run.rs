@@ -16,7 +16,7 @@ use crate::{
     contract::{RunRequest, StepRequest, noop_service_client::NoopServiceClient},
     load::{self, Gun, Numbers, Seen, Shot},
     measure::{self, Cpu},
-    probe, report, shop,
+    probe, report, shop, stored,
     system::System,
 };
 
@@ -76,6 +76,7 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     let data = folder.path().join("data");
     let before = probe::commits_per_s(folder.path())?;
 
+    let stored = stored::fill(run, &data).await?;
     let (mut parts, mut inside) = (Parts { system: None, participant: None }, None);
     let gun = match run.transport {
         Transport::Grpc => {
@@ -114,7 +115,7 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     };
     drop(parts);
     let done = numbers.given() - seen.refused;
-    check::all(&data, run.workload, done).await?;
+    check::all(&data, run.workload, stored + done).await?;
     let measured = numbers.given() - warm;
     let per_saga = |spent: Duration| spent.as_secs_f64() * 1e6 / measured.max(1) as f64;
     let cpu = [
@@ -130,6 +131,7 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
         in_flight,
         steps: (run.workload == Workload::Noop).then_some(run.steps),
         payload: run.payload,
+        stored: run.stored,
         rate: run.rate,
         sagas,
         refused,
@@ -192,7 +194,7 @@ fn start(run: &Run, data: &Path) -> Result<Parts> {
     Ok(Parts { system: Some(system(arguments(run, data, address))?), participant })
 }
 
-fn arguments(run: &Run, data: &Path, participant: Option<String>) -> arguments::System {
+pub(crate) fn arguments(run: &Run, data: &Path, participant: Option<String>) -> arguments::System {
     let Run { workload, steps, max_running, .. } = *run;
     arguments::System { workload, data: data.to_owned(), steps, max_running, participant }
 }
@@ -226,7 +228,7 @@ async fn remote_gun(run: &Run, system: &Process) -> Result<Gun> {
     }
 }
 
-async fn near_gun(run: &Run, system: &System) -> Result<Gun> {
+pub(crate) async fn near_gun(run: &Run, system: &System) -> Result<Gun> {
     let routes = system.routes.clone();
     match run.workload {
         Workload::Noop => Ok(noop_gun(NoopServiceClient::new(routes), run.payload)),

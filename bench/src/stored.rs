@@ -1,0 +1,63 @@
+//! A journal with many sagas in it that ended long ago.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::{
+    arguments::{Run, Workload},
+    run,
+    system::System,
+};
+
+/// Sagas that one transaction writes.
+const AT_ONCE: u64 = 100_000;
+
+// Their ids stand before every id that a node gives.
+const SAGAS: &str = "
+    with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
+    insert into saga
+    select printf('00000000-0000-0000-0000-%012d', i), definition_hash, definition, version, 'stored ' || i, request,
+           request_hash, trace, deadline, created_at, updated_at, state, null, null
+    from number, (select * from saga where key not like 'stored %')";
+
+const EVENTS: &str = "
+    with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
+    insert into event
+    select printf('00000000-0000-0000-0000-%012d', i), seq, at, record, link
+    from number, (select event.* from event join saga on saga.id = saga_id where key not like 'stored %' order by seq)";
+
+/// Fills the journal in `data` with `run.stored` copies of a saga that really ran; gives how many it holds then.
+pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
+    if run.stored == 0 {
+        return Ok(0);
+    }
+    ensure!(run.workload == Workload::Noop, "--stored is measured with --workload noop");
+    let system = System::start(run::arguments(run, data, None)).await?;
+    let pattern = run::near_gun(run, &system).await?(u64::MAX).await;
+    system.stop().await?;
+    pattern?;
+    let options = SqliteConnectOptions::new()
+        .filename(data.join("orchestrator.db"))
+        // What is lost here is made again.
+        .pragma("synchronous", "off");
+    let mut journal = SqliteConnection::connect_with(&options).await?;
+    let mut from = 0;
+    while from < run.stored {
+        let to = run.stored.min(from + AT_ONCE);
+        let mut transaction = journal.begin().await?;
+        for statement in [SAGAS, EVENTS] {
+            sqlx::query(statement)
+                .bind(i64::try_from(from)?)
+                .bind(i64::try_from(to)?)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        from = to;
+        eprintln!("  {from} of {} sagas stored", run.stored);
+    }
+    journal.close().await?;
+    Ok(run.stored + 1)
+}

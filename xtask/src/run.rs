@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -36,6 +37,7 @@ pub(crate) fn step_with(
     environment: &[(&str, &str)],
 ) -> Result<()> {
     say(&format!("{name}: {program} {}", arguments.join(" ")));
+    let begun = now();
     let status = Command::new(program)
         .args(arguments)
         .envs(environment.iter().copied())
@@ -43,7 +45,13 @@ pub(crate) fn step_with(
         .status()
         .with_context(|| format!("{program} cannot be run"))?;
     ensure!(status.success(), "{name} failed: {program} {}", arguments.join(" "));
+    eprintln!("== {name}: {} s", begun.elapsed().as_secs());
     Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a developer is told how long a step took")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Whether a program answers.

@@ -10,6 +10,7 @@ Examples:
   cargo xtask bench --workload place-order --in-flight 128 --seconds 20
   cargo xtask bench --rate 2000 --in-flight 512 --json rates.jsonl
   cargo xtask bench --recover 100000
+  cargo xtask bench --rate 6000 --in-flight 20000 --connections 16 --max-running 1000
   cargo xtask bench --in-flight 128 --stored 1000000
   cargo xtask bench plot rates.jsonl --x rate --y p99_ms --title 'latency by load' --out latency.svg";
 
@@ -41,6 +42,9 @@ pub(crate) struct Run {
     /// Offer so many sagas a second, whatever the system answers: latency counts from when each was due
     #[arg(long)]
     pub(crate) rate: Option<u64>,
+    /// Over how many connections the load of `noop` comes: HTTP/2 lets each have 1,024 calls under way
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) connections: usize,
     /// The bytes that each saga hands from step to step
     #[arg(long, default_value_t = 0)]
     pub(crate) payload: usize,

@@ -220,7 +220,11 @@ async fn remote_gun(run: &Run, system: &Process) -> Result<Gun> {
     let channels: Vec<Channel> =
         system.addresses.iter().map(|address| channel(address)).collect::<Result<_>>()?;
     match run.workload {
-        Workload::Noop => Ok(noop_gun(NoopServiceClient::new(channels[0].clone()), run.payload)),
+        Workload::Noop => {
+            let ways = (0..run.connections.max(1)).map(|_| channel(&system.addresses[0]));
+            let clients = ways.map(|way| way.map(NoopServiceClient::new));
+            Ok(noop_gun(clients.collect::<Result<_>>()?, run.payload))
+        }
         workload => {
             shop::seed(&channels, workload).await?;
             Ok(shop::gun(CheckoutServiceClient::new(channels[0].clone()), workload))
@@ -231,7 +235,7 @@ async fn remote_gun(run: &Run, system: &Process) -> Result<Gun> {
 pub(crate) async fn near_gun(run: &Run, system: &System) -> Result<Gun> {
     let routes = system.routes.clone();
     match run.workload {
-        Workload::Noop => Ok(noop_gun(NoopServiceClient::new(routes), run.payload)),
+        Workload::Noop => Ok(noop_gun(vec![NoopServiceClient::new(routes)], run.payload)),
         workload => {
             let channels: Vec<Channel> =
                 system.addresses.iter().map(|address| channel(address)).collect::<Result<_>>()?;
@@ -241,7 +245,8 @@ pub(crate) async fn near_gun(run: &Run, system: &System) -> Result<Gun> {
     }
 }
 
-fn noop_gun<T>(client: NoopServiceClient<T>, payload: usize) -> Gun
+/// The clients take turns.
+fn noop_gun<T>(clients: Vec<NoopServiceClient<T>>, payload: usize) -> Gun
 where
     T: tonic::client::GrpcService<tonic::body::Body> + Clone + Send + Sync + 'static,
     T::Future: Send,
@@ -250,7 +255,8 @@ where
     <T::ResponseBody as tonic::codegen::Body>::Error: Into<tonic::codegen::StdError> + Send,
 {
     Arc::new(move |number| {
-        let mut client = client.clone();
+        let turn = usize::try_from(number).unwrap_or_default() % clients.len();
+        let mut client = clients[turn].clone();
         Box::pin(async move {
             let request = RunRequest { token: number.to_string(), payload: vec![0x61; payload] };
             match client.run(request).await {

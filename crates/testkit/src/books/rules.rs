@@ -114,19 +114,21 @@ pub const RULES: &[Rule] = &[
         "select payment_no from payment_svc.payment where state in ('SUCCESS', 'REFUNDED') and -amount <>
          (select coalesce(sum(m.amount), 0) from payment_svc.movement m join payment_svc.wallet
          on wallet.account = m.account where wallet.user_id = payment.user_id
-         and m.transaction_no like 'charge/' || payment_no || '%')",
+         and m.transaction_no between 'charge/' || payment_no and 'charge/' || payment_no || '~')",
     ),
     rule(
         "a wallet was not given back what its payment says",
         "select payment_no from payment_svc.payment where refunded <>
          (select coalesce(sum(m.amount), 0) from payment_svc.movement m join payment_svc.wallet
          on wallet.account = m.account where wallet.user_id = payment.user_id
-         and m.transaction_no like 'refund/' || payment_no || '%')",
+         and m.transaction_no between 'refund/' || payment_no and 'refund/' || payment_no || '~')",
     ),
     rule(
         "a payment that failed has moved money",
         "select payment_no from payment_svc.payment where state in ('FAILED', 'PROCESSING') and exists
-         (select 1 from payment_svc.movement where transaction_no like '%/' || payment_no || '%')",
+         (select 1 from payment_svc.movement
+         where transaction_no between 'charge/' || payment_no and 'charge/' || payment_no || '~'
+         or transaction_no between 'refund/' || payment_no and 'refund/' || payment_no || '~')",
     ),
     // Orders, and the sagas that placed them.
     rule(

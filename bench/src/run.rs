@@ -97,7 +97,7 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     };
     let numbers = Arc::new(Numbers::default());
     let time = Duration::from_secs(run.seconds);
-    shoot(run, &gun, &numbers, in_flight, time / 5).await.context("warming up")?;
+    let warming = shoot(run, &gun, &numbers, in_flight, time / 5).await.context("warming up")?;
     let (spent, disk, warm) = (parts.spent()?, measure::disk_bytes(&data)?, numbers.given());
     let seen = shoot(run, &gun, &numbers, in_flight, time).await?;
     let after = parts.spent()?;
@@ -114,7 +114,7 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
         (None, None) => bail!("nothing was measured"),
     };
     drop(parts);
-    let done = numbers.given() - seen.refused;
+    let done = numbers.given() - warming.refused - seen.refused;
     check::all(&data, run.workload, stored + done).await?;
     let measured = numbers.given() - warm;
     let per_saga = |spent: Duration| spent.as_secs_f64() * 1e6 / measured.max(1) as f64;

@@ -59,5 +59,7 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
         eprintln!("  {from} of {} sagas stored", run.stored);
     }
     journal.close().await?;
+    // What the system has still to write would be in the way of the run.
+    std::fs::File::open(data.join("orchestrator.db"))?.sync_all()?;
     Ok(run.stored + 1)
 }

@@ -162,6 +162,16 @@ async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cann
     let listed = journal.list(&attention, "", 10).await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|listed| listed.header.saga_id.as_str()).collect();
     assert_eq!(ids, ["s5", "s4"], "a saga that cannot be read needs a person");
+    for (statuses, expected) in [
+        (vec![Status::Running], vec!["s8", "s7", "s6", "s0"]),
+        (vec![Status::Running, Status::Attention], vec!["s8", "s7", "s6", "s5", "s4", "s0"]),
+        (vec![Status::Running, Status::Succeeded], vec!["s8", "s7", "s6", "s1", "s0"]),
+    ] {
+        let filter = Filter { statuses, ..Filter::default() };
+        let listed = journal.list(&filter, "", 10).await.unwrap();
+        let ids: Vec<&str> = listed.iter().map(|listed| listed.header.saga_id.as_str()).collect();
+        assert_eq!(ids, expected);
+    }
     journal.readmit(Readmit::Saga("s5".to_owned())).await.unwrap();
     assert_eq!(journal.unfinished("s4", 1).await.unwrap()[0].header.saga_id, "s5");
 }

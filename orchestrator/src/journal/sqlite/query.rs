@@ -1,5 +1,6 @@
 //! The journal's reads.
 
+use saga::Status;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::rows;
@@ -49,6 +50,13 @@ pub(super) async fn list(
     query.push("true");
     if !before.is_empty() {
         query.push(" and id < ").push_bind(before);
+    }
+    let under_way = |status: &Status| !status.is_ended() && *status != Status::Attention;
+    if !filter.statuses.is_empty() && filter.statuses.iter().all(under_way) {
+        // The condition of the partial index: however many have ended, they are not looked at.
+        query.push(
+            " and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null",
+        );
     }
     if !filter.statuses.is_empty() {
         query.push(" and case when aside_code is null or state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') then state \

@@ -65,7 +65,8 @@ fn main() -> Result<()> {
 }
 
 fn chaos(arguments: &[String]) -> Result<()> {
-    run::step("build", "cargo", &["build", "--quiet", "-p", "sagamesh", "-p", "chaos"])?;
+    // With the whole workspace, as the tests are built: chosen packages would build half of it anew, with other features.
+    run::step("build", "cargo", &["build", "--quiet", "--workspace", "--bins"])?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     run::step("chaos", "target/debug/chaos", &arguments)
 }

@@ -180,6 +180,7 @@ impl Node {
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), String> {
         let Self { driver, journal, participants, service, health, keep_finished } = self;
+        let participants = Forgotten(participants);
         let recovery = tokio::spawn({
             let driver = driver.clone();
             async move { driver.recover().await }
@@ -206,9 +207,19 @@ impl Node {
             .map_err(|error| error.to_string());
         recovery.abort();
         retention.inspect(tokio::task::JoinHandle::abort);
-        participants.clear();
+        drop(participants);
         journal.close().await;
         served
+    }
+}
+
+/// Forgets the participants at the node's end, also where it is dropped while it runs: one of them is the node itself,
+/// which would keep itself and its files alive.
+struct Forgotten(Participants);
+
+impl Drop for Forgotten {
+    fn drop(&mut self) {
+        self.0.clear();
     }
 }
 

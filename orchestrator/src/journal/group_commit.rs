@@ -16,7 +16,7 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 64;
 
 /// One write to the journal.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) saga_id: String,
     /// Set for the start of a saga.

@@ -15,7 +15,7 @@ use tests::{
 const PAYMENT: &str = "sagamesh.payment.v1.PaymentService";
 
 /// A mesh whose payment service is down, and a saga that waits for it.
-async fn waiting_for_payment() -> (Mesh, String) {
+pub(crate) async fn waiting_for_payment() -> (Mesh, String) {
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
     let mesh = Wiring::default().with_participant(PAYMENT, nobody).start().await;
     mesh.open_shop().await;

@@ -1,15 +1,15 @@
 //! Sagas that ended long ago are removed. The orders that they placed are not theirs to remove.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use clock::Clock;
-use proto::saga::v1::{GetSagaRequest, PauseSagaRequest, SagaState};
+use proto::saga::v1::{GetSagaRequest, PauseSagaRequest};
 use tests::{
     Mesh, Wiring,
     shop::{code, order},
 };
 
-const PAYMENT: &str = "sagamesh.payment.v1.PaymentService";
+use crate::operators::waiting_for_payment;
 
 async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
     let request = GetSagaRequest { saga_id: saga_id.to_owned() };
@@ -23,19 +23,13 @@ async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_long_ago_is_forgotten_with_its_token_and_what_has_not_ended_stays() {
-    let mesh = Mesh::start().await;
-    mesh.open_shop().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
-    let folder = mesh.stop().await;
-
-    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
-    let mesh = Wiring::default().on(folder).with_participant(PAYMENT, nobody).start().await;
-    let mut request = tonic::Request::new(order("t-2", "ada", "tea", 1));
-    request.set_timeout(Duration::from_millis(400));
-    mesh.checkout().place_order(request).await.unwrap_err();
-    let waiting = mesh.sagas_in(&[SagaState::Running]).await.remove(0).saga_id;
+    let (mesh, waiting) = waiting_for_payment().await;
     let pause = PauseSagaRequest { saga_id: waiting.clone(), reason: "for a while".to_owned() };
     mesh.sagas().pause_saga(pause).await.unwrap();
+    let folder = mesh.stop().await;
+
+    let mesh = Wiring::default().on(folder).start().await;
+    let placed = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
     let folder = mesh.stop().await;
 
     let mesh = Wiring::default().on(folder).keeping_finished("1ms").start().await;
@@ -48,6 +42,6 @@ async fn what_ended_long_ago_is_forgotten_with_its_token_and_what_has_not_ended_
     clock.timeout(Duration::from_secs(20), forgotten).await.expect("the saga is removed");
     assert!(is_known(&mesh, &waiting).await);
     assert_eq!(mesh.order(&placed.order_no).await.saga_id, placed.saga_id);
-    let again = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let again = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
     assert_ne!(again.order_no, placed.order_no, "the token went with its saga");
 }

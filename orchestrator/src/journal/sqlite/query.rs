@@ -9,6 +9,10 @@ use crate::journal::{Definition, Entry, Error, Filter, Listed};
 const SAGA: &str = "select id, definition_hash, definition, version, key, request, trace, deadline, created_at, \
                     updated_at, state, aside_code, aside_message from saga where ";
 
+/// The condition of the partial index, word for word: however many have ended, they are not looked at.
+const UNFINISHED: &str =
+    "state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null";
+
 pub(super) async fn find(pool: &SqlitePool, saga_id: &str) -> Result<Option<Listed>, Error> {
     let mut query = QueryBuilder::<Sqlite>::new(SAGA);
     query.push("id = ").push_bind(saga_id);
@@ -32,10 +36,7 @@ pub(super) async fn unfinished(
     limit: u32,
 ) -> Result<Vec<Listed>, Error> {
     let mut query = QueryBuilder::<Sqlite>::new(SAGA);
-    // The condition of the partial index, word for word, so that ended sagas cost nothing.
-    query.push(
-        "state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null and id > ",
-    );
+    query.push(UNFINISHED).push(" and id > ");
     query.push_bind(after).push(" order by id limit ").push_bind(i64::from(limit));
     query.build().fetch_all(pool).await?.iter().map(rows::listed).collect()
 }
@@ -53,10 +54,7 @@ pub(super) async fn list(
     }
     let under_way = |status: &Status| !status.is_ended() && *status != Status::Attention;
     if !filter.statuses.is_empty() && filter.statuses.iter().all(under_way) {
-        // The condition of the partial index: however many have ended, they are not looked at.
-        query.push(
-            " and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null",
-        );
+        query.push(" and ").push(UNFINISHED);
     }
     if !filter.statuses.is_empty() {
         query.push(" and case when aside_code is null or state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') then state \

@@ -1,7 +1,13 @@
 //! Logs: one line a call, human-readable or JSON, each line of a saga with its saga id, step and trace id.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::IsTerminal,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
+use clock::Timestamp;
+use proto::facade::v1::Reason;
 use tonic::Code;
 use tracing::Span;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -75,7 +81,51 @@ pub(crate) fn span(call: &Call) -> Span {
     }
 }
 
-pub(crate) fn line(calls: Calls, call: &Call, elapsed: Duration, line: &Line) {
+/// How long after a line about overload there is no other. Under more load than there is room for, a line a call would
+/// cost more than the refusal that it tells of.
+const SELDOM: Duration = Duration::from_secs(1);
+
+/// Calls that were refused because there was too much to do.
+#[derive(Debug, Default)]
+pub(crate) struct Overload {
+    refused: AtomicU64,
+    last_line: AtomicU64,
+}
+
+impl Overload {
+    /// Counts one. Gives how many there are since the last line, when it is time for the next.
+    fn refused(&self, now: Timestamp) -> Option<u64> {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let last = self.last_line.load(Ordering::Relaxed);
+        let due = last == 0 || now.since(Timestamp(last)) >= SELDOM;
+        // Of two that come at once, one writes the line.
+        let mine = due
+            && self
+                .last_line
+                .compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        mine.then(|| self.refused.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// Writes the line of a call that ended at `now`, where it gets one.
+pub(crate) fn line(
+    calls: Calls,
+    overload: &Overload,
+    call: &Call,
+    now: Timestamp,
+    elapsed: Duration,
+    line: &Line,
+) {
+    let mut refused = None;
+    if line.reason == Reason::Overloaded.code() {
+        refused = overload.refused(now);
+        if refused.is_none() {
+            return;
+        }
+    } else if line.is_plain() && calls == Calls::Notable && elapsed < SLOW {
+        return;
+    }
     let peer = call.caller().peer.map(|peer| peer.to_string());
     let peer = peer.as_deref().unwrap_or("in-process");
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -84,10 +134,18 @@ pub(crate) fn line(calls: Calls, call: &Call, elapsed: Duration, line: &Line) {
     if let Some(cause) = &line.cause {
         tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
     } else if line.code != Code::Ok {
-        tracing::warn!(peer, elapsed_ms, status, reason, why = line.message, "call refused");
-    } else if reason != "OK" {
+        tracing::warn!(
+            peer,
+            elapsed_ms,
+            status,
+            reason,
+            refused,
+            why = line.message,
+            "call refused"
+        );
+    } else if !line.is_plain() {
         tracing::info!(peer, elapsed_ms, status, reason, why = line.message, "call declined");
-    } else if calls == Calls::All || elapsed >= SLOW {
+    } else {
         tracing::info!(peer, elapsed_ms, status, reason, "call done");
     }
 }

@@ -33,6 +33,7 @@ pub struct Facade {
 struct Settings {
     clock: Clock,
     calls: Calls,
+    overload: log::Overload,
 }
 
 /// What is known of a request before its handler is.
@@ -60,7 +61,7 @@ impl Facade {
     /// A facade that tells time by `clock` and logs the calls that `calls` names.
     #[must_use]
     pub fn new(clock: Clock, calls: Calls) -> Self {
-        Self { inner: Arc::new(Settings { clock, calls }) }
+        Self { inner: Arc::new(Settings { clock, calls, overload: log::Overload::default() }) }
     }
 
     /// The clock that calls are timed by.
@@ -211,8 +212,9 @@ impl Facade {
     }
 
     fn log(&self, call: &Call, waited: Duration, line: &Line) {
-        let elapsed = waited + self.inner.clock.now().since(call.arrived());
-        log::line(self.inner.calls, call, elapsed, line);
+        let Settings { clock, calls, overload } = &*self.inner;
+        let now = clock.now();
+        log::line(*calls, overload, call, now, waited + now.since(call.arrived()), line);
     }
 }
 
@@ -244,6 +246,11 @@ pub(crate) struct Line {
 impl Line {
     fn done() -> Self {
         Self { code: Code::Ok, reason: "OK".to_owned(), message: String::new(), cause: None }
+    }
+
+    /// Whether the call did what it was asked to.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.code == Code::Ok && self.reason == "OK"
     }
 
     fn of(failure: &Failure, told: &Told) -> Self {

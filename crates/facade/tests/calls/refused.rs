@@ -1,7 +1,13 @@
 //! Calls that never reach a handler are told, logged and enveloped like every other failure.
 
+use std::time::Duration;
+
 use clock::{Clock, Timestamp};
-use proto::facade::v1::{Reason, ResultInfo};
+use prost::Message;
+use proto::{
+    checkout::v1::{Line, PlaceOrderRequest},
+    facade::v1::{Reason, ResultInfo},
+};
 use tonic::Code;
 use tracing::Level;
 
@@ -135,6 +141,34 @@ async fn each_has_one_log_line_with_its_saga_step_and_trace() {
             "{what}"
         );
     }
+}
+
+#[tokio::test]
+async fn calls_that_are_refused_for_overload_have_one_line_a_second_which_counts_them() {
+    let (clock, hands) = Clock::manual(Timestamp(1_000));
+    let shop = Shop::full(clock);
+    let logged = Logged::at(Level::INFO);
+    let order = PlaceOrderRequest {
+        user_id: "u-1".to_owned(),
+        submit_token: "t".to_owned(),
+        lines: vec![Line { sku: "tea".to_owned(), quantity: 1 }],
+        ..PlaceOrderRequest::default()
+    };
+    let order = framed(&order.encode_to_vec());
+    let refused = async |calls: u32| {
+        for _ in 0..calls {
+            let answer = shop.call(sent(PLACE_ORDER, order.clone())).await;
+            assert_eq!(answer.code(), Code::ResourceExhausted);
+        }
+    };
+    refused(100).await;
+    hands.advance(Duration::from_millis(999));
+    refused(1).await;
+    hands.advance(Duration::from_millis(1));
+    refused(50).await;
+    let counts: Vec<_> = logged.lines().iter().map(|line| line["refused"].as_u64()).collect();
+    assert_eq!(counts, [Some(1), Some(101)]);
+    assert_eq!(shop.orders(), 151);
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! A server with one method, called with HTTP requests as they are.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -68,6 +71,19 @@ impl Shop {
     }
 
     pub(crate) fn by(clock: Clock) -> Self {
+        Self::taking(clock, None)
+    }
+
+    /// Refuses every order because there is too much to do.
+    pub(crate) fn full(clock: Clock) -> Self {
+        let overloaded = || Failure::Overloaded {
+            message: "there is no room".to_owned(),
+            retry_after: Duration::from_secs(1),
+        };
+        Self::taking(clock, Some(overloaded))
+    }
+
+    fn taking(clock: Clock, refusal: Option<fn() -> Failure>) -> Self {
         let server = FacadeServer::new(Facade::new(clock, Calls::Notable));
         let orders = Arc::<AtomicU32>::default();
         let service = proto::descriptors()
@@ -75,7 +91,7 @@ impl Shop {
             .unwrap();
         let method = service.methods().find(|method| method.name() == "PlaceOrder").unwrap();
         let response = DynamicMessage::new(method.output());
-        let taken = Taken { orders: Arc::clone(&orders), response };
+        let taken = Taken { orders: Arc::clone(&orders), response, refusal };
         server.methods().serve(&method, Arc::new(taken));
         let (service, _) = server.build();
         Self { routes: service.in_process(), orders }
@@ -100,6 +116,7 @@ impl Shop {
 struct Taken {
     orders: Arc<AtomicU32>,
     response: DynamicMessage,
+    refusal: Option<fn() -> Failure>,
 }
 
 impl Handler for Taken {
@@ -109,8 +126,8 @@ impl Handler for Taken {
         _: DynamicMessage,
     ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
         self.orders.fetch_add(1, Ordering::Relaxed);
-        let response = self.response.clone();
-        Box::pin(async move { Ok(response.into()) })
+        let (response, refusal) = (self.response.clone(), self.refusal);
+        Box::pin(async move { refusal.map_or(Ok(response.into()), |refusal| Err(refusal())) })
     }
 }
 

@@ -3,17 +3,18 @@
 //! Only what has ended is ever removed. With a saga its idempotency key is forgotten: a request that is repeated after
 //! that starts another.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use clock::{Clock, Timestamp};
 use serde::Deserialize;
 
 use crate::{definition::duration, journal};
 
-/// Sagas in one transaction: some milliseconds of the journal's one writer.
-const BATCH: u32 = 100;
-/// How long the writer is left to the sagas that run, between two batches.
-const BREATH: Duration = Duration::from_millis(20);
+/// Sagas in one transaction, which the sagas that run wait for.
+const BATCH: u32 = 20;
+/// How many times as long as a batch took the journal's one writer is left to the sagas that run.
+const BREATHS: u32 = 4;
+const SHORTEST_BREATH: Duration = Duration::from_millis(5);
 /// How long until it is looked again.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -27,6 +28,13 @@ impl FromStr for Keep {
 
     fn from_str(text: &str) -> Result<Self, String> {
         duration::parse(text).map(Self).map_err(|what| format!("{what}: {}", duration::CURE))
+    }
+}
+
+/// As it is read again.
+impl fmt::Display for Keep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}ms", self.0.as_millis())
     }
 }
 
@@ -61,13 +69,15 @@ async fn sweep(
     let mut removed = 0;
     loop {
         let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-        let before = Timestamp(clock.now().0.saturating_sub(keep));
+        let begun = clock.now();
+        let before = Timestamp(begun.0.saturating_sub(keep));
         let batch = journal.remove_ended(before, BATCH).await?;
         removed += batch;
         if batch < u64::from(BATCH) {
             return Ok(removed);
         }
-        clock.sleep(BREATH).await;
+        let breath = clock.now().since(begun) * BREATHS;
+        clock.sleep(breath.max(SHORTEST_BREATH)).await;
     }
 }
 
@@ -77,7 +87,9 @@ mod tests {
 
     #[test]
     fn how_long_is_kept_is_a_duration_and_anything_else_is_told_with_the_cure() {
-        assert_eq!("30d".parse(), Ok(Keep(Duration::from_secs(30 * 86_400))));
+        let month = Keep(Duration::from_secs(30 * 86_400));
+        assert_eq!("30d".parse(), Ok(month));
+        assert_eq!(month.to_string().parse(), Ok(month));
         for wrong in ["", "30", "0s", "forever", "-1d", "9999d"] {
             let why = wrong.parse::<Keep>().unwrap_err();
             assert!(why.contains("write a whole number and a unit"), "{why}");

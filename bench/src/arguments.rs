@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use orchestrator::retention::Keep;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +13,7 @@ Examples:
   cargo xtask bench --recover 100000
   cargo xtask bench --rate 6000 --in-flight 20000 --connections 16 --max-running 1000
   cargo xtask bench --in-flight 128 --stored 1000000
+  cargo xtask bench --in-flight 128 --stored 300000 --keep-finished 1s
   cargo xtask bench plot rates.jsonl --x rate --y p99_ms --title 'latency by load' --out latency.svg";
 
 /// How many sagas a second, at what latency and at what cost.
@@ -57,6 +59,9 @@ pub(crate) struct Run {
     /// How many sagas that have ended the store of `noop` holds before
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) stored: u64,
+    /// Remove sagas so long after their end, while it is measured: 1s with --stored shows what removal costs
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) keep_finished: Option<Keep>,
     /// Append one JSON object a run to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -157,4 +162,6 @@ pub(crate) struct System {
     /// Where the steps that do nothing are.
     #[arg(long)]
     pub(crate) participant: Option<String>,
+    #[arg(long)]
+    pub(crate) keep_finished: Option<Keep>,
 }

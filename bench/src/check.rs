@@ -2,23 +2,31 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::arguments::Workload;
 
-/// Every saga that was started has ended as it should, with a complete journal; in the shop the books add up.
-pub(crate) async fn all(data: &Path, workload: Workload, sagas: u64) -> Result<()> {
+/// Every saga that was started has ended as it should, with a complete journal; in the shop the books add up. Gives how
+/// many are no longer in the store: none, unless the run removes them.
+pub(crate) async fn all(data: &Path, workload: Workload, sagas: u64, removes: bool) -> Result<u64> {
     let mut journal = open(&data.join("orchestrator.db")).await?;
     let ended = match workload {
         Workload::Decline => "COMPENSATED",
         Workload::Noop | Workload::PlaceOrder => "SUCCEEDED",
     };
-    let found: i64 = sqlx::query_scalar("select count(*) from saga where state = $1")
-        .bind(ended)
-        .fetch_one(&mut journal)
-        .await?;
-    ensure!(u64::try_from(found)? == sagas, "{sagas} sagas were started and {found} are {ended}");
+    let (found, other): (i64, i64) = sqlx::query_as(
+        "select count(*) filter (where state = $1), count(*) filter (where state <> $1) from saga",
+    )
+    .bind(ended)
+    .fetch_one(&mut journal)
+    .await?;
+    let removed =
+        sagas.checked_sub(u64::try_from(found)?).filter(|removed| removes || *removed == 0);
+    let removed = removed.filter(|_| other == 0);
+    let removed = removed.with_context(|| {
+        format!("{sagas} sagas were started, {found} are {ended} and {other} are not")
+    })?;
     let gaps: i64 = sqlx::query_scalar(
         "select count(*) from (select saga_id from event group by saga_id \
          having count(*) <> max(seq) + 1 or min(seq) <> 0)",
@@ -34,10 +42,11 @@ pub(crate) async fn all(data: &Path, workload: Workload, sagas: u64) -> Result<(
     ensure!(without == 0, "{without} sagas have no journal");
     journal.close().await?;
     match workload {
-        Workload::Noop => Ok(()),
-        Workload::PlaceOrder => books(data, 2 * sagas).await,
-        Workload::Decline => books(data, 0).await,
+        Workload::Noop => {}
+        Workload::PlaceOrder => books(data, 2 * sagas).await?,
+        Workload::Decline => books(data, 0).await?,
     }
+    Ok(removed)
 }
 
 /// Nothing is held, so many units are sold, and all movements of money sum to zero.

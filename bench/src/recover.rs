@@ -50,6 +50,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
         steps: arguments.steps,
         max_running,
         participant: Some(participant.addresses[0].clone()),
+        keep_finished: None,
     };
     let system = run::system(of(&silent))?;
     println!("starting {sagas} sagas whose first step is never answered");
@@ -72,7 +73,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
     let peak_rss_mb = system.peak_rss_mb()?;
     drop(client);
     system.stop()?;
-    check::all(&data, Workload::Noop, sagas).await?;
+    check::all(&data, Workload::Noop, sagas, false).await?;
     let row = Row {
         workload: "noop",
         unfinished: sagas,

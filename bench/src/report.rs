@@ -18,6 +18,9 @@ pub(crate) struct Row {
     pub(crate) payload: usize,
     /// Sagas in the store that had ended before.
     pub(crate) stored: u64,
+    /// Sagas that were removed meanwhile; absent where none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) removed: Option<u64>,
     /// Sagas a second that were offered; absent in a closed loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u64>,
@@ -86,6 +89,7 @@ impl Row {
                     0 => String::new(),
                     refused => format!("   {refused} refused"),
                 }
+                + &self.removed.map_or(String::new(), |removed| format!("   {removed} removed"))
         );
     }
 

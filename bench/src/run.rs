@@ -115,7 +115,8 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     };
     drop(parts);
     let done = numbers.given() - warming.refused - seen.refused;
-    check::all(&data, run.workload, stored + done).await?;
+    let removes = run.keep_finished.is_some();
+    let removed = check::all(&data, run.workload, stored + done, removes).await?;
     let measured = numbers.given() - warm;
     let per_saga = |spent: Duration| spent.as_secs_f64() * 1e6 / measured.max(1) as f64;
     let cpu = [
@@ -132,6 +133,7 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
         steps: (run.workload == Workload::Noop).then_some(run.steps),
         payload: run.payload,
         stored: run.stored,
+        removed: removes.then_some(removed),
         rate: run.rate,
         sagas,
         refused,
@@ -195,19 +197,25 @@ fn start(run: &Run, data: &Path) -> Result<Parts> {
 }
 
 pub(crate) fn arguments(run: &Run, data: &Path, participant: Option<String>) -> arguments::System {
-    let Run { workload, steps, max_running, .. } = *run;
-    arguments::System { workload, data: data.to_owned(), steps, max_running, participant }
+    let Run { workload, steps, max_running, keep_finished, .. } = *run;
+    let data = data.to_owned();
+    arguments::System { workload, data, steps, max_running, participant, keep_finished }
 }
 
 /// Starts a system in a process of its own.
 pub(crate) fn system(arguments: arguments::System) -> Result<Process> {
-    let arguments::System { workload, data, steps, max_running, participant } = arguments;
+    let arguments::System { workload, data, steps, max_running, participant, keep_finished } =
+        arguments;
     let data = data.to_str().context("the folder's name is text")?;
     let (steps, max_running) = (steps.to_string(), max_running.to_string());
     let mut arguments = vec!["system", "--workload", workload.name(), "--data", data];
     arguments.extend(["--steps", &steps, "--max-running", &max_running]);
     if let Some(participant) = &participant {
         arguments.extend(["--participant", participant]);
+    }
+    let keep_finished = keep_finished.map(|keep| keep.to_string());
+    if let Some(keep) = &keep_finished {
+        arguments.extend(["--keep-finished", keep]);
     }
     Process::start(&arguments)
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    arguments::{Run, Workload},
+    arguments::{self, Run, Workload},
     run,
     system::System,
 };
@@ -34,7 +34,9 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
         return Ok(0);
     }
     ensure!(run.workload == Workload::Noop, "--stored is measured with --workload noop");
-    let system = System::start(run::arguments(run, data, None)).await?;
+    // It must still be there to be copied.
+    let kept = arguments::System { keep_finished: None, ..run::arguments(run, data, None) };
+    let system = System::start(kept).await?;
     let pattern = run::near_gun(run, &system).await?(u64::MAX).await;
     system.stop().await?;
     pattern?;

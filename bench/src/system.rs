@@ -34,7 +34,8 @@ impl System {
     }
 
     async fn noop(arguments: arguments::System) -> Result<Self, String> {
-        let arguments::System { data, steps, max_running, participant, .. } = arguments;
+        let arguments::System { data, steps, max_running, participant, keep_finished, .. } =
+            arguments;
         let sagas = data.join("sagas");
         let io = |error: std::io::Error| error.to_string();
         std::fs::create_dir_all(&sagas).map_err(io)?;
@@ -54,7 +55,7 @@ impl System {
             in_process,
             sagas: Some(sagas),
             max_running,
-            keep_finished: None,
+            keep_finished,
         };
         let node = Node::open(settings, &Facade::new(Clock::system(), Calls::Notable)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
@@ -75,7 +76,7 @@ impl System {
             participants: Vec::new(),
             calls: Calls::Notable,
             max_running: arguments.max_running,
-            keep_finished: None,
+            keep_finished: arguments.keep_finished,
         };
         let mesh = mesh::start(settings, Clock::system()).await?;
         let Addresses { orchestrator, order, stock, points, payment } = *mesh.addresses();

@@ -40,7 +40,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Plays the whole fault matrix: every pair of faults, and every fault with every death. Takes hours.
+    /// Plays the whole fault matrix: every pair of faults, and every fault with every death. Takes an hour.
     Matrix,
     /// Plants one bug after the other and tells which layer of the tests finds it.
     Mutants {

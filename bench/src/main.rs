@@ -42,8 +42,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let Arguments { command, run } = Arguments::parse();
-    // As what ships does by default: spans are made, whether a line is written or not.
-    facade::log::start(Format::Text, "info").map_err(anyhow::Error::msg)?;
+    // Failures only: a line for each decline would bury the figures.
+    facade::log::start(Format::Text, "error").map_err(anyhow::Error::msg)?;
     match command {
         None if run.recover.is_some() => recover::run(&run).await,
         None => run::all(&run).await,

@@ -34,7 +34,7 @@ pub enum Format {
 pub enum Calls {
     /// All of them.
     All,
-    /// Those that decline, fail or are slow.
+    /// Those that decline, fail or are slow; of those that are refused for overload one a second, with their count.
     #[default]
     Notable,
 }
@@ -118,7 +118,7 @@ pub(crate) fn line(
     line: &Line,
 ) {
     let mut refused = None;
-    if line.reason == Reason::Overloaded.code() {
+    if calls == Calls::Notable && line.reason == Reason::Overloaded.code() {
         refused = overload.refused(now);
         if refused.is_none() {
             return;

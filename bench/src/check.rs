@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::arguments::Workload;
@@ -21,12 +21,11 @@ pub(crate) async fn all(data: &Path, workload: Workload, sagas: u64, removes: bo
     .bind(ended)
     .fetch_one(&mut journal)
     .await?;
-    let removed =
-        sagas.checked_sub(u64::try_from(found)?).filter(|removed| removes || *removed == 0);
-    let removed = removed.filter(|_| other == 0);
-    let removed = removed.with_context(|| {
-        format!("{sagas} sagas were started, {found} are {ended} and {other} are not")
-    })?;
+    let kept = u64::try_from(found)?;
+    ensure!(
+        other == 0 && (kept == sagas || removes && kept < sagas),
+        "{sagas} sagas were started, {found} are {ended} and {other} are not"
+    );
     let gaps: i64 = sqlx::query_scalar(
         "select count(*) from (select saga_id from event group by saga_id \
          having count(*) <> max(seq) + 1 or min(seq) <> 0)",
@@ -46,7 +45,7 @@ pub(crate) async fn all(data: &Path, workload: Workload, sagas: u64, removes: bo
         Workload::PlaceOrder => books(data, 2 * sagas).await?,
         Workload::Decline => books(data, 0).await?,
     }
-    Ok(removed)
+    Ok(sagas - kept)
 }
 
 /// Nothing is held, so many units are sold, and all movements of money sum to zero.

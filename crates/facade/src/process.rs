@@ -34,7 +34,7 @@ pub struct Config {
 pub struct Log {
     /// `text` or `json`.
     pub format: Format,
-    /// In `tracing`'s notation, for example `info,orchestrator=debug`.
+    /// In `tracing`'s notation, for example `info,orchestrator=debug`. Release builds have nothing below `debug`.
     pub filter: String,
     /// `all` calls, or the `notable` ones.
     pub calls: Calls,

@@ -46,8 +46,7 @@ impl OrderService for Service {
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
                     let order_no = moves::new_order_no(at);
-                    let (order, bill) =
-                        moves::place(connection, &facts, order_no, saga_id, at).await?;
+                    let (order, bill) = moves::place(connection, &facts, order_no, saga_id, at)?;
                     Ok(wire::created(order, bill))
                 })
             })
@@ -64,7 +63,7 @@ impl OrderService for Service {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    let order = moves::mark_paid(connection, &order_no, paid, at).await?;
+                    let order = moves::mark_paid(connection, &order_no, paid, at)?;
                     let state = wire::state(order.state).into();
                     Ok(MarkPaidResponse { result: None, state, paid: Some(paid.into()) })
                 })
@@ -82,7 +81,7 @@ impl OrderService for Service {
             .undo(&call, &request, move |connection, created: CreateOrderResponse| {
                 Box::pin(async move {
                     let (order_no, step) = (created.order_no, Move::UndoPlacing);
-                    let order = moves::step(connection, &order_no, step, &reason, at).await?;
+                    let order = moves::step(connection, &order_no, step, &reason, at)?;
                     let state = wire::state(order.state).into();
                     Ok(CancelOrderResponse { result: None, state })
                 })
@@ -101,7 +100,7 @@ impl OrderService for Service {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    let order = moves::begin_cancel(connection, wish, at).await?;
+                    let order = moves::begin_cancel(connection, wish, at)?;
                     let state = wire::state(order.state).into();
                     let (refund, points) = order.taken();
                     Ok(BeginCancelResponse {
@@ -131,7 +130,7 @@ impl OrderService for Service {
                     if begun.state() == OrderState::Cancelled {
                         return Ok(AbandonCancelResponse { result: None, state: begun.state });
                     }
-                    let order = moves::abandon_cancel(connection, &key, &reason, at).await?;
+                    let order = moves::abandon_cancel(connection, &key, &reason, at)?;
                     let state = wire::state(order.state).into();
                     Ok(AbandonCancelResponse { result: None, state })
                 })
@@ -148,8 +147,7 @@ impl OrderService for Service {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    let order =
-                        moves::step(connection, &order_no, Move::FinishCancel, "", at).await?;
+                    let order = moves::step(connection, &order_no, Move::FinishCancel, "", at)?;
                     let state = wire::state(order.state).into();
                     Ok(FinishCancelResponse { result: None, state })
                 })
@@ -166,8 +164,8 @@ impl OrderService for Service {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let order = moves::step(connection, &order_no, Move::Ship, "", at).await?;
-                    let order = Some(store::detailed(connection, order).await?.into());
+                    let order = moves::step(connection, &order_no, Move::Ship, "", at)?;
+                    let order = Some(store::detailed(connection, order)?.into());
                     Ok(ShipOrderResponse { result: None, order })
                 })
             })
@@ -183,8 +181,8 @@ impl OrderService for Service {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let order = moves::step(connection, &order_no, Move::Complete, "", at).await?;
-                    let order = Some(store::detailed(connection, order).await?.into());
+                    let order = moves::step(connection, &order_no, Move::Complete, "", at)?;
+                    let order = Some(store::detailed(connection, order)?.into());
                     Ok(CompleteOrderResponse { result: None, order })
                 })
             })
@@ -206,10 +204,11 @@ impl OrderService for Service {
         request: ListOrdersRequest,
     ) -> Result<Reply<ListOrdersResponse>, Failure> {
         let ListOrdersRequest { user_id, state, page_size, page_token } = request;
-        let filter = Filter { user_id: &user_id, state: wire::wanted_state(state)? };
-        let page = Page::<i64>::read(page_size, &page_token, &[&user_id, filter.state])?;
+        let state = wire::wanted_state(state)?;
+        let page = Page::<i64>::read(page_size, &page_token, &[&user_id, state])?;
+        let filter = Filter { user_id, state: state.to_owned() };
         let before = page.cursor.unwrap_or(i64::MAX);
-        let mut found = store::page(&self.database, &filter, before, page.fetch()).await?;
+        let mut found = store::page(&self.database, filter, before, page.fetch()).await?;
         let next_page_token = page.cut(&mut found, |(seq, _)| *seq);
         let orders = found.into_iter().map(|(_, detail)| detail.into()).collect();
         Ok(ListOrdersResponse { result: None, orders, next_page_token }.into())

@@ -20,8 +20,8 @@ pub(crate) fn new_order_no(at: Timestamp) -> String {
 }
 
 /// Creates the order that the saga places, when no check speaks against it.
-pub(crate) async fn place(
-    connection: &mut Connection,
+pub(crate) fn place(
+    connection: &Connection,
     facts: &Facts,
     order_no: String,
     saga_id: String,
@@ -40,34 +40,34 @@ pub(crate) async fn place(
         cancelled_by: None,
         created_at: at,
     };
-    store::create(connection, &order, &bill.lines).await?;
+    store::create(connection, &order, &bill.lines)?;
     Ok((order, bill))
 }
 
 /// Moves the order.
-pub(crate) async fn step(
-    connection: &mut Connection,
+pub(crate) fn step(
+    connection: &Connection,
     order_no: &str,
     step: Move,
     reason: &str,
     at: Timestamp,
 ) -> Result<Order, Error> {
-    let before = store::find(connection, order_no).await?;
+    let before = store::find(connection, order_no)?;
     let after = before.after(step)?;
-    store::save(connection, &before, &after, reason, at).await?;
+    store::save(connection, &before, &after, reason, at)?;
     Ok(after)
 }
 
 /// Marks the order as paid with exactly what is due.
-pub(crate) async fn mark_paid(
-    connection: &mut Connection,
+pub(crate) fn mark_paid(
+    connection: &Connection,
     order_no: &str,
     paid: Money,
     at: Timestamp,
 ) -> Result<Order, Error> {
-    let before = store::find(connection, order_no).await?;
+    let before = store::find(connection, order_no)?;
     let after = before.after_payment(paid)?;
-    store::save(connection, &before, &after, "", at).await?;
+    store::save(connection, &before, &after, "", at)?;
     Ok(after)
 }
 
@@ -83,13 +83,13 @@ pub(crate) struct Wish {
 }
 
 /// Begins to give the order back, or finds that its placing was undone.
-pub(crate) async fn begin_cancel(
-    connection: &mut Connection,
+pub(crate) fn begin_cancel(
+    connection: &Connection,
     wish: Wish,
     at: Timestamp,
 ) -> Result<Order, Error> {
     let Wish { order_no, user_id, reason, was_placing, key } = wish;
-    let before = store::find(connection, &order_no).await?;
+    let before = store::find(connection, &order_no)?;
     if before.user_id != user_id {
         return Err(Error::Unknown { order_no });
     }
@@ -97,22 +97,22 @@ pub(crate) async fn begin_cancel(
         Cancel::StillPlacing => Err(Error::StillPlacing { order_no }),
         Cancel::AlreadyUndone => Ok(before),
         Cancel::Begun(after) => {
-            store::save(connection, &before, &after, &reason, at).await?;
+            store::save(connection, &before, &after, &reason, at)?;
             Ok(after)
         }
     }
 }
 
 /// Goes back to the state before the cancel that the call with this key began.
-pub(crate) async fn abandon_cancel(
-    connection: &mut Connection,
+pub(crate) fn abandon_cancel(
+    connection: &Connection,
     key: &str,
     reason: &str,
     at: Timestamp,
 ) -> Result<Order, Error> {
-    let before = store::cancelled_by(connection, key).await?;
+    let before = store::cancelled_by(connection, key)?;
     let after = before.after(Move::AbandonCancel)?;
-    store::save(connection, &before, &after, reason, at).await?;
+    store::save(connection, &before, &after, reason, at)?;
     Ok(after)
 }
 

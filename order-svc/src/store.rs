@@ -7,15 +7,12 @@ mod detail;
 mod orders;
 
 use clock::Timestamp;
-use participant::{Database, Store};
 
 use crate::error::Error;
 
 pub(crate) use detail::{Detail, detail, detailed};
 pub(crate) use orders::{Filter, cancelled_by, create, find, page, save};
-
-/// A connection inside a transaction.
-pub(crate) type Connection = <Database as Store>::Connection;
+pub(crate) use participant::sqlite::Connection;
 
 /// An instant as the integer columns hold it: milliseconds since the Unix epoch.
 fn millis(at: Timestamp) -> i64 {

@@ -1,12 +1,10 @@
 //! Who moves the money of a payment.
 
 use clock::Timestamp;
-use participant::{Database, Store};
 
 use crate::{error::Error, payment::Payment};
 
-/// A connection inside the payment's transaction.
-pub type Connection = <Database as Store>::Connection;
+pub use participant::sqlite::Connection;
 
 /// Moves the money of one payment, inside the transaction that records the payment.
 ///
@@ -21,10 +19,10 @@ pub trait Gateway: Clone + Send + Sync + 'static {
     /// A decline, or a failure of the database.
     fn charge(
         &self,
-        connection: &mut Connection,
+        connection: &Connection,
         payment: &Payment,
         at: Timestamp,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    ) -> Result<(), Error>;
 
     /// Gives the payment's whole amount back to the user.
     ///
@@ -32,8 +30,8 @@ pub trait Gateway: Clone + Send + Sync + 'static {
     /// A failure of the database.
     fn refund(
         &self,
-        connection: &mut Connection,
+        connection: &Connection,
         payment: &Payment,
         at: Timestamp,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    ) -> Result<(), Error>;
 }

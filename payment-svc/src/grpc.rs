@@ -60,7 +60,7 @@ impl<G: Gateway> PaymentService for Service<G> {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    Ok(wire::charged(pay::charge(&gateway, connection, payment, at).await?))
+                    Ok(wire::charged(pay::charge(&gateway, connection, payment, at)?))
                 })
             })
             .await
@@ -78,9 +78,7 @@ impl<G: Gateway> PaymentService for Service<G> {
                 self.inbox
                     .call(&call, &request, move |connection| {
                         Box::pin(async move {
-                            Ok(wire::refunded(
-                                pay::refund(&gateway, connection, &order_no, at).await?,
-                            ))
+                            Ok(wire::refunded(pay::refund(&gateway, connection, &order_no, at)?))
                         })
                     })
                     .await
@@ -90,9 +88,7 @@ impl<G: Gateway> PaymentService for Service<G> {
                     .undo(&call, &request, move |connection, charged: ChargeResponse| {
                         Box::pin(async move {
                             let payment_no = &charged.payment_no;
-                            Ok(wire::refunded(
-                                pay::undo(&gateway, connection, payment_no, at).await?,
-                            ))
+                            Ok(wire::refunded(pay::undo(&gateway, connection, payment_no, at)?))
                         })
                     })
                     .await
@@ -113,7 +109,7 @@ impl<G: Gateway> PaymentService for Service<G> {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let wallet = store::open_wallet(connection, &user_id, currency).await?;
+                    let wallet = store::open_wallet(connection, &user_id, currency)?;
                     Ok(OpenWalletResponse { result: None, wallet: Some(wallet.into()) })
                 })
             })
@@ -131,8 +127,7 @@ impl<G: Gateway> PaymentService for Service<G> {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let wallet =
-                        store::top_up(connection, transaction_no, &user_id, amount, at).await?;
+                    let wallet = store::top_up(connection, transaction_no, &user_id, amount, at)?;
                     Ok(TopUpResponse { result: None, wallet: Some(wallet.into()) })
                 })
             })

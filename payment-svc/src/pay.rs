@@ -13,64 +13,62 @@ use crate::{
 };
 
 /// Charges a new payment. One that the gateway declines is kept on record, FAILED.
-pub(crate) async fn charge<G: Gateway>(
+pub(crate) fn charge<G: Gateway>(
     gateway: &G,
-    connection: &mut Connection,
+    connection: &Connection,
     payment: Payment,
     at: Timestamp,
 ) -> Result<Payment, Failure> {
-    if let Some(Payment { order_no, state, .. }) =
-        store::of_order(connection, &payment.order_no).await?
-    {
+    if let Some(Payment { order_no, state, .. }) = store::of_order(connection, &payment.order_no)? {
         return Err(Error::PaidAlready { order_no, state }.into());
     }
-    store::create(connection, &payment).await?;
-    let Err(error) = gateway.charge(connection, &payment, at).await else {
-        return Ok(store::set_state(connection, payment, State::Success, None).await?);
+    store::create(connection, &payment)?;
+    let Err(error) = gateway.charge(connection, &payment, at) else {
+        return Ok(store::set_state(connection, payment, State::Success, None)?);
     };
     let Some(decline) = error.decline() else { return Err(error.into()) };
-    store::set_state(connection, payment, State::Failed, Some(decline.code.clone())).await?;
+    store::set_state(connection, payment, State::Failed, Some(decline.code.clone()))?;
     Err(Failure::DeclinedKeeping(participant::Decline::new(decline.code, decline.message)))
 }
 
 /// Gives an order's payment back, whole.
-pub(crate) async fn refund<G: Gateway>(
+pub(crate) fn refund<G: Gateway>(
     gateway: &G,
-    connection: &mut Connection,
+    connection: &Connection,
     order_no: &str,
     at: Timestamp,
 ) -> Result<Payment, Failure> {
-    match store::of_order(connection, order_no).await? {
-        Some(payment) => give_back(gateway, connection, payment, at).await,
+    match store::of_order(connection, order_no)? {
+        Some(payment) => give_back(gateway, connection, payment, at),
         None => Err(Error::PaymentUnknown(format!("of the order {order_no}")).into()),
     }
 }
 
 /// Undoes a charge: gives back the payment that it made, whatever else the order was charged by.
-pub(crate) async fn undo<G: Gateway>(
+pub(crate) fn undo<G: Gateway>(
     gateway: &G,
-    connection: &mut Connection,
+    connection: &Connection,
     payment_no: &str,
     at: Timestamp,
 ) -> Result<Payment, Failure> {
-    let payment = store::of_number(connection, payment_no).await?;
-    give_back(gateway, connection, payment, at).await
+    let payment = store::of_number(connection, payment_no)?;
+    give_back(gateway, connection, payment, at)
 }
 
-async fn give_back<G: Gateway>(
+fn give_back<G: Gateway>(
     gateway: &G,
-    connection: &mut Connection,
+    connection: &Connection,
     payment: Payment,
     at: Timestamp,
 ) -> Result<Payment, Failure> {
     if payment.state == State::Refunded && planted::is(Bug::RefundTwice) {
-        gateway.refund(connection, &payment, at).await?;
+        gateway.refund(connection, &payment, at)?;
         return Ok(payment);
     }
     if !payment.state.may_become(State::Refunded) {
         let Payment { order_no, state, .. } = payment;
         return Err(Error::NotRefundable { order_no, state }.into());
     }
-    gateway.refund(connection, &payment, at).await?;
-    Ok(store::set_state(connection, payment, State::Refunded, None).await?)
+    gateway.refund(connection, &payment, at)?;
+    Ok(store::set_state(connection, payment, State::Refunded, None)?)
 }

@@ -15,33 +15,31 @@ use crate::{
 pub(crate) struct Wallets;
 
 impl Gateway for Wallets {
-    async fn charge(
+    fn charge(
         &self,
-        connection: &mut Connection,
+        connection: &Connection,
         payment: &Payment,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let wallet =
-            store::wallet_for(connection, &payment.user_id, payment.amount.currency).await?;
-        let shop = store::shop(connection, payment.amount.currency).await?;
+        let wallet = store::wallet_for(connection, &payment.user_id, payment.amount.currency)?;
+        let shop = store::shop(connection, payment.amount.currency)?;
         let transfer = Transfer {
             transaction_no: format!("charge/{}", payment.payment_no),
             from: wallet.account,
             to: shop,
             amount: payment.amount.minor_units,
         };
-        store::transfer(connection, &transfer, at).await
+        store::transfer(connection, &transfer, at)
     }
 
-    async fn refund(
+    fn refund(
         &self,
-        connection: &mut Connection,
+        connection: &Connection,
         payment: &Payment,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let wallet =
-            store::wallet_for(connection, &payment.user_id, payment.amount.currency).await?;
-        let shop = store::shop(connection, payment.amount.currency).await?;
+        let wallet = store::wallet_for(connection, &payment.user_id, payment.amount.currency)?;
+        let shop = store::shop(connection, payment.amount.currency)?;
         let transfer = Transfer {
             // The ledger's key: the refund of a payment exists once, whatever asks for it.
             transaction_no: match payment.state == State::Refunded && planted::is(Bug::RefundTwice)
@@ -53,6 +51,6 @@ impl Gateway for Wallets {
             to: wallet.account,
             amount: payment.amount.minor_units,
         };
-        store::transfer(connection, &transfer, at).await
+        store::transfer(connection, &transfer, at)
     }
 }

@@ -58,7 +58,7 @@ impl PointsService for Service {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    let member = store::spend(connection, &user_id, &order_no, points, at).await?;
+                    let member = store::spend(connection, &user_id, &order_no, points, at)?;
                     Ok(DeductResponse { result: None, balance: member.balance, order_no })
                 })
             })
@@ -75,7 +75,7 @@ impl PointsService for Service {
             Direction::Forward => {
                 self.inbox
                     .call(&call, &request, move |connection| {
-                        Box::pin(async move { Ok(refund(connection, &order_no, at).await?) })
+                        Box::pin(async move { Ok(refund(connection, &order_no, at)?) })
                     })
                     .await
             }
@@ -83,7 +83,7 @@ impl PointsService for Service {
                 self.inbox
                     .undo(&call, &request, move |connection, spent: DeductResponse| {
                         // The order of the call that is undone, whatever the undo's own request says.
-                        Box::pin(async move { Ok(refund(connection, &spent.order_no, at).await?) })
+                        Box::pin(async move { Ok(refund(connection, &spent.order_no, at)?) })
                     })
                     .await
             }
@@ -99,7 +99,7 @@ impl PointsService for Service {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let member = store::open(connection, &user_id).await?;
+                    let member = store::open(connection, &user_id)?;
                     Ok(OpenAccountResponse { result: None, account: Some(member.into()) })
                 })
             })
@@ -115,7 +115,7 @@ impl PointsService for Service {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let member = store::set_standing(connection, &user_id, suspended).await?;
+                    let member = store::set_standing(connection, &user_id, suspended)?;
                     Ok(SetStandingResponse { result: None, account: Some(member.into()) })
                 })
             })
@@ -127,7 +127,7 @@ impl PointsService for Service {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let member = store::earn(connection, &user_id, points, at).await?;
+                    let member = store::earn(connection, &user_id, points, at)?;
                     Ok(EarnResponse { result: None, account: Some(member.into()) })
                 })
             })
@@ -160,11 +160,11 @@ impl PointsService for Service {
     }
 }
 
-async fn refund(
-    connection: &mut store::Connection,
+fn refund(
+    connection: &store::Connection,
     order_no: &str,
     at: Timestamp,
 ) -> Result<RefundResponse, Error> {
-    let (member, points) = store::refund(connection, order_no, at).await?;
+    let (member, points) = store::refund(connection, order_no, at)?;
     Ok(RefundResponse { result: None, points, balance: member.balance })
 }

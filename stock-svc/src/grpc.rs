@@ -58,7 +58,7 @@ impl StockService for Service {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    store::freeze(connection, &order_no, &taken, at).await?;
+                    store::freeze(connection, &order_no, &taken, at)?;
                     Ok(FreezeResponse { result: None, order_no, lines })
                 })
             })
@@ -74,8 +74,7 @@ impl StockService for Service {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    let sold =
-                        store::settle(connection, &order_no, Settlement::CONFIRM, at).await?;
+                    let sold = store::settle(connection, &order_no, Settlement::CONFIRM, at)?;
                     Ok(ConfirmResponse { result: None, lines: wire::told(sold) })
                 })
             })
@@ -93,8 +92,7 @@ impl StockService for Service {
                 Box::pin(async move {
                     // The order of the call that is undone, whatever the undo's own request says.
                     let order_no = frozen.order_no;
-                    let released =
-                        store::settle(connection, &order_no, Settlement::UNFREEZE, at).await?;
+                    let released = store::settle(connection, &order_no, Settlement::UNFREEZE, at)?;
                     Ok(UnfreezeResponse { result: None, lines: wire::told(released) })
                 })
             })
@@ -110,8 +108,7 @@ impl StockService for Service {
         self.inbox
             .call(&call, &request, move |connection| {
                 Box::pin(async move {
-                    let back =
-                        store::settle(connection, &order_no, Settlement::RESTOCK, at).await?;
+                    let back = store::settle(connection, &order_no, Settlement::RESTOCK, at)?;
                     Ok(RestockResponse { result: None, lines: wire::told(back) })
                 })
             })
@@ -127,7 +124,7 @@ impl StockService for Service {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    store::upsert(connection, &product).await?;
+                    store::upsert(connection, &product)?;
                     Ok(UpsertProductResponse { result: None, product: Some(product.into()) })
                 })
             })
@@ -144,7 +141,7 @@ impl StockService for Service {
         self.inbox
             .request(&call, &request.request_id, &request, move |connection| {
                 Box::pin(async move {
-                    let units = store::add(connection, &line, at).await?;
+                    let units = store::add(connection, &line, at)?;
                     let stock = Some(wire::stock(line.sku, units));
                     Ok(AddStockResponse { result: None, stock })
                 })

@@ -8,15 +8,12 @@ mod reservation;
 mod units;
 
 use clock::Timestamp;
-use participant::{Database, Store};
+use participant::sqlite::Connection;
 
 pub(crate) use catalogue::{product, products, quotes, upsert};
 pub(crate) use flow::{Flow, flows};
 pub(crate) use reservation::{freeze, settle};
 pub(crate) use units::{add, units};
-
-/// A connection inside a transaction.
-pub(crate) type Connection = <Database as Store>::Connection;
 
 /// An instant as the integer columns hold it: milliseconds since the Unix epoch.
 fn millis(at: Timestamp) -> i64 {

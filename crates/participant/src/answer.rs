@@ -78,12 +78,6 @@ impl From<Decline> for Failure {
     }
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(cause: sqlx::Error) -> Self {
-        Self::technical(cause)
-    }
-}
-
 impl From<store::Error> for Failure {
     fn from(cause: store::Error) -> Self {
         Self::technical(cause)

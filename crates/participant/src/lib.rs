@@ -19,10 +19,8 @@
 //! inbox
 //!     .call(delivery, |connection| {
 //!         Box::pin(async move {
-//!             let frozen = sqlx::query("update stock set frozen = frozen + 1 where frozen < available")
-//!                 .execute(connection)
-//!                 .await?;
-//!             if frozen.rows_affected() == 0 {
+//!             let freeze = "update stock set frozen = frozen + 1 where frozen < available";
+//!             if connection.execute(freeze, [])? == 0 {
 //!                 return Err(Decline::new("INSUFFICIENT_STOCK", "nothing is left").into());
 //!             }
 //!             Ok("the encoded response".into())

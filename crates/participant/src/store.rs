@@ -151,10 +151,10 @@ pub enum Error {
     Panicked(String),
     /// A statement failed before the commit: nothing of the transaction was kept.
     #[error("a statement on the database failed")]
-    Statement(#[source] Arc<sqlx::Error>),
+    Statement(#[source] Cause),
     /// The commit failed: whether the transaction was kept is unknown until the key is asked again.
     #[error("the commit failed; whether it was kept is unknown")]
-    Commit(#[source] Arc<sqlx::Error>),
+    Commit(#[source] Cause),
     /// A row that no version of the inbox writes.
     #[error("the inbox's row {key} makes no sense: {what}")]
     Unreadable {
@@ -165,22 +165,22 @@ pub enum Error {
     },
 }
 
+/// What a database says of its failure.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
 impl Error {
     /// `cause` as the failure of a statement before the commit.
     #[must_use]
-    pub fn statement(cause: sqlx::Error) -> Self {
+    pub fn statement(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Statement(Arc::new(cause))
     }
 
-    /// `cause` as the failure of a commit.
+    /// This failure, of a statement, as one of the commit.
     #[must_use]
-    pub fn commit(cause: sqlx::Error) -> Self {
-        Self::Commit(Arc::new(cause))
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(cause: sqlx::Error) -> Self {
-        Self::statement(cause)
+    pub(crate) fn into_commit(self) -> Self {
+        match self {
+            Self::Statement(cause) => Self::Commit(cause),
+            other => other,
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use participant::{
     Database, Store,
-    sqlite::{self, open::Error},
+    sqlite::{self, Row, open::Error},
     store,
 };
 use sqlx::{Connection, SqliteConnection, migrate::Migrator};
@@ -34,10 +34,7 @@ async fn note(database: &Database) {
     let line = "x".repeat(2000);
     let written = database.write(move |connection| {
         Box::pin(async move {
-            sqlx::query("insert into note (line) values ($1)")
-                .bind(line)
-                .execute(connection)
-                .await?;
+            connection.execute("insert into note (line) values (?1)", [line])?;
             Ok::<_, store::Error>(())
         })
     });
@@ -45,7 +42,23 @@ async fn note(database: &Database) {
 }
 
 async fn notes(database: &Database) -> i64 {
-    sqlx::query_scalar("select count(*) from note").fetch_one(database.read()).await.unwrap()
+    integer(database, "select count(*) from note").await
+}
+
+async fn integer(database: &Database, query: &'static str) -> i64 {
+    database.read(|connection| connection.one(query, [], first_integer)).await.unwrap()
+}
+
+async fn text(database: &Database, query: &'static str) -> String {
+    database.read(|connection| connection.one(query, [], first_text)).await.unwrap()
+}
+
+fn first_integer(row: &Row<'_>) -> Result<i64, store::Error> {
+    row.get(0)
+}
+
+fn first_text(row: &Row<'_>) -> Result<String, store::Error> {
+    row.get(0)
 }
 
 /// Carries `sql` out behind the library's back.
@@ -88,12 +101,9 @@ async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
     let database = Database::open(folder.path().join("a.db"), &first()).await.unwrap();
     let settings = database.write(|connection| {
         Box::pin(async move {
-            let mode: String =
-                sqlx::query_scalar("pragma journal_mode").fetch_one(&mut *connection).await?;
-            let synchronous: i64 =
-                sqlx::query_scalar("pragma synchronous").fetch_one(&mut *connection).await?;
-            let foreign_keys: i64 =
-                sqlx::query_scalar("pragma foreign_keys").fetch_one(connection).await?;
+            let mode = connection.one("pragma journal_mode", [], first_text)?;
+            let synchronous = connection.one("pragma synchronous", [], first_integer)?;
+            let foreign_keys = connection.one("pragma foreign_keys", [], first_integer)?;
             Ok::<_, store::Error>((mode, synchronous, foreign_keys))
         })
     });
@@ -104,8 +114,7 @@ async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
 async fn sqlite_is_free_of_the_bug_that_loses_a_reset_log() {
     let folder = tempdir().unwrap();
     let database = Database::open(folder.path().join("a.db"), &first()).await.unwrap();
-    let version: String =
-        sqlx::query_scalar("select sqlite_version()").fetch_one(database.read()).await.unwrap();
+    let version = text(&database, "select sqlite_version()").await;
     let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
     assert!(parts >= vec![3, 51, 3], "{version}");
 }
@@ -155,9 +164,7 @@ async fn a_restored_copy_of_a_newer_version_is_refused_and_stays_as_it_is() {
     assert!(matches!(error, Error::Newer { version: 2, .. }), "{error:?}");
 
     let database = Database::open(&path, &sqlite::migrations(&[FIRST, SECOND])).await.unwrap();
-    let mode: String =
-        sqlx::query_scalar("pragma journal_mode").fetch_one(database.read()).await.unwrap();
-    assert_eq!(mode, "wal");
+    assert_eq!(text(&database, "pragma journal_mode").await, "wal");
 }
 
 #[tokio::test]
@@ -188,8 +195,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     let folder = tempdir().unwrap();
     let path = noted(&folder, &first()).await;
     let database = Database::open(&path, &sqlite::migrations(&[FIRST, SECOND])).await.unwrap();
-    let marks: i64 =
-        sqlx::query_scalar("select count(*) from mark").fetch_one(database.read()).await.unwrap();
+    let marks = integer(&database, "select count(*) from mark").await;
     assert_eq!((marks, notes(&database).await), (0, 10));
 }
 

@@ -4,13 +4,19 @@
 
 mod bench;
 
+use std::sync::Arc;
+
 use bench::Sqlite;
 use futures::{
-    future::{BoxFuture, join_all},
+    future::{BoxFuture, join, join_all},
     poll,
 };
-use participant::{Database, Failure, Store, conformance::Bench, sqlite, store::Error};
-use sqlx::{Connection, Row, SqliteConnection};
+use participant::{
+    Database, Failure, Store,
+    conformance::Bench,
+    sqlite::{self, Connection},
+    store::Error,
+};
 use tokio::sync::oneshot;
 
 type Written<'d, T> = BoxFuture<'d, Result<T, Error>>;
@@ -56,44 +62,49 @@ fn add<'d>(database: &'d Database, label: &'static str) -> Written<'d, ()> {
     Box::pin(database.write(move |connection| Box::pin(added(connection, label))))
 }
 
-async fn added(connection: &mut SqliteConnection, label: &str) -> Result<(), Error> {
+async fn added(connection: &mut Connection, label: &str) -> Result<(), Error> {
     Sqlite::add(connection, label).await.map_err(statement)
 }
 
 fn statement(failure: Failure) -> Error {
-    match failure {
-        Failure::Technical(cause) => Error::statement(sqlx::Error::Configuration(cause)),
-        Failure::Declined(decline) | Failure::DeclinedKeeping(decline) => {
-            Error::statement(sqlx::Error::Protocol(decline.message))
-        }
-    }
+    refusal(&format!("{failure:?}"))
 }
 
-async fn seen(connection: &mut SqliteConnection) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar("select count(*) from effect").fetch_one(connection).await?)
+fn refusal(why: &str) -> Error {
+    Error::statement(std::io::Error::other(why.to_owned()))
+}
+
+fn seen(connection: &Connection) -> Result<i64, Error> {
+    connection.one("select count(*) from effect", [], |row| row.get(0))
+}
+
+fn run<'d>(database: &'d Database, statement: &'static str) -> Written<'d, ()> {
+    Box::pin(database.write(move |connection| {
+        Box::pin(async move { connection.execute(statement, []).map(drop) })
+    }))
 }
 
 #[tokio::test]
 async fn writes_that_wait_together_are_one_transaction() {
     let bench = Sqlite::open().await;
-    let (database, readers) = (&bench.database, bench.database.read());
+    let database = &bench.database;
     let counting = |number: i64| -> Written<'_, (i64, i64, i64)> {
-        let readers = readers.clone();
+        let readers = database.clone();
         Box::pin(database.write(move |connection| {
             Box::pin(async move {
                 added(connection, "any").await?;
-                let outside = seen(&mut *readers.acquire().await?).await?;
-                Ok((number, seen(connection).await?, outside))
+                let outside = readers.read(seen).await?;
+                Ok((number, seen(connection)?, outside))
             })
         }))
     };
     let busy = Busy::start(database).await;
-    let seen = busy.then((1..=100).map(counting).collect()).await;
+    let seen = busy.then((1..=50).map(counting).collect()).await;
     for result in seen {
         let (number, inside, outside) = result.unwrap();
         assert_eq!((inside, outside), (number, 0), "write {number}");
     }
-    assert_eq!(bench.count("any").await, 100);
+    assert_eq!(bench.count("any").await, 50);
 }
 
 #[tokio::test]
@@ -109,14 +120,14 @@ async fn a_write_that_panics_or_refuses_does_not_hurt_its_neighbours() {
     let refuses: Written<'_, ()> = Box::pin(database.write(|connection| {
         Box::pin(async move {
             added(connection, "gone").await?;
-            Err(Error::statement(sqlx::Error::RowNotFound))
+            Err(refusal("not today"))
         })
     }));
     // Half way into a savepoint of its own.
     let panics_inside: Written<'_, ()> = Box::pin(database.write(|connection| {
         Box::pin(async move {
-            let mut savepoint = connection.begin().await?;
-            added(&mut savepoint, "gone").await?;
+            connection.execute("savepoint inside", [])?;
+            added(connection, "gone").await?;
             panic!("out of cards")
         })
     }));
@@ -157,9 +168,8 @@ async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
     let spoils: Written<'_, ()> = Box::pin(database.write(|connection| {
         Box::pin(async move { Sqlite::spoil(connection).await.map_err(statement) })
     }));
-    let refuses: Written<'_, ()> = Box::pin(
-        database.write(|_| Box::pin(async { Err(Error::statement(sqlx::Error::RowNotFound)) })),
-    );
+    let refuses: Written<'_, ()> =
+        Box::pin(database.write(|_| Box::pin(async { Err(refusal("not today")) })));
     let busy = Busy::start(database).await;
     let results =
         busy.then(vec![add(database, "any"), spoils, refuses, add(database, "any")]).await;
@@ -176,14 +186,7 @@ async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
 async fn a_failed_commit_is_followed_by_a_fresh_connection() {
     let bench = Sqlite::open().await;
     let database = &bench.database;
-    let run = |sql: &'static str| -> Written<'_, ()> {
-        Box::pin(database.write(move |connection| {
-            Box::pin(async move {
-                sqlx::query(sql).execute(connection).await?;
-                Ok(())
-            })
-        }))
-    };
+    let run = |statement| run(database, statement);
     run("create temp table of_this_connection (line text)").await.unwrap();
     run("insert into of_this_connection values ('there')").await.unwrap();
     run("insert into child (parent_id) values (1)").await.unwrap_err();
@@ -192,16 +195,18 @@ async fn a_failed_commit_is_followed_by_a_fresh_connection() {
     assert!(matches!(foreign_keys_still_heeded, Err(Error::Commit(_))));
 }
 
+fn pages(connection: &Connection, limit: &str) -> Result<i64, Error> {
+    connection.one(limit, [], |row| row.get(0))
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_what_it_did_not_keep_and_the_writer_goes_on() {
     let bench = Sqlite::open().await;
     let database = &bench.database;
     let fills: Written<'_, ()> = Box::pin(database.write(|connection| {
         Box::pin(async move {
-            sqlx::query("pragma max_page_count = 1").execute(&mut *connection).await?;
-            sqlx::query("insert into effect (label) select hex(zeroblob(100000))")
-                .execute(connection)
-                .await?;
+            pages(connection, "pragma max_page_count = 1")?;
+            connection.execute("insert into effect (label) select hex(zeroblob(100000))", [])?;
             Ok(())
         })
     }));
@@ -211,12 +216,8 @@ async fn a_full_disk_refuses_what_it_did_not_keep_and_the_writer_goes_on() {
     for (label, result) in [("first", &results[0]), ("last", &results[2])] {
         assert_eq!(bench.count(label).await, i64::from(result.is_ok()), "{label}: {result:?}");
     }
-    let room = "pragma max_page_count = 1000000";
     let restored = database.write(move |connection| {
-        Box::pin(async move {
-            sqlx::query(room).execute(connection).await?;
-            Ok::<_, Error>(())
-        })
+        Box::pin(async move { pages(connection, "pragma max_page_count = 1000000") })
     });
     restored.await.unwrap();
     add(database, "after").await.unwrap();
@@ -225,22 +226,18 @@ async fn a_full_disk_refuses_what_it_did_not_keep_and_the_writer_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answered_write_is_seen_by_every_other_connection() {
-    let bench = Sqlite::open().await;
+    let bench = Arc::new(Sqlite::open().await);
     // More than one transaction takes.
     let writers = (0..600).map(|number| {
-        let database = bench.database.clone();
+        let bench = Arc::clone(&bench);
         tokio::spawn(async move {
             let label = format!("write {number}");
             let write = label.clone();
-            let written = database
+            let written = bench
+                .database
                 .write(move |connection| Box::pin(async move { added(connection, &write).await }));
             written.await.unwrap();
-            let seen: i64 = sqlx::query_scalar("select count(*) from effect where label = $1")
-                .bind(&label)
-                .fetch_one(database.read())
-                .await
-                .unwrap();
-            assert_eq!(seen, 1, "{label}");
+            assert_eq!(bench.count(&label).await, 1, "{label}");
         })
     });
     for writer in join_all(writers).await {
@@ -251,10 +248,78 @@ async fn an_answered_write_is_seen_by_every_other_connection() {
 #[tokio::test]
 async fn a_reader_cannot_write() {
     let bench = Sqlite::open().await;
-    let insert = sqlx::query("insert into effect (label) values ('smuggled')");
-    let refused = insert.execute(bench.database.read()).await.unwrap_err();
-    assert!(refused.to_string().contains("readonly"), "{refused}");
+    let insert = "insert into effect (label) values ('smuggled')";
+    let refused = bench.database.read(|connection| connection.execute(insert, [])).await;
+    let refused = facts(&refused.unwrap_err());
+    assert!(refused.contains("readonly"), "{refused}");
     assert_eq!(bench.count("smuggled").await, 0);
+}
+
+/// An error with its cause.
+fn facts(error: &Error) -> String {
+    format!("{error}: {}", std::error::Error::source(error).unwrap())
+}
+
+#[tokio::test]
+async fn what_a_read_sees_does_not_change_while_it_runs() {
+    let bench = Sqlite::open().await;
+    let (begin, begun) = oneshot::channel();
+    let (go_on, told) = oneshot::channel();
+    let twice = bench.database.read(move |connection| {
+        let before = seen(connection)?;
+        begin.send(()).unwrap();
+        told.blocking_recv().unwrap();
+        Ok::<_, Error>((before, seen(connection)?))
+    });
+    let write = async {
+        begun.await.unwrap();
+        add(&bench.database, "any").await.unwrap();
+        go_on.send(()).unwrap();
+    };
+    let (twice, ()) = join(twice, write).await;
+    assert_eq!(twice.unwrap(), (0, 0));
+    assert_eq!(bench.database.read(seen).await.unwrap(), 1);
+}
+
+/// More reads than there are connections, each of which ends in its own bad way.
+#[tokio::test]
+async fn a_read_that_panics_or_fails_does_not_hurt_the_reads_behind_it() {
+    let bench = Sqlite::open().await;
+    let database = &bench.database;
+    add(database, "any").await.unwrap();
+    for _ in 0..20 {
+        let panicked: Result<(), Error> = database.read(|_| panic!("out of ink")).await;
+        assert!(matches!(panicked, Err(Error::Panicked(ref said)) if said == "out of ink"));
+        let failed = database.read(|connection| connection.execute("select nothing", [])).await;
+        assert!(matches!(failed, Err(Error::Statement(_))), "{failed:?}");
+        // The transaction is gone at the end; the connection is not kept.
+        database.read(|connection| connection.execute("rollback", [])).await.unwrap();
+        assert_eq!(database.read(seen).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn close_waits_for_the_reads_that_were_begun_and_takes_no_more() {
+    let bench = Sqlite::open().await;
+    let (begin, begun) = oneshot::channel();
+    let (go_on, told) = oneshot::channel();
+    let database = bench.database.clone();
+    let reading = tokio::spawn(async move {
+        let read = database.read(move |connection| {
+            begin.send(()).unwrap();
+            told.blocking_recv().unwrap();
+            seen(connection)
+        });
+        read.await
+    });
+    begun.await.unwrap();
+    let mut closing = Box::pin(bench.database.close());
+    assert!(poll!(&mut closing).is_pending());
+    go_on.send(()).unwrap();
+    closing.await;
+    assert_eq!(reading.await.unwrap().unwrap(), 0);
+    let late = bench.database.read(seen).await;
+    assert!(matches!(late, Err(Error::Closed)), "{late:?}");
 }
 
 #[tokio::test]
@@ -278,46 +343,19 @@ async fn close_finishes_what_was_handed_over_and_takes_no_more() {
     closing.await;
     database.close().await;
     let reopened = Database::open(&path, &migrator).await.unwrap();
-    assert_eq!(seen(&mut reopened.read().acquire().await.unwrap()).await.unwrap(), 10);
-}
-
-fn script(statements: &[&str]) -> sqlite::Script {
-    let mut script = sqlite::Script::default();
-    for statement in statements {
-        script.statement(statement);
-    }
-    script
+    assert_eq!(reopened.read(seen).await.unwrap(), 10);
 }
 
 #[tokio::test]
-async fn a_script_is_one_transaction_and_gives_the_rows_of_all_its_statements() {
-    let bench = Sqlite::open().await;
-    let mut labels = script(&[
-        "insert into effect (label) values (?), (?) returning label",
-        "select ? as label",
-    ]);
-    ["first", "second", "third"].into_iter().for_each(|label| labels.bind(label));
-    let commits = bench.database.commits();
-    let rows = bench.database.play(labels).await.unwrap();
-    let labels: Vec<String> = rows.iter().map(|row| row.get("label")).collect();
-    assert_eq!(labels, ["first", "second", "third"]);
-    assert_eq!(bench.database.commits() - commits, 1);
-    assert_eq!((bench.count("first").await, bench.count("second").await), (1, 1));
-}
-
-#[tokio::test]
-async fn of_a_script_that_fails_nothing_is_kept_and_the_error_says_whether_that_is_certain() {
+async fn work_that_finds_its_row_taken_is_told_so_apart_from_every_other_failure() {
     let bench = Sqlite::open().await;
     let database = &bench.database;
-    let adds = "insert into effect (label) values ('gone')";
-    let statement = script(&[adds, "insert into effect (label) values (null)"]);
-    let failed = database.play(statement).await;
-    assert!(matches!(failed, Err(Error::Statement(_))), "{failed:?}");
-    let commit = script(&[adds, "insert into child (parent_id) values (1)"]);
-    let failed = database.play(commit).await;
-    assert!(matches!(failed, Err(Error::Commit(_))), "{failed:?}");
-    assert_eq!(bench.count("gone").await, 0);
-    database.play(script(&["insert into effect (label) values ('kept')"])).await.unwrap();
-    add(database, "kept").await.unwrap();
-    assert_eq!(bench.count("kept").await, 2);
+    let twice = "insert into parent (id) values (1)";
+    run(database, twice).await.unwrap();
+    let taken = run(database, twice).await.unwrap_err();
+    assert!(sqlite::is_taken(&taken), "{taken:?}");
+    for other in ["insert into effect (label) values (null)", "insert into nowhere values (1)"] {
+        let other = run(database, other).await.unwrap_err();
+        assert!(!sqlite::is_taken(&other), "{other:?}");
+    }
 }

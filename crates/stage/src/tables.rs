@@ -1,8 +1,10 @@
 //! A service's tables by themselves: what no rule allows, the database refuses too.
 
-use futures::future::BoxFuture;
-use participant::{Database, Store, sqlite, store};
-use sqlx::SqliteConnection;
+use participant::{
+    Database, Store,
+    sqlite::{self, Connection},
+    store,
+};
 use tempfile::TempDir;
 
 /// A new database with this schema. It lives as long as its folder.
@@ -14,23 +16,23 @@ pub async fn database(schema: &[(&'static str, &'static str)]) -> (TempDir, Data
 }
 
 /// Checks that the database refuses each statement, once `prepare` has filled it, and names the constraint beside it.
-pub async fn refuses<P>(database: &Database, prepare: P, broken: &'static [(&str, &str)])
-where
-    P: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, ()> + Send + 'static,
-{
+pub async fn refuses(
+    database: &Database,
+    prepare: impl FnOnce(&mut Connection) + Send + 'static,
+    broken: &'static [(&str, &str)],
+) {
     let refusals = database.write(move |connection| {
-        Box::pin(async move {
-            prepare(connection).await;
-            let mut refusals = Vec::new();
-            for (statement, constraint) in broken {
-                let refused = sqlx::query(*statement).execute(&mut *connection).await;
-                refusals.push((statement, constraint, refused.map(|_| ())));
-            }
-            Ok::<_, store::Error>(refusals)
-        })
+        prepare(connection);
+        let refusals = broken.iter().map(|(statement, constraint)| {
+            (statement, constraint, connection.execute(statement, []))
+        });
+        let refusals: Vec<_> = refusals.collect();
+        Box::pin(async move { Ok::<_, store::Error>(refusals) })
     });
     for (statement, constraint, refused) in refusals.await.unwrap() {
-        let refusal = refused.expect_err(statement).to_string();
+        let refusal = refused.expect_err(statement);
+        let refusal = std::error::Error::source(&refusal).map(ToString::to_string);
+        let refusal = refusal.unwrap_or_default();
         assert!(refusal.contains(*constraint), "{statement}: {refusal}");
     }
 }

@@ -8,8 +8,6 @@ pub mod chain;
 pub mod record;
 pub mod sqlite;
 
-mod group_commit;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -175,12 +173,6 @@ impl From<participant::store::Error> for Error {
             participant::store::Error::Closed => Self::Closed,
             error => Self::Store(error),
         }
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(participant::store::Error::statement(error))
     }
 }
 

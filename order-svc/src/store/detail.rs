@@ -1,7 +1,7 @@
 //! An order with its lines and its past.
 
 use money::{Currency, Money};
-use participant::Database;
+use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,
@@ -12,13 +12,13 @@ use crate::{
 const LINES: &str = "
     select sku, quantity, unit_price
     from order_line
-    where order_no = $1
+    where order_no = ?1
     order by number";
 
 const TRANSITIONS: &str = "
     select from_state, to_state, reason, at
     from transition
-    where order_no = $1
+    where order_no = ?1
     order by seq";
 
 /// Everything there is to say of an order.
@@ -32,59 +32,30 @@ pub(crate) struct Detail {
 
 /// The order, with its lines and its past.
 pub(crate) async fn detail(database: &Database, order_no: &str) -> Result<Detail, Error> {
-    let mut snapshot = database.read().begin().await?;
-    let order = find(&mut snapshot, order_no).await?;
-    detailed(&mut snapshot, order).await
+    let order_no = order_no.to_owned();
+    let read = database.read(move |connection| detailed(connection, find(connection, &order_no)?));
+    read.await
 }
 
 /// Adds its lines and its past to an order.
-pub(crate) async fn detailed(connection: &mut Connection, order: Order) -> Result<Detail, Error> {
-    let lines = lines(connection, &order.order_no, order.total.currency).await?;
-    let transitions = transitions(connection, &order.order_no).await?;
+pub(crate) fn detailed(connection: &Connection, order: Order) -> Result<Detail, Error> {
+    let (order_no, currency) = (&order.order_no, order.total.currency);
+    let lines = connection.all(LINES, [order_no], |row| line(row, currency))?;
+    let transitions = connection.all(TRANSITIONS, [order_no], |row| transition(row, order_no))?;
     Ok(Detail { order, lines, transitions })
 }
 
-async fn lines(
-    connection: &mut Connection,
-    order_no: &str,
-    currency: Currency,
-) -> Result<Vec<Line>, Error> {
-    let rows: Vec<(String, i64, i64)> =
-        sqlx::query_as(LINES).bind(order_no).fetch_all(connection).await?;
-    let line = |(sku, quantity, unit_price)| Line {
-        sku,
-        quantity,
-        unit_price: Money::new(currency, unit_price),
-    };
-    Ok(rows.into_iter().map(line).collect())
+fn line(row: &Row<'_>, currency: Currency) -> Result<Line, Error> {
+    let unit_price = Money::new(currency, row.get(2)?);
+    Ok(Line { sku: row.get(0)?, quantity: row.get(1)?, unit_price })
 }
 
-async fn transitions(
-    connection: &mut Connection,
-    order_no: &str,
-) -> Result<Vec<Transition>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(TRANSITIONS).bind(order_no).fetch_all(connection).await?;
-    let read = rows.into_iter().map(Row::transition).collect::<Option<_>>();
-    read.ok_or_else(|| unreadable("transition", order_no))
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    from_state: Option<String>,
-    to_state: String,
-    reason: String,
-    at: i64,
-}
-
-impl Row {
-    fn transition(self) -> Option<Transition> {
-        let from = match &self.from_state {
-            Some(from) => Some(word(from)?),
-            None => None,
-        };
-        let (to, at) = (word(&self.to_state)?, instant(self.at)?);
-        Some(Transition { from, to, at, reason: self.reason })
-    }
+fn transition(row: &Row<'_>, order_no: &str) -> Result<Transition, Error> {
+    let broken = || unreadable("transition", order_no);
+    let (from, to): (Option<String>, String) = (row.get(0)?, row.get(1)?);
+    let from = from.map(|from| word(&from).ok_or_else(broken)).transpose()?;
+    let at = instant(row.get(3)?).ok_or_else(broken)?;
+    Ok(Transition { from, to: word(&to).ok_or_else(broken)?, at, reason: row.get(2)? })
 }
 
 /// The state of a word in the log, which says nothing of where the goods are: for [`State::Cancelling`] the transition

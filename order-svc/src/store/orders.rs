@@ -2,8 +2,7 @@
 
 use clock::Timestamp;
 use money::Money;
-use participant::Database;
-use sqlx::{QueryBuilder, Sqlite};
+use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,
@@ -14,195 +13,166 @@ use crate::{
 const CREATE: &str = "
     insert into orders
         (order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
-const CREATE_LINES: &str = "insert into order_line (order_no, number, sku, quantity, unit_price) ";
+const CREATE_LINE: &str = "
+    insert into order_line (order_no, number, sku, quantity, unit_price)
+    values (?1, ?2, ?3, ?4, ?5)";
 
 const FIND: &str = "
     select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
     from orders
-    where order_no = $1";
+    where order_no = ?1";
 
 const CANCELLED_BY: &str = "
     select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
     from orders
-    where cancelled_by = $1";
+    where cancelled_by = ?1";
 
 // Guarded by the state that the move was judged by: of two that race, the second finds it gone. All that a move changes
 // is in one statement, because the constraints tie it together.
 const SAVE: &str = "
     update orders
-    set state = $4, shipped = $5, paid = $6, cancelled_by = $7
-    where order_no = $1 and state = $2 and shipped = $3";
+    set state = ?4, shipped = ?5, paid = ?6, cancelled_by = ?7
+    where order_no = ?1 and state = ?2 and shipped = ?3";
 
 const RECORD: &str = "
     insert into transition (order_no, from_state, to_state, reason, at)
-    values ($1, $2, $3, $4, $5)";
+    values (?1, ?2, ?3, ?4, ?5)";
 
 // Two statements and not one that asks whether a user is given: only so is each read by its own index.
 const PAGE: &str = "
     select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
     from orders
-    where seq < $1 and ($2 = '' or state = $2)
+    where seq < ?1 and (?2 = '' or state = ?2)
     order by seq desc
-    limit $3";
+    limit ?3";
 
 const PAGE_OF_USER: &str = "
     select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
     from orders
-    where seq < $1 and ($2 = '' or state = $2) and user_id = $4
+    where seq < ?1 and (?2 = '' or state = ?2) and user_id = ?4
     order by seq desc
-    limit $3";
+    limit ?3";
 
 /// Writes a new order with its lines.
-pub(crate) async fn create(
-    connection: &mut Connection,
-    order: &Order,
-    lines: &[Line],
-) -> Result<(), Error> {
-    sqlx::query(CREATE)
-        .bind(&order.order_no)
-        .bind(&order.user_id)
-        .bind(order.state.as_str())
-        .bind(order.state.shipped())
-        .bind(order.total.currency.as_str())
-        .bind(order.total.minor_units)
-        .bind(order.points)
-        .bind(order.paid.map(|paid| paid.minor_units))
-        .bind(&order.saga_id)
-        .bind(&order.cancelled_by)
-        .bind(millis(order.created_at))
-        .execute(&mut *connection)
-        .await?;
-    let mut create_lines = QueryBuilder::<Sqlite>::new(CREATE_LINES);
-    create_lines.push_values((1_i64..).zip(lines), |mut row, (number, line)| {
-        row.push_bind(&order.order_no)
-            .push_bind(number)
-            .push_bind(&line.sku)
-            .push_bind(line.quantity)
-            .push_bind(line.unit_price.minor_units);
-    });
-    create_lines.build().execute(&mut *connection).await?;
-    record(connection, None, order, "", order.created_at).await
+pub(crate) fn create(connection: &Connection, order: &Order, lines: &[Line]) -> Result<(), Error> {
+    let values = (
+        &order.order_no,
+        &order.user_id,
+        order.state.as_str(),
+        order.state.shipped(),
+        order.total.currency.as_str(),
+        order.total.minor_units,
+        order.points,
+        order.paid.map(|paid| paid.minor_units),
+        &order.saga_id,
+        &order.cancelled_by,
+        millis(order.created_at),
+    );
+    connection.execute(CREATE, values)?;
+    for (number, Line { sku, quantity, unit_price }) in (1_i64..).zip(lines) {
+        let values = (&order.order_no, number, sku, quantity, unit_price.minor_units);
+        connection.execute(CREATE_LINE, values)?;
+    }
+    record(connection, None, order, "", order.created_at)
 }
 
 /// The order.
-pub(crate) async fn find(connection: &mut Connection, order_no: &str) -> Result<Order, Error> {
-    let row: Option<Row> = sqlx::query_as(FIND).bind(order_no).fetch_optional(connection).await?;
-    row.ok_or_else(|| Error::Unknown { order_no: order_no.to_owned() })?.order()
+pub(crate) fn find(connection: &Connection, order_no: &str) -> Result<Order, Error> {
+    let order = connection.optional(FIND, [order_no], read)?;
+    order.ok_or_else(|| Error::Unknown { order_no: order_no.to_owned() })
 }
 
 /// The order that the call with this key has begun to cancel.
-pub(crate) async fn cancelled_by(connection: &mut Connection, key: &str) -> Result<Order, Error> {
-    let row: Option<Row> =
-        sqlx::query_as(CANCELLED_BY).bind(key).fetch_optional(connection).await?;
+pub(crate) fn cancelled_by(connection: &Connection, key: &str) -> Result<Order, Error> {
+    let order = connection.optional(CANCELLED_BY, [key], read)?;
     // The inbox runs an undo only after its call took effect, and that wrote the key.
-    row.ok_or_else(|| unreadable("inbox", key))?.order()
+    order.ok_or_else(|| unreadable("inbox", key))
 }
 
 /// Writes what a move has made of the order, and records the move.
-pub(crate) async fn save(
-    connection: &mut Connection,
+pub(crate) fn save(
+    connection: &Connection,
     before: &Order,
     after: &Order,
     reason: &str,
     at: Timestamp,
 ) -> Result<(), Error> {
-    let saved = sqlx::query(SAVE)
-        .bind(&before.order_no)
-        .bind(before.state.as_str())
-        .bind(before.state.shipped())
-        .bind(after.state.as_str())
-        .bind(after.state.shipped())
-        .bind(after.paid.map(|paid| paid.minor_units))
-        .bind(&after.cancelled_by)
-        .execute(&mut *connection)
-        .await?;
-    if saved.rows_affected() == 0 {
+    let values = (
+        &before.order_no,
+        before.state.as_str(),
+        before.state.shipped(),
+        after.state.as_str(),
+        after.state.shipped(),
+        after.paid.map(|paid| paid.minor_units),
+        &after.cancelled_by,
+    );
+    if connection.execute(SAVE, values)? == 0 {
         return Err(Error::Overtaken { order_no: before.order_no.clone() });
     }
-    record(connection, Some(before.state), after, reason, at).await
+    record(connection, Some(before.state), after, reason, at)
 }
 
-async fn record(
-    connection: &mut Connection,
+fn record(
+    connection: &Connection,
     from: Option<State>,
     order: &Order,
     reason: &str,
     at: Timestamp,
 ) -> Result<(), Error> {
-    sqlx::query(RECORD)
-        .bind(&order.order_no)
-        .bind(from.map(State::as_str))
-        .bind(order.state.as_str())
-        .bind(reason)
-        .bind(millis(at))
-        .execute(connection)
-        .await?;
+    let (from, to) = (from.map(State::as_str), order.state.as_str());
+    connection.execute(RECORD, (&order.order_no, from, to, reason, millis(at)))?;
     Ok(())
 }
 
 /// Which orders a list is of.
 #[derive(Debug)]
-pub(crate) struct Filter<'a> {
+pub(crate) struct Filter {
     /// Empty: every user's.
-    pub(crate) user_id: &'a str,
+    pub(crate) user_id: String,
     /// The word; empty: every state.
-    pub(crate) state: &'a str,
+    pub(crate) state: String,
 }
 
 /// At most `limit` orders before the record `before`, newest first, each with its record's number.
 pub(crate) async fn page(
     database: &Database,
-    filter: &Filter<'_>,
+    filter: Filter,
     before: i64,
     limit: i64,
 ) -> Result<Vec<(i64, Detail)>, Error> {
-    let mut snapshot = database.read().begin().await?;
-    let statement = if filter.user_id.is_empty() { PAGE } else { PAGE_OF_USER };
-    let mut query = sqlx::query_as(statement).bind(before).bind(filter.state).bind(limit);
-    if !filter.user_id.is_empty() {
-        query = query.bind(filter.user_id);
-    }
-    let rows: Vec<Row> = query.fetch_all(&mut *snapshot).await?;
-    let mut orders = Vec::with_capacity(rows.len());
-    for row in rows {
-        let seq = row.seq;
-        orders.push((seq, detailed(&mut snapshot, row.order()?).await?));
-    }
-    Ok(orders)
+    let Filter { user_id, state } = filter;
+    let read = database.read(move |connection| {
+        let found = match user_id.as_str() {
+            "" => connection.all(PAGE, (before, state, limit), numbered),
+            user_id => connection.all(PAGE_OF_USER, (before, state, limit, user_id), numbered),
+        };
+        let detailed = |(seq, order)| Ok((seq, detailed(connection, order)?));
+        found?.into_iter().map(detailed).collect()
+    });
+    read.await
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    seq: i64,
-    order_no: String,
-    user_id: String,
-    state: String,
-    shipped: bool,
-    currency: String,
-    total: i64,
-    points: i64,
-    paid: Option<i64>,
-    saga_id: String,
-    cancelled_by: Option<String>,
-    created_at: i64,
+fn numbered(row: &Row<'_>) -> Result<(i64, Order), Error> {
+    Ok((row.get(0)?, read(row)?))
 }
 
-impl Row {
-    fn order(self) -> Result<Order, Error> {
-        let broken = || unreadable("orders", &self.order_no);
-        let currency = self.currency.parse().map_err(|_| broken())?;
-        Ok(Order {
-            state: State::read(&self.state, self.shipped).ok_or_else(broken)?,
-            total: Money::new(currency, self.total),
-            paid: self.paid.map(|paid| Money::new(currency, paid)),
-            created_at: instant(self.created_at).ok_or_else(broken)?,
-            points: self.points,
-            order_no: self.order_no,
-            user_id: self.user_id,
-            saga_id: self.saga_id,
-            cancelled_by: self.cancelled_by,
-        })
-    }
+fn read(row: &Row<'_>) -> Result<Order, Error> {
+    let order_no: String = row.get(1)?;
+    let broken = || unreadable("orders", &order_no);
+    let (state, currency): (String, String) = (row.get(3)?, row.get(5)?);
+    let currency = currency.parse().map_err(|_| broken())?;
+    let paid: Option<i64> = row.get(8)?;
+    Ok(Order {
+        user_id: row.get(2)?,
+        state: State::read(&state, row.get(4)?).ok_or_else(broken)?,
+        total: Money::new(currency, row.get(6)?),
+        points: row.get(7)?,
+        paid: paid.map(|paid| Money::new(currency, paid)),
+        saga_id: row.get(9)?,
+        cancelled_by: row.get(10)?,
+        created_at: instant(row.get(11)?).ok_or_else(broken)?,
+        order_no,
+    })
 }

@@ -1,3 +1,4 @@
+use participant::Store;
 use stage::{database, refuses};
 
 use super::*;
@@ -9,10 +10,10 @@ use crate::{
     order::{Move, Order, Refusal},
 };
 
-async fn paid(connection: &mut Connection) -> Order {
+fn paid(connection: &Connection) -> Order {
     let (order_no, saga_id) = ("O-1".to_owned(), "s1".to_owned());
-    moves::place(connection, &good(), order_no, saga_id, Timestamp(1)).await.unwrap();
-    moves::mark_paid(connection, "O-1", euros(1_100), Timestamp(2)).await.unwrap()
+    moves::place(connection, &good(), order_no, saga_id, Timestamp(1)).unwrap();
+    moves::mark_paid(connection, "O-1", euros(1_100), Timestamp(2)).unwrap()
 }
 
 /// What no rule allows, and the constraint that refuses it.
@@ -38,7 +39,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
-    refuses(&database, |connection| Box::pin(async { drop(paid(connection).await) }), BROKEN).await;
+    refuses(&database, |connection| drop(paid(connection)), BROKEN).await;
 }
 
 #[tokio::test]
@@ -46,10 +47,10 @@ async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
     let (_folder, database) = database(SCHEMA).await;
     let overtaken = database.write(|connection| {
         Box::pin(async move {
-            let stale = paid(connection).await;
-            moves::step(connection, "O-1", Move::Ship, "", Timestamp(3)).await.unwrap();
+            let stale = paid(connection);
+            moves::step(connection, "O-1", Move::Ship, "", Timestamp(3)).unwrap();
             let after = stale.after(Move::Ship).unwrap();
-            let overtaken = save(connection, &stale, &after, "", Timestamp(4)).await;
+            let overtaken = save(connection, &stale, &after, "", Timestamp(4));
             Ok::<_, participant::store::Error>(overtaken.unwrap_err())
         })
     });
@@ -65,9 +66,9 @@ async fn a_refusal_is_a_decline_and_a_row_that_makes_no_sense_is_not() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
-            paid(connection).await;
-            let refused = moves::step(connection, "O-1", Move::Complete, "", Timestamp(3)).await;
-            sqlx::query("update orders set currency = 'E1R'").execute(connection).await?;
+            paid(connection);
+            let refused = moves::step(connection, "O-1", Move::Complete, "", Timestamp(3));
+            connection.execute("update orders set currency = 'E1R'", [])?;
             Ok::<_, participant::store::Error>(refused.unwrap_err())
         })
     });

@@ -2,48 +2,47 @@
 
 use clock::Timestamp;
 use money::{Currency, Money};
-use participant::Database;
-use sqlx::SqliteExecutor;
+use participant::{Database, sqlite::Row};
 
 use super::millis;
 use crate::{error::Error, gateway::Connection};
 
 const OPEN_ACCOUNT: &str = "
     insert into account (id, currency, balance)
-    values ($1, $2, 0)
+    values (?1, ?2, 0)
     on conflict (id) do nothing";
 
 const OPEN_WALLET: &str = "
     insert into wallet (user_id, account)
-    values ($1, $2)
+    values (?1, ?2)
     on conflict (user_id) do nothing";
 
 const WALLET: &str = "
     select account.id, account.currency, account.balance
     from wallet join account on account.id = wallet.account
-    where wallet.user_id = $1";
+    where wallet.user_id = ?1";
 
 // Relative and guarded, both accounts in one statement: two payments cannot both take the last money, and a transfer that
 // is refused has changed neither account. Only the bank may owe. The limits are compared in such a way that no sum of the
 // guard leaves 64 bits, however large the amount is.
 const MOVE: &str = "
     update account
-    set balance = balance + case id when $1 then -$3 else $3 end
-    where id in ($1, $2)
+    set balance = balance + case id when ?1 then -?3 else ?3 end
+    where id in (?1, ?2)
       and not exists (
           select 1 from account
-          where id = $1 and (balance < $3 and id not like 'bank/%' or balance < $3 - 1000000000000000)
+          where id = ?1 and (balance < ?3 and id not like 'bank/%' or balance < ?3 - 1000000000000000)
       )
       and not exists (
           select 1 from account
-          where id = $2 and balance > 1000000000000000 - $3
+          where id = ?2 and balance > 1000000000000000 - ?3
       )";
 
-const BALANCE: &str = "select balance from account where id = $1";
+const BALANCE: &str = "select balance from account where id = ?1";
 
 const RECORD: &str = "
     insert into movement (transaction_no, account, amount, at)
-    values ($1, $2, $4, $5), ($1, $3, -$4, $5)";
+    values (?1, ?2, ?4, ?5), (?1, ?3, -?4, ?5)";
 
 /// A user's wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,85 +78,63 @@ pub(crate) struct Transfer {
 }
 
 /// Opens an empty wallet, where the user has none; the wallet that they have then.
-pub(crate) async fn open_wallet(
-    connection: &mut Connection,
+pub(crate) fn open_wallet(
+    connection: &Connection,
     user_id: &str,
     currency: Currency,
 ) -> Result<Wallet, Error> {
-    let account = open(connection, format!("wallet/{user_id}"), currency).await?;
-    sqlx::query(OPEN_WALLET).bind(user_id).bind(&account.id).execute(&mut *connection).await?;
-    wallet_for(connection, user_id, currency).await
+    let account = open(connection, format!("wallet/{user_id}"), currency)?;
+    connection.execute(OPEN_WALLET, (user_id, &account.id))?;
+    wallet_for(connection, user_id, currency)
 }
 
 /// Puts money from the bank into a wallet.
-pub(crate) async fn top_up(
-    connection: &mut Connection,
+pub(crate) fn top_up(
+    connection: &Connection,
     transaction_no: String,
     user_id: &str,
     amount: Money,
     at: Timestamp,
 ) -> Result<Wallet, Error> {
-    let wallet = wallet_for(connection, user_id, amount.currency).await?;
-    let bank = open(connection, format!("bank/{}", amount.currency), amount.currency).await?;
+    let to = wallet_for(connection, user_id, amount.currency)?.account;
+    let from = open(connection, format!("bank/{}", amount.currency), amount.currency)?;
     let amount = amount.minor_units;
-    transfer(connection, &Transfer { transaction_no, from: bank, to: wallet.account, amount }, at)
-        .await?;
-    of(connection, user_id).await
+    transfer(connection, &Transfer { transaction_no, from, to, amount }, at)?;
+    of(connection, user_id)
 }
 
 /// The shop's takings in a currency.
-pub(crate) async fn shop(
-    connection: &mut Connection,
-    currency: Currency,
-) -> Result<Account, Error> {
-    open(connection, format!("shop/{currency}"), currency).await
+pub(crate) fn shop(connection: &Connection, currency: Currency) -> Result<Account, Error> {
+    open(connection, format!("shop/{currency}"), currency)
 }
 
 /// The account of this id, opened where it is not there.
-async fn open(
-    connection: &mut Connection,
-    id: String,
-    currency: Currency,
-) -> Result<Account, Error> {
-    sqlx::query(OPEN_ACCOUNT).bind(&id).bind(currency.as_str()).execute(connection).await?;
+fn open(connection: &Connection, id: String, currency: Currency) -> Result<Account, Error> {
+    connection.execute(OPEN_ACCOUNT, (&id, currency.as_str()))?;
     Ok(Account { id, currency })
 }
 
 /// Moves money and records it. What leaves one account arrives at the other.
-pub(crate) async fn transfer(
-    connection: &mut Connection,
+pub(crate) fn transfer(
+    connection: &Connection,
     transfer: &Transfer,
     at: Timestamp,
 ) -> Result<(), Error> {
     let Transfer { transaction_no, from, to, amount } = transfer;
-    let moved = sqlx::query(MOVE)
-        .bind(&from.id)
-        .bind(&to.id)
-        .bind(amount)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
-    match moved {
+    match connection.execute(MOVE, (&from.id, &to.id, amount))? {
         2 => {}
-        0 => return Err(refusal(connection, transfer).await?),
+        0 => return Err(refusal(connection, transfer)?),
         // One of the two accounts is not there; the failure takes back what the other was changed by.
         _ => return Err(Error::Unreadable { table: "account", key: to.id.clone() }),
     }
-    sqlx::query(RECORD)
-        .bind(transaction_no)
-        .bind(&to.id)
-        .bind(&from.id)
-        .bind(amount)
-        .bind(millis(at))
-        .execute(connection)
-        .await?;
+    connection.execute(RECORD, (transaction_no, &to.id, &from.id, amount, millis(at)))?;
     Ok(())
 }
 
 /// Why the accounts' rules did not let a transfer pass.
-async fn refusal(connection: &mut Connection, transfer: &Transfer) -> Result<Error, Error> {
+fn refusal(connection: &Connection, transfer: &Transfer) -> Result<Error, Error> {
     let Transfer { from, amount, .. } = transfer;
-    let balance: i64 = sqlx::query_scalar(BALANCE).bind(&from.id).fetch_one(connection).await?;
+    let balance: i64 = connection.one(BALANCE, [&from.id], |row| row.get(0))?;
     let asked = Money::new(from.currency, *amount);
     if balance < *amount && !from.may_owe() {
         return Ok(Error::InsufficientFunds { asked, balance: Money::new(from.currency, balance) });
@@ -166,12 +143,12 @@ async fn refusal(connection: &mut Connection, transfer: &Transfer) -> Result<Err
 }
 
 /// The user's wallet, which must be in this currency.
-pub(crate) async fn wallet_for(
-    connection: &mut Connection,
+pub(crate) fn wallet_for(
+    connection: &Connection,
     user_id: &str,
     currency: Currency,
 ) -> Result<Wallet, Error> {
-    let wallet = of(connection, user_id).await?;
+    let wallet = of(connection, user_id)?;
     match wallet.account.currency == currency {
         true => Ok(wallet),
         false => Err(Error::CurrencyMismatch {
@@ -184,16 +161,20 @@ pub(crate) async fn wallet_for(
 
 /// The user's wallet.
 pub(crate) async fn wallet(database: &Database, user_id: &str) -> Result<Wallet, Error> {
-    of(database.read(), user_id).await
+    let user_id = user_id.to_owned();
+    database.read(move |connection| of(connection, &user_id)).await
 }
 
-async fn of(executor: impl SqliteExecutor<'_>, user_id: &str) -> Result<Wallet, Error> {
-    let row: Option<(String, String, i64)> =
-        sqlx::query_as(WALLET).bind(user_id).fetch_optional(executor).await?;
-    let (id, currency, balance) =
-        row.ok_or_else(|| Error::WalletUnknown { user_id: user_id.to_owned() })?;
-    let currency: Currency =
-        currency.parse().map_err(|_| Error::Unreadable { table: "account", key: id.clone() })?;
-    let balance = Money::new(currency, balance);
+fn of(connection: &Connection, user_id: &str) -> Result<Wallet, Error> {
+    let wallet = connection.optional(WALLET, [user_id], |row| read(row, user_id))?;
+    wallet.ok_or_else(|| Error::WalletUnknown { user_id: user_id.to_owned() })
+}
+
+fn read(row: &Row<'_>, user_id: &str) -> Result<Wallet, Error> {
+    let (id, currency): (String, String) = (row.get(0)?, row.get(1)?);
+    let Ok(currency) = currency.parse() else {
+        return Err(Error::Unreadable { table: "account", key: id });
+    };
+    let balance = Money::new(currency, row.get(2)?);
     Ok(Wallet { user_id: user_id.to_owned(), account: Account { id, currency }, balance })
 }

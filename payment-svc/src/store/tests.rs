@@ -32,11 +32,11 @@ fn payment(order_no: &str, amount: i64) -> Payment {
 }
 
 /// A wallet with 50, of which 20 are paid.
-async fn ann(connection: &mut Connection) {
+fn ann(connection: &Connection) {
     let currency = euros(0).currency;
-    open_wallet(connection, "ann", currency).await.unwrap();
-    top_up(connection, "t".to_owned(), "ann", euros(50), Timestamp(1)).await.unwrap();
-    pay::charge(&Wallets, connection, payment("O-1", 20), Timestamp(2)).await.unwrap();
+    open_wallet(connection, "ann", currency).unwrap();
+    top_up(connection, "t".to_owned(), "ann", euros(50), Timestamp(1)).unwrap();
+    pay::charge(&Wallets, connection, payment("O-1", 20), Timestamp(2)).unwrap();
 }
 
 /// What no rule allows, and the constraint that refuses it.
@@ -70,7 +70,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
-    refuses(&database, |connection| Box::pin(ann(connection)), BROKEN).await;
+    refuses(&database, |connection| ann(connection), BROKEN).await;
 }
 
 #[tokio::test]
@@ -78,16 +78,15 @@ async fn a_charge_that_no_account_can_hold_changes_none() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
-            ann(connection).await;
+            ann(connection);
             // More than the bank can ever have given, so only a mended database gets here.
             let full = "update account set balance = 1000000000000000 where id = 'shop/EUR'";
-            sqlx::query(full).execute(&mut *connection).await?;
+            connection.execute(full, [])?;
             let paid = payment("O-2", 10);
-            let refused = Wallets.charge(connection, &paid, Timestamp(3)).await.unwrap_err();
-            let balance = wallet_for(connection, "ann", euros(0).currency).await.unwrap().balance;
-            let moved: i64 = sqlx::query_scalar("select count(*) from movement")
-                .fetch_one(&mut *connection)
-                .await?;
+            let refused = Wallets.charge(connection, &paid, Timestamp(3)).unwrap_err();
+            let balance = wallet_for(connection, "ann", euros(0).currency).unwrap().balance;
+            let moved: i64 =
+                connection.one("select count(*) from movement", [], |row| row.get(0))?;
             Ok::<_, participant::store::Error>((refused, balance, moved))
         })
     });
@@ -101,15 +100,15 @@ async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
-            ann(connection).await;
+            ann(connection);
             let mut refused = Vec::new();
             for (number, amount) in [MOST - 49, MOST, i64::MAX].into_iter().enumerate() {
                 let number = format!("over-{number}");
-                let top_up = top_up(connection, number, "ann", euros(amount), Timestamp(3)).await;
+                let top_up = top_up(connection, number, "ann", euros(amount), Timestamp(3));
                 refused.push(top_up.unwrap_err());
             }
             let most = "most".to_owned();
-            top_up(connection, most, "ann", euros(MOST - 50), Timestamp(3)).await.unwrap();
+            top_up(connection, most, "ann", euros(MOST - 50), Timestamp(3)).unwrap();
             Ok::<_, participant::store::Error>(refused)
         })
     });
@@ -126,9 +125,9 @@ async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         Box::pin(async move {
-            ann(connection).await;
+            ann(connection);
             // No currency has a digit; the table only counts the letters.
-            sqlx::query("update account set currency = 'E1R'").execute(connection).await?;
+            connection.execute("update account set currency = 'E1R'", [])?;
             Ok::<_, participant::store::Error>(())
         })
     });

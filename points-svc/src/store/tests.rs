@@ -1,13 +1,14 @@
 use facade::Failure;
+use participant::Store;
 use stage::{database, refuses};
 
 use super::*;
 use crate::SCHEMA;
 
-async fn ann(connection: &mut Connection) {
-    open(connection, "ann").await.unwrap();
-    earn(connection, "ann", 5, Timestamp(1)).await.unwrap();
-    spend(connection, "ann", "O-1", 2, Timestamp(2)).await.unwrap();
+fn ann(connection: &Connection) {
+    open(connection, "ann").unwrap();
+    earn(connection, "ann", 5, Timestamp(1)).unwrap();
+    spend(connection, "ann", "O-1", 2, Timestamp(2)).unwrap();
 }
 
 /// What no rule allows, and the constraint that refuses it.
@@ -33,7 +34,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
-    refuses(&database, |connection| Box::pin(ann(connection)), BROKEN).await;
+    refuses(&database, |connection| ann(connection), BROKEN).await;
 }
 
 #[tokio::test]
@@ -41,11 +42,11 @@ async fn an_account_never_holds_more_points_than_the_limit() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
-            ann(connection).await;
-            earn(connection, "ann", POINTS_MAX - 4, Timestamp(3)).await.unwrap();
+            ann(connection);
+            earn(connection, "ann", POINTS_MAX - 4, Timestamp(3)).unwrap();
             let mut refused = Vec::new();
             for points in [2, POINTS_MAX, i64::MAX] {
-                refused.push(earn(connection, "ann", points, Timestamp(3)).await.unwrap_err());
+                refused.push(earn(connection, "ann", points, Timestamp(3)).unwrap_err());
             }
             Ok::<_, participant::store::Error>(refused)
         })
@@ -62,17 +63,9 @@ async fn an_entry_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         Box::pin(async move {
-            ann(connection).await;
+            ann(connection);
             // No clock that this service knows goes back before the epoch; the table does not look.
-            sqlx::query(RECORD)
-                .bind("ann")
-                .bind("EARN")
-                .bind(1)
-                .bind(4)
-                .bind(None::<String>)
-                .bind(-1)
-                .execute(connection)
-                .await?;
+            connection.execute(RECORD, ("ann", "EARN", 1, 4, None::<String>, -1))?;
             Ok::<_, participant::store::Error>(())
         })
     });

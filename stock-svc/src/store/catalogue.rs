@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use money::Money;
-use participant::Database;
-use sqlx::{QueryBuilder, Sqlite};
+use participant::{Database, sqlite::Row};
 
 use crate::{error::Error, stock::Product, store::Connection};
 
 const UPSERT: &str = "
     insert into product (sku, title, currency, minor_units, on_sale)
-    values ($1, $2, $3, $4, $5)
+    values (?1, ?2, ?3, ?4, ?5)
     on conflict (sku) do update
     set title = excluded.title, currency = excluded.currency,
         minor_units = excluded.minor_units, on_sale = excluded.on_sale";
@@ -18,34 +17,29 @@ const UPSERT: &str = "
 // A product always has its row of units, so that adding to it is an update like any other change.
 const BEGIN_UNITS: &str = "
     insert into stock (sku, available, frozen, sold)
-    values ($1, 0, 0, 0)
+    values (?1, 0, 0, 0)
     on conflict (sku) do nothing";
 
-const QUOTES: &str = "
+const QUOTE: &str = "
     select product.sku, product.title, product.currency, product.minor_units, product.on_sale, stock.available
     from product
     join stock on stock.sku = product.sku
-    where product.sku in (";
+    where product.sku = ?1";
 
 const PAGE: &str = "
     select product.sku, product.title, product.currency, product.minor_units, product.on_sale, stock.available
     from product
     join stock on stock.sku = product.sku
-    where product.sku > $1
+    where product.sku > ?1
     order by product.sku
-    limit $2";
+    limit ?2";
 
 /// Creates the product, or changes it to this; its units stay as they are.
-pub(crate) async fn upsert(connection: &mut Connection, product: &Product) -> Result<(), Error> {
-    sqlx::query(UPSERT)
-        .bind(&product.sku)
-        .bind(&product.title)
-        .bind(product.price.currency.as_str())
-        .bind(product.price.minor_units)
-        .bind(product.on_sale)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(BEGIN_UNITS).bind(&product.sku).execute(connection).await?;
+pub(crate) fn upsert(connection: &Connection, product: &Product) -> Result<(), Error> {
+    let Product { sku, title, price, on_sale } = product;
+    let price = (price.currency.as_str(), price.minor_units);
+    connection.execute(UPSERT, (sku, title, price.0, price.1, on_sale))?;
+    connection.execute(BEGIN_UNITS, [sku])?;
     Ok(())
 }
 
@@ -54,18 +48,16 @@ pub(crate) async fn quotes(
     database: &Database,
     skus: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, (Product, i64)>, Error> {
-    let mut query = QueryBuilder::<Sqlite>::new(QUOTES);
-    let mut separated = query.separated(", ");
-    for sku in skus {
-        separated.push_bind(sku);
-    }
-    query.push(")");
-    let rows: Vec<Row> = query.build_query_as().fetch_all(database.read()).await?;
-    let quoted = |row: Row| {
-        let available = row.available;
-        Ok((row.sku.clone(), (row.product()?, available)))
-    };
-    rows.into_iter().map(quoted).collect()
+    let skus: Vec<String> = skus.into_iter().map(str::to_owned).collect();
+    let read = database.read(move |connection| {
+        let mut quotes = HashMap::with_capacity(skus.len());
+        for sku in skus {
+            let quote = connection.optional(QUOTE, [&sku], quote)?;
+            quotes.extend(quote.map(|quote| (sku, quote)));
+        }
+        Ok(quotes)
+    });
+    read.await
 }
 
 /// The product.
@@ -80,27 +72,19 @@ pub(crate) async fn products(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Product>, Error> {
-    let rows: Vec<Row> =
-        sqlx::query_as(PAGE).bind(after).bind(limit).fetch_all(database.read()).await?;
-    rows.into_iter().map(Row::product).collect()
+    let page = (after.to_owned(), limit);
+    database.read(move |connection| connection.all(PAGE, page, read)).await
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    sku: String,
-    title: String,
-    currency: String,
-    minor_units: i64,
-    on_sale: bool,
-    available: i64,
+fn quote(row: &Row<'_>) -> Result<(Product, i64), Error> {
+    Ok((read(row)?, row.get(5)?))
 }
 
-impl Row {
-    fn product(self) -> Result<Product, Error> {
-        let Ok(currency) = self.currency.parse() else {
-            return Err(Error::Unreadable { table: "product", key: self.sku });
-        };
-        let price = Money::new(currency, self.minor_units);
-        Ok(Product { sku: self.sku, title: self.title, price, on_sale: self.on_sale })
-    }
+fn read(row: &Row<'_>) -> Result<Product, Error> {
+    let (sku, currency): (String, String) = (row.get(0)?, row.get(2)?);
+    let Ok(currency) = currency.parse() else {
+        return Err(Error::Unreadable { table: "product", key: sku });
+    };
+    let price = Money::new(currency, row.get(3)?);
+    Ok(Product { sku, title: row.get(1)?, price, on_sale: row.get(4)? })
 }

@@ -1,8 +1,7 @@
 //! The record of every change of units.
 
 use clock::Timestamp;
-use participant::Database;
-use sqlx::{QueryBuilder, Sqlite};
+use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,
@@ -10,14 +9,15 @@ use crate::{
     store::{Connection, millis},
 };
 
-const RECORD: &str = "insert into flow (sku, kind, quantity, order_no, at) ";
+const RECORD: &str =
+    "insert into flow (sku, kind, quantity, order_no, at) values (?1, ?2, ?3, ?4, ?5)";
 
 const PAGE: &str = "
     select seq, kind, quantity, order_no, at
     from flow
-    where sku = $1 and seq > $2
+    where sku = ?1 and seq > ?2
     order by seq
-    limit $3";
+    limit ?3";
 
 /// One change of a SKU's units.
 #[derive(Debug)]
@@ -30,23 +30,17 @@ pub(crate) struct Flow {
     pub(crate) at: Timestamp,
 }
 
-/// Records one change of each line. There is a line at least.
-pub(super) async fn record(
-    connection: &mut Connection,
+/// Records one change of each line.
+pub(super) fn record(
+    connection: &Connection,
     change: Change,
     lines: &[Line],
     order_no: Option<&str>,
     at: Timestamp,
 ) -> Result<(), Error> {
-    let mut record = QueryBuilder::<Sqlite>::new(RECORD);
-    record.push_values(lines, |mut row, line| {
-        row.push_bind(&line.sku)
-            .push_bind(change.as_str())
-            .push_bind(line.quantity)
-            .push_bind(order_no)
-            .push_bind(millis(at));
-    });
-    record.build().execute(connection).await?;
+    for Line { sku, quantity } in lines {
+        connection.execute(RECORD, (sku, change.as_str(), quantity, order_no, millis(at)))?;
+    }
     Ok(())
 }
 
@@ -57,30 +51,19 @@ pub(crate) async fn flows(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Flow>, Error> {
-    let rows: Vec<Row> =
-        sqlx::query_as(PAGE).bind(sku).bind(after).bind(limit).fetch_all(database.read()).await?;
-    rows.into_iter().map(|row| row.flow(sku)).collect()
+    let sku = sku.to_owned();
+    let read = database
+        .read(move |connection| connection.all(PAGE, (&sku, after, limit), |row| read(row, &sku)));
+    read.await
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    seq: i64,
-    kind: String,
-    quantity: i64,
-    order_no: Option<String>,
-    at: i64,
-}
-
-impl Row {
-    fn flow(self, sku: &str) -> Result<Flow, Error> {
-        let unreadable = || Error::Unreadable { table: "flow", key: self.seq.to_string() };
-        let change = stock::read(&Change::ALL, Change::as_str, &self.kind);
-        Ok(Flow {
-            seq: self.seq,
-            change: change.ok_or_else(unreadable)?,
-            line: Line { sku: sku.to_owned(), quantity: self.quantity },
-            order_no: self.order_no.clone(),
-            at: Timestamp(u64::try_from(self.at).map_err(|_| unreadable())?),
-        })
-    }
+fn read(row: &Row<'_>, sku: &str) -> Result<Flow, Error> {
+    let (seq, kind): (i64, String) = (row.get(0)?, row.get(1)?);
+    let at = u64::try_from(row.get::<i64>(4)?).ok();
+    let change = stock::read(&Change::ALL, Change::as_str, &kind);
+    let (Some(at), Some(change)) = (at, change) else {
+        return Err(Error::Unreadable { table: "flow", key: seq.to_string() });
+    };
+    let line = Line { sku: sku.to_owned(), quantity: row.get(2)? };
+    Ok(Flow { seq, change, line, order_no: row.get(3)?, at: Timestamp(at) })
 }

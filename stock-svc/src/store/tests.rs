@@ -1,3 +1,4 @@
+use participant::Store;
 use stage::{database, refuses};
 
 use super::*;
@@ -7,13 +8,13 @@ use crate::{
     stock::{Line, Product, UNITS_MAX},
 };
 
-async fn tea(connection: &mut Connection) {
+fn tea(connection: &Connection) {
     let price = money::Money::new("EUR".parse().unwrap(), 350);
     let product = Product { sku: "tea".to_owned(), title: String::new(), price, on_sale: true };
-    upsert(connection, &product).await.unwrap();
+    upsert(connection, &product).unwrap();
     let line = Line { sku: "tea".to_owned(), quantity: 5 };
-    add(connection, &line, Timestamp(1)).await.unwrap();
-    freeze(connection, "O-1", &[Line { quantity: 2, ..line }], Timestamp(2)).await.unwrap();
+    add(connection, &line, Timestamp(1)).unwrap();
+    freeze(connection, "O-1", &[Line { quantity: 2, ..line }], Timestamp(2)).unwrap();
 }
 
 /// What no rule allows, and the constraint that refuses it.
@@ -33,7 +34,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
-    refuses(&database, |connection| Box::pin(tea(connection)), BROKEN).await;
+    refuses(&database, |connection| tea(connection), BROKEN).await;
 }
 
 #[tokio::test]
@@ -41,12 +42,12 @@ async fn a_sku_never_has_more_units_in_all_than_the_limit() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         Box::pin(async move {
-            tea(connection).await;
+            tea(connection);
             let line = |quantity| Line { sku: "tea".to_owned(), quantity };
-            add(connection, &line(UNITS_MAX - 5), Timestamp(3)).await.unwrap();
+            add(connection, &line(UNITS_MAX - 5), Timestamp(3)).unwrap();
             let refused = [
-                add(connection, &line(1), Timestamp(3)).await.unwrap_err(),
-                add(connection, &line(UNITS_MAX), Timestamp(3)).await.unwrap_err(),
+                add(connection, &line(1), Timestamp(3)).unwrap_err(),
+                add(connection, &line(UNITS_MAX), Timestamp(3)).unwrap_err(),
             ];
             Ok::<_, participant::store::Error>(refused)
         })
@@ -64,9 +65,9 @@ async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         Box::pin(async move {
-            tea(connection).await;
+            tea(connection);
             // No currency has a digit; the table only counts the letters.
-            sqlx::query("update product set currency = 'E1R'").execute(connection).await?;
+            connection.execute("update product set currency = 'E1R'", [])?;
             Ok::<_, participant::store::Error>(())
         })
     });

@@ -1,8 +1,7 @@
 //! Where a SKU's units are, and the one statement that moves them.
 
 use clock::Timestamp;
-use participant::Database;
-use sqlx::SqliteExecutor;
+use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,
@@ -14,49 +13,35 @@ use crate::{
 // first has left.
 const CHANGE: &str = "
     update stock
-    set available = available + $2, frozen = frozen + $3, sold = sold + $4
-    where sku = $1
-      and available + $2 >= 0 and frozen + $3 >= 0 and sold + $4 >= 0
-      and available + frozen + sold + $2 + $3 + $4 <= $5
+    set available = available + ?2, frozen = frozen + ?3, sold = sold + ?4
+    where sku = ?1
+      and available + ?2 >= 0 and frozen + ?3 >= 0 and sold + ?4 >= 0
+      and available + frozen + sold + ?2 + ?3 + ?4 <= ?5
     returning available, frozen, sold";
 
-const UNITS: &str = "select available, frozen, sold from stock where sku = $1";
+const UNITS: &str = "select available, frozen, sold from stock where sku = ?1";
 
 /// Adds new units.
-pub(crate) async fn add(
-    connection: &mut Connection,
-    line: &Line,
-    at: Timestamp,
-) -> Result<Units, Error> {
-    let units = change(connection, Change::Add, line).await?;
-    flow::record(connection, Change::Add, std::slice::from_ref(line), None, at).await?;
+pub(crate) fn add(connection: &Connection, line: &Line, at: Timestamp) -> Result<Units, Error> {
+    let units = change(connection, Change::Add, line)?;
+    flow::record(connection, Change::Add, std::slice::from_ref(line), None, at)?;
     Ok(units)
 }
 
 /// Moves a line's units. The caller records it.
-pub(super) async fn change(
-    connection: &mut Connection,
-    change: Change,
-    line: &Line,
-) -> Result<Units, Error> {
-    let by = change.of(line.quantity);
-    let moved: Option<Row> = sqlx::query_as(CHANGE)
-        .bind(&line.sku)
-        .bind(by.available)
-        .bind(by.frozen)
-        .bind(by.sold)
-        .bind(UNITS_MAX)
-        .fetch_optional(&mut *connection)
-        .await?;
+pub(super) fn change(connection: &Connection, change: Change, line: &Line) -> Result<Units, Error> {
+    let Units { available, frozen, sold } = change.of(line.quantity);
+    let moved =
+        connection.optional(CHANGE, (&line.sku, available, frozen, sold, UNITS_MAX), read)?;
     match moved {
-        Some(moved) => Ok(moved.into()),
-        None => Err(refusal(connection, change, line).await?),
+        Some(moved) => Ok(moved),
+        None => Err(refusal(connection, change, line)?),
     }
 }
 
 /// Why the guard let the line not pass.
-async fn refusal(connection: &mut Connection, change: Change, line: &Line) -> Result<Error, Error> {
-    let Units { available, .. } = of(connection, &line.sku).await?;
+fn refusal(connection: &Connection, change: Change, line: &Line) -> Result<Error, Error> {
+    let Units { available, .. } = of(connection, &line.sku)?;
     let (sku, asked) = (line.sku.clone(), line.quantity);
     Ok(match change {
         Change::Add => Error::OverLimit { sku, asked },
@@ -70,23 +55,15 @@ async fn refusal(connection: &mut Connection, change: Change, line: &Line) -> Re
 
 /// Where the SKU's units are.
 pub(crate) async fn units(database: &Database, sku: &str) -> Result<Units, Error> {
-    of(database.read(), sku).await
+    let sku = sku.to_owned();
+    database.read(move |connection| of(connection, &sku)).await
 }
 
-async fn of(executor: impl SqliteExecutor<'_>, sku: &str) -> Result<Units, Error> {
-    let row: Option<Row> = sqlx::query_as(UNITS).bind(sku).fetch_optional(executor).await?;
-    row.map(Units::from).ok_or_else(|| Error::SkuUnknown { sku: sku.to_owned() })
+fn of(connection: &Connection, sku: &str) -> Result<Units, Error> {
+    let units = connection.optional(UNITS, [sku], read)?;
+    units.ok_or_else(|| Error::SkuUnknown { sku: sku.to_owned() })
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    available: i64,
-    frozen: i64,
-    sold: i64,
-}
-
-impl From<Row> for Units {
-    fn from(row: Row) -> Self {
-        Self { available: row.available, frozen: row.frozen, sold: row.sold }
-    }
+fn read(row: &Row<'_>) -> Result<Units, Error> {
+    Ok(Units { available: row.get(0)?, frozen: row.get(1)?, sold: row.get(2)? })
 }

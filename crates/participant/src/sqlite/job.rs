@@ -3,10 +3,12 @@
 use std::{any::Any, fmt, panic::AssertUnwindSafe};
 
 use futures::{FutureExt, future::BoxFuture};
-use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use crate::store::{Error, Work};
+use crate::{
+    sqlite::connection::Connection,
+    store::{Error, Work},
+};
 
 /// What becomes of the savepoint that a job ran behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(super) enum Verdict {
 
 pub(super) trait Job: Send {
     /// Runs the work and keeps its result back until the commit. Never panics.
-    fn run<'t>(&'t mut self, connection: &'t mut SqliteConnection) -> BoxFuture<'t, Verdict>;
+    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict>;
 
     /// Gives the caller the result, or the error of the transaction that it was in.
     fn acknowledge(self: Box<Self>, transaction: Result<(), Error>);
@@ -31,7 +33,7 @@ impl fmt::Debug for dyn Job {
 
 /// A job, and where its caller waits for the answer.
 pub(super) fn pair<T, E>(
-    work: Work<SqliteConnection, T, E>,
+    work: Work<Connection, T, E>,
 ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
 where
     T: Send + 'static,
@@ -47,7 +49,7 @@ struct Pending<T, E> {
 }
 
 enum Stage<T, E> {
-    Waiting(Work<SqliteConnection, T, E>),
+    Waiting(Work<Connection, T, E>),
     Running,
     Ran(Result<T, E>),
 }
@@ -57,7 +59,7 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    fn run<'t>(&'t mut self, connection: &'t mut SqliteConnection) -> BoxFuture<'t, Verdict> {
+    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
         Box::pin(async move {
             let Stage::Waiting(work) = std::mem::replace(&mut self.stage, Stage::Running) else {
                 return Verdict::RollBack;
@@ -83,7 +85,8 @@ where
     }
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+/// What a panic says.
+pub(super) fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")

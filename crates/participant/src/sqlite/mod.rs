@@ -7,10 +7,11 @@
 
 pub mod open;
 
+mod connection;
 mod job;
 mod migration;
+mod readers;
 mod rows;
-mod script;
 mod writer;
 
 use std::{
@@ -22,19 +23,19 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator, sqlite::SqliteRow};
-use tokio::sync::{mpsc, oneshot, watch};
+use sqlx::migrate::Migrator;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
-    sqlite::writer::Task,
+    sqlite::{job::Job, readers::Readers},
     store::{self, Store},
 };
 
+pub use connection::{Connection, Row, is_taken};
 pub use migration::migrations;
-pub use script::Script;
 
 /// Work that may wait for the writer; the next caller waits to hand its own over.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 4096;
 
 /// An open database. Cheap to clone; closed when [`Database::close`] returns, or soon after the last clone is
 /// dropped.
@@ -44,8 +45,8 @@ pub struct Database(Arc<Handles>);
 #[derive(Debug)]
 struct Handles {
     /// Taken out by [`Database::close`], which is how the writer learns that no more work will come.
-    tasks: Mutex<Option<mpsc::Sender<Task>>>,
-    readers: SqlitePool,
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    readers: Arc<Readers>,
     commits: Arc<AtomicU64>,
     /// Closes when the writer has ended and the file is free.
     ended: watch::Receiver<()>,
@@ -58,13 +59,13 @@ impl Database {
     /// # Errors
     /// See [`open::Error`]: each is one sentence with its cure. Nothing is changed in a database that is refused.
     pub async fn open(path: impl AsRef<Path>, migrator: &Migrator) -> Result<Self, open::Error> {
-        let open::Opened { lock, options, connection, readers } =
-            open::open(path.as_ref(), migrator).await?;
-        let (tasks, waiting) = mpsc::channel(QUEUE);
+        let open::Opened { lock, path } = open::open(path.as_ref(), migrator).await?;
+        let (jobs, waiting) = mpsc::channel(QUEUE);
         let (running, ended) = watch::channel(());
         let commits = Arc::default();
-        let writer = writer::Writer::new(options, connection, waiting, Arc::clone(&commits));
-        let closing = readers.clone();
+        let readers = Arc::new(Readers::of(path.clone()));
+        let writer = writer::Writer::new(path, waiting, Arc::clone(&commits));
+        let closing = Arc::clone(&readers);
         tokio::spawn(async move {
             writer.run().await;
             closing.close().await;
@@ -72,13 +73,20 @@ impl Database {
             drop(lock);
             drop(running);
         });
-        Ok(Self(Arc::new(Handles { tasks: Mutex::new(Some(tasks)), readers, commits, ended })))
+        Ok(Self(Arc::new(Handles { jobs: Mutex::new(Some(jobs)), readers, commits, ended })))
     }
 
-    /// Connections for reading. They see what is committed and refuse to write.
-    #[must_use]
-    pub fn read(&self) -> &SqlitePool {
-        &self.0.readers
+    /// Runs `work` on a connection that sees what is committed at one moment, and that refuses to write.
+    ///
+    /// # Errors
+    /// The work's own, or that it was not carried out.
+    pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<store::Error> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.0.readers.read(work).await
     }
 
     /// How often the writer has waited for the disk since the database was opened.
@@ -89,71 +97,60 @@ impl Database {
 
     /// Takes no more work, finishes what was handed over, and frees the file. May be called again.
     pub async fn close(&self) {
-        drop(self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut ended = self.0.ended.clone();
         // The error is the news: the sender is dropped when the writer has ended.
         while ended.changed().await.is_ok() {}
     }
 
-    /// Runs `script` and gives the rows that its statements returned. Answers only after its commit is on disk; like
-    /// other work it runs to its end even when the returned future is dropped.
-    ///
-    /// # Errors
-    /// Nothing was kept, unless it is [`store::Error::Commit`] or [`store::Error::Unanswered`].
-    pub async fn play(&self, script: Script) -> Result<Vec<SqliteRow>, store::Error> {
-        let (caller, answer) = oneshot::channel();
-        self.hand_over(Task::Script(script::Pending { script, caller })).await?;
-        answer.await.unwrap_or(Err(store::Error::Unanswered))
-    }
-
-    async fn hand_over(&self, task: Task) -> Result<(), store::Error> {
-        let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    async fn hand_over(&self, job: Box<dyn Job>) -> Result<(), store::Error> {
+        let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // The sender is kept no longer than this: `close` waits for the last one.
-        tasks.ok_or(store::Error::Closed)?.send(task).await.map_err(|_| store::Error::Closed)
+        jobs.ok_or(store::Error::Closed)?.send(job).await.map_err(|_| store::Error::Closed)
     }
 }
 
 impl Store for Database {
-    type Connection = SqliteConnection;
+    type Connection = Connection;
 
-    /// Work must leave the transaction that it is given open: it may use `begin` for a savepoint, never a bare
-    /// `commit` or `rollback`. It must not wait for another write of the same database, which would come after
-    /// itself and so never.
+    /// Work must leave the transaction that it is given open: it may use a savepoint, never a bare `commit` or
+    /// `rollback`. It must not wait for another write of the same database, which would come after itself and so
+    /// never.
     async fn write<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<store::Error> + Send + 'static,
-        W: for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        W: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         let (job, answer) = job::pair(Box::new(work));
-        self.hand_over(Task::Job(job)).await?;
+        self.hand_over(job).await?;
         answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
     }
 
-    async fn retract(connection: &mut SqliteConnection) -> Result<(), store::Error> {
-        writer::retract(connection).await
+    async fn retract(connection: &mut Connection) -> Result<(), store::Error> {
+        writer::retract(connection)
     }
 
     async fn insert(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         key: &crate::Key,
         row: &store::Row,
     ) -> Result<bool, store::Error> {
-        rows::insert(connection, key, row).await
+        rows::insert(connection, key, row)
     }
 
     async fn find(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         key: &crate::Key,
     ) -> Result<Option<store::Row>, store::Error> {
-        rows::find(connection, key).await
+        rows::find(connection, key)
     }
 
     async fn settle(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         key: &crate::Key,
         held: &store::Held,
     ) -> Result<(), store::Error> {
-        rows::settle(connection, key, held).await
+        rows::settle(connection, key, held)
     }
 }

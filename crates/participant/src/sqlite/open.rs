@@ -5,22 +5,15 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use planted::Bug;
 use sqlx::{
-    ConnectOptions, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, SqliteConnection,
     migrate::{MigrateError, Migrator},
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
 use crate::sqlite::migration;
-
-/// The writer is alone, so only a reader's checkpoint or an operator's shell can be in its way.
-const BUSY: Duration = Duration::from_secs(5);
-
-const READERS: u32 = 4;
 
 /// A larger file is not read through before it is used, in bytes: a start must not take minutes. What is damaged in it is
 /// found when it is read.
@@ -128,30 +121,24 @@ pub enum Error {
 pub(super) struct Opened {
     /// Refuses every other process as long as it lives.
     pub(super) lock: File,
-    pub(super) options: SqliteConnectOptions,
-    pub(super) connection: SqliteConnection,
-    pub(super) readers: SqlitePool,
+    /// The file's one true path.
+    pub(super) path: PathBuf,
 }
 
 pub(super) async fn open(path: &Path, migrator: &Migrator) -> Result<Opened, Error> {
     let path = located(path)?;
     let lock = lock(&path)?;
-    let options = options(&path);
-    let mut connection = options.connect().await.map_err(|cause| explained(&path, cause))?;
+    let mut connection = connect(&path).await.map_err(|cause| explained(&path, cause))?;
     check(&mut connection, &path).await?;
     let plan = migration::Plan::of(migrator);
     plan.refuse_unknown(&mut connection, &path).await?;
     write_ahead(&mut connection, &path).await?;
     plan.run(&mut connection, &path).await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        // A file does not go away like a server, and each test would be one more hand-over to the connection's thread.
-        .test_before_acquire(false)
-        .connect_lazy_with(options.clone().create_if_missing(false).pragma("query_only", "on"));
-    Ok(Opened { lock, options, connection, readers })
+    connection.close().await.map_err(|cause| explained(&path, cause))?;
+    Ok(Opened { lock, path })
 }
 
-/// The file's one true path: two names of one file must meet at one lock.
+/// Two names of one file must meet at one lock.
 fn located(path: &Path) -> Result<PathBuf, Error> {
     if let Ok(existing) = path.canonicalize() {
         return if existing.is_file() {
@@ -192,19 +179,14 @@ fn lock(path: &Path) -> Result<File, Error> {
     Ok(lock)
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
-    let synchronous = match planted::is(Bug::SynchronousOff) {
-        // NORMAL loses commits that were acknowledged when the power fails.
-        false => SqliteSynchronous::Full,
-        true => SqliteSynchronous::Off,
-    };
+async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
-        .synchronous(synchronous)
-        .foreign_keys(true)
-        .busy_timeout(BUSY)
+        .synchronous(SqliteSynchronous::Full)
         .disable_statement_logging()
+        .connect()
+        .await
 }
 
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {

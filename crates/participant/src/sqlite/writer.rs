@@ -1,84 +1,80 @@
 //! The one writer of a database: many callers, one connection, one commit for all who wait.
 //!
+//! Whatever arrives while a commit is running goes into the next one; there is no timer. A task collects the work and
+//! answers the callers, all of a commit at once; a thread of its own runs it, statement after statement, up to the commit.
+//! So a transaction costs one hand-over between threads, however many statements it has.
+//!
 //! Nobody is answered before the commit that holds their work, and all of a transaction are answered by it
 //! alike. A failed transaction costs the connection too: what state it was left in is nobody's guess, and a
 //! fresh one reads the truth from the disk.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use futures::executor::block_on;
 use planted::Bug;
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
 
 use crate::{
     sqlite::{
+        connection::Connection,
         job::{Job, Verdict},
-        script,
     },
     store::Error,
 };
 
-/// Jobs in one transaction. More would make the first of them wait longer than a commit takes.
-const BATCH: usize = 256;
+/// Jobs in one transaction. While they are committed, the callers of the transaction before them go on: larger ones would
+/// have all wait for the disk at once, and then the disk for all.
+const BATCH: usize = 64;
 
-/// What the writer is handed.
-pub(super) enum Task {
-    /// Shares its transaction with the others that wait.
-    Job(Box<dyn Job>),
-    /// A transaction of its own.
-    Script(script::Pending),
-}
+type Jobs = Vec<Box<dyn Job>>;
 
 pub(super) struct Writer {
-    options: SqliteConnectOptions,
-    connection: Option<SqliteConnection>,
-    tasks: mpsc::Receiver<Task>,
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    batches: mpsc::Sender<Jobs>,
+    transactions: mpsc::Receiver<(Jobs, Result<(), Error>)>,
+    thread: JoinHandle<()>,
     commits: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub(super) fn new(
-        options: SqliteConnectOptions,
-        connection: SqliteConnection,
-        tasks: mpsc::Receiver<Task>,
+        path: PathBuf,
+        jobs: mpsc::Receiver<Box<dyn Job>>,
         commits: Arc<AtomicU64>,
     ) -> Self {
-        Self { options, connection: Some(connection), tasks, commits }
+        let (batches, waiting) = mpsc::channel(1);
+        let (ended, transactions) = mpsc::channel(1);
+        let thread = spawn_blocking(move || work(&path, waiting, &ended));
+        Self { jobs, batches, transactions, thread, commits }
     }
 
     /// Works until nobody can hand over more and everything is done.
     pub(super) async fn run(mut self) {
-        let mut tasks = Vec::with_capacity(BATCH);
-        while self.tasks.recv_many(&mut tasks, BATCH).await > 0 {
-            let mut jobs = Vec::with_capacity(tasks.len());
-            for task in tasks.drain(..) {
-                match task {
-                    Task::Job(job) => jobs.push(job),
-                    Task::Script(pending) => self.play(pending).await,
-                }
+        let mut jobs = Vec::with_capacity(BATCH);
+        while self.jobs.recv_many(&mut jobs, BATCH).await > 0 {
+            // Should the thread have come to grief, the callers learn that nobody answers.
+            if self.batches.send(std::mem::take(&mut jobs)).await.is_err() {
+                break;
             }
-            if !jobs.is_empty() {
-                self.work_off(jobs).await;
-            }
+            let Some((jobs, transaction)) = self.transactions.recv().await else { break };
+            self.answer(jobs, transaction);
         }
-        self.disconnect().await;
+        drop(self.batches);
+        // Closing the connection moves what is in the log into the database, which takes its time.
+        let _ = self.thread.await;
     }
 
-    async fn play(&mut self, script::Pending { script, caller }: script::Pending) {
-        let played = self.transact(async |connection| script.run(connection).await).await;
-        // A caller who has gone is no loss: what was written stands.
-        let _ = caller.send(match played {
-            Err(_) if planted::is(Bug::AnswerBeforeCommit) => Ok(Vec::new()),
-            played => played,
-        });
-    }
-
-    async fn work_off(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        let transaction =
-            self.transact(async |connection| commit_together(connection, &mut jobs).await).await;
+    fn answer(&self, jobs: Jobs, transaction: Result<(), Error>) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
         if let Err(cause) = &transaction {
             tracing::error!(
                 error = cause as &dyn std::error::Error,
@@ -93,63 +89,69 @@ impl Writer {
             });
         }
     }
+}
 
-    async fn transact<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
-        };
-        let transaction = work(&mut connection).await;
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        self.connection = Some(connection);
+/// The thread that has the connection.
+fn work(
+    path: &Path,
+    mut batches: mpsc::Receiver<Jobs>,
+    ended: &mpsc::Sender<(Jobs, Result<(), Error>)>,
+) {
+    let mut connection = None;
+    while let Some(mut jobs) = batches.blocking_recv() {
+        let transaction = transact(path, &mut connection, &mut jobs);
         if transaction.is_err() {
-            self.disconnect().await;
+            connection = None;
         }
-        transaction
-    }
-
-    async fn disconnect(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Err(cause) = connection.close().await
-        {
-            tracing::warn!(error = &cause as &dyn std::error::Error, "a connection did not close");
+        if ended.blocking_send((jobs, transaction)).is_err() {
+            break;
         }
     }
 }
 
-async fn commit_together(
-    connection: &mut SqliteConnection,
-    batch: &mut [Box<dyn Job>],
+fn transact(
+    path: &Path,
+    connection: &mut Option<Connection>,
+    jobs: &mut Jobs,
 ) -> Result<(), Error> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(connect(path)?),
+    };
+    // A job's statements run at once. One that waits for something else keeps the thread, and all other writers, waiting.
+    block_on(commit_together(connection, jobs))
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let synchronous = match planted::is(Bug::SynchronousOff) {
+        // NORMAL loses commits that were acknowledged when the power fails.
+        false => "full",
+        true => "off",
+    };
+    Connection::open(path, &format!("pragma synchronous = {synchronous}; pragma foreign_keys = on"))
+}
+
+async fn commit_together(connection: &mut Connection, jobs: &mut Jobs) -> Result<(), Error> {
     // A transaction that begins by reading could be refused when it comes to write.
-    let mut transaction = connection.begin_with(FIRST).await?;
+    connection.execute("begin immediate", [])?;
     let mut kept = false;
-    for (number, job) in batch.iter_mut().enumerate() {
-        if number > 0 {
-            sqlx::raw_sql(NEXT).execute(&mut *transaction).await?;
-        }
-        match job.run(&mut transaction).await {
+    for job in jobs {
+        connection.execute("savepoint job", [])?;
+        match job.run(connection).await {
             Verdict::Keep => kept = true,
-            Verdict::RollBack => retract(&mut transaction).await?,
+            Verdict::RollBack => retract(connection)?,
         }
+        connection.execute("release job", [])?;
     }
     match kept {
-        true => transaction.commit().await.map_err(Error::commit),
+        true => connection.execute("commit", []).map_err(Error::into_commit)?,
         // Nobody is made to wait for the disk for nothing.
-        false => Ok(transaction.rollback().await?),
-    }
+        false => connection.execute("rollback", [])?,
+    };
+    Ok(())
 }
 
-// Each job has the savepoint `job` to itself. Plain SQL and not sqlx's `begin`: a statement costs a hand-over to the
-// connection's thread and back, and so leaving one savepoint and entering the next is one.
-const FIRST: &str = "begin immediate; savepoint job";
-const NEXT: &str = "release job; savepoint job";
-
 /// Takes back what the running job has done so far; it may go on.
-pub(super) async fn retract(connection: &mut SqliteConnection) -> Result<(), Error> {
-    sqlx::raw_sql("rollback to job").execute(connection).await?;
-    Ok(())
+pub(super) fn retract(connection: &Connection) -> Result<(), Error> {
+    connection.execute("rollback to job", []).map(drop)
 }

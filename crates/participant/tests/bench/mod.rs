@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up fails its test")]
 
-use participant::{Database, Failure, conformance::Bench, sqlite};
-use sqlx::SqliteConnection;
+use participant::{
+    Database, Failure,
+    conformance::Bench,
+    sqlite::{self, Connection},
+    store,
+};
 use tempfile::TempDir;
 
 const SCHEMA: &str = "
@@ -31,24 +35,23 @@ impl Bench for Sqlite {
         &self.database
     }
 
-    async fn add(connection: &mut SqliteConnection, label: &str) -> Result<(), Failure> {
-        sqlx::query("insert into effect (label) values ($1)")
-            .bind(label)
-            .execute(connection)
-            .await?;
+    async fn add(connection: &mut Connection, label: &str) -> Result<(), Failure> {
+        connection.execute("insert into effect (label) values (?1)", [label])?;
         Ok(())
     }
 
-    async fn spoil(connection: &mut SqliteConnection) -> Result<(), Failure> {
-        sqlx::query("insert into child (parent_id) values (1)").execute(connection).await?;
+    async fn spoil(connection: &mut Connection) -> Result<(), Failure> {
+        connection.execute("insert into child (parent_id) values (1)", [])?;
         Ok(())
     }
 
     async fn count(&self, label: &str) -> i64 {
-        sqlx::query_scalar("select count(*) from effect where label = $1")
-            .bind(label)
-            .fetch_one(self.database.read())
-            .await
-            .unwrap()
+        let label = label.to_owned();
+        let counted = self.database.read(move |connection| {
+            let count = "select count(*) from effect where label = ?1";
+            connection.one(count, [label], |row| row.get::<i64>(0))
+        });
+        let counted: Result<i64, store::Error> = counted.await;
+        counted.unwrap()
     }
 }

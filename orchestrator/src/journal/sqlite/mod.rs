@@ -1,27 +1,25 @@
 //! The journal in SQLite.
 
-pub(super) mod statements;
-
 mod query;
 mod rows;
+mod statements;
 
 use std::path::Path;
 
 use async_trait::async_trait;
 use clock::Timestamp;
-use participant::{Database, Store, sqlite::open};
+use participant::{
+    Database, Store,
+    sqlite::{Connection, open},
+};
 use saga::{Reason, Status};
 
-use super::{
-    Definition, Entry, Error, Filter, Header, Journal, Listed, Readmit, Started,
-    group_commit::{GroupCommit, Write},
-};
+use super::{Definition, Entry, Error, Filter, Header, Journal, Listed, Readmit, Started};
 
 /// The journal in one SQLite file: WAL, `synchronous=FULL`, one writer.
 #[derive(Debug)]
 pub struct Sqlite {
     database: Database,
-    commits: GroupCommit,
 }
 
 impl Sqlite {
@@ -35,7 +33,15 @@ impl Sqlite {
             ("retention", include_str!("../../../migrations/0002_retention.sql")),
         ]);
         let database = Database::open(path, &migrations).await?;
-        Ok(Self { commits: GroupCommit::start(database.clone()), database })
+        Ok(Self { database })
+    }
+
+    /// Whatever waits for the writer at the same time shares a commit.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.database.write(|connection| Box::pin(async move { work(connection) })).await
     }
 }
 
@@ -47,8 +53,14 @@ impl Journal for Sqlite {
         entries: Vec<Entry>,
         status: Option<Status>,
     ) -> Result<Started, Error> {
-        let saga_id = header.saga_id.clone();
-        self.commits.write(Write { saga_id, header: Some(header), entries, status }).await
+        self.write(move |connection| {
+            let started = statements::start(connection, &header)?;
+            if started == Started::New {
+                statements::append(connection, &header.saga_id, &entries, status)?;
+            }
+            Ok(started)
+        })
+        .await
     }
 
     async fn append(
@@ -57,71 +69,55 @@ impl Journal for Sqlite {
         entries: Vec<Entry>,
         status: Option<Status>,
     ) -> Result<(), Error> {
-        self.commits
-            .write(Write { saga_id: saga_id.to_owned(), header: None, entries, status })
+        let saga_id = saga_id.to_owned();
+        self.write(move |connection| statements::append(connection, &saga_id, &entries, status))
             .await
-            .map(|_| ())
     }
 
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
-        query::find(self.database.read(), saga_id).await
+        let saga_id = saga_id.to_owned();
+        self.database.read(move |connection| query::find(connection, &saga_id)).await
     }
 
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
-        query::entries(self.database.read(), saga_id, from).await
+        let saga_id = saga_id.to_owned();
+        self.database.read(move |connection| query::entries(connection, &saga_id, from)).await
     }
 
     async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error> {
-        query::unfinished(self.database.read(), after, limit).await
+        let after = after.to_owned();
+        self.database.read(move |connection| query::unfinished(connection, &after, limit)).await
     }
 
     async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error> {
-        query::list(self.database.read(), filter, before, limit).await
+        let (filter, before) = (filter.clone(), before.to_owned());
+        self.database.read(move |connection| query::list(connection, &filter, &before, limit)).await
     }
 
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {
         let saga_id = saga_id.to_owned();
-        self.database
-            .write(move |connection| {
-                Box::pin(async move { statements::set_aside(connection, &saga_id, &why).await })
-            })
-            .await
+        self.write(move |connection| statements::set_aside(connection, &saga_id, &why)).await
     }
 
     async fn readmit(&self, which: Readmit) -> Result<(), Error> {
-        self.database
-            .write(move |connection| {
-                Box::pin(async move { statements::readmit(connection, &which).await })
-            })
-            .await
+        self.write(move |connection| statements::readmit(connection, &which)).await
     }
 
     async fn close_aside(&self, saga_id: &str, why: Reason, at: Timestamp) -> Result<bool, Error> {
         let saga_id = saga_id.to_owned();
-        self.database
-            .write(move |connection| {
-                Box::pin(
-                    async move { statements::close_aside(connection, &saga_id, &why, at).await },
-                )
-            })
-            .await
+        self.write(move |connection| statements::close_aside(connection, &saga_id, &why, at)).await
     }
 
     async fn remove_ended(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
-        let removed = self.database.play(statements::remove_ended(before, limit)).await?;
-        Ok(removed.len().try_into().unwrap_or(u64::MAX))
+        self.write(move |connection| statements::remove_ended(connection, before, limit)).await
     }
 
     async fn register(&self, definition: Definition) -> Result<Definition, Error> {
-        self.database
-            .write(move |connection| {
-                Box::pin(async move { statements::register(connection, definition).await })
-            })
-            .await
+        self.write(move |connection| statements::register(connection, &definition)).await
     }
 
     async fn definitions(&self) -> Result<Vec<Definition>, Error> {
-        query::definitions(self.database.read()).await
+        self.database.read(query::definitions).await
     }
 
     fn commits(&self) -> u64 {

@@ -1,7 +1,8 @@
 //! The journal's reads.
 
+use participant::sqlite::Connection;
+use rusqlite::{params_from_iter, types::Value};
 use saga::Status;
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Filter, Listed};
@@ -13,77 +14,89 @@ const SAGA: &str = "select id, definition_hash, definition, version, key, reques
 const UNFINISHED: &str =
     "state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null";
 
-pub(super) async fn find(pool: &SqlitePool, saga_id: &str) -> Result<Option<Listed>, Error> {
-    let mut query = QueryBuilder::<Sqlite>::new(SAGA);
-    query.push("id = ").push_bind(saga_id);
-    query.build().fetch_optional(pool).await?.as_ref().map(rows::listed).transpose()
+const ENTRIES: &str =
+    "select seq, at, record, link from event where saga_id = ?1 and seq >= ?2 order by seq";
+
+const DEFINITIONS: &str = "
+    select hash, name, version, source, file, descriptors, registered_at
+    from definition
+    order by name, version desc";
+
+pub(super) fn find(connection: &Connection, saga_id: &str) -> Result<Option<Listed>, Error> {
+    connection.optional(&format!("{SAGA} id = ?1"), [saga_id], rows::listed)
 }
 
-pub(super) async fn entries(
-    pool: &SqlitePool,
+pub(super) fn entries(
+    connection: &Connection,
     saga_id: &str,
     from: u64,
 ) -> Result<Vec<Entry>, Error> {
-    let query =
-        "select seq, at, record, link from event where saga_id = $1 and seq >= $2 order by seq";
-    let found = sqlx::query(query).bind(saga_id).bind(rows::position(from)).fetch_all(pool).await?;
-    found.iter().map(rows::entry).collect()
+    connection.all(ENTRIES, (saga_id, rows::position(from)), rows::entry)
 }
 
-pub(super) async fn unfinished(
-    pool: &SqlitePool,
+pub(super) fn unfinished(
+    connection: &Connection,
     after: &str,
     limit: u32,
 ) -> Result<Vec<Listed>, Error> {
-    let mut query = QueryBuilder::<Sqlite>::new(SAGA);
-    query.push(UNFINISHED).push(" and id > ");
-    query.push_bind(after).push(" order by id limit ").push_bind(i64::from(limit));
-    query.build().fetch_all(pool).await?.iter().map(rows::listed).collect()
+    let query = format!("{SAGA} {UNFINISHED} and id > ?1 order by id limit ?2");
+    connection.all(&query, (after, limit), rows::listed)
 }
 
-pub(super) async fn list(
-    pool: &SqlitePool,
+pub(super) fn list(
+    connection: &Connection,
     filter: &Filter,
     before: &str,
     limit: i64,
 ) -> Result<Vec<Listed>, Error> {
-    let mut query = QueryBuilder::<Sqlite>::new(SAGA);
-    query.push("true");
+    let mut query = Query { text: format!("{SAGA} true"), values: Vec::new() };
     if !before.is_empty() {
-        query.push(" and id < ").push_bind(before);
+        query.and("id < ?", before.to_owned());
     }
     let under_way = |status: &Status| !status.is_ended() && *status != Status::Attention;
     if !filter.statuses.is_empty() && filter.statuses.iter().all(under_way) {
-        query.push(" and ").push(UNFINISHED);
+        query.text.push_str(&format!(" and {UNFINISHED}"));
     }
     if !filter.statuses.is_empty() {
-        query.push(" and case when aside_code is null or state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') then state \
-             else 'ATTENTION' end in (");
-        let mut states = query.separated(", ");
-        for status in &filter.statuses {
-            states.push_bind(status.as_str());
-        }
-        query.push(")");
+        let any = vec!["?"; filter.statuses.len()].join(", ");
+        query.text.push_str(&format!(
+            " and case when aside_code is null or state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') then state \
+             else 'ATTENTION' end in ({any})"
+        ));
+        let states = filter.statuses.iter().map(|status| status.as_str().to_owned().into());
+        query.values.extend(states);
     }
     if !filter.definition.is_empty() {
-        query.push(" and definition = ").push_bind(&filter.definition);
+        query.and("definition = ?", filter.definition.clone());
     }
     if !filter.key.is_empty() {
-        query.push(" and key = ").push_bind(&filter.key);
+        query.and("key = ?", filter.key.clone());
     }
     if let Some(instant) = filter.started_after {
-        query.push(" and created_at >= ").push_bind(rows::millis(instant));
+        query.and("created_at >= ?", rows::millis(instant));
     }
     if let Some(instant) = filter.started_before {
-        query.push(" and created_at < ").push_bind(rows::millis(instant));
+        query.and("created_at < ?", rows::millis(instant));
     }
-    query.push(" order by id desc limit ").push_bind(limit);
-    query.build().fetch_all(pool).await?.iter().map(rows::listed).collect()
+    query.text.push_str(" order by id desc limit ?");
+    query.values.push(limit.into());
+    connection.all(&query.text, params_from_iter(query.values), rows::listed)
 }
 
-pub(super) async fn definitions(pool: &SqlitePool) -> Result<Vec<Definition>, Error> {
-    let query = "select hash, name, version, source, file, descriptors, registered_at from definition \
-                 order by name, version desc";
-    let found = sqlx::query(query).fetch_all(pool).await?;
-    found.iter().map(rows::definition).collect()
+/// A statement as its conditions are added, each with the value of its `?`.
+struct Query {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Query {
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.text.push_str(" and ");
+        self.text.push_str(condition);
+        self.values.push(value.into());
+    }
+}
+
+pub(super) fn definitions(connection: &Connection) -> Result<Vec<Definition>, Error> {
+    connection.all(DEFINITIONS, [], rows::definition)
 }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use clock::Timestamp;
+use participant::sqlite::Row;
 use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Reason, Status};
-use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::journal::{Definition, Entry, Error, Header, Link, Listed};
 
@@ -17,23 +17,24 @@ pub(super) fn position(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn timestamp(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
-    let millis: i64 = row.try_get(column)?;
+fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
+    let millis: i64 = row.get(column)?;
     Ok(Timestamp(u64::try_from(millis).unwrap_or_default()))
 }
 
-fn blob(row: &SqliteRow, column: &str) -> Result<Bytes, Error> {
-    let bytes: Vec<u8> = row.try_get(column)?;
+fn blob(row: &Row<'_>, column: usize) -> Result<Bytes, Error> {
+    let bytes: Vec<u8> = row.get(column)?;
     Ok(bytes.into())
 }
 
-fn version(row: &SqliteRow) -> Result<u32, Error> {
-    let version: i64 = row.try_get("version")?;
+fn version(row: &Row<'_>, column: usize) -> Result<u32, Error> {
+    let version: i64 = row.get(column)?;
     u32::try_from(version).map_err(|_| Error::Unreadable(format!("version {version}")))
 }
 
-/// A row of the table of sagas. One that makes no sense stands aside: it must not hide the others.
-pub(super) fn listed(row: &SqliteRow) -> Result<Listed, Error> {
+/// A row of the table of sagas, its columns in the order in which the queries name them. One that makes no sense stands
+/// aside: it must not hide the others.
+pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
     let header = header(row);
     let standing = standing(row);
     let why = [header.as_ref().err(), standing.as_ref().err()];
@@ -58,65 +59,63 @@ pub(super) fn listed(row: &SqliteRow) -> Result<Listed, Error> {
     })
 }
 
-fn header(row: &SqliteRow) -> Result<Header, Error> {
+fn header(row: &Row<'_>) -> Result<Header, Error> {
     Ok(Header {
-        saga_id: row.try_get("id")?,
-        definition_hash: row.try_get("definition_hash")?,
-        definition: row.try_get("definition")?,
-        version: version(row)?,
-        key: row.try_get("key")?,
-        request: blob(row, "request")?,
-        trace: row.try_get("trace")?,
-        deadline: timestamp(row, "deadline")?,
-        created_at: timestamp(row, "created_at")?,
+        saga_id: row.get(0)?,
+        definition_hash: row.get(1)?,
+        definition: row.get(2)?,
+        version: version(row, 3)?,
+        key: row.get(4)?,
+        request: blob(row, 5)?,
+        trace: row.get(6)?,
+        deadline: timestamp(row, 7)?,
+        created_at: timestamp(row, 8)?,
     })
 }
 
 /// The header of a damaged row, for a person to see: nothing runs by it.
-fn what_is_left_of(row: &SqliteRow) -> Result<Header, Error> {
+fn what_is_left_of(row: &Row<'_>) -> Result<Header, Error> {
     Ok(Header {
-        saga_id: row.try_get("id")?,
-        definition_hash: row.try_get("definition_hash").unwrap_or_default(),
-        definition: row.try_get("definition").unwrap_or_default(),
-        version: version(row).unwrap_or_default(),
-        key: row.try_get("key").unwrap_or_default(),
+        saga_id: row.get(0)?,
+        definition_hash: row.get(1).unwrap_or_default(),
+        definition: row.get(2).unwrap_or_default(),
+        version: version(row, 3).unwrap_or_default(),
+        key: row.get(4).unwrap_or_default(),
         request: Bytes::new(),
-        trace: row.try_get("trace").unwrap_or_default(),
-        deadline: timestamp(row, "deadline").unwrap_or_default(),
-        created_at: timestamp(row, "created_at").unwrap_or_default(),
+        trace: row.get(6).unwrap_or_default(),
+        deadline: timestamp(row, 7).unwrap_or_default(),
+        created_at: timestamp(row, 8).unwrap_or_default(),
     })
 }
 
-fn standing(row: &SqliteRow) -> Result<(Status, Timestamp, Option<Reason>), Error> {
-    let state: String = row.try_get("state")?;
+fn standing(row: &Row<'_>) -> Result<(Status, Timestamp, Option<Reason>), Error> {
+    let state: String = row.get(10)?;
     let status =
         Status::from_name(&state).ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?;
-    let code: Option<String> = row.try_get("aside_code")?;
-    let message: Option<String> = row.try_get("aside_message")?;
+    let (code, message): (Option<String>, Option<String>) = (row.get(11)?, row.get(12)?);
     let aside = code.map(|code| Reason::new(code, message.unwrap_or_default()));
-    Ok((status, timestamp(row, "updated_at")?, aside))
+    Ok((status, timestamp(row, 9)?, aside))
 }
 
-pub(super) fn entry(row: &SqliteRow) -> Result<Entry, Error> {
-    let seq: i64 = row.try_get("seq")?;
-    let link: Vec<u8> = row.try_get("link")?;
+pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Error> {
+    let (seq, link): (i64, Vec<u8>) = (row.get(0)?, row.get(3)?);
     Ok(Entry {
         seq: u64::try_from(seq).map_err(|_| Error::Unreadable(format!("seq {seq}")))?,
-        at: timestamp(row, "at")?,
-        record: blob(row, "record")?,
+        at: timestamp(row, 1)?,
+        record: blob(row, 2)?,
         link: Link::read(&link)
             .ok_or_else(|| Error::Unreadable(format!("a link of {} bytes", link.len())))?,
     })
 }
 
-pub(super) fn definition(row: &SqliteRow) -> Result<Definition, Error> {
+pub(super) fn definition(row: &Row<'_>) -> Result<Definition, Error> {
     Ok(Definition {
-        hash: row.try_get("hash")?,
-        name: row.try_get("name")?,
-        version: version(row)?,
-        source: row.try_get("source")?,
-        file: row.try_get("file")?,
-        descriptors: blob(row, "descriptors")?,
-        registered_at: timestamp(row, "registered_at")?,
+        hash: row.get(0)?,
+        name: row.get(1)?,
+        version: version(row, 2)?,
+        source: row.get(3)?,
+        file: row.get(4)?,
+        descriptors: blob(row, 5)?,
+        registered_at: timestamp(row, 6)?,
     })
 }

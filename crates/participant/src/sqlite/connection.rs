@@ -1,0 +1,126 @@
+//! A connection, and the few ways in which statements run on it.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{CachedStatement, OpenFlags, Params, ffi, types::FromSql};
+
+use crate::store::Error;
+
+/// The writer is alone, so only a reader's checkpoint or an operator's shell can be in its way.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Statements that stay prepared; a service has fewer.
+const PREPARED: usize = 128;
+
+/// A connection inside a transaction.
+///
+/// A statement runs on the thread that calls, which is one of the database's own, so that a transaction of many
+/// statements is handed from thread to thread once and not with each of them. Each text is prepared once and kept.
+#[derive(Debug)]
+pub struct Connection(rusqlite::Connection);
+
+impl Connection {
+    /// Opens the file, which must be there. `pragmas` hold for this connection alone.
+    pub(super) fn open(path: &Path, pragmas: &str) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        connection.execute_batch(pragmas)?;
+        Ok(Self(connection))
+    }
+
+    /// Runs a statement that gives no rows, and tells how many it has changed. Parameters are `?1`, `?2`, …
+    ///
+    /// # Errors
+    /// [`Error::Statement`].
+    pub fn execute(&self, statement: &str, values: impl Params) -> Result<usize, Error> {
+        Ok(self.prepared(statement)?.execute(values)?)
+    }
+
+    /// The first row, as `read` takes it. There must be one.
+    ///
+    /// # Errors
+    /// [`Error::Statement`], also where there is none; what `read` says.
+    pub fn one<T, E: From<Error>>(
+        &self,
+        statement: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let missing = || Error::from(rusqlite::Error::QueryReturnedNoRows).into();
+        self.optional(statement, values, read)?.ok_or_else(missing)
+    }
+
+    /// The first row, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Statement`]; what `read` says.
+    pub fn optional<T, E: From<Error>>(
+        &self,
+        statement: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let mut statement = self.prepared(statement)?;
+        let mut rows = statement.query(values).map_err(Error::from)?;
+        let row = rows.next().map_err(Error::from)?;
+        row.map(|row| read(&Row(row))).transpose()
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    /// [`Error::Statement`]; what `read` says.
+    pub fn all<T, E: From<Error>>(
+        &self,
+        statement: &str,
+        values: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        let mut statement = self.prepared(statement)?;
+        let mut rows = statement.query(values).map_err(Error::from)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(Error::from)? {
+            all.push(read(&Row(row))?);
+        }
+        Ok(all)
+    }
+
+    fn prepared(&self, statement: &str) -> Result<CachedStatement<'_>, Error> {
+        Ok(self.0.prepare_cached(statement)?)
+    }
+}
+
+/// A row that a statement gives.
+#[derive(Debug)]
+pub struct Row<'r>(&'r rusqlite::Row<'r>);
+
+impl Row<'_> {
+    /// The value of a column, counted from 0.
+    ///
+    /// # Errors
+    /// It is not a `T`.
+    pub fn get<T: FromSql>(&self, column: usize) -> Result<T, Error> {
+        Ok(self.0.get(column)?)
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(cause: rusqlite::Error) -> Self {
+        Self::statement(cause)
+    }
+}
+
+/// Whether a statement failed because a row with its key is there.
+#[must_use]
+pub fn is_taken(error: &Error) -> bool {
+    let Error::Statement(cause) = error else { return false };
+    let cause = cause.downcast_ref().and_then(rusqlite::Error::sqlite_error);
+    cause.is_some_and(|cause| {
+        matches!(
+            cause.extended_code,
+            ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_UNIQUE
+        )
+    })
+}

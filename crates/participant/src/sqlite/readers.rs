@@ -1,0 +1,83 @@
+//! Connections for reading: few, opened when they are needed, and kept.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::{
+    sqlite::{connection::Connection, job::said},
+    store::Error,
+};
+
+const READERS: u32 = 4;
+
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    free: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn of(path: PathBuf) -> Self {
+        let free = Arc::new(Semaphore::new(READERS as usize));
+        Self { path, free, idle: Mutex::default() }
+    }
+
+    /// See [`Database::read`](super::Database::read).
+    pub(super) async fn read<T, E, W>(self: &Arc<Self>, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.free).acquire_owned().await.map_err(|_| Error::Closed)?;
+        let readers = Arc::clone(self);
+        let read = spawn_blocking(move || {
+            let read = readers.work_off(work);
+            drop(turn);
+            read
+        });
+        read.await.unwrap_or_else(|ended| {
+            Err(match ended.try_into_panic() {
+                // Its connection went with it.
+                Ok(panic) => Error::Panicked(said(&*panic)),
+                Err(_) => Error::Closed,
+            }
+            .into())
+        })
+    }
+
+    fn work_off<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => Connection::open(&self.path, "pragma query_only = on")?,
+        };
+        connection.execute("begin", [])?;
+        let read = work(&connection);
+        // A connection that cannot end its transaction is not kept: it would read the past for ever.
+        if connection.execute("rollback", []).is_ok() {
+            self.idle().push(connection);
+        }
+        read
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the reads that were begun; there are no more after it.
+    pub(super) async fn close(&self) {
+        let all = self.free.acquire_many(READERS).await;
+        self.free.close();
+        drop(all);
+        self.idle().clear();
+    }
+}

@@ -35,9 +35,10 @@ create table saga (
     constraint saga_key unique (definition, key)
 ) without rowid;
 
--- What recovery looks for, however many sagas have ended.
+-- What recovery looks for, however many sagas have ended. One condition a state and not a list: of a list of more than two
+-- words SQLite builds a table, each time that it looks at a row.
 create index saga_unfinished on saga (id)
-where state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null;
+where state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null;
 
 -- The journal. Sequence numbers are dense from 0, and each link hashes the one before it: a gap, a change or a record
 -- of another saga shows.

@@ -50,7 +50,9 @@ create table payment (
     failure    text,
     -- Milliseconds since the Unix epoch.
     created_at bigint not null,
-    constraint payment_state_is_known check (state in ('PROCESSING', 'SUCCESS', 'FAILED', 'REFUNDED')),
+    -- `or` and not `in`: of a list of more than two words SQLite builds a table, each time that it checks a row.
+    constraint payment_state_is_known check (
+        state = 'PROCESSING' or state = 'SUCCESS' or state = 'FAILED' or state = 'REFUNDED'),
     constraint payment_amount_positive check (amount > 0),
     constraint payment_refund_within_amount check (refunded between 0 and amount),
     constraint payment_refund_fits_its_state check ((state = 'REFUNDED') = (refunded > 0)),

@@ -10,7 +10,7 @@ create table member (
 
 -- The ledger. Append-only: a refund is an entry of its own, never a change of the spend.
 create table entry (
-    seq           integer not null primary key autoincrement,
+    seq           integer not null primary key,
     user_id       text    not null references member (user_id),
     kind          text    not null,
     -- What the balance changed by: negative for points spent.
@@ -20,7 +20,8 @@ create table entry (
     order_no      text,
     -- Milliseconds since the Unix epoch.
     at            bigint  not null,
-    constraint entry_kind_is_known check (kind in ('EARN', 'SPEND', 'REFUND')),
+    -- `or` and not `in`: of a list of more than two words SQLite builds a table, each time that it checks a row.
+    constraint entry_kind_is_known check (kind = 'EARN' or kind = 'SPEND' or kind = 'REFUND'),
     constraint entry_sign_fits_its_kind check ((kind = 'SPEND') = (change < 0) and change <> 0),
     constraint entry_names_its_order check ((kind = 'EARN') = (order_no is null)),
     constraint entry_balance_not_negative check (balance_after >= 0)

@@ -21,12 +21,12 @@ const OPEN: &str = "
 
 const SET_STANDING: &str = "update member set suspended = ?2 where user_id = ?1";
 
-// Relative and guarded, in one statement: two orders cannot both spend the last points.
+// Relative and guarded, in one statement: two orders cannot both spend the last points. Without `returning`: SQLite builds
+// a table for what it returns, which costs more than a query.
 const CHANGE: &str = "
     update member
     set balance = balance + ?2
-    where user_id = ?1 and balance + ?2 >= 0 and balance + ?2 <= ?3
-    returning user_id, suspended, balance";
+    where user_id = ?1 and balance + ?2 >= 0 and balance + ?2 <= ?3";
 
 const RECORD: &str = "
     insert into entry (user_id, kind, change, balance_after, order_no, at)
@@ -35,8 +35,7 @@ const RECORD: &str = "
 const OF_ORDER: &str = "
     select seq, user_id, kind, change, balance_after, order_no, at
     from entry
-    where order_no = ?1
-    order by seq";
+    where order_no = ?1";
 
 const PAGE: &str = "
     select seq, user_id, kind, change, balance_after, order_no, at
@@ -126,16 +125,18 @@ fn change(
     at: Timestamp,
 ) -> Result<Member, Error> {
     let by = movement.change(points);
-    let Some(changed) = connection.optional(CHANGE, (user_id, by, POINTS_MAX), read)? else {
-        let Member { balance, .. } = of(connection, user_id)?;
+    let changed = connection.execute(CHANGE, (user_id, by, POINTS_MAX))?;
+    let member = of(connection, user_id)?;
+    let balance = member.balance;
+    if changed == 0 {
         return Err(match by < 0 {
             true => Error::InsufficientPoints { asked: points, balance },
             false => Error::OverLimit { asked: points },
         });
-    };
+    }
     let (kind, order_no) = (movement.kind(), movement.order_no());
-    connection.execute(RECORD, (user_id, kind, by, changed.balance, order_no, millis(at)))?;
-    Ok(changed)
+    connection.execute(RECORD, (user_id, kind, by, balance, order_no, millis(at)))?;
+    Ok(member)
 }
 
 fn of_order(connection: &Connection, order_no: &str) -> Result<Vec<Entry>, Error> {

@@ -29,7 +29,9 @@ create table reservation (
     state    text   not null,
     -- Milliseconds since the Unix epoch, of the last move.
     at       bigint not null,
-    constraint reservation_state_is_known check (state in ('FROZEN', 'SOLD', 'RELEASED', 'RESTOCKED'))
+    -- `or` and not `in`: of a list of more than two words SQLite builds a table, each time that it checks a row.
+    constraint reservation_state_is_known check (
+        state = 'FROZEN' or state = 'SOLD' or state = 'RELEASED' or state = 'RESTOCKED')
 );
 
 -- Which units a reservation holds. Never changed: what became of them is the reservation's state.
@@ -43,7 +45,7 @@ create table reservation_line (
 
 -- Every change of a SKU's units, for whoever asks how a number came about. Append-only.
 create table flow (
-    seq      integer not null primary key autoincrement,
+    seq      integer not null primary key,
     sku      text    not null references stock (sku),
     kind     text    not null,
     quantity bigint  not null,
@@ -51,7 +53,8 @@ create table flow (
     order_no text    references reservation (order_no),
     -- Milliseconds since the Unix epoch.
     at       bigint  not null,
-    constraint flow_kind_is_known check (kind in ('ADD', 'FREEZE', 'CONFIRM', 'UNFREEZE', 'RESTOCK')),
+    constraint flow_kind_is_known check (
+        kind = 'ADD' or kind = 'FREEZE' or kind = 'CONFIRM' or kind = 'UNFREEZE' or kind = 'RESTOCK'),
     constraint flow_quantity_positive check (quantity > 0),
     constraint flow_names_its_order check ((kind = 'ADD') = (order_no is null))
 );

@@ -22,21 +22,21 @@ const WALLET: &str = "
     from wallet join account on account.id = wallet.account
     where wallet.user_id = ?1";
 
-// Relative and guarded, both accounts in one statement: two payments cannot both take the last money, and a transfer that
-// is refused has changed neither account. Only the bank may owe. The limits are compared in such a way that no sum of the
-// guard leaves 64 bits, however large the amount is.
-const MOVE: &str = "
+// Relative and guarded for both accounts, before either is changed: two payments cannot both take the last money, and a
+// transfer that is refused has changed nothing. Only the bank may owe. The limits are compared in such a way that no sum of
+// the guard leaves 64 bits, however large the amount is.
+const TAKE: &str = "
     update account
-    set balance = balance + case id when ?1 then -?3 else ?3 end
-    where id in (?1, ?2)
-      and not exists (
-          select 1 from account
-          where id = ?1 and (balance < ?3 and id not like 'bank/%' or balance < ?3 - 1000000000000000)
-      )
+    set balance = balance - ?3
+    where id = ?1
+      and (balance >= ?3 or id like 'bank/%')
+      and balance >= ?3 - 1000000000000000
       and not exists (
           select 1 from account
           where id = ?2 and balance > 1000000000000000 - ?3
       )";
+
+const GIVE: &str = "update account set balance = balance + ?2 where id = ?1";
 
 const BALANCE: &str = "select balance from account where id = ?1";
 
@@ -121,11 +121,12 @@ pub(crate) fn transfer(
     at: Timestamp,
 ) -> Result<(), Error> {
     let Transfer { transaction_no, from, to, amount } = transfer;
-    match connection.execute(MOVE, (&from.id, &to.id, amount))? {
-        2 => {}
-        0 => return Err(refusal(connection, transfer)?),
-        // One of the two accounts is not there; the failure takes back what the other was changed by.
-        _ => return Err(Error::Unreadable { table: "account", key: to.id.clone() }),
+    if connection.execute(TAKE, (&from.id, &to.id, amount))? == 0 {
+        return Err(refusal(connection, transfer)?);
+    }
+    if connection.execute(GIVE, (&to.id, amount))? == 0 {
+        // The failure takes back what was taken.
+        return Err(Error::Unreadable { table: "account", key: to.id.clone() });
     }
     connection.execute(RECORD, (transaction_no, &to.id, &from.id, amount, millis(at)))?;
     Ok(())

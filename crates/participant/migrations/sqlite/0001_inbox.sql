@@ -5,8 +5,10 @@ create table inbox (
     -- Null on a tombstone: the undo that writes it has not seen the call's request.
     request_hash blob,
     -- 'claimed' lives only inside a transaction: it takes the key before the business runs.
+    -- `or` and not `in`: of a list of more than two words SQLite builds a table, each time that it checks a row.
     kind         text    not null
-        check (kind in ('claimed', 'done', 'declined', 'tombstone', 'undone', 'nothing')),
+        check (kind = 'claimed' or kind = 'done' or kind = 'declined' or kind = 'tombstone'
+               or kind = 'undone' or kind = 'nothing'),
     -- The encoded response, replayed byte for byte.
     answer       blob,
     reason       text,

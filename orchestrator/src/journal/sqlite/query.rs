@@ -11,8 +11,7 @@ const SAGA: &str = "select id, definition_hash, definition, version, key, reques
                     updated_at, state, aside_code, aside_message from saga where ";
 
 /// The condition of the partial index, word for word: however many have ended, they are not looked at.
-const UNFINISHED: &str =
-    "state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null";
+const UNFINISHED: &str = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null";
 
 const ENTRIES: &str =
     "select seq, at, record, link from event where saga_id = ?1 and seq >= ?2 order by seq";

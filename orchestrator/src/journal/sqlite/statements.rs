@@ -45,7 +45,7 @@ const CLOSE_ASIDE: &str = "
 // The condition of the partial index, word for word.
 const OLDEST_ENDED: &str = "
     select id from saga
-    where state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and updated_at < ?1
+    where (state = 'SUCCEEDED' or state = 'COMPENSATED' or state = 'RESOLVED') and updated_at < ?1
     order by updated_at
     limit ?2";
 

@@ -155,6 +155,15 @@ pub enum Error {
     /// The commit failed: whether the transaction was kept is unknown until the key is asked again.
     #[error("the commit failed; whether it was kept is unknown")]
     Commit(#[source] Cause),
+    /// A value that is not of the type that its column has.
+    #[error("column {column} of a row does not hold what it should")]
+    Mistyped {
+        /// Counted from 0.
+        column: usize,
+        /// What is wrong with it.
+        #[source]
+        cause: Cause,
+    },
     /// A row that no version of the inbox writes.
     #[error("the inbox's row {key} makes no sense: {what}")]
     Unreadable {

@@ -159,6 +159,7 @@ impl Error {
                     Store::Closed
                         | Store::Panicked(_)
                         | Store::Statement(_)
+                        | Store::Mistyped { .. }
                         | Store::Unreadable { .. }
                 )
             }
@@ -171,6 +172,9 @@ impl From<participant::store::Error> for Error {
     fn from(error: participant::store::Error) -> Self {
         match error {
             participant::store::Error::Closed => Self::Closed,
+            error @ participant::store::Error::Mistyped { .. } => {
+                Self::Unreadable(facade::wire::causes(&error))
+            }
             error => Self::Store(error),
         }
     }

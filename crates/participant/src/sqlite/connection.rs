@@ -1,6 +1,6 @@
 //! A connection, and the few ways in which statements run on it.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{CachedStatement, OpenFlags, Params, ffi, types::FromSql};
 
@@ -100,9 +100,9 @@ impl Row<'_> {
     /// The value of a column, counted from 0.
     ///
     /// # Errors
-    /// It is not a `T`.
+    /// [`Error::Mistyped`].
     pub fn get<T: FromSql>(&self, column: usize) -> Result<T, Error> {
-        Ok(self.0.get(column)?)
+        self.0.get(column).map_err(|cause| Error::Mistyped { column, cause: Arc::new(cause) })
     }
 }
 

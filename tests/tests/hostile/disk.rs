@@ -82,7 +82,8 @@ async fn a_saga_whose_record_could_not_be_committed_goes_on_when_there_is_room()
     // It fails while the saga runs: the start is committed, the answers of its calls are not.
     fail_commits(mesh.data(), "stock", "inbox").await;
     let mut request = tonic::Request::new(order("t", "ada", "tea", 1));
-    request.set_timeout(Duration::from_millis(400));
+    // A tenth of it is for the answer to arrive in.
+    request.set_timeout(Duration::from_secs(2));
     let late = mesh.checkout().place_order(request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
     assert!(late.message().contains("freeze_stock"), "{}", late.message());

@@ -104,6 +104,17 @@ impl Row<'_> {
     pub fn get<T: FromSql>(&self, column: usize) -> Result<T, Error> {
         self.0.get(column).map_err(|cause| Error::Mistyped { column, cause: Arc::new(cause) })
     }
+
+    /// The bytes of a blob, or of a text: what was meddled with in SQL is often a text afterwards, and its reader is to
+    /// judge by the bytes.
+    ///
+    /// # Errors
+    /// [`Error::Mistyped`].
+    pub fn bytes(&self, column: usize) -> Result<Vec<u8>, Error> {
+        let value = self.0.get_ref(column)?;
+        let mistyped = |cause| Error::Mistyped { column, cause: Arc::new(cause) };
+        value.as_bytes().map(<[u8]>::to_vec).map_err(mistyped)
+    }
 }
 
 impl From<rusqlite::Error> for Error {

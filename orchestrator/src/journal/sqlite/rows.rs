@@ -23,8 +23,7 @@ fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
 }
 
 fn blob(row: &Row<'_>, column: usize) -> Result<Bytes, Error> {
-    let bytes: Vec<u8> = row.get(column)?;
-    Ok(bytes.into())
+    Ok(row.bytes(column)?.into())
 }
 
 fn version(row: &Row<'_>, column: usize) -> Result<u32, Error> {
@@ -98,7 +97,7 @@ fn standing(row: &Row<'_>) -> Result<(Status, Timestamp, Option<Reason>), Error>
 }
 
 pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Error> {
-    let (seq, link): (i64, Vec<u8>) = (row.get(0)?, row.get(3)?);
+    let (seq, link): (i64, Vec<u8>) = (row.get(0)?, row.bytes(3)?);
     Ok(Entry {
         seq: u64::try_from(seq).map_err(|_| Error::Unreadable(format!("seq {seq}")))?,
         at: timestamp(row, 1)?,

@@ -83,13 +83,13 @@ async fn a_saga_whose_record_could_not_be_committed_goes_on_when_there_is_room()
     fail_commits(mesh.data(), "stock", "inbox").await;
     let mut request = tonic::Request::new(order("t", "ada", "tea", 1));
     // A tenth of it is for the answer to arrive in.
-    request.set_timeout(Duration::from_secs(2));
+    request.set_timeout(Duration::from_millis(900));
     let late = mesh.checkout().place_order(request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
     assert!(late.message().contains("freeze_stock"), "{}", late.message());
     assert_eq!(mesh.standing().await.tea, (100, 0, 0), "what was not committed is not there");
     fail_commits(mesh.data(), "orchestrator", "event").await;
-    Clock::system().sleep(Duration::from_millis(700)).await;
+    Clock::system().sleep(Duration::from_millis(200)).await;
     make_room(mesh.data(), "stock").await;
     Clock::system().sleep(Duration::from_millis(300)).await;
     make_room(mesh.data(), "orchestrator").await;

@@ -64,11 +64,13 @@ impl Database {
         let (running, ended) = watch::channel(());
         let commits = Arc::default();
         let readers = Arc::new(Readers::of(path.clone()));
-        let writer = writer::Writer::new(path, waiting, Arc::clone(&commits));
+        let mut writer = writer::Writer::new(path, waiting, Arc::clone(&commits));
         let closing = Arc::clone(&readers);
         tokio::spawn(async move {
             writer.run().await;
+            // The readers first: what the last connection does when it closes is work for the writer's thread.
             closing.close().await;
+            writer.close().await;
             // Last of all: another process may open the file from here on.
             drop(lock);
             drop(running);

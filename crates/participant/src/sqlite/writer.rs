@@ -58,7 +58,7 @@ impl Writer {
     }
 
     /// Works until nobody can hand over more and everything is done.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let mut jobs = Vec::with_capacity(BATCH);
         while self.jobs.recv_many(&mut jobs, BATCH).await > 0 {
             // Should the thread have come to grief, the callers learn that nobody answers.
@@ -68,8 +68,12 @@ impl Writer {
             let Some((jobs, transaction)) = self.transactions.recv().await else { break };
             self.answer(jobs, transaction);
         }
+    }
+
+    /// Closes the connection, on its thread. Where it is the last one, that moves what is in the log into the database,
+    /// which takes its time.
+    pub(super) async fn close(self) {
         drop(self.batches);
-        // Closing the connection moves what is in the log into the database, which takes its time.
         let _ = self.thread.await;
     }
 

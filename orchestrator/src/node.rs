@@ -187,8 +187,8 @@ impl Node {
         });
         let clock = driver.clock().clone();
         let retention = keep_finished.map(|keep| {
-            let (clock, journal) = (clock.clone(), Arc::clone(&journal));
-            tokio::spawn(async move { retention::run(&clock, journal.as_ref(), keep).await })
+            let (clock, ended) = (clock.clone(), retention::Ended(Arc::clone(&journal)));
+            tokio::spawn(async move { retention::run(&clock, keep, ended).await })
         });
         health.set_ready(true).await;
         let stopping = async {

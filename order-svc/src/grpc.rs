@@ -3,7 +3,9 @@
 mod wire;
 
 use clock::Clock;
-use facade::{Call, Failure, Inbox, Reply, page::Page, services::order_service::OrderService};
+use facade::{
+    Call, Facade, Failure, Inbox, Reply, page::Page, services::order_service::OrderService,
+};
 use participant::Database;
 use proto::order::v1::{
     AbandonCancelRequest, AbandonCancelResponse, BeginCancelRequest, BeginCancelResponse,
@@ -28,8 +30,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(database: Database, clock: Clock) -> Self {
-        let inbox = Inbox::new(participant::Inbox::new(database.clone(), clock.clone()));
+    pub(crate) fn new(database: Database, facade: &Facade) -> Self {
+        let (inbox, clock) = (facade.inbox(database.clone()), facade.clock().clone());
         Self { database, inbox, clock }
     }
 }

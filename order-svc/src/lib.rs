@@ -36,7 +36,7 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = Database::open(folder.join("order.db"), &sqlite::migrations(SCHEMA))
         .await
         .map_err(|error| causes(&error))?;
-    Ok(order_service::mount(grpc::Service::new(database, facade.clock().clone())))
+    Ok(order_service::mount(grpc::Service::new(database, &facade)))
 }
 
 /// Serves until the process is told to stop.

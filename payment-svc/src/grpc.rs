@@ -3,7 +3,9 @@
 mod wire;
 
 use clock::Clock;
-use facade::{Call, Failure, Inbox, Reply, page::Page, services::payment_service::PaymentService};
+use facade::{
+    Call, Facade, Failure, Inbox, Reply, page::Page, services::payment_service::PaymentService,
+};
 use money::{Currency, Money};
 use participant::{Database, Direction};
 use proto::payment::v1::{
@@ -29,8 +31,8 @@ pub(crate) struct Service<G> {
 }
 
 impl<G: Gateway> Service<G> {
-    pub(crate) fn new(database: Database, clock: Clock, gateway: G) -> Self {
-        let inbox = Inbox::new(participant::Inbox::new(database.clone(), clock.clone()));
+    pub(crate) fn new(database: Database, facade: &Facade, gateway: G) -> Self {
+        let (inbox, clock) = (facade.inbox(database.clone()), facade.clock().clone());
         Self { database, inbox, clock, gateway }
     }
 

@@ -33,7 +33,7 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = Database::open(folder.join("payment.db"), &sqlite::migrations(SCHEMA))
         .await
         .map_err(|error| causes(&error))?;
-    let service = grpc::Service::new(database, facade.clock().clone(), wallet::Wallets);
+    let service = grpc::Service::new(database, &facade, wallet::Wallets);
     Ok(payment_service::mount(service))
 }
 

@@ -3,7 +3,9 @@
 mod wire;
 
 use clock::{Clock, Timestamp};
-use facade::{Call, Failure, Inbox, Reply, page::Page, services::points_service::PointsService};
+use facade::{
+    Call, Facade, Failure, Inbox, Reply, page::Page, services::points_service::PointsService,
+};
 use participant::{Database, Direction};
 use proto::points::v1::{
     DeductRequest, DeductResponse, EarnRequest, EarnResponse, GetAccountRequest,
@@ -22,8 +24,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(database: Database, clock: Clock) -> Self {
-        let inbox = Inbox::new(participant::Inbox::new(database.clone(), clock.clone()));
+    pub(crate) fn new(database: Database, facade: &Facade) -> Self {
+        let (inbox, clock) = (facade.inbox(database.clone()), facade.clock().clone());
         Self { database, inbox, clock }
     }
 }

@@ -29,7 +29,7 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = Database::open(folder.join("points.db"), &sqlite::migrations(SCHEMA))
         .await
         .map_err(|error| causes(&error))?;
-    Ok(points_service::mount(grpc::Service::new(database, facade.clock().clone())))
+    Ok(points_service::mount(grpc::Service::new(database, &facade)))
 }
 
 /// Serves until the process is told to stop.

@@ -50,6 +50,11 @@ pub(crate) struct Dev {
     /// Without it they are kept for ever
     #[arg(long, value_name = "DURATION")]
     keep_finished: Option<Keep>,
+    /// Keep the services' answers to sagas no longer than this, for example 90d: longer than any saga may take, people
+    /// included, for a step of an older saga is refused until a person has looked (KEY_FORGOTTEN). Without it they are
+    /// kept for ever
+    #[arg(long, value_name = "DURATION")]
+    keep_inbox: Option<Keep>,
     /// How log lines are written, to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -92,6 +97,7 @@ pub(crate) async fn run(dev: Dev) -> Outcome {
         },
         max_running: dev.max_running,
         keep_finished: dev.keep_finished,
+        keep_inbox: dev.keep_inbox,
     };
     let mesh = mesh::start(settings, Clock::system()).await?;
     let greeting = Greeting::of(&mesh);

@@ -40,6 +40,8 @@ pub struct Settings {
     pub max_running: usize,
     /// How long sagas are kept after their end; for ever where it is left out.
     pub keep_finished: Option<Keep>,
+    /// How long the services' inboxes keep answers; for ever where it is left out.
+    pub keep_inbox: Option<Keep>,
 }
 
 /// Where each part listens.
@@ -81,7 +83,7 @@ struct Served {
 /// Sentences with the cure; nothing is left half open.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Mesh, String> {
     process::prepare_folder(&settings.data)?;
-    let facade = Facade::new(clock.clone(), settings.calls);
+    let facade = Facade::new(clock.clone(), settings.calls).keeping_inbox(settings.keep_inbox);
     let orchestrator = listen(settings.port_base, 0).await?;
 
     let folder = &settings.data;

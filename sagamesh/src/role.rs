@@ -13,6 +13,8 @@ A config file:
 
   listen: 127.0.0.1:7071
   data: ./data                  # the folder of its database; made when it is missing
+  keep_inbox: 90d               # keep answers to sagas no longer: more than any saga may take, people included, for a
+                                # step of an older one is refused (KEY_FORGOTTEN); left out, they are kept for ever
   log:
     format: text                # or json
     filter: info

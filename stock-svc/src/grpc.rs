@@ -3,7 +3,9 @@
 mod wire;
 
 use clock::Clock;
-use facade::{Call, Failure, Inbox, Reply, page::Page, services::stock_service::StockService};
+use facade::{
+    Call, Facade, Failure, Inbox, Reply, page::Page, services::stock_service::StockService,
+};
 use participant::Database;
 use proto::stock::v1::{
     AddStockRequest, AddStockResponse, ConfirmRequest, ConfirmResponse, FreezeRequest,
@@ -26,8 +28,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(database: Database, clock: Clock) -> Self {
-        let inbox = Inbox::new(participant::Inbox::new(database.clone(), clock.clone()));
+    pub(crate) fn new(database: Database, facade: &Facade) -> Self {
+        let (inbox, clock) = (facade.inbox(database.clone()), facade.clock().clone());
         Self { database, inbox, clock }
     }
 }

@@ -4,6 +4,8 @@
 //! monotonic one, so a saga's back-off never jumps with an adjusted wall clock; a [`Clock::manual`] clock stands
 //! still until a test moves it.
 
+pub mod duration;
+
 mod manual;
 mod system;
 

@@ -13,16 +13,15 @@ use crate::{Call, Decline, Failure, Reply};
 pub struct Inbox<S>(participant::Inbox<S>);
 
 impl<S: Store> Inbox<S> {
-    /// The inbox in a service's database.
-    pub fn new(inbox: participant::Inbox<S>) -> Self {
+    pub(crate) fn new(inbox: participant::Inbox<S>) -> Self {
         Self(inbox)
     }
 
     /// Answers a saga step's forward call.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT where the call is no forward saga step; FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where
-    /// the database failed.
+    /// INVALID_ARGUMENT where the call is no forward saga step; FAILED_PRECONDITION `KEY_REUSED`; DATA_LOSS
+    /// `KEY_FORGOTTEN`; UNAVAILABLE where the database failed.
     pub async fn call<Q, R, W>(
         &self,
         call: &Call,
@@ -141,6 +140,10 @@ impl From<participant::Error> for Failure {
         match error {
             participant::Error::KeyReused { .. } => {
                 Self::refused(Code::FailedPrecondition, Reason::KeyReused, message)
+            }
+            // Not a decline: the call may have taken effect, so the saga must not turn back by itself.
+            participant::Error::Forgotten { .. } => {
+                Self::refused(Code::DataLoss, Reason::KeyForgotten, message)
             }
             participant::Error::Direction { .. } => {
                 Self::refused(Code::InvalidArgument, Reason::NotASagaStep, message)

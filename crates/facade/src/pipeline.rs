@@ -4,6 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use clock::Clock;
 use futures::FutureExt;
+use participant::{retention::Keep, store::Store};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -15,7 +16,7 @@ use tonic::{Code, Extensions, Status, metadata::MetadataMap};
 use tracing::Instrument;
 
 use crate::{
-    Answers, Call, Failure, Reply,
+    Answers, Call, Failure, Inbox, Reply,
     log::{self, Calls},
     method, redact,
     status::Told,
@@ -34,6 +35,7 @@ struct Settings {
     clock: Clock,
     calls: Calls,
     overload: log::Overload,
+    keep_inbox: Option<Keep>,
 }
 
 /// What is known of a request before its handler is.
@@ -61,7 +63,26 @@ impl Facade {
     /// A facade that tells time by `clock` and logs the calls that `calls` names.
     #[must_use]
     pub fn new(clock: Clock, calls: Calls) -> Self {
-        Self { inner: Arc::new(Settings { clock, calls, overload: log::Overload::default() }) }
+        Self::of(clock, calls, None)
+    }
+
+    /// The same for services whose inbox keeps its rows for so long; for ever where it is `None`.
+    #[must_use]
+    pub fn keeping_inbox(&self, keep: Option<Keep>) -> Self {
+        let Settings { clock, calls, .. } = &*self.inner;
+        Self::of(clock.clone(), *calls, keep)
+    }
+
+    fn of(clock: Clock, calls: Calls, keep_inbox: Option<Keep>) -> Self {
+        let overload = log::Overload::default();
+        Self { inner: Arc::new(Settings { clock, calls, overload, keep_inbox }) }
+    }
+
+    /// The inbox in a service's database, on this facade's clock.
+    #[must_use]
+    pub fn inbox<S: Store>(&self, store: S) -> Inbox<S> {
+        let Settings { clock, keep_inbox, .. } = &*self.inner;
+        Inbox::new(participant::Inbox::new(store, clock.clone()).keeping(*keep_inbox))
     }
 
     /// The clock that calls are timed by.
@@ -212,7 +233,7 @@ impl Facade {
     }
 
     fn log(&self, call: &Call, waited: Duration, line: &Line) {
-        let Settings { clock, calls, overload } = &*self.inner;
+        let Settings { clock, calls, overload, .. } = &*self.inner;
         let now = clock.now();
         log::line(*calls, overload, call, now, waited + now.since(call.arrived()), line);
     }

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use participant::retention::Keep;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,6 +24,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The folder of its database; made when it is missing.
     pub data: PathBuf,
+    /// How long the inbox keeps answers; for ever where it is left out. See [`participant::Inbox::keeping`].
+    #[serde(default)]
+    pub keep_inbox: Option<Keep>,
     /// What it logs.
     #[serde(default)]
     pub log: Log,
@@ -115,7 +119,7 @@ where
     log::start(config.log.format, &config.log.filter)?;
     let stop = stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
     prepare_folder(&config.data)?;
-    let facade = Facade::new(clock.clone(), config.log.calls);
+    let facade = Facade::new(clock.clone(), config.log.calls).keeping_inbox(config.keep_inbox);
     let mount = open(config.data.clone(), facade.clone()).await?;
     let name = mount.name();
     let (service, health) = Server::new(facade).with(mount).build();

@@ -12,6 +12,7 @@
 pub mod cancel;
 pub mod decline;
 pub mod failure;
+pub mod forget;
 pub mod race;
 pub mod repeat;
 pub mod reuse;
@@ -100,6 +101,10 @@ macro_rules! conformance {
                 work_that_panics_leaves_nothing_and_the_repeat_succeeds,
                 a_failed_commit_gives_no_answer_and_the_repeat_succeeds,
                 an_undo_whose_commit_failed_can_be_repeated;
+            forget:
+                a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_nothing,
+                what_is_still_kept_is_answered_by_however_old_its_saga_is,
+                old_rows_are_removed_and_no_call_takes_effect_again;
             cancel:
                 a_caller_who_leaves_after_any_poll_leaves_all_or_nothing,
                 a_caller_who_leaves_an_undo_after_any_poll_leaves_all_or_nothing,

@@ -14,6 +14,11 @@
 //! | undo | the call, done | the work runs with the call's response; its own response is stored |
 //! | undo | the call, declined | the undo's row: nothing to undo |
 //! | undo | the undo's row | that answer |
+//! | call, undo | nothing any more | [`Error::Forgotten`] |
+//!
+//! Rows may be kept for so long and no longer ([`Inbox::keeping`]). What a saga's id tells of its age then decides what a
+//! missing row means: of a saga that is younger, that there was no delivery; of an older one, that nobody knows, so its
+//! delivery is refused ([`Error::Forgotten`]) and a person looks. A row that is still there is answered by, however old.
 //!
 //! A technical failure stores nothing, so a repeat runs the work again. Neither does the **decline of an undo**:
 //! it goes to a person, and when that person has mended its cause the same undo must be able to succeed.
@@ -21,6 +26,8 @@
 mod call;
 mod refusal;
 mod undo;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Clock;
@@ -32,8 +39,13 @@ use crate::{
     inbox::refusal::Refusal,
     key::{Direction, Key},
     request::Fingerprint,
+    retention::Keep,
     store::{self, Held, Row, Store},
 };
+
+/// How much longer a row is there than it is answered for: a clock that was set back by less makes no old delivery take
+/// effect.
+const LONGER: Duration = Duration::from_secs(60 * 60);
 
 /// A delivery of a request.
 #[derive(Clone, Debug)]
@@ -53,6 +65,7 @@ pub struct Delivery<'a> {
 pub struct Inbox<S> {
     store: S,
     clock: Clock,
+    keep: Option<Keep>,
 }
 
 /// Why a delivery was not answered.
@@ -61,6 +74,15 @@ pub enum Error {
     /// Another request was made under this key: the caller's mistake, asking again will not help.
     #[error("the key {key} was used for another request")]
     KeyReused {
+        /// The key.
+        key: Key,
+    },
+    /// The saga began longer ago than rows are kept, and there is none: whether an earlier delivery took effect is not
+    /// known any more. Asking again will not help.
+    #[error(
+        "the saga of {key} began longer ago than answers are kept here: whether the call took effect is not known any more"
+    )]
+    Forgotten {
         /// The key.
         key: Key,
     },
@@ -81,9 +103,20 @@ pub enum Error {
 }
 
 impl<S: Store> Inbox<S> {
-    /// The inbox in `store`; `clock` dates its rows.
+    /// The inbox in `store`; `clock` dates its rows. They are kept for ever.
     pub fn new(store: S, clock: Clock) -> Self {
-        Self { store, clock }
+        Self { store, clock, keep: None }
+    }
+
+    /// Keeps rows no longer than `keep`, where it is given. It should be longer than any saga may take, the time that a
+    /// person takes to look at one included: later deliveries of an older saga are refused. A request outside a saga that
+    /// is repeated after that takes effect again.
+    #[must_use]
+    pub fn keeping(self, keep: Option<Keep>) -> Self {
+        if let Some(keep) = keep {
+            self.store.forget(&self.clock, keep.and(LONGER));
+        }
+        Self { keep, ..self }
     }
 
     /// The database that the inbox is in.
@@ -146,7 +179,9 @@ impl<S: Store> Inbox<S> {
             trace_id: trace_id.to_owned(),
             at: self.clock.now(),
         };
-        Ok(Taken { key, row })
+        let horizon = self.keep.map(|keep| keep.horizon(self.clock.now()));
+        let old = key.began().zip(horizon).is_some_and(|(began, horizon)| began < horizon);
+        Ok(Taken { key, row, old })
     }
 }
 
@@ -155,9 +190,16 @@ impl<S: Store> Inbox<S> {
 struct Taken {
     key: Key,
     row: Row,
+    /// An earlier delivery may have been forgotten.
+    old: bool,
 }
 
 impl Taken {
+    /// Refuses a delivery that found no row where it may have been forgotten.
+    fn refuse_old(&self) -> Result<(), Refusal> {
+        if self.old { Err(Refusal::Forgotten(self.key.clone())) } else { Ok(()) }
+    }
+
     /// The row that an earlier delivery of this very request left under `key`.
     async fn earlier<S: Store>(&self, connection: &mut S::Connection) -> Result<Row, Refusal> {
         let row = held::<S>(connection, &self.key).await?;

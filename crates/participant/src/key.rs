@@ -6,11 +6,16 @@
 
 use std::fmt;
 
+use clock::Timestamp;
 use tonic::metadata::MetadataMap;
+use uuid::Uuid;
 
 const SAGA_ID: &str = "saga-id";
 const SAGA_STEP: &str = "saga-step";
 const SAGA_DIRECTION: &str = "saga-direction";
+
+/// What the text of a key of a saga begins with.
+const SAGAS: &str = "saga/";
 
 const SAGA_ID_MAX: usize = 128;
 const SAGA_STEP_MAX: usize = 64;
@@ -144,6 +149,30 @@ impl Key {
         }
     }
 
+    /// When the saga began, of a key that belongs to one whose id tells it: a UUID of version 7.
+    #[must_use]
+    pub fn began(&self) -> Option<Timestamp> {
+        self.saga_id().and_then(began)
+    }
+
+    /// [`Key::began`] of the key with this text.
+    pub(crate) fn began_by_text(key: &str) -> Option<Timestamp> {
+        let (saga_id, _) = key.strip_prefix(SAGAS)?.split_once('/')?;
+        began(saga_id)
+    }
+
+    /// What stands before the text of every key of a saga.
+    pub(crate) fn first_of_sagas() -> String {
+        SAGAS.to_owned()
+    }
+
+    /// What stands before the text of every key whose saga began at `instant` or later, and after that of every other
+    /// whose saga tells when it began.
+    pub(crate) fn first_of_sagas_at(instant: Timestamp) -> String {
+        // The first 48 bits of such an id are the milliseconds.
+        format!("{SAGAS}{:08x}-{:04x}", instant.0 >> 16, instant.0 & 0xffff)
+    }
+
     /// The step's name, of a key that belongs to a saga.
     #[must_use]
     pub fn step_name(&self) -> Option<&str> {
@@ -158,13 +187,19 @@ impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Scope::Step { saga_id, step, direction } => {
-                write!(formatter, "saga/{saga_id}/{step}/{direction}")
+                write!(formatter, "{SAGAS}{saga_id}/{step}/{direction}")
             }
             Scope::Request { method, request_id } => {
                 write!(formatter, "request/{method}/{request_id}")
             }
         }
     }
+}
+
+fn began(saga_id: &str) -> Option<Timestamp> {
+    let id = Uuid::try_parse(saga_id).ok().filter(|id| id.get_version_num() == 7)?;
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    Some(Timestamp(seconds * 1_000 + u64::from(nanos / 1_000_000)))
 }
 
 fn part(name: &'static str, value: &str, max: usize) -> Result<String, Error> {

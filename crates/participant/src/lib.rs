@@ -6,6 +6,7 @@
 //! - [`key`]: what makes two deliveries the same one
 //! - [`inbox`]: the rules, which hold for every store
 //! - [`store`]: what the rules need of a database
+//! - [`retention`]: how what is old is removed, here and in the journal
 //! - [`sqlite`]: SQLite, with one writer that commits for many callers at once
 //! - [`mod@conformance`]: what must hold on every store, for its tests to run
 //!
@@ -37,6 +38,7 @@ pub mod conformance;
 pub mod inbox;
 pub mod key;
 pub mod request;
+pub mod retention;
 pub mod sqlite;
 pub mod store;
 

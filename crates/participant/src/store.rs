@@ -9,10 +9,10 @@
 use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
-use clock::Timestamp;
+use clock::{Clock, Timestamp};
 use futures::future::BoxFuture;
 
-use crate::{answer::Decline, key::Key, request::Fingerprint};
+use crate::{answer::Decline, key::Key, request::Fingerprint, retention::Keep};
 
 /// Work on a connection that is inside a transaction. It waits for nothing but that connection: every other
 /// writer may be waiting for it.
@@ -57,6 +57,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         key: &Key,
         held: &Held,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Removes what is older than `keep` from now on, little by little, as long as the store is open: the rows of sagas
+    /// that began before ([`Key::began`]), and those that requests left before. The row of a saga that does not tell when
+    /// it began stays.
+    fn forget(&self, clock: &Clock, keep: Keep);
 }
 
 /// A row of the inbox, without its key.

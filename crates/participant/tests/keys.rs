@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use participant::Key;
+use clock::Timestamp;
+use participant::{Direction, Key};
 use proptest::prelude::*;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
@@ -95,4 +96,24 @@ fn no_metadata_make_a_panic_and_no_two_calls_share_a_key() {
     let (keys, refused, none) = seen.into_inner();
     println!("{} keys, {refused} refused, {none} outside a saga", keys.len());
     assert!(keys.len() > 100 && refused > 1_000, "{} keys, {refused} refused", keys.len());
+}
+
+/// Two sagas, at the same instant or not: what the inbox removes by place is what it refuses by age.
+#[test]
+fn the_age_of_a_saga_is_in_its_key() {
+    proptest!(|(began in 0_u64..1 << 48, rest in any::<[u8; 10]>(), step in "[a-z]{1,9}")| {
+        let key = |began: u64| {
+            let saga_id = uuid::Builder::from_unix_timestamp_millis(began, &rest).into_uuid();
+            Key::step(&saga_id.to_string(), &step, Direction::Forward).unwrap()
+        };
+        prop_assert_eq!(key(began).began(), Some(Timestamp(began)));
+    });
+    let told = |saga_id: &str| Key::step(saga_id, "s", Direction::Undo).unwrap().began();
+    for other in ["saga-1", "0", "6f1bc1f0-3a5e-4b53-9ab3-5a7e3b8f8d10"] {
+        assert_eq!(told(other), None, "{other}");
+    }
+    assert_eq!(
+        Key::request("shop.v1.Stock/Freeze", "01900000-0000-7000-8000-000000000000").began(),
+        None
+    );
 }

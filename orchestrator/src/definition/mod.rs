@@ -12,7 +12,6 @@ mod check;
 mod compiled;
 mod descriptors;
 mod draft;
-pub(crate) mod duration;
 mod engine;
 mod expression;
 mod facts;

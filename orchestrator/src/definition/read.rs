@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use clock::duration;
 use saga::{Attempts, Retry};
 
 use super::answers::{self, Class, Overrides};
-use super::duration;
 use super::problem::{Position, Problems, did_you_mean};
 use super::yaml::{Kind, Literal, Node, Text};
 

@@ -80,3 +80,22 @@ async fn an_undo_that_was_declined_succeeds_once_its_cause_is_mended() {
     assert_eq!(shop.unfreezes("O-1").await, "RESERVATION_UNKNOWN");
     assert_eq!(shop.units("tea").await, (5, 0, 0), "what came back once does not come back twice");
 }
+
+/// The orchestrator reads DATA_LOSS as: a person must look. A decline would turn the saga back from what may have happened.
+#[tokio::test]
+async fn a_step_of_a_saga_whose_answers_are_not_kept_any_more_needs_a_person() {
+    let shop = Shop::keeping_a_day().await;
+    shop.sells("tea", 5).await;
+    let (young, old) =
+        ("018bcfe5-6800-7000-8000-000000000001", "018bc000-0000-7000-8000-000000000001");
+    let frozen = shop.client().freeze(step(young, freeze("O-1", &[("tea", 1)]))).await;
+    assert_eq!(code(frozen.unwrap().get_ref()), "OK");
+    let refusals = [
+        shop.client().freeze(step(old, freeze("O-2", &[("tea", 1)]))).await.map(|_| ()),
+        shop.client().unfreeze(undo(old, unfreeze("O-2"))).await.map(|_| ()),
+    ];
+    for refused in refusals {
+        stage::refused(refused, Code::DataLoss, "KEY_FORGOTTEN");
+    }
+    assert_eq!(shop.units("tea").await, (4, 1, 0));
+}

@@ -22,6 +22,15 @@ impl Shop {
         Self(Alone::open("stock.db", open).await)
     }
 
+    /// One that keeps its answers to sagas for a day.
+    pub(crate) async fn keeping_a_day() -> Self {
+        let open: Open = |folder, facade| {
+            let facade = facade.keeping_inbox(Some("1d".parse().unwrap()));
+            Box::pin(stock_svc::open(folder, facade))
+        };
+        Self(Alone::open("stock.db", open).await)
+    }
+
     /// The same shop after its process has ended and another has begun.
     pub(crate) async fn reopened(self) -> Self {
         Self(self.0.reopened().await)

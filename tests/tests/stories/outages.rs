@@ -162,6 +162,7 @@ async fn a_second_mesh_on_the_same_folder_is_refused_in_one_sentence() {
         calls: facade::log::Calls::Notable,
         max_running: sagamesh::mesh::MAX_RUNNING,
         keep_finished: None,
+        keep_inbox: None,
     };
     let refused = sagamesh::mesh::start(settings, clock::Clock::system()).await;
     let why = refused.err().expect("the second mesh must not start");

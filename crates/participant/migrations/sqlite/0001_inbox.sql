@@ -21,3 +21,7 @@ create table inbox (
     check ((kind = 'declined') = (reason is not null and message is not null)),
     check ((kind = 'tombstone') = (request_hash is null))
 ) without rowid;
+
+-- What requests outside sagas left, oldest first. The rows of sagas stand in the order of their age already.
+create index inbox_request on inbox (at)
+where key < 'saga/';

@@ -46,7 +46,11 @@ impl<B: Bench> Clone for Stage<B> {
 impl<B: Bench> Stage<B> {
     pub(super) fn on(bench: &B) -> Self {
         let (clock, _) = Clock::manual(Timestamp(1_700_000_000_000));
-        Self { inbox: Inbox::new(bench.store().clone(), clock), deliveries: Arc::default() }
+        Self::with(Inbox::new(bench.store().clone(), clock))
+    }
+
+    pub(super) fn with(inbox: Inbox<B::Store>) -> Self {
+        Self { inbox, deliveries: Arc::default() }
     }
 
     /// Delivers the call of `step`.

@@ -17,6 +17,7 @@ pub(super) async fn answer<S: Store>(
     if !S::insert(connection, &delivery.key, &delivery.row).await? {
         return repeat::<S>(connection, &delivery).await;
     }
+    delivery.refuse_old()?;
     let (held, outcome) = match work(connection).await {
         Ok(response) => (Held::Done(response.clone()), Outcome::Done(response)),
         Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline))

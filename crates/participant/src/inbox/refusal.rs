@@ -5,6 +5,8 @@ use crate::{answer::Answered, inbox::Error, key::Key, store};
 #[derive(Debug)]
 pub(super) enum Refusal {
     KeyReused(Key),
+    /// What the claim was for is not known any more.
+    Forgotten(Key),
     /// An answer that must not be stored: the decline of an undo.
     Unstored(Answered),
     Work(Box<dyn std::error::Error + Send + Sync>),
@@ -22,6 +24,7 @@ pub(super) fn told(answered: Result<Answered, Refusal>) -> Result<Answered, Erro
     answered.or_else(|refusal| match refusal {
         Refusal::Unstored(answered) => Ok(answered),
         Refusal::KeyReused(key) => Err(Error::KeyReused { key }),
+        Refusal::Forgotten(key) => Err(Error::Forgotten { key }),
         Refusal::Work(cause) => Err(Error::Work(cause)),
         Refusal::Store(cause) => Err(Error::Store(cause)),
     })

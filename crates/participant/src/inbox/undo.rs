@@ -48,6 +48,7 @@ async fn bury_or_find<S: Store>(
         return Ok(None);
     }
     if S::insert(connection, &call, &tombstone).await? {
+        delivery.refuse_old()?;
         return Ok(None);
     }
     match held::<S>(connection, &call).await?.held {

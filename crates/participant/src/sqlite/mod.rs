@@ -8,6 +8,7 @@
 pub mod open;
 
 mod connection;
+mod forget;
 mod job;
 mod migration;
 mod readers;
@@ -22,11 +23,13 @@ use std::{
     },
 };
 
+use clock::Clock;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    retention::{self, Keep},
     sqlite::{job::Job, readers::Readers},
     store::{self, Store},
 };
@@ -154,5 +157,18 @@ impl Store for Database {
         held: &store::Held,
     ) -> Result<(), store::Error> {
         rows::settle(connection, key, held)
+    }
+
+    fn forget(&self, clock: &Clock, keep: Keep) {
+        let (clock, mut ended) = (clock.clone(), self.0.ended.clone());
+        // Nobody's database stays open for this.
+        let rows = forget::Rows::of(Arc::downgrade(&self.0));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = retention::run(&clock, keep, rows) => {}
+                // The error is the news: the sender is dropped when the writer has ended.
+                _ = ended.changed() => {}
+            }
+        });
     }
 }

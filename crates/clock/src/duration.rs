@@ -5,8 +5,11 @@ use std::time::Duration;
 /// Longest duration: a year. Anything longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Reads a duration; the error is what is wrong with it.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a duration.
+///
+/// # Errors
+/// What is wrong with it; [`CURE`] says how it is written.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let per_unit = match unit {
@@ -27,7 +30,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// How a duration is written, for a cure.
-pub(crate) const CURE: &str = "write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d";
+pub const CURE: &str = "write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d";
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,121 @@
+//! Rows are kept for so long and no longer, and no delivery takes effect twice for it.
+
+use std::time::Duration;
+
+use clock::{Clock, Hands, Timestamp};
+
+use crate::{
+    answer::{Answered, Outcome},
+    conformance::{
+        Bench,
+        stage::{
+            CALL, REQUEST, Stage, UNDO, again, answered, effect, never, never_undo, undoing, undone,
+        },
+    },
+    inbox::{Error, Inbox},
+    key::{Direction, Key},
+    retention::Keep,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+/// A service that keeps its inbox's rows for a day.
+fn stage<B: Bench>(bench: &B) -> (Stage<B>, Hands) {
+    let (clock, hands) = Clock::manual(NOW);
+    let day: Keep = "1d".parse().expect("a duration");
+    (Stage::with(Inbox::new(bench.store().clone(), clock).keeping(Some(day))), hands)
+}
+
+/// The key of the step `freeze` of a saga that began so long before [`NOW`].
+fn key(ago: Duration, direction: Direction) -> Key {
+    let ago = u64::try_from(ago.as_millis()).expect("an instant after 1970");
+    began_at(Timestamp(NOW.0 - ago), direction)
+}
+
+/// The key of the step `freeze` of a saga that began then.
+fn began_at(began: Timestamp, direction: Direction) -> Key {
+    // The instant, the version, and the variant; nothing else is read of such an id.
+    let saga_id = format!("{:08x}-{:04x}-7000-8000-00000000000a", began.0 >> 16, began.0 & 0xffff);
+    Key::step(&saga_id, "freeze", direction).expect("the cases' names fit a key")
+}
+
+async fn call<B: Bench>(stage: &Stage<B>, key: &Key, label: &str) -> Result<Answered, Error> {
+    stage.call_as(key.clone(), CALL, REQUEST, effect::<B>(label, "done")).await
+}
+
+fn assert_forgotten(delivered: &Result<Answered, Error>) {
+    assert!(matches!(delivered, Err(Error::Forgotten { .. })), "{delivered:?}");
+}
+
+/// Calls and undos of a saga that is older than a day, with no row: one may have been forgotten. At a day it is served.
+pub async fn a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_nothing<B: Bench>(
+    bench: &B,
+) {
+    let (stage, _hands) = stage(bench);
+    let old = DAY + Duration::from_millis(1);
+    for _ in 0..2 {
+        assert_forgotten(&call(&stage, &key(old, Direction::Forward), "old").await);
+        let undo = key(old, Direction::Undo);
+        let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo::<B>()).await;
+        assert_forgotten(&undo);
+    }
+    assert!(!answered(call(&stage, &key(DAY, Direction::Forward), "young").await).repeated);
+    let undo = key(DAY - Duration::from_millis(1), Direction::Undo);
+    let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo::<B>()).await;
+    assert_eq!(answered(undo).outcome, Outcome::NothingToUndo);
+    assert_eq!((bench.count("old").await, bench.count("young").await), (0, 1));
+}
+
+/// Nothing is guessed while the rows are there: repeats are answered, and an undo undoes.
+pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: Bench>(bench: &B) {
+    let (stage, hands) = stage(bench);
+    let (forward, undo) = (key(DAY / 2, Direction::Forward), key(DAY / 2, Direction::Undo));
+    let first = answered(call(&stage, &forward, "call").await);
+    hands.advance(DAY / 2 + Duration::from_secs(60));
+    let repeat = stage.call_as(forward, CALL, REQUEST, never::<B>()).await;
+    assert_eq!(answered(repeat), again(&first));
+    let undo = stage.undo_as(undo, UNDO, REQUEST, undoing::<B>("undo")).await;
+    assert_eq!(answered(undo).outcome, Outcome::Done(undone(b"done")));
+    assert_eq!((bench.count("call").await, bench.count("undo").await), (1, 1));
+}
+
+/// More rows than one batch removes, of sagas and of requests, between rows that stay: younger ones, and those of sagas
+/// that do not tell their age. Whatever is gone is refused, and at no time does a saga's call take effect again.
+pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench: &B) {
+    const OLD: u32 = 130;
+    const MINUTE: Duration = Duration::from_secs(60);
+    let (stage, hands) = stage(bench);
+    let old: Vec<Key> = (0..OLD).map(|ago| key(MINUTE * ago, Direction::Forward)).collect();
+    let request = |number: u32| Key::request(CALL, &format!("request-{number}"));
+    let requests: Vec<Key> = (0..OLD).map(request).collect();
+    let untold = ["0", "saga-1"].map(|id| Key::step(id, "freeze", Direction::Forward));
+    let mut stay: Vec<Key> = untold.into_iter().flatten().collect();
+    for (label, keys) in [("old", &old), ("request", &requests), ("untold", &stay)] {
+        for key in keys {
+            answered(call(&stage, key, label).await);
+        }
+    }
+    let later = DAY + 2 * 60 * MINUTE;
+    hands.advance(later);
+    stay.push(began_at(NOW.after(later), Direction::Forward));
+    answered(call(&stage, &stay[2], "young").await);
+
+    // What removes them waits by the same clock: with each look a while goes by. The youngest goes last.
+    while call(&stage, &old[0], "old").await.is_ok() {
+        hands.advance(MINUTE);
+    }
+    for key in &old {
+        assert_forgotten(&call(&stage, key, "old").await);
+    }
+    assert_eq!(bench.count("old").await, i64::from(OLD));
+    for key in stay {
+        let kept = stage.call_as(key.clone(), CALL, REQUEST, never::<B>()).await;
+        assert!(answered(kept).repeated, "{key}");
+    }
+    // A request outside a saga says nothing of its age: repeated after that, it is another one.
+    while answered(call(&stage, &request(OLD - 1), "again").await).repeated {
+        hands.advance(MINUTE);
+    }
+    assert_eq!(bench.count("again").await, 1);
+}

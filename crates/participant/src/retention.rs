@@ -1,0 +1,126 @@
+//! Retention: what has been kept for long enough is removed, in small batches that leave the database's one writer to
+//! the rest for most of the time.
+
+use std::{error::Error, fmt, str::FromStr, time::Duration};
+
+use clock::{Clock, Timestamp, duration};
+use serde::Deserialize;
+
+/// How many times as long as a batch took the writer is left to the rest.
+const BREATHS: u32 = 4;
+const SHORTEST_BREATH: Duration = Duration::from_millis(5);
+/// How long until it is looked again.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// How long something is kept: `500ms`, `30s`, `2m`, `1h`, `30d`; a year at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Keep(Duration);
+
+impl Keep {
+    /// At `now`, what is older than this has been kept for long enough.
+    #[must_use]
+    pub fn horizon(self, now: Timestamp) -> Timestamp {
+        let kept = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        Timestamp(now.0.saturating_sub(kept))
+    }
+
+    /// So much longer than this.
+    #[must_use]
+    pub fn and(self, longer: Duration) -> Self {
+        Self(self.0.saturating_add(longer))
+    }
+}
+
+impl FromStr for Keep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        duration::parse(text).map(Self).map_err(|what| format!("{what}: {}", duration::CURE))
+    }
+}
+
+/// As it is read again.
+impl fmt::Display for Keep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}ms", self.0.as_millis())
+    }
+}
+
+impl TryFrom<String> for Keep {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// What one batch came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch {
+    /// How many were removed.
+    pub removed: u64,
+    /// Whether there may be others as old.
+    pub more: bool,
+}
+
+/// Something of which what is old can be removed.
+pub trait Aging: Send {
+    /// Why a batch was not removed.
+    type Error: Error + Send + 'static;
+
+    /// What it is, for the log.
+    const WHAT: &'static str;
+
+    /// Removes a small batch of what is older than `before`.
+    fn remove(
+        &mut self,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<Batch, Self::Error>> + Send;
+}
+
+/// Removes what has been kept for so long, now and again, as long as it is polled.
+pub async fn run<A: Aging>(clock: &Clock, keep: Keep, mut aging: A) {
+    loop {
+        match sweep(clock, keep, &mut aging).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(what = A::WHAT, removed, "what is too old was removed"),
+            Err(error) => tracing::error!(
+                what = A::WHAT,
+                error = &error as &dyn Error,
+                "what is too old could not be removed; it is tried again"
+            ),
+        }
+        clock.sleep(PAUSE).await;
+    }
+}
+
+async fn sweep<A: Aging>(clock: &Clock, keep: Keep, aging: &mut A) -> Result<u64, A::Error> {
+    let mut removed = 0;
+    loop {
+        let begun = clock.now();
+        let batch = aging.remove(keep.horizon(begun)).await?;
+        removed += batch.removed;
+        if !batch.more {
+            return Ok(removed);
+        }
+        let breath = clock.now().since(begun) * BREATHS;
+        clock.sleep(breath.max(SHORTEST_BREATH)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_is_kept_is_a_duration_and_anything_else_is_told_with_the_cure() {
+        let month = Keep(Duration::from_secs(30 * 86_400));
+        assert_eq!("30d".parse(), Ok(month));
+        assert_eq!(month.to_string().parse(), Ok(month));
+        for wrong in ["", "30", "0s", "forever", "-1d", "9999d"] {
+            let why = wrong.parse::<Keep>().unwrap_err();
+            assert!(why.contains("write a whole number and a unit"), "{why}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The removal of the inbox's old rows.
+//!
+//! The rows of sagas stand in the order of the sagas' starts, because the ids begin with that instant, and are found by
+//! their place. Those of requests are found by when they were written.
+
+use std::sync::Weak;
+
+use clock::Timestamp;
+
+use crate::{
+    key::Key,
+    retention::{Aging, Batch},
+    sqlite::{Database, Handles, connection::Connection},
+    store::{Error, Store},
+};
+
+/// Rows of each kind in one transaction, which the other writers wait for.
+const BATCH: u32 = 100;
+
+const STEPS: &str = "select key from inbox where key > ?1 and key < ?2 order by key limit ?3";
+
+const REMOVE_STEP: &str = "delete from inbox where key = ?1";
+
+// The condition of the partial index, word for word.
+const REMOVE_REQUESTS: &str = "
+    delete from inbox
+    where key in (select key from inbox where key < 'saga/' and at < ?1 order by at limit ?2)";
+
+/// The inbox's rows, as long as somebody has the database open.
+#[derive(Debug)]
+pub(super) struct Rows {
+    handles: Weak<Handles>,
+    /// How far the rows of sagas have been looked at: what stands before is of no concern any more, since the inbox
+    /// refuses to write there.
+    reached: String,
+}
+
+impl Rows {
+    pub(super) fn of(handles: Weak<Handles>) -> Self {
+        Self { handles, reached: Key::first_of_sagas() }
+    }
+}
+
+impl Aging for Rows {
+    type Error = Error;
+
+    const WHAT: &'static str = "rows of the inbox";
+
+    async fn remove(&mut self, before: Timestamp) -> Result<Batch, Error> {
+        let Some(handles) = self.handles.upgrade() else { return Ok(Batch::default()) };
+        let (database, from) = (Database(handles), self.reached.clone());
+        let removed = database
+            .write(move |connection| Box::pin(async move { remove(connection, before, from) }));
+        let (batch, reached) = removed.await?;
+        self.reached = reached;
+        Ok(batch)
+    }
+}
+
+/// Removes a batch of the rows whose saga began, or whose request was answered, before `before`; gives how far it looked.
+fn remove(
+    connection: &Connection,
+    before: Timestamp,
+    from: String,
+) -> Result<(Batch, String), Error> {
+    let steps: Vec<String> =
+        connection.all(STEPS, (&from, Key::first_of_sagas_at(before), BATCH), |row| row.get(0))?;
+    let mut removed = 0;
+    for key in &steps {
+        // Ids that others made say nothing of their age: such rows stay.
+        if Key::began_by_text(key).is_some_and(|began| began < before) {
+            removed += connection.execute(REMOVE_STEP, [key])?;
+        }
+    }
+    let at = i64::try_from(before.0).unwrap_or(i64::MAX);
+    let requests = connection.execute(REMOVE_REQUESTS, (at, BATCH))?;
+    let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
+    let more = steps.len() == full || requests == full;
+    let removed = u64::try_from(removed + requests).unwrap_or(u64::MAX);
+    Ok((Batch { removed, more }, steps.into_iter().next_back().unwrap_or(from)))
+}

@@ -1,7 +1,7 @@
 //! The one writer of a database: many callers, one connection, one commit for all who wait.
 //!
 //! Whatever arrives while a commit is running goes into the next one; there is no timer. A task collects the work and
-//! answers the callers, all of a commit at once; a thread of its own runs it, statement after statement, up to the commit.
+//! answers the callers; a thread of its own runs it, statement after statement, up to the commit.
 //! So a transaction costs one hand-over between threads, however many statements it has.
 //!
 //! Nobody is answered before the commit that holds their work, and all of a transaction are answered by it
@@ -16,11 +16,11 @@ use std::{
     },
 };
 
-use futures::executor::block_on;
+use futures::{FutureExt, executor::block_on};
 use planted::Bug;
 use tokio::{
     sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinHandle, spawn_blocking, yield_now},
 };
 
 use crate::{
@@ -34,6 +34,10 @@ use crate::{
 /// Jobs in one transaction. While they are committed, the callers of the transaction before them go on: larger ones would
 /// have all wait for the disk at once, and then the disk for all.
 const BATCH: usize = 64;
+
+/// Callers that are answered at once while the thread has nothing to do. What they do next goes out before the others are
+/// answered: otherwise disk, process and participants would work in turns, each on the sagas of one transaction.
+const AT_ONCE: usize = 16;
 
 type Jobs = Vec<Box<dyn Job>>;
 
@@ -57,17 +61,26 @@ impl Writer {
         Self { jobs, batches, transactions, thread, commits }
     }
 
-    /// Works until nobody can hand over more and everything is done.
+    /// Works until nobody can hand over more and everything is done. Should the thread come to grief, the callers learn
+    /// that nobody answers.
     pub(super) async fn run(&mut self) {
         let mut jobs = Vec::with_capacity(BATCH);
         while self.jobs.recv_many(&mut jobs, BATCH).await > 0 {
-            // Should the thread have come to grief, the callers learn that nobody answers.
-            if self.batches.send(std::mem::take(&mut jobs)).await.is_err() {
-                break;
+            let mut handed = self.hand_over(&mut jobs).await;
+            while handed {
+                let Some((done, transaction)) = self.transactions.recv().await else { return };
+                // What has come meanwhile goes first: the thread works on while the callers are answered.
+                let waiting = self.jobs.recv_many(&mut jobs, BATCH).now_or_never();
+                handed =
+                    waiting.is_some_and(|waiting| waiting > 0) && self.hand_over(&mut jobs).await;
+                let at_once = if handed { BATCH } else { AT_ONCE };
+                self.answer(done, transaction, at_once).await;
             }
-            let Some((jobs, transaction)) = self.transactions.recv().await else { break };
-            self.answer(jobs, transaction);
         }
+    }
+
+    async fn hand_over(&self, jobs: &mut Jobs) -> bool {
+        self.batches.send(std::mem::take(jobs)).await.is_ok()
     }
 
     /// Closes the connection, on its thread. Where it is the last one, that moves what is in the log into the database,
@@ -77,7 +90,7 @@ impl Writer {
         let _ = self.thread.await;
     }
 
-    fn answer(&self, jobs: Jobs, transaction: Result<(), Error>) {
+    async fn answer(&self, jobs: Jobs, transaction: Result<(), Error>, at_once: usize) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         if let Err(cause) = &transaction {
             tracing::error!(
@@ -86,7 +99,10 @@ impl Writer {
                 "a transaction failed; its connection is replaced"
             );
         }
-        for job in jobs {
+        for (answered, job) in jobs.into_iter().enumerate() {
+            if answered > 0 && answered % at_once == 0 {
+                yield_now().await;
+            }
             job.acknowledge(match planted::is(Bug::AnswerBeforeCommit) {
                 true => Ok(()),
                 false => transaction.clone(),

@@ -13,12 +13,14 @@ A config file:
 
   listen: 127.0.0.1:7071
   data: ./data                  # the folder of its database; made when it is missing
-  keep_inbox: 90d               # keep answers to sagas no longer: more than any saga may take, people included, for a
-                                # step of an older one is refused (KEY_FORGOTTEN); left out, they are kept for ever
+  keep_inbox: 90d               # keep answers no longer; left out, they are kept for ever
   log:
     format: text                # or json
     filter: info
     calls: notable              # or all
+
+keep_inbox should be longer than any saga may take, people included: a step of a saga that is older is refused until a
+person has looked (KEY_FORGOTTEN).
 
 Example:
   sagamesh stock --config stock.yaml

@@ -173,14 +173,16 @@ impl<S: Store> Inbox<S> {
         if sent != wanted {
             return Err(Error::Direction { method: method.to_owned(), sent });
         }
+        let at = self.clock.now();
         let row = Row {
             fingerprint: Some(Fingerprint::of(method, request)),
             held: Held::Claimed,
             trace_id: trace_id.to_owned(),
-            at: self.clock.now(),
+            at,
         };
-        let horizon = self.keep.map(|keep| keep.horizon(self.clock.now()));
-        let old = key.began().zip(horizon).is_some_and(|(began, horizon)| began < horizon);
+        // The id is read only where rows are forgotten at all.
+        let old =
+            self.keep.is_some_and(|keep| key.began().is_some_and(|began| began < keep.horizon(at)));
         Ok(Taken { key, row, old })
     }
 }

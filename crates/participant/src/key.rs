@@ -271,6 +271,22 @@ mod tests {
         assert!(Key::step(&"a".repeat(128), &"b".repeat(64), Direction::Forward).is_ok());
     }
 
+    /// What the inbox removes by its place is what it refuses by its age.
+    #[test]
+    fn keys_stand_in_the_order_of_the_starts_of_their_sagas() {
+        let instants = [0, 1, 0xffff, 0x1_0000, 1_700_000_000_123, (1 << 48) - 1];
+        for (began, horizon) in instants.iter().flat_map(|began| instants.map(|at| (*began, at))) {
+            for rest in [[0; 10], [0xff; 10]] {
+                let id = uuid::Builder::from_unix_timestamp_millis(began, &rest).into_uuid();
+                let key = Key::step(&id.to_string(), "s", Direction::Forward).unwrap().to_string();
+                assert!(key > Key::first_of_sagas());
+                let before = key < Key::first_of_sagas_at(clock::Timestamp(horizon));
+                assert_eq!(before, began < horizon, "{began} {horizon}");
+                assert_eq!(Key::began_by_text(&key), Some(clock::Timestamp(began)));
+            }
+        }
+    }
+
     #[test]
     fn metadata_of_a_saga_make_its_key_and_none_make_none() {
         let whole = [("saga-id", "s1"), ("saga-step", "charge"), ("saga-direction", "forward")];

@@ -98,7 +98,6 @@ fn no_metadata_make_a_panic_and_no_two_calls_share_a_key() {
     assert!(keys.len() > 100 && refused > 1_000, "{} keys, {refused} refused", keys.len());
 }
 
-/// Two sagas, at the same instant or not: what the inbox removes by place is what it refuses by age.
 #[test]
 fn the_age_of_a_saga_is_in_its_key() {
     proptest!(|(began in 0_u64..1 << 48, rest in any::<[u8; 10]>(), step in "[a-z]{1,9}")| {

@@ -8,7 +8,9 @@ use proto::{
     order::v1::{GetOrderRequest, Order, OrderState},
     payment::v1::{GetWalletRequest, OpenWalletRequest, TopUpRequest},
     points::v1::{EarnRequest, GetAccountRequest, OpenAccountRequest},
-    saga::v1::{ListSagasRequest, Saga, SagaState, WaitSagaRequest},
+    saga::v1::{
+        Event, EventKind, ListSagasRequest, Saga, SagaState, WaitSagaRequest, WatchSagaRequest,
+    },
     stock::v1::{AddStockRequest, GetStockRequest, Stock, UpsertProductRequest},
 };
 
@@ -200,14 +202,24 @@ impl Mesh {
 }
 
 impl Mesh {
+    /// What a saga's journal tells, once the saga has ended.
+    pub async fn story(&self, saga_id: &str) -> Vec<Event> {
+        let request = WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
+        let mut events = self.sagas().watch_saga(request).await.unwrap().into_inner();
+        let mut story = Vec::new();
+        while let Some(response) = events.message().await.unwrap() {
+            story.extend(response.event);
+        }
+        story
+    }
+
     /// Waits until a node has taken the saga up again.
     pub async fn recovered(&self, saga_id: &str) {
-        let request =
-            proto::saga::v1::WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
+        let request = WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
         let mut events = self.sagas().watch_saga(request).await.unwrap().into_inner();
         while let Some(response) = events.message().await.unwrap() {
             let kind = response.event.map(|event| event.kind());
-            if kind == Some(proto::saga::v1::EventKind::Recovered) {
+            if kind == Some(EventKind::Recovered) {
                 return;
             }
         }

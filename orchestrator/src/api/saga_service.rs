@@ -1,6 +1,6 @@
 //! `SagaService`: start, read, watch and steer sagas.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use facade::{Answers, Call, Failure, Reply, page::Page, services::saga_service::SagaService};
@@ -19,7 +19,7 @@ use proto::{
         WatchSagaResponse,
     },
 };
-use saga::{Event, Status};
+use saga::{Event, SagaState, Status};
 use tonic::Code;
 
 use super::{overloaded, read, view, watch};
@@ -67,7 +67,16 @@ impl Handlers {
 
     /// Carries an operator's order out and shows the saga after it.
     async fn steer(&self, saga_id: &str, event: Event) -> Result<Option<Saga>, Failure> {
-        match self.driver.order(saga_id, event).await {
+        let ordered = self.driver.order(saga_id, event).await;
+        self.steered(saga_id, ordered).await
+    }
+
+    async fn steered(
+        &self,
+        saga_id: &str,
+        ordered: Result<Arc<SagaState>, OrderError>,
+    ) -> Result<Option<Saga>, Failure> {
+        match ordered {
             Ok(_) => self.show(saga_id).await,
             Err(OrderError::Illegal(refused)) => {
                 Err(Failure::declined(Reason::SagaState, refused.to_string()))
@@ -236,8 +245,8 @@ impl SagaService for Handlers {
         _: Call,
         request: RetrySagaRequest,
     ) -> Result<Reply<RetrySagaResponse>, Failure> {
-        self.driver.try_again(&request.saga_id).await.map_err(Failure::unavailable)?;
-        let saga = self.steer(&request.saga_id, Event::Retried { reason: request.reason }).await?;
+        let retried = self.driver.retry(&request.saga_id, request.reason).await;
+        let saga = self.steered(&request.saga_id, retried).await?;
         Ok(RetrySagaResponse { saga, ..RetrySagaResponse::default() }.into())
     }
 

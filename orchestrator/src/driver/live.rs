@@ -14,7 +14,17 @@ use crate::journal;
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) event: Event,
-    pub(crate) answer: oneshot::Sender<Result<Arc<SagaState>, OrderError>>,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// What an order came to: the saga's state with it, once that is on disk.
+pub(crate) type Answer = Result<Arc<SagaState>, OrderError>;
+
+impl Order {
+    pub(crate) fn new(event: Event) -> (Self, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { event, answer }, answered)
+    }
 }
 
 /// Why an operator's order was not carried out.

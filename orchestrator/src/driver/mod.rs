@@ -165,19 +165,6 @@ impl Driver {
         Ok(Start::New { saga_id, state })
     }
 
-    /// Runs a saga that was taken up in a task of its own, from `state` on.
-    fn run(
-        &self,
-        place: Place,
-        header: Arc<Header>,
-        definition: Arc<Compiled>,
-        state: SagaState,
-        link: Link,
-    ) {
-        let (task, handle) = self.task(header, definition, state, link);
-        self.spawn(place, handle, task);
-    }
-
     fn task(
         &self,
         header: Arc<Header>,
@@ -250,8 +237,8 @@ impl Driver {
     /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here.
     pub async fn order(&self, saga_id: &str, event: Event) -> Result<Arc<SagaState>, OrderError> {
         let handle = self.handle(saga_id).await.ok_or(OrderError::Gone)?;
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        handle.orders.send(Order { event, answer }).await.map_err(|_| OrderError::Gone)?;
+        let (order, answered) = Order::new(event);
+        handle.orders.send(order).await.map_err(|_| OrderError::Gone)?;
         answered.await.unwrap_or(Err(OrderError::Gone))
     }
 

@@ -10,9 +10,9 @@ use facade::wire::causes;
 use futures::{FutureExt, StreamExt};
 use planted::Bug;
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
-use saga::{Event, Reason, Record};
+use saga::{Event, Reason, Record, SagaState};
 
-use super::{Driver, Place, replay};
+use super::{Driver, Order, OrderError, Place, replay};
 use crate::journal::{self, Header, Listed, Readmit, record};
 
 /// Sagas looked up at once.
@@ -50,21 +50,29 @@ impl Driver {
         }
     }
 
-    /// Lets a saga that stands aside be tried again, at once.
+    /// Lets what a saga waits for be tried at once. One that stands aside is taken up again, and has the order in its
+    /// journal before it does anything: it may end before it could be told.
     ///
     /// # Errors
-    /// When the journal fails.
-    pub async fn try_again(&self, saga_id: &str) -> Result<(), journal::Error> {
-        let found = self.context.journal.find(saga_id).await?;
+    /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here and could not be taken up.
+    pub async fn retry(&self, saga_id: &str, reason: String) -> Result<Arc<SagaState>, OrderError> {
+        let event = Event::Retried { reason };
+        let found = self.context.journal.find(saga_id).await.map_err(OrderError::Journal)?;
         if !found.is_some_and(|listed| listed.aside.is_some() && !listed.status.is_ended()) {
-            return Ok(());
+            return self.order(saga_id, event).await;
         }
-        self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await?;
-        let readmitted = self.context.journal.find(saga_id).await?;
-        if let (Some(listed), Some(place)) = (readmitted, self.live.take(saga_id)) {
-            self.take_up(place, listed).await;
-        }
-        Ok(())
+        // Taken before recovery can find the saga.
+        let Some(place) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
+        let readmitted = async {
+            self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await?;
+            self.context.journal.find(saga_id).await
+        };
+        let Some(listed) = readmitted.await.map_err(OrderError::Journal)? else {
+            return Err(OrderError::Gone);
+        };
+        let (order, answered) = Order::new(event);
+        self.take_up(place, listed, Some(order)).await;
+        answered.await.unwrap_or(Err(OrderError::Gone))
     }
 
     /// Looks through the store once; gives how many sagas were taken up.
@@ -99,15 +107,16 @@ impl Driver {
             return false;
         }
         match self.live.take(&listed.header.saga_id) {
-            Some(place) => self.take_up(place, listed).await,
+            Some(place) => self.take_up(place, listed, None).await,
             None => false,
         }
     }
 
-    async fn take_up(&self, place: Place, listed: Listed) -> bool {
+    /// Takes a saga up and gives its task the order, where there is one.
+    async fn take_up(&self, place: Place, listed: Listed, order: Option<Order>) -> bool {
         let saga_id = listed.header.saga_id.clone();
         // One saga's panic must end neither the loop nor the other sagas.
-        let taken = AssertUnwindSafe(self.try_take_up(place, listed)).catch_unwind().await;
+        let taken = AssertUnwindSafe(self.try_take_up(place, listed, order)).catch_unwind().await;
         let panicked = || Trouble::Saga(Reason::new(EngineFailed.code(), "taking it up panicked"));
         match taken.unwrap_or_else(|_| Err(panicked())) {
             Ok(taken_up) => taken_up,
@@ -129,7 +138,12 @@ impl Driver {
         }
     }
 
-    async fn try_take_up(&self, place: Place, listed: Listed) -> Result<bool, Trouble> {
+    async fn try_take_up(
+        &self,
+        place: Place,
+        listed: Listed,
+        order: Option<Order>,
+    ) -> Result<bool, Trouble> {
         if let Some(damage) = listed.aside {
             return Err(Trouble::Saga(damage));
         }
@@ -155,7 +169,11 @@ impl Driver {
             .map_err(|refused| Trouble::unreadable(refused.to_string()))?;
         let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), replayed.link);
         self.context.journal.append(&header.saga_id, entries, None).await?;
-        self.run(place, Arc::new(header), definition, state, link);
+        let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
+        if let Some(order) = order {
+            task.obey(order);
+        }
+        self.spawn(place, handle, task);
         Ok(true)
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     decide::{Running, Settled},
-    live::{Handle, Order, OrderError},
+    live::{self, Handle, Order, OrderError},
 };
 use crate::{
     definition::Compiled,
@@ -49,7 +49,7 @@ type Answered = (StepId, Direction, Answer);
 
 /// An operator who is answered after the next append: what an order came to may rest on records that are not on disk.
 struct Promise {
-    answer: oneshot::Sender<Result<Arc<SagaState>, OrderError>>,
+    answer: oneshot::Sender<live::Answer>,
     outcome: Result<(), saga::IllegalEvent>,
 }
 
@@ -300,7 +300,7 @@ impl SagaTask {
     }
 
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
-    fn obey(&mut self, order: Order) {
+    pub(crate) fn obey(&mut self, order: Order) {
         let Order { event, answer } = order;
         let outcome = self.saga.record(event);
         self.promises.push(Promise { answer, outcome });

@@ -14,7 +14,7 @@ use tests::{
 
 use crate::{
     books, errand, panics,
-    races::{Kinds, journal, linger, start_placing},
+    races::{Kinds, linger, start_placing},
     seed,
 };
 
@@ -149,7 +149,7 @@ async fn round(
             _ => tokio::task::yield_now().await,
         }
     }
-    let events = journal(mesh, &saga_id).await;
+    let events = mesh.story(&saga_id).await;
     let mut recorded = BTreeMap::new();
     let mut story = Vec::new();
     for event in &events {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use proto::saga::v1::{Event, EventKind, SagaState, StartSagaRequest, WatchSagaRequest};
+use proto::saga::v1::{EventKind, SagaState, StartSagaRequest, WatchSagaRequest};
 use rand::{Rng, rngs::StdRng};
 use tests::{
     Mesh, Wiring,
@@ -170,17 +170,6 @@ pub(crate) async fn start_placing(mesh: &Mesh, key: &str, points: i64) -> String
     mesh.sagas().start_saga(start).await.unwrap().into_inner().saga_id
 }
 
-/// The journal of a saga that has ended.
-pub(crate) async fn journal(mesh: &Mesh, saga_id: &str) -> Vec<Event> {
-    let watch = WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
-    let mut events = mesh.sagas().watch_saga(watch).await.unwrap().into_inner();
-    let mut found = Vec::new();
-    while let Some(response) = events.message().await.unwrap() {
-        found.extend(response.event);
-    }
-    found
-}
-
 /// Waits until the saga's journal has a record `seq`, or the saga has ended.
 async fn recorded(mesh: &Mesh, saga_id: &str, seq: u64) {
     let watch = WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
@@ -219,7 +208,7 @@ async fn a_cancel_meets_the_placing_at_every_step_and_stops_it_whole_or_not_at_a
         };
         let cancelled = mesh.sagas().cancel_saga(cancel).await.unwrap().into_inner();
         let saga = mesh.ended(&saga_id).await;
-        let events = journal(&mesh, &saga_id).await;
+        let events = mesh.story(&saga_id).await;
         match (code(cancelled.result.as_ref()).as_str(), saga.state()) {
             ("OK", SagaState::Compensated) => {
                 assert_eq!(saga.reason, "CANCELLED_BY_OPERATOR");

@@ -4,8 +4,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use proto::saga::v1::{
-    GetSagaRequest, ResolveSagaRequest, RetrySagaRequest, Saga, SagaState, SkipStepRequest,
-    WatchSagaRequest,
+    Event, EventKind, GetSagaRequest, ResolveSagaRequest, RetrySagaRequest, Saga, SagaState,
+    SkipStepRequest, WatchSagaRequest,
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tests::{
@@ -87,6 +87,7 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
 
     let mesh = Wiring::default().on(folder).start().await;
     assert_eq!(mesh.ended(&sound).await.state(), SagaState::Succeeded);
+    set_aside(&mesh, &damaged).await;
     let saga = get(&mesh, &damaged).await;
     assert_eq!(saga.state(), SagaState::Attention);
     assert_eq!(saga.reason, "JOURNAL_UNREADABLE");
@@ -127,6 +128,9 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
     let answer = mesh.sagas().retry_saga(retry).await.unwrap().into_inner();
     assert_eq!(code(answer.result.as_ref()), "OK");
     assert_eq!(mesh.ended(&damaged).await.state(), SagaState::Succeeded);
+    let story: Vec<EventKind> = mesh.story(&damaged).await.iter().map(Event::kind).collect();
+    let taken_up = story.iter().rposition(|kind| *kind == EventKind::Recovered).unwrap();
+    assert_eq!(story[taken_up + 1], EventKind::Retried, "{story:?}");
     assert_eq!(mesh.standing().await.tea, (98, 0, 2));
 }
 

@@ -5,11 +5,10 @@ use std::{sync::Arc, time::Duration};
 use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
 use saga::{Record, SagaState, Status};
-use tokio::sync::watch;
 
 use crate::{
     definition::Compiled,
-    driver::{Driver, definition_unreadable, replay},
+    driver::{Driver, Handle, definition_unreadable, replay},
     journal::{self, Listed},
 };
 
@@ -73,15 +72,15 @@ fn unreadable(why: String) -> saga::Reason {
     saga::Reason::new(Reason::JournalUnreadable.code(), why)
 }
 
-/// The end of a saga that is watched; `None` when `limit` passes before, or it moves no further here.
+/// The end of a running saga; `None` when `limit` passes before, or it moves no further here.
 pub(super) async fn end_of(
     driver: &Driver,
-    mut state: watch::Receiver<Arc<SagaState>>,
+    handle: &Handle,
     limit: Duration,
 ) -> Option<Arc<SagaState>> {
     let ended = async {
         tokio::select! {
-            ended = state.wait_for(|state| state.is_ended()) => ended.ok().map(|state| Arc::clone(&state)),
+            ended = handle.ended() => ended,
             () = driver.halted() => None,
         }
     };
@@ -93,9 +92,9 @@ pub(super) async fn wait(driver: &Driver, saga_id: &str, limit: Duration) {
     // A saga that no task runs is taken up by recovery soon, or has ended: looked for again until the limit.
     let ended = async {
         loop {
-            match driver.watch(saga_id) {
-                Some(state) => {
-                    if end_of(driver, state, limit).await.is_some() {
+            match driver.find(saga_id) {
+                Some(handle) => {
+                    if end_of(driver, &handle, limit).await.is_some() {
                         return;
                     }
                 }

@@ -139,9 +139,9 @@ impl SagaService for Handlers {
             .map_err(Failure::unavailable)?;
         let mut response = StartSagaResponse::default();
         match started {
-            Start::New { saga_id, state } => {
+            Start::New { saga_id, handle } => {
                 response.saga_id = saga_id;
-                response.set_state(view::state(state.borrow().status()));
+                response.set_state(view::state(handle.state().borrow().status()));
             }
             Start::Already { saga_id } => {
                 let found = self.driver.journal().find(&saga_id).await;

@@ -84,8 +84,8 @@ async fn answer(
     // The start waited for the disk: only the rest of the caller's time is left.
     let rest = || limit.saturating_sub(driver.clock().now().since(call.arrived()));
     let saga_id = match started {
-        Start::New { saga_id, state } => {
-            if let Some(state) = read::end_of(driver, state, rest()).await {
+        Start::New { saga_id, handle } => {
+            if let Some(state) = read::end_of(driver, &handle, rest()).await {
                 let (definition, trace) = (definition.engine(), call.trace().id());
                 let end = End { saga_id: &saga_id, trace: &trace, definition, state: &state };
                 return end.reply(method);

@@ -31,7 +31,7 @@ pub(super) fn events(
 async fn later(driver: &Driver, saga_id: &str, after: u64) -> Result<(Vec<Event>, bool), Failure> {
     loop {
         // Watched before the journal is read: what comes between is then not missed.
-        let watched = driver.watch(saga_id);
+        let running = driver.find(saga_id).map(|handle| handle.state());
         let found = read::find(driver, saga_id).await?;
         let ended = found.status().is_ended();
         let Some(story) = found.story else { return Err(unwatchable(&found.listed)) };
@@ -41,7 +41,7 @@ async fn later(driver: &Driver, saga_id: &str, after: u64) -> Result<(Vec<Event>
             return Ok((shown, ended));
         }
         let changed = async {
-            match watched {
+            match running {
                 Some(mut state) => {
                     let seen = story.state.next_seq();
                     let _ = state.wait_for(|state| state.next_seq() > seen).await;

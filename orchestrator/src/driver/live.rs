@@ -43,10 +43,26 @@ pub enum OrderError {
 
 /// The way to a running saga.
 #[derive(Clone, Debug)]
-pub(crate) struct Handle {
+pub struct Handle {
     pub(crate) orders: mpsc::Sender<Order>,
-    /// The state as it is on disk.
     pub(crate) state: watch::Receiver<Arc<SagaState>>,
+}
+
+impl Handle {
+    /// The saga's state as it is on disk, now and as it changes. Closes when its task ends.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<Arc<SagaState>> {
+        self.state.clone()
+    }
+
+    /// The saga's state at its end; `None` where its task ended before. Wakes its caller once, and not with each
+    /// change of the state.
+    pub async fn ended(&self) -> Option<Arc<SagaState>> {
+        // The task has published the end before it gives its orders up.
+        self.orders.closed().await;
+        let state = Arc::clone(&self.state.borrow());
+        state.is_ended().then_some(state)
+    }
 }
 
 /// Which sagas run here. A saga has at most one task: its place is taken before the task begins and given up when

@@ -16,7 +16,6 @@ use facade::Trace;
 use futures::FutureExt;
 use proto::facade::v1::Reason::EngineFailed;
 use saga::{Event, Reason, SagaState};
-use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -26,10 +25,10 @@ use crate::{
     outbound::Participants,
     registry::Registry,
 };
-use live::{Handle, Live, Order, Place};
+use live::{Live, Order, Place};
 use saga_task::{Ended, SagaTask};
 
-pub use live::OrderError;
+pub use live::{Handle, OrderError};
 pub(crate) use recover::definition_unreadable;
 pub use replay::{Replayed, Unreadable, replay};
 
@@ -67,8 +66,8 @@ pub enum Start {
     New {
         /// Its id.
         saga_id: String,
-        /// Its state as it is on disk, now and as it changes. Closes when its task ends.
-        state: watch::Receiver<Arc<SagaState>>,
+        /// The way to it.
+        handle: Handle,
     },
     /// The saga that the same request started before.
     Already {
@@ -160,9 +159,8 @@ impl Driver {
             Started::Already { saga_id } => return Ok(Start::Already { saga_id }),
             Started::New => {}
         }
-        let state = handle.state.clone();
-        self.spawn(place, handle, task);
-        Ok(Start::New { saga_id, state })
+        self.spawn(place, handle.clone(), task);
+        Ok(Start::New { saga_id, handle })
     }
 
     fn task(
@@ -264,11 +262,10 @@ impl Driver {
         self.context.journal.close_aside(saga_id, why, self.context.clock.now()).await
     }
 
-    /// A running saga's state as it is on disk, now and as it changes; `None` where it does not run here. Closes when
-    /// its task ends.
+    /// The way to a saga; `None` where it does not run here.
     #[must_use]
-    pub fn watch(&self, saga_id: &str) -> Option<watch::Receiver<Arc<SagaState>>> {
-        self.live.find(saga_id).map(|handle| handle.state)
+    pub fn find(&self, saga_id: &str) -> Option<Handle> {
+        self.live.find(saga_id)
     }
 
     /// How many sagas run here.

@@ -62,6 +62,9 @@ pub(crate) struct SagaTask {
     orders: mpsc::Receiver<Order>,
     published: watch::Sender<Arc<SagaState>>,
     stop: CancellationToken,
+    stopped: BoxFuture<'static, ()>,
+    /// Until when nothing has to happen, and what waits for it.
+    alarm: Option<(saga::Timestamp, BoxFuture<'static, ()>)>,
     /// What a new saga does first: it is on disk with its start.
     begun: Option<Settled>,
     promises: Vec<Promise>,
@@ -95,7 +98,9 @@ impl SagaTask {
             link,
             orders: waiting,
             published,
+            stopped: stop.clone().cancelled_owned().boxed(),
             stop,
+            alarm: None,
             begun: None,
             promises: Vec::new(),
             calling: HashSet::new(),
@@ -255,27 +260,18 @@ impl SagaTask {
         wake: Option<saga::Timestamp>,
         stopping: bool,
     ) -> Result<(), saga::IllegalEvent> {
-        let context = Arc::clone(&self.context);
+        self.set_alarm(wake.filter(|_| !stopping));
         let woken = async {
-            match wake {
-                Some(instant) if !stopping => {
-                    context.clock.sleep_until(clock::Timestamp(instant.0)).await
-                }
-                _ => std::future::pending().await,
+            match &mut self.alarm {
+                Some((_, woken)) => woken.await,
+                None => std::future::pending().await,
             }
-        };
-        let stop = self.stop.clone();
-        let stopped = async {
-            if stopping {
-                std::future::pending::<()>().await;
-            }
-            stop.cancelled().await;
         };
         tokio::select! {
             Some(answered) = self.calls.next() => self.answered(answered)?,
             Some(order) = self.orders.recv() => self.obey(order),
-            () = woken => {}
-            () = stopped => {}
+            () = woken => self.alarm = None,
+            () = &mut self.stopped, if !stopping => {}
         }
         while let Some(Some(answered)) = self.calls.next().now_or_never() {
             self.answered(answered)?;
@@ -284,6 +280,18 @@ impl SagaTask {
             self.obey(order);
         }
         Ok(())
+    }
+
+    /// Most turns wait until the saga's deadline at the latest: what waits for it is kept from turn to turn.
+    fn set_alarm(&mut self, wake: Option<saga::Timestamp>) {
+        if self.alarm.as_ref().map(|(instant, _)| *instant) == wake {
+            return;
+        }
+        self.alarm = wake.map(|instant| {
+            let clock = self.context.clock.clone();
+            let woken = async move { clock.sleep_until(clock::Timestamp(instant.0)).await };
+            (instant, woken.boxed())
+        });
     }
 
     fn answered(&mut self, (step, direction, answer): Answered) -> Result<(), saga::IllegalEvent> {

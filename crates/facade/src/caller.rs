@@ -1,6 +1,7 @@
 //! Calls that go out: one unary call by path, with trace, deadline, metadata and a log line.
 
 mod line;
+mod network;
 
 use std::time::Duration;
 
@@ -14,17 +15,17 @@ use tonic::{
     client::{Grpc, GrpcService},
     metadata::MetadataMap,
     service::Routes,
-    transport::Channel,
 };
 
 use self::line::Line;
+pub use self::network::Network;
 use crate::{Trace, codec::Raw, deadline};
 
 /// Where a service is reached: over the network, or within this process. Nothing above this seam knows which.
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// HTTP/2 over a connection that is made when it is first needed, and made again when it broke.
-    Network(Channel),
+    Network(Network),
     /// Straight onto the server's routes: the same layers, no HTTP/2.
     InProcess(Routes),
 }
@@ -74,8 +75,12 @@ impl Client {
 
         let called = async {
             match &self.transport {
-                Transport::Network(channel) => send(channel.clone(), request, path).await,
-                Transport::InProcess(routes) => send(routes.clone(), request, path).await,
+                Transport::Network(network) => {
+                    send(Grpc::with_origin(network.clone(), network.origin()), request, path).await
+                }
+                Transport::InProcess(routes) => {
+                    send(Grpc::new(routes.clone()), request, path).await
+                }
             }
         };
         // Both transports are timed here: only the network one would look at grpc-timeout by itself.
@@ -88,7 +93,7 @@ impl Client {
 }
 
 async fn send<T>(
-    transport: T,
+    grpc: Grpc<T>,
     request: Request<Bytes>,
     path: PathAndQuery,
 ) -> Result<tonic::Response<Bytes>, Status>
@@ -98,7 +103,7 @@ where
     <T::ResponseBody as http_body::Body>::Error: Into<tonic::codegen::StdError>,
 {
     // No limit of our own: an answer that is refused here has taken effect there.
-    let mut grpc = Grpc::new(transport).max_decoding_message_size(usize::MAX);
+    let mut grpc = grpc.max_decoding_message_size(usize::MAX);
     grpc.ready().await.map_err(|error| unreachable(error.into()))?;
     grpc.unary(request, path, Raw).await
 }

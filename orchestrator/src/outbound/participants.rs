@@ -1,14 +1,11 @@
 //! Who serves which service, and where.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use clock::Clock;
-use facade::caller::{Client, Transport};
-use tonic::{service::Routes, transport::Endpoint};
-
-/// How long the making of a connection is waited for.
-const CONNECT: Duration = Duration::from_secs(2);
+use facade::caller::{Client, Network, Transport};
+use tonic::service::Routes;
 
 /// One service and the way to it.
 #[derive(Clone, Debug)]
@@ -50,16 +47,10 @@ impl Participants {
     /// # Errors
     /// A sentence when `address` is not `http://HOST:PORT` or `HOST:PORT`.
     pub fn add_address(&self, service: &str, address: &str) -> Result<(), String> {
-        let uri =
-            if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(uri)
-            .map_err(|error| format!("{service}: {address:?} is no address (HOST:PORT): {error}"))?
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10))
-            .keep_alive_while_idle(true);
-        self.add(service, Transport::Network(endpoint.connect_lazy()), address.to_owned());
+        let network = Network::to(address).map_err(|error| {
+            format!("{service}: {address:?} is no address (HOST:PORT): {error}")
+        })?;
+        self.add(service, Transport::Network(network), address.to_owned());
         Ok(())
     }
 

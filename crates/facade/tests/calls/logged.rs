@@ -2,12 +2,17 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use serde_json::Value;
-use tracing::{Level, subscriber::DefaultGuard};
+use tracing::{Dispatch, Level, subscriber::DefaultGuard};
 use tracing_subscriber::{fmt::MakeWriter, util::SubscriberInitExt};
+
+/// While there is just one subscriber, what another test logs first is judged by that test's thread, which has none, and
+/// is switched off for all. With this one there are always two.
+static ANOTHER: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
 /// What this thread logs until it is dropped, as JSON lines like those of a process.
 pub(crate) struct Logged {
@@ -17,6 +22,7 @@ pub(crate) struct Logged {
 
 impl Logged {
     pub(crate) fn at(level: Level) -> Self {
+        LazyLock::force(&ANOTHER);
         let written = Written::default();
         let guard = tracing_subscriber::fmt()
             .json()

@@ -4,5 +4,6 @@
 
 mod logged;
 mod messages;
+mod network;
 mod refused;
 mod server;

@@ -29,7 +29,7 @@ const CARDS: &str = r#"
     message Receipt { string thanks = 1; string number = 2 [debug_redact = true]; }
 "#;
 
-fn buy() -> MethodDescriptor {
+pub(crate) fn buy() -> MethodDescriptor {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("cards.proto"), CARDS).unwrap();
     let mut compiler = protox::Compiler::new([folder.path()]).unwrap();

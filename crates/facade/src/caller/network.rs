@@ -1,0 +1,226 @@
+//! The way to one address: an HTTP/2 connection that is made when it is first needed, and made again when it broke.
+//!
+//! It stands on `h2` itself, and tonic's client on it: a call goes from its caller's task onto the connection, with no
+//! queue and no task of its own between. By tonic's `Channel` a bare call takes its caller 1.5 times the CPU time
+//! (docs/performance.md).
+
+mod received;
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clock::Clock;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use h2::{Ping, PingPong, client, client::SendRequest};
+use http::{Request, Response, Uri, Version, uri::Authority};
+use http_body::Body as _;
+use tokio::net::TcpStream;
+use tonic::{Status, body::Body};
+use tower::Service;
+
+use self::received::{Received, broken};
+
+/// How long the making of a connection is waited for.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How often the peer is asked for a sign of life, and how long that is waited for.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// How many bytes the peer may send before they are read, on one stream and on all.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 5 << 20;
+/// How many bytes of headers are taken with an answer.
+const HEADERS: u32 = 64 << 10;
+
+/// A connection that is being made, or was: whoever waits for it is told the same.
+type Made = Shared<BoxFuture<'static, Result<SendRequest<Bytes>, Status>>>;
+
+/// The way to one address. Cheap to clone; all clones share the connection.
+#[derive(Clone)]
+pub struct Network {
+    peer: Arc<Peer>,
+}
+
+struct Peer {
+    origin: Uri,
+    address: String,
+    made: Mutex<Option<Made>>,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Network").field(&self.peer.address).finish()
+    }
+}
+
+impl Network {
+    /// The way to `HOST:PORT` or `http://HOST:PORT`. Nothing is connected before the first call.
+    ///
+    /// # Errors
+    /// A sentence where `address` is neither.
+    pub fn to(address: &str) -> Result<Self, String> {
+        let (scheme, bare) = address.split_once("://").unwrap_or(("http", address));
+        if scheme != "http" {
+            return Err(format!("{scheme}:// is not spoken here, only http://"));
+        }
+        let authority: Authority = bare
+            .strip_suffix('/')
+            .unwrap_or(bare)
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| error.to_string())?;
+        let port = authority.port_u16().ok_or("it names no port")?;
+        let address = format!("{}:{port}", authority.host());
+        let origin = Uri::builder().scheme("http").authority(authority).path_and_query("/").build();
+        let origin = origin.map_err(|error| error.to_string())?;
+        Ok(Self { peer: Arc::new(Peer { origin, address, made: Mutex::default() }) })
+    }
+
+    /// The scheme and authority that requests name.
+    pub(super) fn origin(&self) -> Uri {
+        self.peer.origin.clone()
+    }
+}
+
+impl Service<Request<Body>> for Network {
+    type Response = Response<Received>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Self::Response, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let peer = Arc::clone(&self.peer);
+        async move {
+            let connection = peer.connection().await?;
+            send(connection, request).await
+        }
+        .boxed()
+    }
+}
+
+impl Peer {
+    /// A connection that takes a request. One that broke since it was made is made again, once.
+    async fn connection(&self) -> Result<SendRequest<Bytes>, Status> {
+        let mut again = true;
+        loop {
+            let made = self.made();
+            let ready = match made.clone().await {
+                Ok(connection) => connection.ready().await.map_err(broken),
+                Err(refused) => {
+                    again = false;
+                    Err(refused)
+                }
+            };
+            match ready {
+                Ok(ready) => return Ok(ready),
+                Err(error) => {
+                    self.forget(&made);
+                    if !std::mem::take(&mut again) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn made(&self) -> Made {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.get_or_insert_with(|| {
+            // In a task of its own: it goes on when the caller that needed it first goes away.
+            let making = tokio::spawn(connect(self.address.clone()));
+            let told = |joined: Result<_, _>| {
+                joined.unwrap_or_else(|_| Err(Status::unavailable("the process is stopping")))
+            };
+            making.map(told).boxed().shared()
+        })
+        .clone()
+    }
+
+    /// The next call makes a new connection, unless that is under way.
+    fn forget(&self, old: &Made) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.as_ref().is_some_and(|made| made.ptr_eq(old)) {
+            *made = None;
+        }
+    }
+}
+
+async fn connect(address: String) -> Result<SendRequest<Bytes>, Status> {
+    let connected = async {
+        let stream = TcpStream::connect(&address).await?;
+        stream.set_nodelay(true)?;
+        Ok::<_, std::io::Error>(stream)
+    };
+    let stream = Clock::system()
+        .timeout(CONNECT, connected)
+        .await
+        .map_err(|_| Status::unavailable(format!("no connection within {CONNECT:?}")))?
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let (requests, connection) = client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADERS)
+        .enable_push(false)
+        .handshake(stream)
+        .await
+        .map_err(broken)?;
+    tokio::spawn(carry(address, connection));
+    Ok(requests)
+}
+
+/// Carries what is sent and received, until the connection ends or its peer is silent for too long.
+async fn carry(address: String, mut connection: client::Connection<TcpStream, Bytes>) {
+    let pings = connection.ping_pong();
+    let ended = tokio::select! {
+        ended = connection => ended.map_err(|error| error.to_string()),
+        () = silence(pings) => Err(format!("no sign of life within {SIGN_OF_LIFE:?}")),
+    };
+    if let Err(why) = ended {
+        tracing::debug!(address, why, "a connection broke");
+    }
+}
+
+/// Returns when the peer does not answer a ping in time. Timed by the machine's clock: a test that moves its own does
+/// not make the peer late.
+async fn silence(pings: Option<PingPong>) {
+    let clock = Clock::system();
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        clock.sleep(KEEP_ALIVE).await;
+        if !matches!(clock.timeout(SIGN_OF_LIFE, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
+async fn send(
+    mut connection: SendRequest<Bytes>,
+    request: Request<Body>,
+) -> Result<Response<Received>, Status> {
+    let (mut head, body) = request.into_parts();
+    head.version = Version::HTTP_2;
+    let sent = connection.send_request(Request::from_parts(head, ()), false);
+    let (response, mut stream) = sent.map_err(broken)?;
+    // The message of a unary call is one piece that is there: it goes with the end of the stream.
+    let mut body = std::pin::pin!(body);
+    let mut piece = next(body.as_mut()).await?;
+    while let Some(data) = piece {
+        piece = next(body.as_mut()).await?;
+        stream.send_data(data, piece.is_none()).map_err(broken)?;
+    }
+    Ok(response.await.map_err(broken)?.map(Received::new))
+}
+
+async fn next(mut body: Pin<&mut Body>) -> Result<Option<Bytes>, Status> {
+    let frame = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await;
+    Ok(frame.transpose()?.and_then(|frame| frame.into_data().ok()))
+}

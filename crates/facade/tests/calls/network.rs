@@ -1,0 +1,275 @@
+//! Calls over the network: one connection, made when it is needed and made again when it broke.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clock::Clock;
+use facade::{
+    Call, Facade, Failure, Reply, Trace,
+    caller::{Client, Network, Outgoing, Transport},
+    dynamic::Handler,
+    log::Calls,
+    server::{self, Server},
+};
+use futures::future::{BoxFuture, join_all};
+use h2::server::SendResponse;
+use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
+use prost::Message;
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tonic::{Code, Status, metadata::MetadataMap};
+
+use crate::messages::buy;
+
+const LIMIT: Duration = Duration::from_mins(10);
+
+fn client(address: SocketAddr) -> Client {
+    let network = Network::to(&address.to_string()).unwrap();
+    Client::new(Clock::system(), Transport::Network(network))
+}
+
+async fn call(client: &Client, request: Bytes, limit: Duration) -> Result<Bytes, Status> {
+    let call = Outgoing {
+        path: PathAndQuery::from_static("/cards.v1.Cards/Buy"),
+        request,
+        metadata: MetadataMap::new(),
+        trace: &Trace::start(),
+        limit,
+        descriptor: &buy(),
+    };
+    client.unary(call).await.map(tonic::Response::into_inner)
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A stream that a peer was sent: the request, and the way to answer it.
+type Stream = (http::Request<h2::RecvStream>, SendResponse<Bytes>);
+
+/// Takes one connection; what is sent on it comes out. It is closed when the task is aborted.
+async fn accept(
+    listener: &TcpListener,
+) -> (mpsc::UnboundedReceiver<Stream>, tokio::task::JoinHandle<()>) {
+    let (socket, _) = listener.accept().await.unwrap();
+    let (streams, taken) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(async move {
+        let mut connection = h2::server::handshake(socket).await.unwrap();
+        while let Some(Ok(stream)) = connection.accept().await {
+            let _ = streams.send(stream);
+        }
+    });
+    (taken, serving)
+}
+
+/// Answers with the request's own message.
+async fn echo((request, mut respond): Stream) {
+    let mut body = request.into_body();
+    let mut message = Vec::new();
+    while let Some(data) = body.data().await {
+        message.extend_from_slice(&data.unwrap());
+    }
+    let response = http::Response::builder().header("content-type", "application/grpc");
+    let mut answer = respond.send_response(response.body(()).unwrap(), false).unwrap();
+    answer.send_data(message.into(), false).unwrap();
+    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from(0))]);
+    answer.send_trailers(trailers).unwrap();
+}
+
+/// Takes every connection and echoes what comes; counts the connections.
+fn parrot(listener: TcpListener) -> Arc<AtomicUsize> {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut streams, _serving) = accept(&listener).await;
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                while let Some(stream) = streams.recv().await {
+                    echo(stream).await;
+                }
+            });
+        }
+    });
+    connections
+}
+
+#[tokio::test]
+async fn calls_begun_at_once_share_one_connection() {
+    let (listener, address) = listen().await;
+    let connections = parrot(listener);
+    let client = client(address);
+    let calls = (0..64u8).map(|number| {
+        let client = client.clone();
+        async move { call(&client, Bytes::from(vec![number; 8]), LIMIT).await.unwrap() }
+    });
+    let answers = join_all(calls).await;
+    assert!((0u8..).zip(answers).all(|(number, answer)| answer == vec![number; 8]));
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_call_whose_connection_breaks_is_told_so_and_the_next_one_gets_through() {
+    let (listener, address) = listen().await;
+    let client = client(address);
+    let under_way = {
+        let client = client.clone();
+        tokio::spawn(async move { call(&client, Bytes::from_static(b"one"), LIMIT).await })
+    };
+    let (mut streams, serving) = accept(&listener).await;
+    let unanswered = streams.recv().await.unwrap();
+    serving.abort();
+    drop(unanswered);
+    let told = under_way.await.unwrap().unwrap_err();
+    assert_eq!(told.code(), Code::Unavailable, "{told:?}");
+    assert!(told.message().contains("the connection broke"), "{told:?}");
+
+    let connections = parrot(listener);
+    assert_eq!(call(&client, Bytes::from_static(b"two"), LIMIT).await.unwrap(), "two");
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn where_nobody_listens_every_caller_is_told_why_until_somebody_does() {
+    let (listener, address) = listen().await;
+    drop(listener);
+    let client = client(address);
+    for told in join_all((0..8).map(|_| call(&client, Bytes::new(), LIMIT))).await {
+        let told = told.unwrap_err();
+        assert_eq!(told.code(), Code::Unavailable, "{told:?}");
+        assert!(told.message().contains("refused"), "{told:?}");
+    }
+    parrot(TcpListener::bind(address).await.unwrap());
+    assert_eq!(call(&client, Bytes::from_static(b"here"), LIMIT).await.unwrap(), "here");
+}
+
+#[tokio::test]
+async fn a_stream_that_the_peer_refuses_is_unavailable_and_the_connection_stays() {
+    let (listener, address) = listen().await;
+    let client = client(address);
+    let refused = {
+        let client = client.clone();
+        tokio::spawn(async move { call(&client, Bytes::new(), LIMIT).await })
+    };
+    let (mut streams, _serving) = accept(&listener).await;
+    let (_request, mut respond) = streams.recv().await.unwrap();
+    respond.send_reset(h2::Reason::REFUSED_STREAM);
+    assert_eq!(refused.await.unwrap().unwrap_err().code(), Code::Unavailable);
+
+    tokio::spawn(async move { echo(streams.recv().await.unwrap()).await });
+    assert_eq!(call(&client, Bytes::from_static(b"again"), LIMIT).await.unwrap(), "again");
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_waited_for_any_more_is_cancelled_at_the_peer() {
+    let (listener, address) = listen().await;
+    let client = client(address);
+    let late = tokio::spawn(async move {
+        call(&client, Bytes::new(), Duration::from_millis(50)).await.unwrap_err()
+    });
+    let (mut streams, _serving) = accept(&listener).await;
+    let (_request, mut respond) = streams.recv().await.unwrap();
+    assert_eq!(late.await.unwrap().code(), Code::DeadlineExceeded);
+    let reset = std::future::poll_fn(|context| respond.poll_reset(context)).await.unwrap();
+    assert_eq!(reset, h2::Reason::CANCEL);
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_no_http_2_fails_the_call() {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _): (TcpStream, _) = listener.accept().await.unwrap();
+            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let told = call(&client(address), Bytes::new(), LIMIT).await.unwrap_err();
+    let unknown = [Code::Unavailable, Code::Internal, Code::Unknown];
+    assert!(unknown.contains(&told.code()), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_peer_gives_no_sign_of_life_is_left_before_the_call_is_late() {
+    let (listener, address) = listen().await;
+    let mute = tokio::spawn(async move {
+        let connection = listener.accept().await.unwrap();
+        std::future::pending::<()>().await;
+        drop(connection);
+    });
+    let told = call(&client(address), Bytes::new(), LIMIT).await.unwrap_err();
+    assert_eq!(told.code(), Code::Unavailable, "{told:?}");
+    mute.abort();
+}
+
+/// Thanks with as many letters as the purchase's number says.
+struct Effusive(MethodDescriptor);
+
+impl Handler for Effusive {
+    fn handle(
+        &self,
+        _: Call,
+        purchase: DynamicMessage,
+    ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
+        let number = purchase.get_field_by_name("number").unwrap();
+        let thanks = "t".repeat(number.as_str().unwrap().parse().unwrap());
+        let mut receipt = DynamicMessage::new(self.0.output());
+        receipt.set_field_by_name("thanks", Value::String(thanks));
+        Box::pin(async move { Ok(receipt.into()) })
+    }
+}
+
+#[tokio::test]
+async fn messages_larger_than_any_window_pass_one_after_the_other() {
+    const LETTERS: usize = 7_000_000;
+    let buy = buy();
+    let shop = Server::new(Facade::new(Clock::system(), Calls::Notable));
+    shop.methods().serve(&buy, Arc::new(Effusive(buy.clone())));
+    let (listener, address) = listen().await;
+    let (service, _) = shop.build();
+    tokio::spawn(async move {
+        server::serve(service, listener, &Clock::system(), std::future::pending()).await
+    });
+
+    let client = client(address);
+    let mut purchase = DynamicMessage::new(buy.input());
+    purchase.set_field_by_name("number", Value::String(LETTERS.to_string()));
+    purchase.set_field_by_name("holder", Value::String("h".repeat(3_000_000)));
+    for _ in 0..3 {
+        let answer = call(&client, purchase.encode_to_vec().into(), LIMIT).await.unwrap();
+        let receipt = DynamicMessage::decode(buy.output(), answer).unwrap();
+        let thanks = receipt.get_field_by_name("thanks").unwrap();
+        assert_eq!(thanks.as_str().unwrap().len(), LETTERS);
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_called_is_refused_with_the_reason() {
+    for sound in ["127.0.0.1:50051", "[::1]:50051", "stock:50051", "http://stock:50051/"] {
+        Network::to(sound).unwrap();
+    }
+    let refused = [
+        ("stock", "no port"),
+        ("http://stock", "no port"),
+        ("https://stock:50051", "https:// is not spoken here"),
+        ("stock:50051/path", "invalid"),
+        ("stock:port", "no port"),
+        ("", "empty"),
+    ];
+    for (address, why) in refused {
+        let told = Network::to(address).unwrap_err();
+        assert!(told.contains(why), "{address:?}: {told}");
+    }
+}

@@ -47,6 +47,7 @@ bugs! {
     OkForSuperseded: "A call that comes after its undo is answered as if it had happened.",
     DeclineNotReplayed: "A decline is not stored, so a repeat is decided anew.",
     KeyReuseUnseen: "Another request under a used key gets the first one's answer.",
+    ForgottenTakesEffect: "A call whose answer is not kept any more takes effect again.",
     AnswerBeforeCommit: "A caller is answered although the commit failed.",
     SynchronousOff: "A commit does not wait for the disk.",
     FreshKeyPerRetry: "Each attempt of a call has a key of its own.",

@@ -1,8 +1,8 @@
 //! The way to one address: an HTTP/2 connection that is made when it is first needed, and made again when it broke.
 //!
 //! It stands on `h2` itself, and tonic's client on it: a call goes from its caller's task onto the connection, with no
-//! queue and no task of its own between. By tonic's `Channel` a bare call takes its caller 1.5 times the CPU time
-//! (docs/performance.md).
+//! queue and no task of its own between. A bare call takes its caller two thirds of the CPU time that it takes over
+//! tonic's `Channel`.
 
 mod received;
 
@@ -108,28 +108,26 @@ impl Service<Request<Body>> for Network {
 }
 
 impl Peer {
-    /// A connection that takes a request. One that broke since it was made is made again, once.
+    /// A connection that takes a request: one that broke since it was made is made again, once.
     async fn connection(&self) -> Result<SendRequest<Bytes>, Status> {
-        let mut again = true;
-        loop {
-            let made = self.made();
-            let ready = match made.clone().await {
-                Ok(connection) => connection.ready().await.map_err(broken),
-                Err(refused) => {
-                    again = false;
-                    Err(refused)
-                }
-            };
-            match ready {
-                Ok(ready) => return Ok(ready),
-                Err(error) => {
-                    self.forget(&made);
-                    if !std::mem::take(&mut again) {
-                        return Err(error);
-                    }
-                }
-            }
+        if let Some(ready) = self.ready().await? {
+            return Ok(ready);
         }
+        let fleeting = || Status::unavailable("each connection breaks as soon as it is made");
+        self.ready().await?.ok_or_else(fleeting)
+    }
+
+    /// The connection; `None` where it broke since it was made.
+    async fn ready(&self) -> Result<Option<SendRequest<Bytes>>, Status> {
+        let made = self.made();
+        let ready = match made.clone().await {
+            Ok(connection) => Ok(connection.ready().await.ok()),
+            Err(refused) => Err(refused),
+        };
+        if !matches!(ready, Ok(Some(_))) {
+            self.forget(&made);
+        }
+        ready
     }
 
     fn made(&self) -> Made {

@@ -14,19 +14,21 @@ use crate::{
 /// Sagas that one transaction writes.
 const AT_ONCE: u64 = 100_000;
 
-// Their ids stand before every id that a node gives.
+// Their ids and keys stand in the order in which they are written.
 const SAGAS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into saga
-    select printf('00000000-0000-0000-0000-%012d', i), definition_hash, definition, version, 'stored ' || i, request,
-           request_hash, trace, deadline, created_at, updated_at, state, null, null
-    from number, (select * from saga where key not like 'stored %')";
+    select printf('00000000-0000-0000-0000-%012d', i), definition_hash, definition, version,
+           printf('stored %012d', i), request, request_hash, trace, deadline, created_at, updated_at, state, null, null
+    from number cross join saga
+    where id = $3";
 
 const EVENTS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into event
     select printf('00000000-0000-0000-0000-%012d', i), seq, at, record, link
-    from number, (select event.* from event join saga on saga.id = saga_id where key not like 'stored %' order by seq)";
+    from number cross join event
+    where saga_id = $3";
 
 /// Fills the journal in `data` with `run.stored` copies of a saga that really ran; gives how many it holds then.
 pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
@@ -37,14 +39,15 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
     // It must still be there to be copied.
     let kept = arguments::System { keep_finished: None, ..run::arguments(run, data, None) };
     let system = System::start(kept).await?;
-    let pattern = run::near_gun(run, &system).await?(u64::MAX).await;
+    let ran = run::near_gun(run, &system).await?(u64::MAX).await;
     system.stop().await?;
-    pattern?;
+    ran?;
     let options = SqliteConnectOptions::new()
         .filename(data.join("orchestrator.db"))
         // What is lost here is made again.
         .pragma("synchronous", "off");
     let mut journal = SqliteConnection::connect_with(&options).await?;
+    let pattern: String = sqlx::query_scalar("select id from saga").fetch_one(&mut journal).await?;
     let mut from = 0;
     while from < run.stored {
         let to = run.stored.min(from + AT_ONCE);
@@ -53,6 +56,7 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
             sqlx::query(statement)
                 .bind(i64::try_from(from)?)
                 .bind(i64::try_from(to)?)
+                .bind(&pattern)
                 .execute(&mut *transaction)
                 .await?;
         }

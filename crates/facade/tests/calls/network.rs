@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
@@ -201,17 +201,32 @@ async fn a_peer_that_speaks_no_http_2_fails_the_call() {
     assert!(unknown.contains(&told.code()), "{told:?}");
 }
 
+/// What gRPC's own servers close a connection for, and end its calls with it.
 #[tokio::test(start_paused = true)]
-async fn a_connection_whose_peer_gives_no_sign_of_life_is_left_before_the_call_is_late() {
+async fn a_peer_is_not_pinged_however_long_it_takes_to_answer() {
+    const PREFACE: usize = 24;
+    const PING: u8 = 6;
     let (listener, address) = listen().await;
     let mute = tokio::spawn(async move {
-        let connection = listener.accept().await.unwrap();
-        std::future::pending::<()>().await;
-        drop(connection);
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut sent = Vec::new();
+        socket.read_to_end(&mut sent).await.unwrap();
+        sent
     });
-    let told = call(&client(address), Bytes::new(), LIMIT).await.unwrap_err();
-    assert_eq!(told.code(), Code::Unavailable, "{told:?}");
-    mute.abort();
+    let client = client(address);
+    let told = call(&client, Bytes::new(), Duration::from_hours(1)).await.unwrap_err();
+    assert_eq!(told.code(), Code::DeadlineExceeded, "{told:?}");
+    drop(client);
+
+    let sent = mute.await.unwrap();
+    let mut frames = &sent[PREFACE..];
+    let mut kinds = Vec::new();
+    while let [high, middle, low, kind, ..] = frames {
+        kinds.push(*kind);
+        let length = usize::try_from(u32::from_be_bytes([0, *high, *middle, *low])).unwrap();
+        frames = &frames[9 + length..];
+    }
+    assert!(kinds.len() > 3 && !kinds.contains(&PING), "{kinds:?}");
 }
 
 /// Thanks with as many letters as the purchase's number says.

@@ -44,7 +44,8 @@ pub enum OrderError {
 /// The way to a running saga.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(crate) orders: mpsc::Sender<Order>,
+    /// Boxed: the channel makes room for more orders than most sagas ever get.
+    pub(crate) orders: mpsc::Sender<Box<Order>>,
     pub(crate) state: watch::Receiver<Arc<SagaState>>,
 }
 

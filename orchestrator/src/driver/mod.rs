@@ -236,7 +236,7 @@ impl Driver {
     pub async fn order(&self, saga_id: &str, event: Event) -> Result<Arc<SagaState>, OrderError> {
         let handle = self.handle(saga_id).await.ok_or(OrderError::Gone)?;
         let (order, answered) = Order::new(event);
-        handle.orders.send(order).await.map_err(|_| OrderError::Gone)?;
+        handle.orders.send(Box::new(order)).await.map_err(|_| OrderError::Gone)?;
         answered.await.unwrap_or(Err(OrderError::Gone))
     }
 

@@ -59,7 +59,7 @@ pub(crate) struct SagaTask {
     saga: Running,
     link: Link,
     trace: Trace,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Box<Order>>,
     published: watch::Sender<Arc<SagaState>>,
     stop: CancellationToken,
     stopped: BoxFuture<'static, ()>,
@@ -269,7 +269,7 @@ impl SagaTask {
         };
         tokio::select! {
             Some(answered) = self.calls.next() => self.answered(answered)?,
-            Some(order) = self.orders.recv() => self.obey(order),
+            Some(order) = self.orders.recv() => self.obey(*order),
             () = woken => self.alarm = None,
             () = &mut self.stopped, if !stopping => {}
         }
@@ -277,7 +277,7 @@ impl SagaTask {
             self.answered(answered)?;
         }
         while let Ok(order) = self.orders.try_recv() {
-            self.obey(order);
+            self.obey(*order);
         }
         Ok(())
     }

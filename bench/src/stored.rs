@@ -14,7 +14,7 @@ use crate::{
 /// Sagas that one transaction writes.
 const AT_ONCE: u64 = 100_000;
 
-// Their ids and keys stand in the order in which they are written.
+// Their ids stand before every id that a node gives, and like their keys in the order in which they are written.
 const SAGAS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into saga

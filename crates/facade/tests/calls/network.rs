@@ -27,6 +27,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    task::JoinHandle,
 };
 use tonic::{Code, Status, metadata::MetadataMap};
 
@@ -51,6 +52,16 @@ async fn call(client: &Client, request: Bytes, limit: Duration) -> Result<Bytes,
     client.unary(call).await.map(tonic::Response::into_inner)
 }
 
+/// Begins a call that the test goes on beside.
+fn begin(
+    client: &Client,
+    request: &'static [u8],
+    limit: Duration,
+) -> JoinHandle<Result<Bytes, Status>> {
+    let client = client.clone();
+    tokio::spawn(async move { call(&client, Bytes::from_static(request), limit).await })
+}
+
 async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -61,9 +72,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
 type Stream = (http::Request<h2::RecvStream>, SendResponse<Bytes>);
 
 /// Takes one connection; what is sent on it comes out. It is closed when the task is aborted.
-async fn accept(
-    listener: &TcpListener,
-) -> (mpsc::UnboundedReceiver<Stream>, tokio::task::JoinHandle<()>) {
+async fn accept(listener: &TcpListener) -> (mpsc::UnboundedReceiver<Stream>, JoinHandle<()>) {
     let (socket, _) = listener.accept().await.unwrap();
     let (streams, taken) = mpsc::unbounded_channel();
     let serving = tokio::spawn(async move {
@@ -125,10 +134,7 @@ async fn calls_begun_at_once_share_one_connection() {
 async fn a_call_whose_connection_breaks_is_told_so_and_the_next_one_gets_through() {
     let (listener, address) = listen().await;
     let client = client(address);
-    let under_way = {
-        let client = client.clone();
-        tokio::spawn(async move { call(&client, Bytes::from_static(b"one"), LIMIT).await })
-    };
+    let under_way = begin(&client, b"one", LIMIT);
     let (mut streams, serving) = accept(&listener).await;
     let unanswered = streams.recv().await.unwrap();
     serving.abort();
@@ -160,10 +166,7 @@ async fn where_nobody_listens_every_caller_is_told_why_until_somebody_does() {
 async fn a_stream_that_the_peer_refuses_is_unavailable_and_the_connection_stays() {
     let (listener, address) = listen().await;
     let client = client(address);
-    let refused = {
-        let client = client.clone();
-        tokio::spawn(async move { call(&client, Bytes::new(), LIMIT).await })
-    };
+    let refused = begin(&client, b"", LIMIT);
     let (mut streams, _serving) = accept(&listener).await;
     let (_request, mut respond) = streams.recv().await.unwrap();
     respond.send_reset(h2::Reason::REFUSED_STREAM);
@@ -176,13 +179,10 @@ async fn a_stream_that_the_peer_refuses_is_unavailable_and_the_connection_stays(
 #[tokio::test]
 async fn a_call_that_is_not_waited_for_any_more_is_cancelled_at_the_peer() {
     let (listener, address) = listen().await;
-    let client = client(address);
-    let late = tokio::spawn(async move {
-        call(&client, Bytes::new(), Duration::from_millis(50)).await.unwrap_err()
-    });
+    let late = begin(&client(address), b"", Duration::from_millis(50));
     let (mut streams, _serving) = accept(&listener).await;
     let (_request, mut respond) = streams.recv().await.unwrap();
-    assert_eq!(late.await.unwrap().code(), Code::DeadlineExceeded);
+    assert_eq!(late.await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
     let reset = std::future::poll_fn(|context| respond.poll_reset(context)).await.unwrap();
     assert_eq!(reset, h2::Reason::CANCEL);
 }

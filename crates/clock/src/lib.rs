@@ -9,7 +9,16 @@ pub mod duration;
 mod manual;
 mod system;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
 
 pub use manual::Hands;
 
@@ -93,11 +102,33 @@ impl Clock {
     ///
     /// # Errors
     /// [`Elapsed`] when the limit passes first; `work` is dropped then.
-    pub async fn timeout<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
-        tokio::select! {
-            biased;
-            output = work => Ok(output),
-            () = self.sleep(limit) => Err(Elapsed),
+    pub fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        work: F,
+    ) -> impl Future<Output = Result<F::Output, Elapsed>> {
+        Timeout { work, limit: self.sleep(limit) }
+    }
+}
+
+pin_project! {
+    // An `async fn` would hold the work twice: as its argument, and where it awaits it.
+    struct Timeout<W, L> {
+        #[pin]
+        work: W,
+        #[pin]
+        limit: L,
+    }
+}
+
+impl<W: Future, L: Future<Output = ()>> Future for Timeout<W, L> {
+    type Output = Result<W::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.work.poll(context) {
+            return Poll::Ready(Ok(output));
         }
+        this.limit.poll(context).map(|()| Err(Elapsed))
     }
 }

@@ -4,7 +4,10 @@
 
 mod bench;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bench::Sqlite;
 use futures::{
@@ -160,6 +163,65 @@ async fn a_write_that_panics_or_refuses_does_not_hurt_its_neighbours() {
         ]
     );
     assert_eq!((bench.count("kept").await, bench.count("gone").await), (4, 0));
+}
+
+/// A write that may be run again: it adds `label`, counts its run, and then ends as `end` does.
+fn repeatable<'d>(
+    database: &'d Database,
+    label: &'static str,
+    runs: &Arc<AtomicUsize>,
+    end: fn() -> Result<(), Error>,
+) -> Written<'d, ()> {
+    let runs = Arc::clone(runs);
+    Box::pin(database.write_repeatable(move |connection| {
+        runs.fetch_add(1, Ordering::Relaxed);
+        connection.execute("insert into effect (label) values (?1)", [label])?;
+        end()
+    }))
+}
+
+#[tokio::test]
+async fn wherever_a_repeatable_write_fails_its_neighbours_are_kept_once() {
+    let ends: [fn() -> Result<(), Error>; 3] =
+        [|| Ok(()), || Err(refusal("not today")), || panic!("out of dice")];
+    for (end, place) in ends.into_iter().flat_map(|end| (0..4).map(move |place| (end, place))) {
+        let bench = Sqlite::open().await;
+        let (database, runs) = (&bench.database, Arc::default());
+        let sound = std::panic::catch_unwind(end).is_ok_and(|end| end.is_ok());
+        let busy = Busy::start(database).await;
+        let writes = (0..4).map(|at| match at == place {
+            true => repeatable(database, "other", &runs, end),
+            false => repeatable(database, "kept", &runs, || Ok(())),
+        });
+        let commits = database.commits();
+        let results = busy.then(writes.collect()).await;
+        for (at, result) in results.iter().enumerate() {
+            assert_eq!(result.is_ok(), at != place || sound, "write {at} of {place}");
+        }
+        let (kept, other) = (bench.count("kept").await, bench.count("other").await);
+        assert_eq!((kept, other), (3, i64::from(sound)));
+        assert_eq!(database.commits(), commits + 2, "the busy one's, and one for all");
+        // Up to the one that failed, and then all again.
+        let expected = if sound { 4 } else { place + 1 + 4 };
+        assert_eq!(runs.load(Ordering::Relaxed), expected, "place {place}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_run_once_shares_a_transaction_with_repeatable_ones() {
+    let bench = Sqlite::open().await;
+    let (database, runs) = (&bench.database, Arc::default());
+    let busy = Busy::start(database).await;
+    let results = busy
+        .then(vec![
+            repeatable(database, "kept", &runs, || Ok(())),
+            add(database, "kept"),
+            repeatable(database, "gone", &runs, || Err(refusal("not today"))),
+        ])
+        .await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
+    assert_eq!((bench.count("kept").await, bench.count("gone").await), (2, 0));
+    assert_eq!(runs.load(Ordering::Relaxed), 2, "each once");
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! A piece of work with the caller who waits for it, as the writer sees it: without its types.
 
-use std::{any::Any, fmt, panic::AssertUnwindSafe};
+use std::{
+    any::Any,
+    fmt,
+    future::ready,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::oneshot;
@@ -10,6 +15,9 @@ use crate::{
     store::{Error, Work},
 };
 
+/// Work that may be run more than once, and does the same each time.
+pub(super) type Repeatable<T, E> = Box<dyn Fn(&Connection) -> Result<T, E> + Send>;
+
 /// What becomes of the savepoint that a job ran behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -18,6 +26,9 @@ pub(super) enum Verdict {
 }
 
 pub(super) trait Job: Send {
+    /// Whether it may be run again after it was rolled back.
+    fn repeats(&self) -> bool;
+
     /// Runs the work and keeps its result back until the commit. Never panics.
     fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict>;
 
@@ -40,48 +51,85 @@ where
     E: From<Error> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
-    (Box::new(Pending { stage: Stage::Waiting(work), caller }), answer)
+    (Box::new(Pending { work: Some(work), ran: None, caller }), answer)
 }
 
-struct Pending<T, E> {
-    stage: Stage<T, E>,
-    caller: oneshot::Sender<Result<T, E>>,
-}
-
-enum Stage<T, E> {
-    Waiting(Work<Connection, T, E>),
-    Running,
-    Ran(Result<T, E>),
-}
-
-impl<T, E> Job for Pending<T, E>
+/// The same for work that may be run more than once.
+pub(super) fn repeatable<T, E>(
+    work: Repeatable<T, E>,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
+    let (caller, answer) = oneshot::channel();
+    (Box::new(Pending { work, ran: None, caller }), answer)
+}
+
+struct Pending<W, T, E> {
+    work: W,
+    ran: Option<Result<T, E>>,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+impl<W, T, E: From<Error>> Pending<W, T, E> {
+    fn keep(&mut self, ran: std::thread::Result<Result<T, E>>) -> Verdict {
+        let result = ran.unwrap_or_else(|panic| Err(Error::Panicked(said(&*panic)).into()));
+        let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
+        self.ran = Some(result);
+        verdict
+    }
+
+    fn tell(self, transaction: Result<(), Error>) {
+        let answer = match transaction {
+            Ok(()) => self.ran.unwrap_or_else(|| Err(Error::Unanswered.into())),
+            // Even a refusal is not to be trusted then: it may rest on what another job of the transaction wrote.
+            Err(cause) => Err(cause.into()),
+        };
+        // A caller who has gone is no loss: the inbox answers the repeat.
+        let _ = self.caller.send(answer);
+    }
+}
+
+impl<T, E> Job for Pending<Option<Work<Connection, T, E>>, T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    fn repeats(&self) -> bool {
+        false
+    }
+
     fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
         Box::pin(async move {
-            let Stage::Waiting(work) = std::mem::replace(&mut self.stage, Stage::Running) else {
-                return Verdict::RollBack;
-            };
+            let Some(work) = self.work.take() else { return Verdict::RollBack };
             // What the panic may have left half done is in the savepoint, which is rolled back.
             let ran = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
-            let result = ran.unwrap_or_else(|panic| Err(Error::Panicked(said(&*panic)).into()));
-            let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
-            self.stage = Stage::Ran(result);
-            verdict
+            self.keep(ran)
         })
     }
 
     fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
-        let answer = match (transaction, self.stage) {
-            (Ok(()), Stage::Ran(result)) => result,
-            // Even a refusal is not to be trusted then: it may rest on what another job of the transaction wrote.
-            (Err(cause), _) => Err(cause.into()),
-            (Ok(()), Stage::Waiting(_) | Stage::Running) => Err(Error::Unanswered.into()),
-        };
-        // A caller who has gone is no loss: the inbox answers the repeat.
-        let _ = self.caller.send(answer);
+        self.tell(transaction);
+    }
+}
+
+impl<T, E> Job for Pending<Repeatable<T, E>, T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    fn repeats(&self) -> bool {
+        true
+    }
+
+    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
+        let ran = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
+        Box::pin(ready(self.keep(ran)))
+    }
+
+    fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
+        self.tell(transaction);
     }
 }
 

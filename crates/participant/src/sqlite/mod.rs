@@ -2,7 +2,7 @@
 //!
 //! Everything that is SQLite's dialect or SQLite's habit is below this module. One file has one process
 //! ([`open`] holds a lock beside it) and one writer, a task that nobody cancels: it takes all the work that is
-//! waiting, runs each piece behind a savepoint of its own, commits once, and only then answers all of them.
+//! waiting, runs each piece so that its failure takes nothing else with it, commits once, and only then answers all.
 //! Readers have connections of their own and see only what is committed.
 
 pub mod open;
@@ -92,6 +92,22 @@ impl Database {
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.0.readers.read(work).await
+    }
+
+    /// Runs `work` in a transaction and answers only after its commit is on disk, as [`Store::write`] does, and for less:
+    /// `work` may be run more than once, each time on what was there before, and must do the same each time.
+    ///
+    /// # Errors
+    /// The work's own, or that it was not carried out.
+    pub async fn write_repeatable<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<store::Error> + Send + 'static,
+        W: Fn(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (job, answer) = job::repeatable(Box::new(work));
+        self.hand_over(job).await?;
+        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
     }
 
     /// How often the writer has waited for the disk since the database was opened.

@@ -9,7 +9,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use clock::Timestamp;
 use participant::{
-    Database, Store,
+    Database,
     sqlite::{Connection, open},
 };
 use saga::{Reason, Status};
@@ -39,9 +39,9 @@ impl Sqlite {
     /// Whatever waits for the writer at the same time shares a commit.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.database.write(|connection| Box::pin(async move { work(connection) })).await
+        self.database.write_repeatable(work).await
     }
 }
 

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-use tonic::metadata::{MetadataMap, MetadataValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-const GRPC_TIMEOUT: &str = "grpc-timeout";
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The time that the caller gives; `None` where it sets no deadline.
 ///
 /// # Errors
 /// A sentence when the header is malformed: at most 8 digits and one of `H M S m u n`.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Duration>, String> {
-    let Some(value) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
+    let Some(value) = headers.get(&GRPC_TIMEOUT) else { return Ok(None) };
     let malformed = || "grpc-timeout must be 1 to 8 digits and one of H M S m u n".to_owned();
     let text = value.to_str().map_err(|_| malformed())?;
     let split = text
@@ -37,7 +36,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Duration>, String> {
 }
 
 /// Tells the callee how long this call is waited for: in the finest unit that fits 8 digits.
-pub(crate) fn write(limit: Duration, metadata: &mut MetadataMap) {
+pub(crate) fn write(limit: Duration, headers: &mut HeaderMap) {
     let fits = |count: u128| count < 100_000_000;
     let text = if fits(limit.as_micros()) {
         format!("{}u", limit.as_micros())
@@ -46,8 +45,8 @@ pub(crate) fn write(limit: Duration, metadata: &mut MetadataMap) {
     } else {
         format!("{}S", limit.as_secs().min(99_999_999))
     };
-    if let Ok(value) = MetadataValue::try_from(text) {
-        metadata.insert(GRPC_TIMEOUT, value);
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(&GRPC_TIMEOUT, value);
     }
 }
 
@@ -75,18 +74,18 @@ mod tests {
     fn what_is_written_is_read_again() {
         for limit in [Duration::from_micros(7), Duration::from_secs(30), Duration::from_hours(200)]
         {
-            let mut metadata = MetadataMap::new();
-            write(limit, &mut metadata);
-            assert_eq!(read(metadata.as_ref()), Ok(Some(limit)));
+            let mut headers = HeaderMap::new();
+            write(limit, &mut headers);
+            assert_eq!(read(&headers), Ok(Some(limit)));
         }
     }
 
     #[test]
     fn a_malformed_timeout_is_an_error_and_not_an_endless_call() {
         for text in ["", "S", "5", "5x", "123456789S", "-1S", "1.5S"] {
-            let mut metadata = MetadataMap::new();
-            metadata.insert(GRPC_TIMEOUT, MetadataValue::try_from(text).unwrap());
-            assert!(read(metadata.as_ref()).is_err(), "{text:?}");
+            let mut headers = HeaderMap::new();
+            headers.insert(&GRPC_TIMEOUT, HeaderValue::from_static(text));
+            assert!(read(&headers).is_err(), "{text:?}");
         }
     }
 }

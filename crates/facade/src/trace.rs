@@ -1,7 +1,12 @@
 //! W3C trace context, in and out.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context,
     propagation::{Extractor, TextMapPropagator},
@@ -11,16 +16,25 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{IdGenerator, RandomIdGenerator},
 };
-use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::metadata::MetadataMap;
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+use crate::caller::of_one_call;
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// What is kept of the vendors' own words: as much as W3C asks every hop to pass on.
 const STATE_KEPT: usize = 512;
 
-/// Where a call stands in its trace.
+/// Where a call stands in its trace. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Trace(SpanContext);
+pub struct Trace(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    span: SpanContext,
+    /// Written once for all calls of a saga.
+    headers: OnceLock<[Option<HeaderValue>; 2]>,
+}
 
 impl Trace {
     /// A new trace, sampled: nobody decided otherwise.
@@ -46,8 +60,8 @@ impl Trace {
     /// vendors' state where it is not too long.
     #[must_use]
     pub fn keep(&self) -> String {
-        let kept = format!("{}-{:02x}", self.0.trace_id(), self.0.trace_flags().to_u8());
-        match self.0.trace_state().header() {
+        let kept = format!("{}-{:02x}", self.span().trace_id(), self.span().trace_flags().to_u8());
+        match self.span().trace_state().header() {
             state if state.is_empty() || state.len() > STATE_KEPT => kept,
             state => format!("{kept} {state}"),
         }
@@ -75,24 +89,31 @@ impl Trace {
 
     fn span_of(trace_id: TraceId, flags: TraceFlags, state: TraceState) -> Self {
         let span_id: SpanId = RandomIdGenerator::default().new_span_id();
-        Self(SpanContext::new(trace_id, span_id, flags, true, state))
+        let span = SpanContext::new(trace_id, span_id, flags, true, state);
+        Self(Arc::new(Place { span, headers: OnceLock::new() }))
+    }
+
+    fn span(&self) -> &SpanContext {
+        &self.0.span
     }
 
     /// The trace id: 32 hex digits.
     #[must_use]
     pub fn id(&self) -> String {
-        self.0.trace_id().to_string()
+        self.span().trace_id().to_string()
     }
 
     /// Passes the trace on with an outgoing call.
-    pub(crate) fn inject(&self, metadata: &mut MetadataMap) {
-        for (name, header) in
-            [(TRACEPARENT, self.to_string()), (TRACESTATE, self.0.trace_state().header())]
-        {
-            if let Some(value) =
-                MetadataValue::try_from(header).ok().filter(|value| !value.is_empty())
-            {
-                metadata.insert(name, value);
+    pub(crate) fn inject(&self, headers: &mut HeaderMap) {
+        let written = self.0.headers.get_or_init(|| {
+            [self.to_string(), self.span().trace_state().header()].map(|header| {
+                let value = HeaderValue::try_from(header).ok().filter(|value| !value.is_empty());
+                value.map(of_one_call)
+            })
+        });
+        for (name, value) in [&TRACEPARENT, &TRACESTATE].into_iter().zip(written) {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
             }
         }
     }
@@ -101,8 +122,8 @@ impl Trace {
 /// As the W3C header `traceparent`.
 impl fmt::Display for Trace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flags = self.0.trace_flags().to_u8();
-        write!(formatter, "00-{}-{}-{flags:02x}", self.0.trace_id(), self.0.span_id())
+        let flags = self.span().trace_flags().to_u8();
+        write!(formatter, "00-{}-{}-{flags:02x}", self.span().trace_id(), self.span().span_id())
     }
 }
 
@@ -114,7 +135,7 @@ impl Extractor for Headers<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec![TRACEPARENT, TRACESTATE]
+        vec![TRACEPARENT.as_str(), TRACESTATE.as_str()]
     }
 }
 
@@ -124,28 +145,29 @@ mod tests {
 
     #[test]
     fn a_trace_goes_on_from_call_to_call_under_new_spans() {
-        let mut metadata = MetadataMap::new();
+        let mut headers = HeaderMap::new();
         let first = Trace::start();
-        first.inject(&mut metadata);
-        let second = Trace::from_metadata(&metadata);
+        first.inject(&mut headers);
+        let second = Trace::from_metadata(&MetadataMap::from_headers(headers));
         assert_eq!(first.id(), second.id());
         assert_ne!(first.to_string(), second.to_string());
     }
 
     fn arrived(traceparent: &'static str, tracestate: &'static str) -> Trace {
-        let mut metadata = MetadataMap::new();
-        metadata.insert(TRACEPARENT, MetadataValue::from_static(traceparent));
-        metadata.insert(TRACESTATE, MetadataValue::from_static(tracestate));
-        Trace::from_metadata(&metadata)
+        let headers = [
+            (TRACEPARENT.clone(), HeaderValue::from_static(traceparent)),
+            (TRACESTATE.clone(), HeaderValue::from_static(tracestate)),
+        ];
+        Trace::from_metadata(&MetadataMap::from_headers(HeaderMap::from_iter(headers)))
     }
 
     fn sent(trace: &Trace) -> (String, String) {
-        let mut metadata = MetadataMap::new();
-        trace.inject(&mut metadata);
-        let header = |name| {
-            metadata.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default().to_owned()
+        let mut headers = HeaderMap::new();
+        trace.inject(&mut headers);
+        let header = |name: &HeaderName| {
+            headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default().to_owned()
         };
-        (header(TRACEPARENT), header(TRACESTATE))
+        (header(&TRACEPARENT), header(&TRACESTATE))
     }
 
     #[test]
@@ -176,9 +198,7 @@ mod tests {
 
     #[test]
     fn a_malformed_traceparent_starts_a_new_trace() {
-        let mut metadata = MetadataMap::new();
-        metadata.insert(TRACEPARENT, MetadataValue::from_static("00-nonsense"));
-        assert_eq!(Trace::from_metadata(&metadata).id().len(), 32);
+        assert_eq!(arrived("00-nonsense", "").id().len(), 32);
         for kept in ["", "zz", "zz-01", "0af7651916cd43dd8448eb211c80319c-", "0-01 a=b"] {
             assert_eq!(Trace::resume(kept).id().len(), 32, "{kept:?}");
         }

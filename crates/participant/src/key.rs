@@ -7,12 +7,16 @@
 use std::fmt;
 
 use clock::Timestamp;
+use http::HeaderName;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-const SAGA_ID: &str = "saga-id";
-const SAGA_STEP: &str = "saga-step";
-const SAGA_DIRECTION: &str = "saga-direction";
+/// The metadata entry that names a call's saga.
+pub static SAGA_ID: HeaderName = HeaderName::from_static("saga-id");
+/// The metadata entry that names a call's step.
+pub static SAGA_STEP: HeaderName = HeaderName::from_static("saga-step");
+/// The metadata entry that tells which way the saga goes through the step.
+pub static SAGA_DIRECTION: HeaderName = HeaderName::from_static("saga-direction");
 
 /// What the text of a key of a saga begins with.
 const SAGAS: &str = "saga/";
@@ -86,8 +90,8 @@ impl Key {
     /// # Errors
     /// [`Error::Malformed`] when `saga_id` is not 1 to 128, or `step` not 1 to 64, of `A-Z a-z 0-9 . _ -`.
     pub fn step(saga_id: &str, step: &str, direction: Direction) -> Result<Self, Error> {
-        let saga_id = part(SAGA_ID, saga_id, SAGA_ID_MAX)?;
-        let step = part(SAGA_STEP, step, SAGA_STEP_MAX)?;
+        let saga_id = part(&SAGA_ID, saga_id, SAGA_ID_MAX)?;
+        let step = part(&SAGA_STEP, step, SAGA_STEP_MAX)?;
         Ok(Self(Scope::Step { saga_id, step, direction }))
     }
 
@@ -105,15 +109,15 @@ impl Key {
     /// When some of the three are missing, repeated or malformed. Such a call must not be served: without its
     /// key a repeat of it would take effect again.
     pub fn from_metadata(metadata: &MetadataMap) -> Result<Option<Self>, Error> {
-        let saga_id = entry(metadata, SAGA_ID)?;
-        let step = entry(metadata, SAGA_STEP)?;
-        let direction = entry(metadata, SAGA_DIRECTION)?;
+        let saga_id = entry(metadata, &SAGA_ID)?;
+        let step = entry(metadata, &SAGA_STEP)?;
+        let direction = entry(metadata, &SAGA_DIRECTION)?;
         if saga_id.is_none() && step.is_none() && direction.is_none() {
             return Ok(None);
         }
-        let saga_id = saga_id.ok_or(Error::Missing(SAGA_ID))?;
-        let step = step.ok_or(Error::Missing(SAGA_STEP))?;
-        let direction = match direction.ok_or(Error::Missing(SAGA_DIRECTION))? {
+        let saga_id = saga_id.ok_or(Error::Missing(SAGA_ID.as_str()))?;
+        let step = step.ok_or(Error::Missing(SAGA_STEP.as_str()))?;
+        let direction = match direction.ok_or(Error::Missing(SAGA_DIRECTION.as_str()))? {
             "forward" => Direction::Forward,
             "undo" => Direction::Undo,
             _ => return Err(Error::Direction),
@@ -202,30 +206,33 @@ fn began(saga_id: &str) -> Option<Timestamp> {
     Some(Timestamp(seconds * 1_000 + u64::from(nanos / 1_000_000)))
 }
 
-fn part(name: &'static str, value: &str, max: usize) -> Result<String, Error> {
+fn part(name: &'static HeaderName, value: &str, max: usize) -> Result<String, Error> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if value.is_empty() || value.len() > max || !value.bytes().all(allowed) {
-        return Err(Error::Malformed { name, max });
+        return Err(Error::Malformed { name: name.as_str(), max });
     }
     Ok(value.to_owned())
 }
 
-fn entry<'m>(metadata: &'m MetadataMap, name: &'static str) -> Result<Option<&'m str>, Error> {
-    let mut values = metadata.get_all(name).iter();
+fn entry<'m>(
+    metadata: &'m MetadataMap,
+    name: &'static HeaderName,
+) -> Result<Option<&'m str>, Error> {
+    let mut values = metadata.as_ref().get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
-        return Err(Error::Repeated(name));
+        return Err(Error::Repeated(name.as_str()));
     }
     // A value that is not visible ASCII fails the same rule as any other foreign character.
     first.map(|value| value.to_str().map_err(|_| malformed(name))).transpose()
 }
 
-fn malformed(name: &'static str) -> Error {
-    match name {
-        SAGA_ID => Error::Malformed { name, max: SAGA_ID_MAX },
-        SAGA_STEP => Error::Malformed { name, max: SAGA_STEP_MAX },
-        _ => Error::Direction,
+fn malformed(name: &'static HeaderName) -> Error {
+    if *name == SAGA_DIRECTION {
+        return Error::Direction;
     }
+    let max = if *name == SAGA_ID { SAGA_ID_MAX } else { SAGA_STEP_MAX };
+    Error::Malformed { name: name.as_str(), max }
 }
 
 #[cfg(test)]

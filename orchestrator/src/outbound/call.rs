@@ -3,15 +3,24 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use facade::Trace;
-use participant::Key;
+use facade::{Trace, caller::of_one_call};
+use http::{HeaderMap, HeaderName, HeaderValue, header::InvalidHeaderValue};
+use participant::{
+    Key,
+    key::{SAGA_DIRECTION, SAGA_ID, SAGA_STEP},
+};
 use planted::Bug;
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
-use tonic::metadata::{MetadataMap, MetadataValue};
 
 use super::{Participants, answers};
 use crate::definition::{Overrides, Target};
+
+static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Headers of a call: ours, the trace's, and those that gRPC adds.
+const HEADERS: usize = 12;
 
 /// One attempt: what is sent where, and under which key.
 #[derive(Debug)]
@@ -44,14 +53,14 @@ impl Attempt<'_> {
                 return Answer::Unknown(Reason::new(Registered::Unavailable.code(), nobody));
             }
         };
-        let metadata = match self.metadata() {
-            Ok(metadata) => metadata,
+        let headers = match self.headers() {
+            Ok(headers) => headers,
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
         let call = facade::caller::Outgoing {
             path: self.target.path.clone(),
             request: self.request,
-            metadata,
+            headers,
             trace,
             limit: self.timeout,
             descriptor: &self.target.descriptor,
@@ -60,7 +69,7 @@ impl Attempt<'_> {
         answers::read(said, &self.target.output, self.direction, self.overrides)
     }
 
-    fn metadata(&self) -> Result<MetadataMap, String> {
+    fn headers(&self) -> Result<HeaderMap, String> {
         let direction = match self.direction {
             Direction::Forward => participant::Direction::Forward,
             Direction::Undo => participant::Direction::Undo,
@@ -71,19 +80,16 @@ impl Attempt<'_> {
             let saga_id = format!("{}-{}", self.saga_id, self.number);
             key = Key::step(&saga_id, self.step, direction).map_err(|error| error.to_string())?;
         }
-        let mut metadata = MetadataMap::new();
-        let mut insert = |name: &'static str, value: &str| {
-            let value =
-                MetadataValue::try_from(value).map_err(|error| format!("{name}: {error}"))?;
-            metadata.insert(name, value);
-            Ok::<(), String>(())
-        };
-        insert("saga-id", self.saga_id)?;
-        insert("saga-step", self.step)?;
-        insert("saga-direction", direction.as_str())?;
-        insert("saga-attempt", &self.number.to_string())?;
-        insert("idempotency-key", &key.to_string())?;
-        Ok(metadata)
+        let invalid = |error: InvalidHeaderValue| error.to_string();
+        let saga_id = HeaderValue::from_str(self.saga_id).map_err(invalid)?;
+        let key = HeaderValue::try_from(key.to_string()).map_err(invalid)?;
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(&SAGA_ID, of_one_call(saga_id));
+        headers.insert(&SAGA_STEP, HeaderValue::from_str(self.step).map_err(invalid)?);
+        headers.insert(&SAGA_DIRECTION, HeaderValue::from_static(direction.as_str()));
+        headers.insert(&SAGA_ATTEMPT, HeaderValue::from(self.number));
+        headers.insert(&IDEMPOTENCY_KEY, of_one_call(key));
+        Ok(headers)
     }
 }
 

@@ -3,29 +3,27 @@
 
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
-use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
+use participant::key::{SAGA_DIRECTION, SAGA_STEP};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
-use tonic::{
-    Status,
-    metadata::{Ascii, MetadataMap, MetadataValue},
-};
+use tonic::Status;
 
 use crate::redact;
 
 /// Each part is a counted reference: a call that is not logged must not pay for its line.
 pub(super) struct Line {
     path: PathAndQuery,
-    step: Option<MetadataValue<Ascii>>,
-    direction: Option<MetadataValue<Ascii>>,
+    step: Option<HeaderValue>,
+    direction: Option<HeaderValue>,
     started: Timestamp,
 }
 
 impl Line {
-    pub(super) fn begin(path: &PathAndQuery, metadata: &MetadataMap, started: Timestamp) -> Self {
+    pub(super) fn begin(path: &PathAndQuery, headers: &HeaderMap, started: Timestamp) -> Self {
         Self {
             path: path.clone(),
-            step: metadata.get("saga-step").cloned(),
-            direction: metadata.get("saga-direction").cloned(),
+            step: headers.get(&SAGA_STEP).cloned(),
+            direction: headers.get(&SAGA_DIRECTION).cloned(),
             started,
         }
     }
@@ -85,7 +83,7 @@ impl Line {
 }
 
 /// Empty for a call that is no step of a saga.
-fn text(header: &Option<MetadataValue<Ascii>>) -> &str {
+fn text(header: &Option<HeaderValue>) -> &str {
     header.as_ref().and_then(|header| header.to_str().ok()).unwrap_or_default()
 }
 

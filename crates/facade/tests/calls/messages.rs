@@ -12,11 +12,11 @@ use facade::{
     server::Server,
 };
 use futures::future::BoxFuture;
-use http::uri::PathAndQuery;
+use http::{HeaderMap, uri::PathAndQuery};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
 use serde_json::Value as Line;
-use tonic::{Code, Status, metadata::MetadataMap};
+use tonic::{Code, Status};
 use tracing::Level;
 
 use crate::logged::Logged;
@@ -67,14 +67,14 @@ async fn pay(path: &'static str) -> Result<Bytes, Status> {
     let mut purchase = DynamicMessage::new(buy.input());
     purchase.set_field_by_name("holder", Value::String("Ada".to_owned()));
     purchase.set_field_by_name("number", Value::String("4000123412341234".to_owned()));
-    let mut metadata = MetadataMap::new();
+    let mut headers = HeaderMap::new();
     for (name, value) in [("saga-id", "saga-7"), ("saga-step", "pay"), ("saga-direction", "undo")] {
-        metadata.insert(name, value.parse().unwrap());
+        headers.insert(name, value.parse().unwrap());
     }
     let call = Outgoing {
         path: PathAndQuery::from_static(path),
         request: purchase.encode_to_vec().into(),
-        metadata,
+        headers,
         trace: &Trace::start(),
         limit: Duration::from_secs(5),
         descriptor: &buy,

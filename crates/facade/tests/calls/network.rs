@@ -29,7 +29,7 @@ use tokio::{
     sync::mpsc,
     task::JoinHandle,
 };
-use tonic::{Code, Status, metadata::MetadataMap};
+use tonic::{Code, Status};
 
 use crate::messages::buy;
 
@@ -44,7 +44,7 @@ async fn call(client: &Client, request: Bytes, limit: Duration) -> Result<Bytes,
     let call = Outgoing {
         path: PathAndQuery::from_static("/cards.v1.Cards/Buy"),
         request,
-        metadata: MetadataMap::new(),
+        headers: HeaderMap::new(),
         trace: &Trace::start(),
         limit,
         descriptor: &buy(),

@@ -1,20 +1,27 @@
 //! What a handler may know of the call that it answers, beside its request.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clock::{Clock, Timestamp};
-use participant::Key;
+use http::{HeaderMap, HeaderName};
+use participant::{
+    Key,
+    key::{SAGA_DIRECTION, SAGA_ID, SAGA_STEP},
+};
 use proto::facade::v1::Reason;
 use tonic::{Code, Extensions, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
-use crate::{Failure, Trace, deadline};
+use crate::{
+    Failure, Trace, deadline,
+    trace::{TRACEPARENT, TRACESTATE},
+};
 
-const RESPONSE_MODE: &str = "x-response-mode";
+static RESPONSE_MODE: HeaderName = HeaderName::from_static("x-response-mode");
 const ENVELOPE: &str = "envelope";
 
 /// The headers that say whose call it is, and how its caller wants a failure told.
-pub(crate) const CONTEXT: [&str; 6] =
-    ["traceparent", "tracestate", "saga-id", "saga-step", "saga-direction", RESPONSE_MODE];
+pub(crate) static CONTEXT: [&HeaderName; 6] =
+    [&TRACEPARENT, &TRACESTATE, &SAGA_ID, &SAGA_STEP, &SAGA_DIRECTION, &RESPONSE_MODE];
 
 /// Who makes the call.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +36,8 @@ pub struct Call {
     method: String,
     caller: Caller,
     trace: Trace,
-    metadata: MetadataMap,
+    /// Shared: a handler gets the call by value.
+    metadata: Arc<MetadataMap>,
     arrived: Timestamp,
     limit: Option<Duration>,
     envelope: bool,
@@ -57,8 +65,8 @@ impl Call {
             trace: Trace::from_metadata(&metadata),
             arrived: clock.now(),
             limit,
-            envelope: metadata.get(RESPONSE_MODE).is_some_and(|mode| mode == ENVELOPE),
-            metadata,
+            envelope: metadata.as_ref().get(&RESPONSE_MODE).is_some_and(|mode| mode == ENVELOPE),
+            metadata: Arc::new(metadata),
         };
         (call, sound)
     }
@@ -99,14 +107,15 @@ impl Call {
     }
 
     /// A header as text; empty where there is none.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.metadata.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    pub(crate) fn header(&self, name: &HeaderName) -> &str {
+        let headers: &HeaderMap = self.metadata.as_ref().as_ref();
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The saga that makes the call; empty outside a saga.
     #[must_use]
     pub fn saga_id(&self) -> &str {
-        self.header("saga-id")
+        self.header(&SAGA_ID)
     }
 
     /// The key of this saga step, under which it takes effect at most once.

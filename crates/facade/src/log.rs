@@ -7,6 +7,7 @@ use std::{
 };
 
 use clock::Timestamp;
+use participant::key::{SAGA_DIRECTION, SAGA_STEP};
 use proto::facade::v1::Reason;
 use tonic::Code;
 use tracing::Span;
@@ -65,7 +66,7 @@ pub fn start(format: Format, filter: &str) -> Result<(), String> {
 }
 
 pub(crate) fn span(call: &Call) -> Span {
-    let (saga_id, step) = (call.saga_id(), call.header("saga-step"));
+    let (saga_id, step) = (call.saga_id(), call.header(&SAGA_STEP));
     let trace_id = call.trace().id();
     if saga_id.is_empty() {
         tracing::info_span!("rpc", method = call.method(), trace.id = trace_id)
@@ -75,7 +76,7 @@ pub(crate) fn span(call: &Call) -> Span {
             method = call.method(),
             saga.id = saga_id,
             saga.step = step,
-            saga.direction = call.header("saga-direction"),
+            saga.direction = call.header(&SAGA_DIRECTION),
             trace.id = trace_id
         )
     }

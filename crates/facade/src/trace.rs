@@ -20,8 +20,8 @@ use tonic::metadata::MetadataMap;
 
 use crate::caller::of_one_call;
 
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// What is kept of the vendors' own words: as much as W3C asks every hop to pass on.
 const STATE_KEPT: usize = 512;
 

@@ -189,14 +189,13 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        let parts: &[&str] = match &self.0 {
             Scope::Step { saga_id, step, direction } => {
-                write!(formatter, "{SAGAS}{saga_id}/{step}/{direction}")
+                &[SAGAS, saga_id, "/", step, "/", direction.as_str()]
             }
-            Scope::Request { method, request_id } => {
-                write!(formatter, "request/{method}/{request_id}")
-            }
-        }
+            Scope::Request { method, request_id } => &["request/", method, "/", request_id],
+        };
+        parts.iter().try_for_each(|part| formatter.write_str(part))
     }
 }
 

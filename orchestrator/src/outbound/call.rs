@@ -65,7 +65,7 @@ impl Attempt<'_> {
             limit: self.timeout,
             descriptor: &self.target.descriptor,
         };
-        let said = participant.client().unary(call).await.map(tonic::Response::into_inner);
+        let said = participant.client().unary(call).await;
         answers::read(said, &self.target.output, self.direction, self.overrides)
     }
 

@@ -47,14 +47,14 @@ impl Line {
         self,
         clock: &Clock,
         descriptor: &MethodDescriptor,
-        answer: &Result<tonic::Response<Bytes>, Status>,
+        answer: &Result<Bytes, Status>,
     ) {
         let elapsed = clock.now().since(self.started).as_millis();
         let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let (callee, step, direction) = (self.path.path(), text(&self.step), text(&self.direction));
         match answer {
             Ok(response) if redact::wanted() => {
-                let response = shown(descriptor.output(), response.get_ref());
+                let response = shown(descriptor.output(), response);
                 let response = response.map(tracing::field::display);
                 tracing::debug!(
                     callee,

@@ -1,15 +1,12 @@
 //! The way to one address: an HTTP/2 connection that is made when it is first needed, and made again when it broke.
 //!
-//! It stands on `h2` itself, and tonic's client on it: a call goes from its caller's task onto the connection, with no
-//! queue and no task of its own between. A bare call takes its caller two thirds of the CPU time that it takes over
-//! tonic's `Channel`.
+//! It stands on `h2` itself: a call goes from its caller's task onto the connection, with no queue and no task of its own
+//! between, and no stream where one message is sent and one received.
 
-mod received;
+mod answer;
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,14 +17,16 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use h2::{client, client::SendRequest};
-use http::{Request, Response, Uri, Version, uri::Authority};
-use http_body::Body as _;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Uri, Version,
+    header::{CONTENT_TYPE, TE},
+    uri::{Authority, PathAndQuery, Scheme},
+};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tonic::{Status, body::Body};
-use tower::Service;
+use tonic::Status;
 
-use self::received::{Received, broken};
+use self::answer::broken;
 
 /// How long the making of a connection is waited for.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -52,7 +51,7 @@ pub struct Network {
 }
 
 struct Peer {
-    origin: Uri,
+    authority: Authority,
     address: String,
     made: Mutex<Option<Made>>,
 }
@@ -80,37 +79,42 @@ impl Network {
             .map_err(|error: http::uri::InvalidUri| error.to_string())?;
         let port = authority.port_u16().ok_or("it names no port")?;
         let address = format!("{}:{port}", authority.host());
-        let origin = Uri::builder().scheme("http").authority(authority).path_and_query("/").build();
-        let origin = origin.map_err(|error| error.to_string())?;
-        Ok(Self { peer: Arc::new(Peer { origin, address, made: Mutex::default() }) })
+        Ok(Self { peer: Arc::new(Peer { authority, address, made: Mutex::default() }) })
     }
 
-    /// The scheme and authority that requests name.
-    pub(super) fn origin(&self) -> Uri {
-        self.peer.origin.clone()
-    }
-}
-
-impl Service<Request<Body>> for Network {
-    type Response = Response<Received>;
-    type Error = Status;
-    type Future = BoxFuture<'static, Result<Self::Response, Status>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let peer = Arc::clone(&self.peer);
-        async move {
-            let connection = peer.connection().await?;
-            send(connection, request).await
-        }
-        .boxed()
+    /// Makes a call and gives the encoded response.
+    ///
+    /// # Errors
+    /// The callee's status; UNAVAILABLE where it cannot be reached.
+    pub(super) async fn unary(
+        &self,
+        path: PathAndQuery,
+        headers: HeaderMap,
+        message: &Bytes,
+    ) -> Result<Bytes, Status> {
+        let request = self.peer.request(path, headers)?;
+        let message = answer::framed(message)?;
+        let mut connection = self.peer.connection().await?;
+        let (response, mut stream) = connection.send_request(request, false).map_err(broken)?;
+        stream.send_data(message, true).map_err(broken)?;
+        answer::read(response.await.map_err(broken)?).await
     }
 }
 
 impl Peer {
+    fn request(&self, path: PathAndQuery, mut headers: HeaderMap) -> Result<Request<()>, Status> {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let target = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone());
+        let target = target.path_and_query(path).build();
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = target.map_err(|error| Status::internal(error.to_string()))?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
     /// A connection that takes a request: one that broke since it was made is made again, once.
     async fn connection(&self) -> Result<SendRequest<Bytes>, Status> {
         if let Some(ready) = self.ready().await? {
@@ -197,27 +201,4 @@ fn notice_vanishing(stream: &TcpStream) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(VANISHED))?;
     Ok(())
-}
-
-async fn send(
-    mut connection: SendRequest<Bytes>,
-    request: Request<Body>,
-) -> Result<Response<Received>, Status> {
-    let (mut head, body) = request.into_parts();
-    head.version = Version::HTTP_2;
-    let sent = connection.send_request(Request::from_parts(head, ()), false);
-    let (response, mut stream) = sent.map_err(broken)?;
-    // The message of a unary call is one piece that is there: it goes with the end of the stream.
-    let mut body = std::pin::pin!(body);
-    let mut piece = next(body.as_mut()).await?;
-    while let Some(data) = piece {
-        piece = next(body.as_mut()).await?;
-        stream.send_data(data, piece.is_none()).map_err(broken)?;
-    }
-    Ok(response.await.map_err(broken)?.map(Received::new))
-}
-
-async fn next(mut body: Pin<&mut Body>) -> Result<Option<Bytes>, Status> {
-    let frame = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await;
-    Ok(frame.transpose()?.and_then(|frame| frame.into_data().ok()))
 }

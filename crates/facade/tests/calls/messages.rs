@@ -79,7 +79,7 @@ async fn pay(path: &'static str) -> Result<Bytes, Status> {
         limit: Duration::from_secs(5),
         descriptor: &buy,
     };
-    client.unary(call).await.map(tonic::Response::into_inner)
+    client.unary(call).await
 }
 
 fn the_one<'a>(lines: &'a [Line], message: &str) -> &'a Line {

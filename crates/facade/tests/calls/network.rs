@@ -49,7 +49,7 @@ async fn call(client: &Client, request: Bytes, limit: Duration) -> Result<Bytes,
         limit,
         descriptor: &buy(),
     };
-    client.unary(call).await.map(tonic::Response::into_inner)
+    client.unary(call).await
 }
 
 /// Begins a call that the test goes on beside.
@@ -94,8 +94,7 @@ async fn echo((request, mut respond): Stream) {
     let response = http::Response::builder().header("content-type", "application/grpc");
     let mut answer = respond.send_response(response.body(()).unwrap(), false).unwrap();
     answer.send_data(message.into(), false).unwrap();
-    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from(0))]);
-    answer.send_trailers(trailers).unwrap();
+    answer.send_trailers(headers(&[("grpc-status", "0")])).unwrap();
 }
 
 /// Takes every connection and echoes what comes; counts the connections.
@@ -174,6 +173,102 @@ async fn a_stream_that_the_peer_refuses_is_unavailable_and_the_connection_stays(
 
     tokio::spawn(async move { echo(streams.recv().await.unwrap()).await });
     assert_eq!(call(&client, Bytes::from_static(b"again"), LIMIT).await.unwrap(), "again");
+}
+
+/// An answer as a peer may give it: HTTP status, headers, body, trailers.
+struct Odd {
+    http: u16,
+    headers: &'static [(&'static str, &'static str)],
+    body: Option<&'static [u8]>,
+    trailers: Option<&'static [(&'static str, &'static str)]>,
+}
+
+fn headers(from: &[(&'static str, &'static str)]) -> HeaderMap {
+    let of = |(name, value): &(&'static str, &'static str)| {
+        (name.parse().unwrap(), HeaderValue::from_static(value))
+    };
+    from.iter().map(of).collect()
+}
+
+async fn told_of(odd: Odd) -> Result<Bytes, Status> {
+    let (listener, address) = listen().await;
+    let under_way = begin(&client(address), b"", LIMIT);
+    let (mut streams, _serving) = accept(&listener).await;
+    let (_request, mut respond) = streams.recv().await.unwrap();
+    let mut response = http::Response::new(());
+    *response.status_mut() = odd.http.try_into().unwrap();
+    *response.headers_mut() = headers(odd.headers);
+    let bare = odd.body.is_none() && odd.trailers.is_none();
+    let mut answer = respond.send_response(response, bare).unwrap();
+    if let Some(body) = odd.body {
+        answer.send_data(Bytes::from_static(body), odd.trailers.is_none()).unwrap();
+    }
+    if let Some(trailers) = odd.trailers {
+        answer.send_trailers(headers(trailers)).unwrap();
+    }
+    under_way.await.unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_what_grpc_says_is_told_for_what_it_is() {
+    const OK: Option<&[(&str, &str)]> = Some(&[("grpc-status", "0")]);
+    let odd = |http, headers, body, trailers| Odd { http, headers, body, trailers };
+    let cases: [(Odd, Code, &str); 14] = [
+        (odd(200, &[], Some(b"\0\0\0\0\x01a"), None), Code::Unknown, "without a grpc-status"),
+        (odd(200, &[], None, Some(&[("x", "y")])), Code::Unknown, "without a grpc-status"),
+        (odd(200, &[], None, OK), Code::Internal, "no message"),
+        (odd(200, &[("grpc-status", "0")], None, None), Code::Internal, "no message"),
+        (odd(200, &[], Some(b"\0\0\0"), OK), Code::Internal, "no message"),
+        (
+            odd(200, &[], Some(b"\0\0\0\0\x02a"), OK),
+            Code::Internal,
+            "2 bytes are announced, 1 came",
+        ),
+        (
+            odd(200, &[], Some(b"\0\0\0\0\0\0\0\0\0\0"), OK),
+            Code::Internal,
+            "0 bytes are announced, 5 came",
+        ),
+        (odd(200, &[], Some(b"\x01\0\0\0\x01a"), OK), Code::Internal, "compressed"),
+        (
+            odd(
+                200,
+                &[],
+                Some(b"\0\0\0\0\x01a"),
+                Some(&[("grpc-status", "10"), ("grpc-message", "race")]),
+            ),
+            Code::Aborted,
+            "race",
+        ),
+        (
+            odd(200, &[("grpc-status", "9"), ("grpc-message", "no%20way")], None, None),
+            Code::FailedPrecondition,
+            "no way",
+        ),
+        (odd(404, &[], Some(b"<html>"), None), Code::Unimplemented, "404"),
+        (odd(503, &[], None, None), Code::Unavailable, "503"),
+        (odd(500, &[], None, None), Code::Unknown, "500"),
+        (odd(503, &[("grpc-status", "8")], None, None), Code::ResourceExhausted, ""),
+    ];
+    for (number, (odd, code, why)) in cases.into_iter().enumerate() {
+        let told = told_of(odd).await.unwrap_err();
+        assert_eq!(told.code(), code, "case {number}: {told:?}");
+        assert!(told.message().contains(why), "case {number}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_comes_in_pieces_is_put_together() {
+    let (listener, address) = listen().await;
+    let under_way = begin(&client(address), b"", LIMIT);
+    let (mut streams, _serving) = accept(&listener).await;
+    let (_request, mut respond) = streams.recv().await.unwrap();
+    let mut answer = respond.send_response(http::Response::new(()), false).unwrap();
+    for byte in b"\0\0\0\0\x03abc" {
+        answer.send_data(Bytes::copy_from_slice(&[*byte]), false).unwrap();
+    }
+    answer.send_trailers(headers(&[("grpc-status", "0")])).unwrap();
+    assert_eq!(under_way.await.unwrap().unwrap(), "abc");
 }
 
 #[tokio::test]

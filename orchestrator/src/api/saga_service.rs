@@ -1,6 +1,6 @@
 //! `SagaService`: start, read, watch and steer sagas.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use facade::{Answers, Call, Failure, Reply, page::Page, services::saga_service::SagaService};
@@ -19,7 +19,7 @@ use proto::{
         WatchSagaResponse,
     },
 };
-use saga::{Event, SagaState, Status};
+use saga::{Event, Status};
 use tonic::Code;
 
 use super::{overloaded, read, view, watch};
@@ -74,10 +74,10 @@ impl Handlers {
     async fn steered(
         &self,
         saga_id: &str,
-        ordered: Result<Arc<SagaState>, OrderError>,
+        ordered: Result<(), OrderError>,
     ) -> Result<Option<Saga>, Failure> {
         match ordered {
-            Ok(_) => self.show(saga_id).await,
+            Ok(()) => self.show(saga_id).await,
             Err(OrderError::Illegal(refused)) => {
                 Err(Failure::declined(Reason::SagaState, refused.to_string()))
             }
@@ -141,7 +141,7 @@ impl SagaService for Handlers {
         match started {
             Start::New { saga_id, handle } => {
                 response.saga_id = saga_id;
-                response.set_state(view::state(handle.state().borrow().status()));
+                response.set_state(view::state(handle.progress().borrow().status));
             }
             Start::Already { saga_id } => {
                 let found = self.driver.journal().find(&saga_id).await;

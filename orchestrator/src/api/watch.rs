@@ -31,7 +31,7 @@ pub(super) fn events(
 async fn later(driver: &Driver, saga_id: &str, after: u64) -> Result<(Vec<Event>, bool), Failure> {
     loop {
         // Watched before the journal is read: what comes between is then not missed.
-        let running = driver.find(saga_id).map(|handle| handle.state());
+        let running = driver.find(saga_id).map(|handle| handle.progress());
         let found = read::find(driver, saga_id).await?;
         let ended = found.status().is_ended();
         let Some(story) = found.story else { return Err(unwatchable(&found.listed)) };
@@ -42,9 +42,9 @@ async fn later(driver: &Driver, saga_id: &str, after: u64) -> Result<(Vec<Event>
         }
         let changed = async {
             match running {
-                Some(mut state) => {
+                Some(mut progress) => {
                     let seen = story.state.next_seq();
-                    let _ = state.wait_for(|state| state.next_seq() > seen).await;
+                    let _ = progress.wait_for(|progress| progress.next_seq > seen).await;
                 }
                 None => driver.clock().sleep(read::LOOK_AGAIN).await,
             }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use saga::{Event, IllegalEvent, SagaState};
+use saga::{Event, IllegalEvent, SagaState, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::journal;
@@ -17,8 +17,8 @@ pub(crate) struct Order {
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
-/// What an order came to: the saga's state with it, once that is on disk.
-pub(crate) type Answer = Result<Arc<SagaState>, OrderError>;
+/// What an order came to, once it is on disk.
+pub(crate) type Answer = Result<(), OrderError>;
 
 impl Order {
     pub(crate) fn new(event: Event) -> (Self, oneshot::Receiver<Answer>) {
@@ -41,19 +41,38 @@ pub enum OrderError {
     Gone,
 }
 
+/// How far a saga has come on disk.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The number of its records.
+    pub next_seq: u64,
+    /// Where it stands.
+    pub status: Status,
+    /// All that is known of it, once it has ended. Before, its journal tells: a copy of the state with each record would
+    /// be a twentieth of what the orchestrator does for a saga.
+    pub end: Option<Arc<SagaState>>,
+}
+
+impl Progress {
+    pub(crate) fn of(state: &Arc<SagaState>) -> Self {
+        let end = state.is_ended().then(|| Arc::clone(state));
+        Self { next_seq: state.next_seq(), status: state.status(), end }
+    }
+}
+
 /// The way to a running saga.
 #[derive(Clone, Debug)]
 pub struct Handle {
     /// Boxed: the channel makes room for more orders than most sagas ever get.
     pub(crate) orders: mpsc::Sender<Box<Order>>,
-    pub(crate) state: watch::Receiver<Arc<SagaState>>,
+    pub(crate) progress: watch::Receiver<Progress>,
 }
 
 impl Handle {
-    /// The saga's state as it is on disk, now and as it changes. Closes when its task ends.
+    /// How far the saga has come, now and as it goes on. Closes when its task ends.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<Arc<SagaState>> {
-        self.state.clone()
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
     }
 
     /// The saga's state at its end; `None` where its task ended before. Wakes its caller once, and not with each
@@ -61,8 +80,7 @@ impl Handle {
     pub async fn ended(&self) -> Option<Arc<SagaState>> {
         // The task has published the end before it gives its orders up.
         self.orders.closed().await;
-        let state = Arc::clone(&self.state.borrow());
-        state.is_ended().then_some(state)
+        self.progress.borrow().end.clone()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
 use live::{Live, Order, Place};
 use saga_task::{Ended, SagaTask};
 
-pub use live::{Handle, OrderError};
+pub use live::{Handle, OrderError, Progress};
 pub(crate) use recover::definition_unreadable;
 pub use replay::{Replayed, Unreadable, replay};
 
@@ -233,7 +233,7 @@ impl Driver {
     ///
     /// # Errors
     /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here.
-    pub async fn order(&self, saga_id: &str, event: Event) -> Result<Arc<SagaState>, OrderError> {
+    pub async fn order(&self, saga_id: &str, event: Event) -> Result<(), OrderError> {
         let handle = self.handle(saga_id).await.ok_or(OrderError::Gone)?;
         let (order, answered) = Order::new(event);
         handle.orders.send(Box::new(order)).await.map_err(|_| OrderError::Gone)?;

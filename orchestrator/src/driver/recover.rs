@@ -10,7 +10,7 @@ use facade::wire::causes;
 use futures::{FutureExt, StreamExt};
 use planted::Bug;
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
-use saga::{Event, Reason, Record, SagaState};
+use saga::{Event, Reason, Record};
 
 use super::{Driver, Order, OrderError, Place, replay};
 use crate::journal::{self, Header, Listed, Readmit, record};
@@ -55,7 +55,7 @@ impl Driver {
     ///
     /// # Errors
     /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here and could not be taken up.
-    pub async fn retry(&self, saga_id: &str, reason: String) -> Result<Arc<SagaState>, OrderError> {
+    pub async fn retry(&self, saga_id: &str, reason: String) -> Result<(), OrderError> {
         let event = Event::Retried { reason };
         let found = self.context.journal.find(saga_id).await.map_err(OrderError::Journal)?;
         if !found.is_some_and(|listed| listed.aside.is_some() && !listed.status.is_ended()) {

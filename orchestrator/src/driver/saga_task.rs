@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     decide::{Running, Settled},
-    live::{self, Handle, Order, OrderError},
+    live::{self, Handle, Order, OrderError, Progress},
 };
 use crate::{
     definition::Compiled,
@@ -60,7 +60,7 @@ pub(crate) struct SagaTask {
     link: Link,
     trace: Trace,
     orders: mpsc::Receiver<Box<Order>>,
-    published: watch::Sender<Arc<SagaState>>,
+    published: watch::Sender<Progress>,
     stop: CancellationToken,
     stopped: BoxFuture<'static, ()>,
     /// Until when nothing has to happen, and what waits for it.
@@ -84,7 +84,7 @@ impl SagaTask {
     ) -> (Self, Handle) {
         let (orders, waiting) = mpsc::channel(ORDERS);
         let state = Arc::new(state);
-        let (published, watched) = watch::channel(Arc::clone(&state));
+        let (published, progress) = watch::channel(Progress::of(&state));
         let task = Self {
             trace: Trace::resume(&header.trace),
             saga: Running {
@@ -106,7 +106,7 @@ impl SagaTask {
             calling: HashSet::new(),
             calls: FuturesUnordered::new(),
         };
-        (task, Handle { orders, state: watched })
+        (task, Handle { orders, progress })
     }
 
     /// What the saga was started with.
@@ -181,9 +181,8 @@ impl SagaTask {
             self.publish();
         }
         for promise in self.promises.drain(..) {
-            let state = Arc::clone(&self.published.borrow());
             // The operator may have gone away; the order stands.
-            let _ = promise.answer.send(promise.outcome.map(|()| state).map_err(OrderError::from));
+            let _ = promise.answer.send(promise.outcome.map_err(OrderError::from));
         }
         Ok(())
     }
@@ -195,12 +194,12 @@ impl SagaTask {
         // An append that fails ends the task, so the link is never used then.
         self.link = link;
         let status = self.saga.state.status();
-        let changed = (status != self.published.borrow().status()).then_some(status);
+        let changed = (status != self.published.borrow().status).then_some(status);
         ((entries, changed), records)
     }
 
     fn publish(&self) {
-        self.published.send_replace(Arc::clone(&self.saga.state));
+        self.published.send_replace(Progress::of(&self.saga.state));
     }
 
     fn launch(&mut self, command: Command) {

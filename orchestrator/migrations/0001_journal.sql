@@ -41,9 +41,10 @@ create index saga_unfinished on saga (id)
 where state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null;
 
 -- The journal. Sequence numbers are dense from 0, and each link hashes the one before it: a gap, a change or a record
--- of another saga shows.
+-- of another saga shows. The first link hashes what the saga was started with, so a record of no saga shows too; a
+-- foreign key would look for the saga with each record.
 create table event (
-    saga_id text not null references saga (id),
+    saga_id text not null,
     seq integer not null,
     at integer not null,
     record blob not null,

@@ -23,6 +23,10 @@ pub const RULES: &[Rule] = &[
         "select id from saga where not exists (select 1 from event where saga_id = id)",
     ),
     rule(
+        "a journal is of no saga",
+        "select distinct saga_id from event where saga_id not in (select id from saga)",
+    ),
+    rule(
         "a journal has a gap",
         "select saga_id from event group by saga_id having min(seq) <> 0 or count(*) <> max(seq) + 1",
     ),

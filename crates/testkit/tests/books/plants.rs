@@ -10,6 +10,11 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
         "delete from event where saga_id = 's-declined'",
     ),
     (
+        "a journal is of no saga: s-nobodys",
+        ORCHESTRATOR,
+        "insert into event values ('s-nobodys', 0, 1, x'0801', x'00')",
+    ),
+    (
         "a journal has a gap: s-paid",
         ORCHESTRATOR,
         "delete from event where saga_id = 's-paid' and seq = 0",

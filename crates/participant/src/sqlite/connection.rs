@@ -1,6 +1,6 @@
 //! A connection, and the few ways in which statements run on it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{CachedStatement, OpenFlags, Params, ffi, types::FromSql};
 
@@ -36,6 +36,14 @@ impl Connection {
     /// [`Error::Statement`].
     pub fn execute(&self, statement: &str, values: impl Params) -> Result<usize, Error> {
         Ok(self.prepared(statement)?.execute(values)?)
+    }
+
+    /// A statement that is run more than once in a row, and looked for among those that are prepared once for all.
+    ///
+    /// # Errors
+    /// [`Error::Statement`].
+    pub fn prepare(&self, statement: &str) -> Result<Prepared<'_>, Error> {
+        self.prepared(statement).map(Prepared)
     }
 
     /// The first row, as `read` takes it. There must be one.
@@ -89,6 +97,25 @@ impl Connection {
 
     fn prepared(&self, statement: &str) -> Result<CachedStatement<'_>, Error> {
         Ok(self.0.prepare_cached(statement)?)
+    }
+}
+
+/// A prepared statement that gives no rows.
+pub struct Prepared<'c>(CachedStatement<'c>);
+
+impl fmt::Debug for Prepared<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Prepared")
+    }
+}
+
+impl Prepared<'_> {
+    /// Runs it with these parameters, and tells how many rows it has changed.
+    ///
+    /// # Errors
+    /// [`Error::Statement`].
+    pub fn execute(&mut self, values: impl Params) -> Result<usize, Error> {
+        Ok(self.0.execute(values)?)
     }
 }
 

@@ -34,7 +34,7 @@ use crate::{
     store::{self, Store},
 };
 
-pub use connection::{Connection, Row, is_taken};
+pub use connection::{Connection, Prepared, Row, is_taken};
 pub use migration::migrations;
 
 /// Work that may wait for the writer; the next caller waits to hand its own over.

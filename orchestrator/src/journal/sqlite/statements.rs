@@ -96,10 +96,11 @@ pub(super) fn append(
     entries: &[Entry],
     status: Option<Status>,
 ) -> Result<(), Error> {
+    let mut event = connection.prepare(EVENT)?;
     for Entry { seq, at, record, link } in entries {
         let (position, at) = (rows::position(*seq), rows::millis(*at));
         let values = (saga_id, position, at, record.as_ref(), link.0.as_slice());
-        connection.execute(EVENT, values).map_err(|error| match is_taken(&error) {
+        event.execute(values).map_err(|error| match is_taken(&error) {
             true => Error::Taken { saga_id: saga_id.to_owned(), seq: *seq },
             false => error.into(),
         })?;

@@ -91,13 +91,14 @@ where
                     Ok(response) => response?,
                     Err(_) => {
                         kept.waited = limit;
-                        return Ok(layer.refuse(kept, Failure::too_late()).await);
+                        return Ok(Box::pin(layer.refuse(kept, Failure::too_late())).await);
                     }
                 },
             };
             let Some(status) = unreached(response.headers()) else { return Ok(response) };
             let failure = failure(&kept.uri, &status);
-            let mut refused = layer.refuse(kept, failure).await;
+            // Boxed: nearly every call is answered, and needs no room for this.
+            let mut refused = Box::pin(layer.refuse(kept, failure)).await;
             if let Some(encodings) = response.headers().get(GRPC_ACCEPT_ENCODING) {
                 refused.headers_mut().insert(GRPC_ACCEPT_ENCODING, encodings.clone());
             }

@@ -99,8 +99,9 @@ async fn answer(
             return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));
         }
     };
-    read::wait(driver, &saga_id, rest()).await;
-    let found = read::find(driver, &saga_id).await?;
+    // Boxed: few callers come here, and the others need no room for it.
+    Box::pin(read::wait(driver, &saga_id, rest())).await;
+    let found = Box::pin(read::find(driver, &saga_id)).await?;
     let trace = Trace::id_of(&found.listed.header.trace);
     match (&found.story, found.status()) {
         (Some(story), status) if status.is_ended() => {

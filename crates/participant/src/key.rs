@@ -50,7 +50,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// An idempotency key. Its `Display` is the text that the inbox stores.
+/// An idempotency key. Its `Display` is [`Key::text`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(Scope);
 
@@ -177,6 +177,21 @@ impl Key {
         format!("{SAGAS}{:08x}-{:04x}", instant.0 >> 16, instant.0 & 0xffff)
     }
 
+    /// The text that the inbox stores.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.parts().concat()
+    }
+
+    fn parts(&self) -> [&str; 6] {
+        match &self.0 {
+            Scope::Step { saga_id, step, direction } => {
+                [SAGAS, saga_id, "/", step, "/", direction.as_str()]
+            }
+            Scope::Request { method, request_id } => ["request/", method, "/", request_id, "", ""],
+        }
+    }
+
     /// The step's name, of a key that belongs to a saga.
     #[must_use]
     pub fn step_name(&self) -> Option<&str> {
@@ -189,13 +204,7 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: &[&str] = match &self.0 {
-            Scope::Step { saga_id, step, direction } => {
-                &[SAGAS, saga_id, "/", step, "/", direction.as_str()]
-            }
-            Scope::Request { method, request_id } => &["request/", method, "/", request_id],
-        };
-        parts.iter().try_for_each(|part| formatter.write_str(part))
+        self.parts().iter().try_for_each(|part| formatter.write_str(part))
     }
 }
 

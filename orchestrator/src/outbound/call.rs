@@ -82,7 +82,7 @@ impl Attempt<'_> {
         }
         let invalid = |error: InvalidHeaderValue| error.to_string();
         let saga_id = HeaderValue::from_str(self.saga_id).map_err(invalid)?;
-        let key = HeaderValue::try_from(key.to_string()).map_err(invalid)?;
+        let key = HeaderValue::try_from(key.text()).map_err(invalid)?;
         let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(&SAGA_ID, of_one_call(saga_id));
         headers.insert(&SAGA_STEP, HeaderValue::from_str(self.step).map_err(invalid)?);

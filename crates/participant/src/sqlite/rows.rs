@@ -28,17 +28,17 @@ pub(super) fn insert(connection: &Connection, key: &Key, row: &Row) -> Result<bo
     let Columns { kind, answer, reason, message } = row.held.columns();
     let request_hash = row.fingerprint.as_ref().map(|fingerprint| &fingerprint.0);
     let at = i64::try_from(row.at.0).unwrap_or(i64::MAX);
-    let values = (key.to_string(), request_hash, kind, answer, reason, message, &row.trace_id, at);
+    let values = (key.text(), request_hash, kind, answer, reason, message, &row.trace_id, at);
     Ok(connection.execute(INSERT, values)? == 1)
 }
 
 pub(super) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Error> {
-    connection.optional(FIND, [key.to_string()], |found| row(key, found))
+    connection.optional(FIND, [key.text()], |found| row(key, found))
 }
 
 pub(super) fn settle(connection: &Connection, key: &Key, held: &Held) -> Result<(), Error> {
     let Columns { kind, answer, reason, message } = held.columns();
-    let settled = connection.execute(SETTLE, (key.to_string(), kind, answer, reason, message))?;
+    let settled = connection.execute(SETTLE, (key.text(), kind, answer, reason, message))?;
     if settled != 1 {
         return Err(unreadable(key, "it was claimed and is not any more"));
     }
@@ -67,5 +67,5 @@ fn row(key: &Key, found: &Found<'_>) -> Result<Row, Error> {
 }
 
 fn unreadable(key: &Key, what: &'static str) -> Error {
-    Error::Unreadable { key: key.to_string(), what }
+    Error::Unreadable { key: key.text(), what }
 }

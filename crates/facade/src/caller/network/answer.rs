@@ -2,8 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use tonic::{Code, Status};
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What stands before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -26,10 +28,9 @@ pub(super) fn framed(message: &Bytes) -> Result<Bytes, Status> {
 pub(super) async fn read(response: Response<RecvStream>) -> Result<Bytes, Status> {
     let (head, mut stream) = response.into_parts();
     // A call that fails before its message has its status here.
-    match Status::from_header_map(&head.headers) {
-        Some(status) if status.code() != Code::Ok => return Err(status),
-        None if head.status != StatusCode::OK => return Err(no_grpc(head.status)),
-        _ => {}
+    let told_first = told(&head.headers)?;
+    if !told_first && head.status != StatusCode::OK {
+        return Err(no_grpc(head.status));
     }
     // A copy: a slice would keep the connection's whole receive buffer for as long as it is kept.
     let mut body = BytesMut::new();
@@ -40,11 +41,23 @@ pub(super) async fn read(response: Response<RecvStream>) -> Result<Bytes, Status
         let _ = stream.flow_control().release_capacity(data.len());
     }
     let trailers = stream.trailers().await.map_err(broken)?;
-    let status = trailers.as_ref().and_then(Status::from_header_map);
-    match status.or_else(|| Status::from_header_map(&head.headers)) {
-        Some(status) if status.code() == Code::Ok => message(body),
-        Some(status) => Err(status),
-        None => Err(Status::unknown("the answer ended without a grpc-status")),
+    let ended = trailers.as_ref().map(told).transpose()?;
+    match told_first || ended == Some(true) {
+        true => message(body),
+        false => Err(Status::unknown("the answer ended without a grpc-status")),
+    }
+}
+
+/// Whether `headers` tell that the call was carried out; false where they tell nothing.
+fn told(headers: &HeaderMap) -> Result<bool, Status> {
+    match headers.get(&GRPC_STATUS) {
+        None => Ok(false),
+        // Most are, and a `Status` would have a copy of all headers.
+        Some(status) if status == "0" => Ok(true),
+        Some(_) => match Status::from_header_map(headers) {
+            Some(status) if status.code() != Code::Ok => Err(status),
+            _ => Ok(true),
+        },
     }
 }
 

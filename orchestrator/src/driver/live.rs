@@ -48,8 +48,8 @@ pub struct Progress {
     pub next_seq: u64,
     /// Where it stands.
     pub status: Status,
-    /// All that is known of it, once it has ended. Before, its journal tells: a copy of the state with each record would
-    /// be a twentieth of what the orchestrator does for a saga.
+    /// All that is known of it, once it has ended. Before, its journal tells: a copy of the state with each append would
+    /// cost more than the few who ask.
     pub end: Option<Arc<SagaState>>,
 }
 

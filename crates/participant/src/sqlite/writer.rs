@@ -176,7 +176,7 @@ fn begin(connection: &Connection) -> Result<(), Error> {
 }
 
 /// Runs jobs that may be run again without a savepoint each, which would cost two statements and a copy of each page
-/// that a job is the first to change: a fifth of what SQLite does for a saga. False where one of them failed: it may have
+/// that a job is the first to change: a sixth of what SQLite does for a saga. False where one of them failed: it may have
 /// left something behind.
 async fn run_bare(connection: &mut Connection, jobs: &mut Jobs) -> bool {
     for job in jobs {

@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use planted::Bug;
 
-use crate::run::{root, say};
+use crate::{
+    python,
+    run::{root, say},
+};
 
 /// How long one layer may take with a bug in it.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -44,6 +47,8 @@ pub(crate) fn run(named: &[String]) -> Result<()> {
         [] => Bug::ALL.to_vec(),
         named => named.iter().map(|name| find(name)).collect::<Result<_>>()?,
     };
+    // The stories have a participant in Python.
+    python::prepare()?;
     let layers = build()?;
     say("without a bug");
     for (layer, programs) in &layers {

@@ -3,7 +3,6 @@
 use std::{
     any::Any,
     fmt,
-    future::ready,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -16,9 +15,17 @@ use crate::{
 };
 
 /// Work that may be run more than once, and does the same each time.
-pub(super) type Repeatable<T, E> = Box<dyn Fn(&Connection) -> Result<T, E> + Send>;
+type Repeatable<T, E> = Box<dyn Fn(&Connection) -> Result<T, E> + Send>;
 
-/// What becomes of the savepoint that a job ran behind.
+/// What a job runs.
+pub(super) enum Task<T, E> {
+    /// Taken out when it is run.
+    Once(Option<Work<Connection, T, E>>),
+    /// Stays there, to be run again.
+    Repeatable(Repeatable<T, E>),
+}
+
+/// What becomes of what a job has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
@@ -43,44 +50,48 @@ impl fmt::Debug for dyn Job {
 }
 
 /// A job, and where its caller waits for the answer.
-pub(super) fn pair<T, E>(
-    work: Work<Connection, T, E>,
-) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
+pub(super) fn pair<T, E>(task: Task<T, E>) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
-    (Box::new(Pending { work: Some(work), ran: None, caller }), answer)
+    (Box::new(Pending { task, ran: None, caller }), answer)
 }
 
-/// The same for work that may be run more than once.
-pub(super) fn repeatable<T, E>(
-    work: Repeatable<T, E>,
-) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    let (caller, answer) = oneshot::channel();
-    (Box::new(Pending { work, ran: None, caller }), answer)
-}
-
-struct Pending<W, T, E> {
-    work: W,
+struct Pending<T, E> {
+    task: Task<T, E>,
     ran: Option<Result<T, E>>,
     caller: oneshot::Sender<Result<T, E>>,
 }
 
-impl<W, T, E: From<Error>> Pending<W, T, E> {
-    fn keep(&mut self, ran: std::thread::Result<Result<T, E>>) -> Verdict {
-        let result = ran.unwrap_or_else(|panic| Err(Error::Panicked(said(&*panic)).into()));
-        let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
-        self.ran = Some(result);
-        verdict
+impl<T, E> Job for Pending<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    fn repeats(&self) -> bool {
+        matches!(self.task, Task::Repeatable(_))
     }
 
-    fn tell(self, transaction: Result<(), Error>) {
+    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
+        Box::pin(async move {
+            // What a panic may have left half done is rolled back.
+            let ran = match &mut self.task {
+                Task::Once(work) => {
+                    let Some(work) = work.take() else { return Verdict::RollBack };
+                    AssertUnwindSafe(async { work(connection).await }).catch_unwind().await
+                }
+                Task::Repeatable(work) => catch_unwind(AssertUnwindSafe(|| work(connection))),
+            };
+            let result = ran.unwrap_or_else(|panic| Err(Error::Panicked(said(&*panic)).into()));
+            let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
+            self.ran = Some(result);
+            verdict
+        })
+    }
+
+    fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
         let answer = match transaction {
             Ok(()) => self.ran.unwrap_or_else(|| Err(Error::Unanswered.into())),
             // Even a refusal is not to be trusted then: it may rest on what another job of the transaction wrote.
@@ -88,48 +99,6 @@ impl<W, T, E: From<Error>> Pending<W, T, E> {
         };
         // A caller who has gone is no loss: the inbox answers the repeat.
         let _ = self.caller.send(answer);
-    }
-}
-
-impl<T, E> Job for Pending<Option<Work<Connection, T, E>>, T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    fn repeats(&self) -> bool {
-        false
-    }
-
-    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
-        Box::pin(async move {
-            let Some(work) = self.work.take() else { return Verdict::RollBack };
-            // What the panic may have left half done is in the savepoint, which is rolled back.
-            let ran = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
-            self.keep(ran)
-        })
-    }
-
-    fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
-        self.tell(transaction);
-    }
-}
-
-impl<T, E> Job for Pending<Repeatable<T, E>, T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    fn repeats(&self) -> bool {
-        true
-    }
-
-    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
-        let ran = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
-        Box::pin(ready(self.keep(ran)))
-    }
-
-    fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
-        self.tell(transaction);
     }
 }
 

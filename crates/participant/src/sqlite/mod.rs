@@ -30,7 +30,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     retention::{self, Keep},
-    sqlite::{job::Job, readers::Readers},
+    sqlite::{
+        job::{Job, Task},
+        readers::Readers,
+    },
     store::{self, Store},
 };
 
@@ -105,9 +108,7 @@ impl Database {
         E: From<store::Error> + Send + 'static,
         W: Fn(&Connection) -> Result<T, E> + Send + 'static,
     {
-        let (job, answer) = job::repeatable(Box::new(work));
-        self.hand_over(job).await?;
-        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
+        self.run(Task::Repeatable(Box::new(work))).await
     }
 
     /// How often the writer has waited for the disk since the database was opened.
@@ -122,6 +123,16 @@ impl Database {
         let mut ended = self.0.ended.clone();
         // The error is the news: the sender is dropped when the writer has ended.
         while ended.changed().await.is_ok() {}
+    }
+
+    async fn run<T, E>(&self, task: Task<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<store::Error> + Send + 'static,
+    {
+        let (job, answer) = job::pair(task);
+        self.hand_over(job).await?;
+        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
     }
 
     async fn hand_over(&self, job: Box<dyn Job>) -> Result<(), store::Error> {
@@ -143,9 +154,7 @@ impl Store for Database {
         E: From<store::Error> + Send + 'static,
         W: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        let (job, answer) = job::pair(Box::new(work));
-        self.hand_over(job).await?;
-        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
+        self.run(Task::Once(Some(Box::new(work)))).await
     }
 
     async fn retract(connection: &mut Connection) -> Result<(), store::Error> {

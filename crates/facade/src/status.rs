@@ -1,5 +1,6 @@
 //! The one place where failures become gRPC statuses.
 
+use http::HeaderName;
 use prost::Message;
 use prost_types::Any;
 use proto::facade::v1::{Reason, ResultInfo};
@@ -7,6 +8,9 @@ use tonic::{Code, Status};
 use tonic_types::pb::{self, bad_request::FieldViolation};
 
 use crate::Failure;
+
+/// The header or trailer that tells how a call went.
+pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// `ErrorInfo.domain` of every reason in the registry.
 pub(crate) const DOMAIN: &str = "sagamesh";

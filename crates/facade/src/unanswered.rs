@@ -33,9 +33,9 @@ use crate::{
     method,
     pipeline::{Asked, Shape},
     result::fill_result,
+    status::GRPC_STATUS,
 };
 
-const GRPC_STATUS: &str = "grpc-status";
 const GRPC_STATUS_DETAILS: &str = "grpc-status-details-bin";
 /// Says which compressions the server takes. Only there where the caller used another.
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
@@ -109,7 +109,7 @@ where
 
 /// The status of a call that was refused before the facade saw it.
 fn unreached(headers: &HeaderMap) -> Option<Status> {
-    if !headers.contains_key(GRPC_STATUS) || headers.contains_key(GRPC_STATUS_DETAILS) {
+    if !headers.contains_key(&GRPC_STATUS) || headers.contains_key(GRPC_STATUS_DETAILS) {
         return None;
     }
     let status = Status::from_header_map(headers)?;

@@ -2,10 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
-use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tonic::{Code, Status};
 
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+use crate::status::GRPC_STATUS;
 
 /// What stands before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -41,8 +41,11 @@ pub(super) async fn read(response: Response<RecvStream>) -> Result<Bytes, Status
         let _ = stream.flow_control().release_capacity(data.len());
     }
     let trailers = stream.trailers().await.map_err(broken)?;
-    let ended = trailers.as_ref().map(told).transpose()?;
-    match told_first || ended == Some(true) {
+    let told_last = match &trailers {
+        Some(trailers) => told(trailers)?,
+        None => false,
+    };
+    match told_first || told_last {
         true => message(body),
         false => Err(Status::unknown("the answer ended without a grpc-status")),
     }

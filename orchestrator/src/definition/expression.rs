@@ -1,11 +1,11 @@
 //! One CEL expression: compiled once, evaluated against the facts of a saga.
 
-use cel::common::ast::operators::CONDITIONAL;
+use cel::common::ast::operators::{CONDITIONAL, GREATER, GREATER_EQUALS, LESS, LESS_EQUALS};
 use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
-use cel::{Context, ExecutionError};
+use cel::{Context, ExecutionError, OverloadError};
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
 use super::assign;
@@ -253,10 +253,21 @@ impl Bound<'_> {
             ExecutionError::FunctionError { function, message } => {
                 (Cause::Conversion, format!("{function}: {message}"))
             }
+            ExecutionError::NoSuchOverload(error) if is_unordered(error) => {
+                (Cause::Arithmetic, "NaN is neither smaller nor greater than a number".to_owned())
+            }
             other => (Cause::Type, first_line(&other.to_string()).to_owned()),
         };
         Failure::new(cause, what)
     }
+}
+
+/// Whether two numbers had no order: one was NaN. The evaluator says the same of operands that no
+/// comparison takes, and every two kinds of numbers have one.
+fn is_unordered(error: &OverloadError) -> bool {
+    let numbers = ["int", "uint", "double"];
+    matches!(error.function(), LESS | LESS_EQUALS | GREATER | GREATER_EQUALS)
+        && error.argument_types().iter().all(|name| numbers.contains(&name.as_str()))
 }
 
 impl VariableResolver for Bound<'_> {

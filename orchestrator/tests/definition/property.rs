@@ -48,6 +48,8 @@ fn expression(kind: &str, depth: usize, choices: &mut Choices<'_>) -> String {
                 format!("({a} || {b})"),
                 format!("!{a}"),
                 format!("({i} < {j})"),
+                format!("({} >= {i})", sub("double")),
+                format!("({j} < {})", sub("double")),
                 format!("({i} == {j})"),
                 format!("({s} <= {t})"),
                 format!("({i} in {xs})"),

@@ -70,10 +70,12 @@ fn still_placing(failure: &Failure) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn of_work(cause: Error) -> Failure {
-        participant::Error::Work(Box::new(cause)).into()
+        participant::Error::Work(Arc::new(cause)).into()
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(crate) fn mark_paid(
 }
 
 /// A user's wish to give an order back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) order_no: String,
     pub(crate) user_id: String,

@@ -32,6 +32,7 @@ impl<S: Store> Inbox<S> {
         Q: Message,
         R: Message + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Clone
             + Send
             + 'static,
     {
@@ -53,6 +54,7 @@ impl<S: Store> Inbox<S> {
         Q: Message,
         R: Message + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Clone
             + Send
             + 'static,
     {
@@ -78,6 +80,7 @@ impl<S: Store> Inbox<S> {
                 &'t mut S::Connection,
                 C,
             ) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Clone
             + Send
             + 'static,
     {
@@ -104,6 +107,7 @@ impl<S: Store> Inbox<S> {
         Q: Message,
         R: Message + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
+            + Clone
             + Send
             + 'static,
     {

@@ -54,7 +54,7 @@ pub struct Answered {
 ///
 /// There is no conversion from every error on purpose: a domain error that is a decline must not turn into a
 /// technical one by a `?`, for then it would be asked again for ever. A service converts its own error type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// The business says no: what the work wrote is rolled back, the decline is stored and replayed.
     Declined(Decline),
@@ -62,13 +62,13 @@ pub enum Failure {
     /// that failed. An undo keeps nothing: for it this is [`Failure::Declined`].
     DeclinedKeeping(Decline),
     /// It could not be carried out: nothing is stored, and a repeat runs the work again.
-    Technical(Box<dyn std::error::Error + Send + Sync>),
+    Technical(store::Cause),
 }
 
 impl Failure {
     /// A technical failure.
     pub fn technical(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Technical(cause.into())
+        Self::Technical(cause.into().into())
     }
 }
 

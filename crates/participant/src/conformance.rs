@@ -94,7 +94,8 @@ macro_rules! conformance {
             decline:
                 a_decline_is_replayed_though_the_business_would_accept_by_now,
                 a_decline_leaves_no_effect_of_its_work,
-                a_decline_that_keeps_its_writes_keeps_them_once;
+                a_decline_that_keeps_its_writes_keeps_them_once,
+                calls_at_once_that_end_in_every_way_leave_each_other_alone;
             failure:
                 a_technical_failure_stores_nothing_and_the_repeat_succeeds,
                 a_call_that_failed_and_was_undone_is_superseded,

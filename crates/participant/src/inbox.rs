@@ -1,8 +1,8 @@
 //! The inbox: each key takes effect at most once, a repeat gets the first answer byte for byte, and no call
 //! takes effect after its undo.
 //!
-//! The row and the effect are one local transaction. The row comes first: inserting it takes the key, so two
-//! deliveries that race take turns on it, and an undo that finds no call leaves a tombstone on the call's key.
+//! The row and the effect are one local transaction. The key is claimed first, so two deliveries that race take turns on
+//! it, and an undo that finds no call leaves a tombstone on the call's key.
 //!
 //! | arrives | the inbox holds | what happens |
 //! | --- | --- | --- |
@@ -27,10 +27,10 @@ mod call;
 mod refusal;
 mod undo;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use clock::Clock;
+use clock::{Clock, Timestamp};
 use futures::future::BoxFuture;
 use planted::Bug;
 
@@ -96,7 +96,7 @@ pub enum Error {
     },
     /// The work could not be carried out; nothing of it was kept, and a repeat runs it again.
     #[error("the work failed")]
-    Work(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Work(#[source] store::Cause),
     /// The store could not carry the delivery out, or cannot tell whether it did: the same key tells.
     #[error("the inbox's database failed")]
     Store(#[source] store::Error),
@@ -133,15 +133,16 @@ impl<S: Store> Inbox<S> {
     pub async fn call<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
     where
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<Bytes, Failure>>
+            + Clone
             + Send
             + 'static,
     {
-        let taken = self.take(delivery, Direction::Forward)?;
-        let answered = self
-            .store
-            .write(move |connection| Box::pin(call::answer::<S>(connection, taken, Box::new(work))))
-            .await;
-        refusal::told(answered)
+        let taken = Arc::new(self.take(delivery, Direction::Forward)?);
+        let answered = self.store.write(move |connection| {
+            let (taken, work) = (Arc::clone(&taken), work.clone());
+            Box::pin(async move { call::answer::<S, _>(connection, &taken, work).await })
+        });
+        refusal::told(answered.await)
     }
 
     /// Answers an undo: runs `work` with the call's stored response where the call took effect, and gives the
@@ -155,15 +156,16 @@ impl<S: Store> Inbox<S> {
     pub async fn undo<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
     where
         W: for<'t> FnOnce(&'t mut S::Connection, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>>
+            + Clone
             + Send
             + 'static,
     {
-        let taken = self.take(delivery, Direction::Undo)?;
-        let answered = self
-            .store
-            .write(move |connection| Box::pin(undo::answer::<S>(connection, taken, Box::new(work))))
-            .await;
-        refusal::told(answered)
+        let taken = Arc::new(self.take(delivery, Direction::Undo)?);
+        let answered = self.store.write(move |connection| {
+            let (taken, work) = (Arc::clone(&taken), work.clone());
+            Box::pin(async move { undo::answer::<S, _>(connection, &taken, work).await })
+        });
+        refusal::told(answered.await)
     }
 
     /// The delivery as the writer's task can own it.
@@ -173,25 +175,21 @@ impl<S: Store> Inbox<S> {
         if sent != wanted {
             return Err(Error::Direction { method: method.to_owned(), sent });
         }
-        let at = self.clock.now();
-        let row = Row {
-            fingerprint: Some(Fingerprint::of(method, request)),
-            held: Held::Claimed,
-            trace_id: trace_id.to_owned(),
-            at,
-        };
+        let (fingerprint, at) = (Fingerprint::of(method, request), self.clock.now());
         // The id is read only where rows are forgotten at all.
         let old =
             self.keep.is_some_and(|keep| key.began().is_some_and(|began| began < keep.horizon(at)));
-        Ok(Taken { key, row, old })
+        Ok(Taken { key, fingerprint, trace_id: trace_id.to_owned(), at, old })
     }
 }
 
-/// A delivery with the row that claims its key.
-#[derive(Clone, Debug)]
+/// A delivery, with what its row says of it.
+#[derive(Debug)]
 struct Taken {
     key: Key,
-    row: Row,
+    fingerprint: Fingerprint,
+    trace_id: String,
+    at: Timestamp,
     /// An earlier delivery may have been forgotten.
     old: bool,
 }
@@ -209,20 +207,26 @@ impl Taken {
     async fn earlier<S: Store>(&self, connection: &mut S::Connection) -> Result<Row, Refusal> {
         let row = held::<S>(connection, &self.key).await?;
         // A tombstone carries no request: it refuses every one.
-        let other = row.fingerprint.is_some() && row.fingerprint != self.row.fingerprint;
+        let other = row.fingerprint.as_ref().is_some_and(|earlier| *earlier != self.fingerprint);
         if other && !planted::is(Bug::KeyReuseUnseen) {
             return Err(Refusal::KeyReused(self.key.clone()));
         }
         Ok(row)
     }
 
+    /// The row of what this delivery came to.
+    fn row(&self, held: Held) -> Row {
+        let fingerprint = Some(self.fingerprint);
+        Row { fingerprint, held, trace_id: self.trace_id.clone(), at: self.at }
+    }
+
     /// What this delivery itself has decided.
-    fn decided(self, outcome: crate::Outcome) -> Answered {
-        Answered { outcome, trace_id: self.row.trace_id, repeated: false }
+    fn decided(&self, outcome: crate::Outcome) -> Answered {
+        Answered { outcome, trace_id: self.trace_id.clone(), repeated: false }
     }
 }
 
-/// The row of a key that an insert has just found taken.
+/// The row of a key that could not be claimed.
 async fn held<S: Store>(connection: &mut S::Connection, key: &Key) -> Result<Row, store::Error> {
     S::find(connection, key).await?.ok_or_else(|| unreadable(key, "it was there and is gone"))
 }

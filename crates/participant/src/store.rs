@@ -2,8 +2,8 @@
 //! statements on its table.
 //!
 //! A store must keep two promises beyond the methods' own. Work that was handed over runs to its end whatever
-//! becomes of the future that waits for it. And of two transactions that insert the same key, the second waits
-//! for the first to end before it learns whether the row is there: that is what makes a call and its undo, or
+//! becomes of the future that waits for it. And of two transactions that claim the same key, the second waits
+//! for the first to end before it learns whether a row is there: that is what makes a call and its undo, or
 //! two deliveries of one call, take turns.
 
 use std::{future::Future, sync::Arc};
@@ -15,34 +15,35 @@ use futures::future::BoxFuture;
 use crate::{answer::Decline, key::Key, request::Fingerprint, retention::Keep};
 
 /// Work on a connection that is inside a transaction. It waits for nothing but that connection: every other
-/// writer may be waiting for it.
-pub type Work<C, T, E> = Box<dyn for<'t> FnOnce(&'t mut C) -> BoxFuture<'t, Result<T, E>> + Send>;
+/// writer may be waiting for it. It may be run more than once, each time on what was there before, and must do the same
+/// each time: what it did before is taken back.
+pub type Work<C, T, E> = Box<dyn for<'t> FnMut(&'t mut C) -> BoxFuture<'t, Result<T, E>> + Send>;
 
 /// A database that can hold an inbox.
 pub trait Store: Clone + Send + Sync + 'static {
     /// A connection inside a transaction.
     type Connection: Send + 'static;
 
-    /// Runs `work` in a transaction and answers only after its commit is on disk. An `Err` of the work leaves
-    /// nothing of it behind and is given back.
+    /// Runs `work` in a transaction, as [`Work`] says, and answers only after its commit is on disk. An `Err` of the work
+    /// leaves nothing of it behind and is given back.
     ///
     /// Dropping the future does not stop work that has been handed over.
     fn write<T, E, W>(&self, work: W) -> impl Future<Output = Result<T, E>> + Send
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        W: for<'t> FnOnce(&'t mut Self::Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static;
+        W: for<'t> FnMut(&'t mut Self::Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static;
 
-    /// Takes back all that the running work has done so far; the work goes on as if it had just begun.
+    /// Takes back all that the running work has done so far; the work goes on as if it had just begun. Work that is told
+    /// that this failed gives the error back: it is run again where there is a way back.
     fn retract(connection: &mut Self::Connection)
     -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Inserts the row of `key`, or answers false where there is one. A row that another transaction is
-    /// inserting is waited for.
-    fn insert(
+    /// Takes `key` for the running work, or answers false where there is a row of it. Where another transaction has taken
+    /// it, that one's end is waited for.
+    fn claim(
         connection: &mut Self::Connection,
         key: &Key,
-        row: &Row,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// The row of `key`.
@@ -51,11 +52,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         key: &Key,
     ) -> impl Future<Output = Result<Option<Row>, Error>> + Send;
 
-    /// Turns the claimed row of `key` into what it came to.
+    /// Writes the row of `key`, which the running work has claimed.
     fn settle(
         connection: &mut Self::Connection,
         key: &Key,
-        held: &Held,
+        row: &Row,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Removes what is older than `keep` from now on, little by little, as long as the store is open: the rows of sagas
@@ -80,8 +81,6 @@ pub struct Row {
 /// What a row of the inbox says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// The key is taken by the transaction that is running; never seen outside it.
-    Claimed,
     /// The call took effect; its encoded response.
     Done(Bytes),
     /// The business declined the call.
@@ -97,7 +96,7 @@ pub enum Held {
 /// [`Held`] as columns of the inbox's table, the same in every dialect.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
-    /// One of the six words that the table allows.
+    /// One of the five words that the table allows.
     pub kind: &'a str,
     /// The encoded response.
     pub answer: Option<&'a [u8]>,
@@ -113,7 +112,6 @@ impl Held {
     pub fn columns(&self) -> Columns<'_> {
         let bare = |kind| Columns { kind, answer: None, reason: None, message: None };
         match self {
-            Self::Claimed => bare("claimed"),
             Self::Done(response) => Columns { answer: Some(response), ..bare("done") },
             Self::Declined(Decline { reason, message }) => {
                 Columns { reason: Some(reason), message: Some(message), ..bare("declined") }
@@ -129,7 +127,6 @@ impl Held {
     pub fn of_columns(columns: Columns<'_>) -> Option<Self> {
         let response = || columns.answer.map(Bytes::copy_from_slice);
         match columns.kind {
-            "claimed" => Some(Self::Claimed),
             "done" => response().map(Self::Done),
             "declined" => Some(Self::Declined(Decline::new(columns.reason?, columns.message?))),
             "tombstone" => Some(Self::Tombstone),

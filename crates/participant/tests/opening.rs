@@ -31,10 +31,9 @@ async fn noted(folder: &TempDir, migrator: &Migrator) -> std::path::PathBuf {
 }
 
 async fn note(database: &Database) {
-    let line = "x".repeat(2000);
     let written = database.write(move |connection| {
         Box::pin(async move {
-            connection.execute("insert into note (line) values (?1)", [line])?;
+            connection.execute("insert into note (line) values (?1)", ["x".repeat(2000)])?;
             Ok::<_, store::Error>(())
         })
     });

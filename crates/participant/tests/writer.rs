@@ -34,10 +34,11 @@ impl Busy {
     async fn start(database: &Database) -> Self {
         let (begin, begun) = oneshot::channel();
         let (go_on, told) = oneshot::channel();
-        let database = database.clone();
+        let (database, mut gate) = (database.clone(), Some((begin, told)));
         let job = tokio::spawn(async move {
             database
-                .write(|_| {
+                .write(move |_| {
+                    let (begin, told) = gate.take().unwrap();
                     Box::pin(async move {
                         begin.send(()).unwrap();
                         told.await.unwrap();
@@ -94,6 +95,7 @@ async fn writes_that_wait_together_are_one_transaction() {
     let counting = |number: i64| -> Written<'_, (i64, i64, i64)> {
         let readers = database.clone();
         Box::pin(database.write(move |connection| {
+            let readers = readers.clone();
             Box::pin(async move {
                 added(connection, "any").await?;
                 let outside = readers.read(seen).await?;
@@ -165,23 +167,25 @@ async fn a_write_that_panics_or_refuses_does_not_hurt_its_neighbours() {
     assert_eq!((bench.count("kept").await, bench.count("gone").await), (4, 0));
 }
 
-/// A write that may be run again: it adds `label`, counts its run, and then ends as `end` does.
-fn repeatable<'d>(
+/// A write that adds `label`, counts its run, and then ends as `end` does.
+fn counted<'d>(
     database: &'d Database,
     label: &'static str,
     runs: &Arc<AtomicUsize>,
     end: fn() -> Result<(), Error>,
 ) -> Written<'d, ()> {
     let runs = Arc::clone(runs);
-    Box::pin(database.write_repeatable(move |connection| {
+    Box::pin(database.write(move |connection| {
         runs.fetch_add(1, Ordering::Relaxed);
-        connection.execute("insert into effect (label) values (?1)", [label])?;
-        end()
+        Box::pin(async move {
+            added(connection, label).await?;
+            end()
+        })
     }))
 }
 
 #[tokio::test]
-async fn wherever_a_repeatable_write_fails_its_neighbours_are_kept_once() {
+async fn wherever_a_write_fails_its_neighbours_are_kept_once() {
     let ends: [fn() -> Result<(), Error>; 3] =
         [|| Ok(()), || Err(refusal("not today")), || panic!("out of dice")];
     for (end, place) in ends.into_iter().flat_map(|end| (0..4).map(move |place| (end, place))) {
@@ -190,8 +194,8 @@ async fn wherever_a_repeatable_write_fails_its_neighbours_are_kept_once() {
         let sound = std::panic::catch_unwind(end).is_ok_and(|end| end.is_ok());
         let busy = Busy::start(database).await;
         let writes = (0..4).map(|at| match at == place {
-            true => repeatable(database, "other", &runs, end),
-            false => repeatable(database, "kept", &runs, || Ok(())),
+            true => counted(database, "other", &runs, end),
+            false => counted(database, "kept", &runs, || Ok(())),
         });
         let commits = database.commits();
         let results = busy.then(writes.collect()).await;
@@ -207,21 +211,32 @@ async fn wherever_a_repeatable_write_fails_its_neighbours_are_kept_once() {
     }
 }
 
+/// It has nothing to take back: the others need not be run again for it.
 #[tokio::test]
-async fn a_write_that_is_run_once_shares_a_transaction_with_repeatable_ones() {
-    let bench = Sqlite::open().await;
-    let (database, runs) = (&bench.database, Arc::default());
-    let busy = Busy::start(database).await;
-    let results = busy
-        .then(vec![
-            repeatable(database, "kept", &runs, || Ok(())),
-            add(database, "kept"),
-            repeatable(database, "gone", &runs, || Err(refusal("not today"))),
-        ])
-        .await;
-    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
-    assert_eq!((bench.count("kept").await, bench.count("gone").await), (2, 0));
-    assert_eq!(runs.load(Ordering::Relaxed), 2, "each once");
+async fn writes_are_run_once_beside_one_that_fails_before_it_has_changed_anything() {
+    let ends: [fn() -> Result<(), Error>; 2] =
+        [|| Err(refusal("not today")), || panic!("out of dice")];
+    for (end, place) in ends.into_iter().flat_map(|end| (0..3).map(move |place| (end, place))) {
+        let bench = Sqlite::open().await;
+        let (database, runs) = (&bench.database, Arc::default());
+        let busy = Busy::start(database).await;
+        let writes = (0..3).map(|at| -> Written<'_, ()> {
+            match at == place {
+                true => Box::pin(database.write(move |connection| {
+                    Box::pin(async move {
+                        // Nobody is called that.
+                        connection.execute("delete from effect where label = 'nobody'", [])?;
+                        end()
+                    })
+                })),
+                false => counted(database, "kept", &runs, || Ok(())),
+            }
+        });
+        let results = busy.then(writes.collect()).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2, "place {place}");
+        assert!(results[place].is_err());
+        assert_eq!((bench.count("kept").await, runs.load(Ordering::Relaxed)), (2, 2));
+    }
 }
 
 #[tokio::test]
@@ -296,9 +311,10 @@ async fn an_answered_write_is_seen_by_every_other_connection() {
         tokio::spawn(async move {
             let label = format!("write {number}");
             let write = label.clone();
-            let written = bench
-                .database
-                .write(move |connection| Box::pin(async move { added(connection, &write).await }));
+            let written = bench.database.write(move |connection| {
+                let write = write.clone();
+                Box::pin(async move { added(connection, &write).await })
+            });
             written.await.unwrap();
             assert_eq!(bench.count(&label).await, 1, "{label}");
         })

@@ -18,7 +18,7 @@ pub async fn database(schema: &[(&'static str, &'static str)]) -> (TempDir, Data
 /// Checks that the database refuses each statement, once `prepare` has filled it, and names the constraint beside it.
 pub async fn refuses(
     database: &Database,
-    prepare: impl FnOnce(&mut Connection) + Send + 'static,
+    prepare: impl Fn(&mut Connection) + Send + 'static,
     broken: &'static [(&str, &str)],
 ) {
     let refusals = database.write(move |connection| {

@@ -4,11 +4,10 @@ create table inbox (
     key          text    not null primary key,
     -- Null on a tombstone: the undo that writes it has not seen the call's request.
     request_hash blob,
-    -- 'claimed' lives only inside a transaction: it takes the key before the business runs.
     -- `or` and not `in`: of a list of more than two words SQLite builds a table, each time that it checks a row.
     kind         text    not null
-        check (kind = 'claimed' or kind = 'done' or kind = 'declined' or kind = 'tombstone'
-               or kind = 'undone' or kind = 'nothing'),
+        check (kind = 'done' or kind = 'declined' or kind = 'tombstone' or kind = 'undone'
+               or kind = 'nothing'),
     -- The encoded response, replayed byte for byte.
     answer       blob,
     reason       text,

@@ -10,7 +10,8 @@ use crate::{
     conformance::{
         Bench,
         stage::{
-            Call, Gate, Keeper, Stage, Undo, answered, effect, gate, never, never_undo, undone,
+            Call, Gate, Keeper, Stage, Undo, answered, effect, gate, never, never_undo, undo_work,
+            undone, work,
         },
     },
 };
@@ -121,7 +122,7 @@ async fn polled<F: Future + Unpin>(delivery: &mut F, polls: usize) -> bool {
 
 fn two_effects<B: Bench>(label: &str, mut stop: Stop) -> Call<B> {
     let label = label.to_owned();
-    Box::new(move |connection| {
+    work::<B>(move |connection| {
         Box::pin(async move {
             pass(&mut stop, 0).await;
             B::add(connection, &label).await?;
@@ -135,7 +136,7 @@ fn two_effects<B: Bench>(label: &str, mut stop: Stop) -> Call<B> {
 
 fn two_undone<B: Bench>(label: &str, stop: Stop) -> Undo<B> {
     let both = two_effects::<B>(label, stop);
-    Box::new(move |connection, call| {
+    undo_work::<B>(move |connection, call| {
         Box::pin(async move {
             both(connection).await?;
             Ok(undone(&call))

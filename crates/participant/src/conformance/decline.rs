@@ -1,11 +1,14 @@
 //! A decline of a call is an answer like any other: stored, and replayed whatever the business thinks later.
 
+use futures::future::join_all;
+
 use crate::{
     answer::{Decline, Failure, Outcome},
     conformance::{
         Bench,
-        stage::{Stage, again, answered, effect, effect_then},
+        stage::{Call, Stage, again, answered, effect, effect_then, work},
     },
+    inbox::Error,
 };
 
 fn no() -> Decline {
@@ -47,4 +50,30 @@ pub async fn a_decline_that_keeps_its_writes_keeps_them_once<B: Bench>(bench: &B
         assert_eq!(repeat, again(&first));
     }
     assert_eq!(bench.count("charge").await, 1);
+}
+
+/// They may share a transaction: what one takes back is its own.
+pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: Bench>(bench: &B) {
+    let stage = Stage::on(bench);
+    let ends: [fn() -> Call<B>; 5] = [
+        || effect::<B>("kept", "done"),
+        || effect_then::<B>("gone", no().into()),
+        || work::<B>(|_| Box::pin(async { Err(no().into()) })),
+        || effect_then::<B>("kept", Failure::DeclinedKeeping(no())),
+        || effect_then::<B>("gone", Failure::technical("the gateway is away")),
+    ];
+    let steps: Vec<String> = (0..50).map(|number| format!("step_{number}")).collect();
+    let call = |number: usize| stage.call(&steps[number], ends[number % ends.len()]());
+    let firsts = join_all((0..steps.len()).map(call)).await;
+    let repeats = join_all((0..steps.len()).map(call)).await;
+    for (number, (first, repeat)) in firsts.into_iter().zip(repeats).enumerate() {
+        if number % ends.len() == 4 {
+            assert!(matches!((first, repeat), (Err(Error::Work(_)), Err(Error::Work(_)))));
+            continue;
+        }
+        let (first, repeat) = (answered(first), answered(repeat));
+        assert_eq!(matches!(first.outcome, Outcome::Done(_)), number % ends.len() == 0);
+        assert_eq!(repeat, again(&first));
+    }
+    assert_eq!((bench.count("kept").await, bench.count("gone").await), (20, 0));
 }

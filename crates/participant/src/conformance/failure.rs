@@ -5,7 +5,8 @@ use crate::{
     conformance::{
         Bench,
         stage::{
-            Call, Stage, again, answered, effect, effect_then, never, never_undo, undoing, undone,
+            Call, Stage, again, answered, effect, effect_then, never, never_undo, undo_work,
+            undoing, undone, work,
         },
     },
     inbox::Error,
@@ -70,7 +71,7 @@ pub async fn an_undo_whose_commit_failed_can_be_repeated<B: Bench>(bench: &B) {
     answered(stage.call("charge", effect::<B>("charge", "paid")).await);
     let failed = stage
         .undo("charge", {
-            Box::new(|connection, call| {
+            undo_work::<B>(move |connection, call| {
                 Box::pin(async move {
                     B::spoil(connection).await?;
                     undoing::<B>("undo")(connection, call).await
@@ -93,7 +94,7 @@ async fn succeeds<B: Bench>(bench: &B, stage: &Stage<B>, step: &str) {
 }
 
 fn panicking<B: Bench>(label: &'static str, writes: bool) -> Call<B> {
-    Box::new(move |connection| {
+    work::<B>(move |connection| {
         Box::pin(async move {
             if writes {
                 B::add(connection, label).await?;
@@ -104,7 +105,7 @@ fn panicking<B: Bench>(label: &'static str, writes: bool) -> Call<B> {
 }
 
 fn spoiling<B: Bench>(label: &'static str) -> Call<B> {
-    Box::new(move |connection| {
+    work::<B>(move |connection| {
         Box::pin(async move {
             B::spoil(connection).await?;
             effect::<B>(label, "done")(connection).await

@@ -97,7 +97,7 @@ pub async fn an_answer_comes_after_the_commit<B: Bench>(bench: &B) {
 }
 
 fn counted<B: Bench>(runs: Arc<AtomicUsize>, work: Call<B>) -> Call<B> {
-    Box::new(move |connection| {
+    Arc::new(move |connection| {
         runs.fetch_add(1, Ordering::Relaxed);
         work(connection)
     })

@@ -1,7 +1,7 @@
 //! What the cases share: deliveries that each have a trace of their own, and the work they bring.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -15,17 +15,31 @@ use crate::{
     conformance::Bench,
     inbox::{Delivery, Error, Inbox},
     key::{Direction, Key},
-    store::{Store, Work},
+    store::Store,
 };
 
 pub(super) type Connection<B> = <<B as Bench>::Store as Store>::Connection;
 
-pub(super) type Call<B> = Work<Connection<B>, Bytes, Failure>;
+type Ran<'t> = BoxFuture<'t, Result<Bytes, Failure>>;
 
-pub(super) type Undo<B> = Box<
-    dyn for<'t> FnOnce(&'t mut Connection<B>, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>>
-        + Send,
->;
+/// A call's work: it may be run more than once.
+pub(super) type Call<B> = Arc<dyn for<'t> Fn(&'t mut Connection<B>) -> Ran<'t> + Send + Sync>;
+
+/// An undo's work.
+pub(super) type Undo<B> =
+    Arc<dyn for<'t> Fn(&'t mut Connection<B>, Bytes) -> Ran<'t> + Send + Sync>;
+
+pub(super) fn work<B: Bench>(
+    work: impl for<'t> FnOnce(&'t mut Connection<B>) -> Ran<'t> + Clone + Send + Sync + 'static,
+) -> Call<B> {
+    Arc::new(move |connection| work.clone()(connection))
+}
+
+pub(super) fn undo_work<B: Bench>(
+    work: impl for<'t> FnOnce(&'t mut Connection<B>, Bytes) -> Ran<'t> + Clone + Send + Sync + 'static,
+) -> Undo<B> {
+    Arc::new(move |connection, call| work.clone()(connection, call))
+}
 
 pub(super) const CALL: &str = "shop.v1.Stock/Freeze";
 pub(super) const UNDO: &str = "shop.v1.Stock/Unfreeze";
@@ -71,7 +85,8 @@ impl<B: Bench> Stage<B> {
         work: Call<B>,
     ) -> Result<Answered, Error> {
         let trace_id = &self.trace_id();
-        self.inbox.call(Delivery { key, method, request, trace_id }, work).await
+        let delivery = Delivery { key, method, request, trace_id };
+        self.inbox.call(delivery, move |connection| work(connection)).await
     }
 
     pub(super) async fn undo_as(
@@ -82,7 +97,8 @@ impl<B: Bench> Stage<B> {
         work: Undo<B>,
     ) -> Result<Answered, Error> {
         let trace_id = &self.trace_id();
-        self.inbox.undo(Delivery { key, method, request, trace_id }, work).await
+        let delivery = Delivery { key, method, request, trace_id };
+        self.inbox.undo(delivery, move |connection, call| work(connection, call)).await
     }
 
     fn trace_id(&self) -> String {
@@ -106,7 +122,7 @@ pub(super) fn answered(delivered: Result<Answered, Error>) -> Answered {
 /// Work that has one effect under `label`.
 pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call<B> {
     let (label, response) = (label.to_owned(), response.into());
-    Box::new(move |connection| {
+    work::<B>(move |connection| {
         Box::pin(async move {
             B::add(connection, &label).await?;
             Ok(response)
@@ -117,7 +133,7 @@ pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call<
 /// Work that has one effect under `label` and then ends in `failure`.
 pub(super) fn effect_then<B: Bench>(label: &str, failure: Failure) -> Call<B> {
     let label = label.to_owned();
-    Box::new(move |connection| {
+    work::<B>(move |connection| {
         Box::pin(async move {
             B::add(connection, &label).await?;
             Err(failure)
@@ -128,7 +144,7 @@ pub(super) fn effect_then<B: Bench>(label: &str, failure: Failure) -> Call<B> {
 /// An undo's work that has one effect under `label` and answers with what [`undone`] says.
 pub(super) fn undoing<B: Bench>(label: &str) -> Undo<B> {
     let label = label.to_owned();
-    Box::new(move |connection, call| {
+    undo_work::<B>(move |connection, call| {
         Box::pin(async move {
             B::add(connection, &label).await?;
             Ok(undone(&call))
@@ -139,7 +155,7 @@ pub(super) fn undoing<B: Bench>(label: &str) -> Undo<B> {
 /// An undo's work that has one effect under `label` and then ends in `failure`.
 pub(super) fn undo_effect_then<B: Bench>(label: &str, failure: Failure) -> Undo<B> {
     let label = label.to_owned();
-    Box::new(move |connection, _| {
+    undo_work::<B>(move |connection, _| {
         Box::pin(async move {
             B::add(connection, &label).await?;
             Err(failure)
@@ -154,16 +170,21 @@ pub(super) fn undone(call: &[u8]) -> Bytes {
 
 /// Work that gives itself away when it runs.
 pub(super) fn never<B: Bench>() -> Call<B> {
-    Box::new(|_| Box::pin(async { Err(Failure::technical("work ran that must not run")) }))
+    work::<B>(|_| Box::pin(async { Err(Failure::technical("work ran that must not run")) }))
 }
 
 /// An undo's work that gives itself away when it runs.
 pub(super) fn never_undo<B: Bench>() -> Undo<B> {
-    Box::new(|_, _| Box::pin(async { Err(Failure::technical("an undo ran that must not run")) }))
+    undo_work::<B>(|_, _| {
+        Box::pin(async { Err(Failure::technical("an undo ran that must not run")) })
+    })
 }
 
-/// Where work stops until the case lets it go on.
-pub(super) struct Gate {
+/// Where work stops until the case lets it go on, the first time that it comes there.
+#[derive(Clone)]
+pub(super) struct Gate(Arc<Mutex<Option<Closed>>>);
+
+struct Closed {
     reached: oneshot::Sender<()>,
     open: oneshot::Receiver<()>,
 }
@@ -177,15 +198,17 @@ pub(super) struct Keeper {
 pub(super) fn gate() -> (Gate, Keeper) {
     let (reach, reached) = oneshot::channel();
     let (open, opened) = oneshot::channel();
-    (Gate { reached: reach, open: opened }, Keeper { reached, open })
+    let closed = Closed { reached: reach, open: opened };
+    (Gate(Arc::new(Mutex::new(Some(closed)))), Keeper { reached, open })
 }
 
 impl Gate {
     /// Says that the work is here and waits; goes on too when the case has dropped its side.
     pub(super) async fn pass(self) {
-        let told = self.reached.send(());
-        if told.is_ok() {
-            self.open.await.unwrap_or_default();
+        let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Closed { reached, open }) = closed else { return };
+        if reached.send(()).is_ok() {
+            open.await.unwrap_or_default();
         }
     }
 }
@@ -200,7 +223,7 @@ impl Keeper {
 /// Work that has one effect under `label` and then stops at `gate`.
 pub(super) fn gated<B: Bench>(gate: Gate, label: &str, response: &'static str) -> Call<B> {
     let label = label.to_owned();
-    Box::new(move |connection| {
+    work::<B>(move |connection| {
         Box::pin(async move {
             B::add(connection, &label).await?;
             gate.pass().await;

@@ -1,21 +1,26 @@
 //! A call's way through the inbox, inside one transaction.
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use planted::Bug;
 
 use crate::{
     answer::{Answered, Decline, Failure, Outcome},
     inbox::{Taken, refusal::Refusal, unreadable},
-    store::{Held, Store, Work},
+    store::{Held, Store},
 };
 
-pub(super) async fn answer<S: Store>(
+pub(super) async fn answer<S, W>(
     connection: &mut S::Connection,
-    delivery: Taken,
-    work: Work<S::Connection, Bytes, Failure>,
-) -> Result<Answered, Refusal> {
-    if !S::insert(connection, &delivery.key, &delivery.row).await? {
-        return repeat::<S>(connection, &delivery).await;
+    delivery: &Taken,
+    work: W,
+) -> Result<Answered, Refusal>
+where
+    S: Store,
+    W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<Bytes, Failure>>,
+{
+    if !S::claim(connection, &delivery.key).await? {
+        return repeat::<S>(connection, delivery).await;
     }
     delivery.refuse_old()?;
     let (held, outcome) = match work(connection).await {
@@ -28,8 +33,8 @@ pub(super) async fn answer<S: Store>(
         Err(Failure::Declined(decline)) => {
             S::retract(connection).await?;
             // The claim went with what the work had written; who has taken the key meanwhile has decided.
-            if !S::insert(connection, &delivery.key, &delivery.row).await? {
-                return repeat::<S>(connection, &delivery).await;
+            if !S::claim(connection, &delivery.key).await? {
+                return repeat::<S>(connection, delivery).await;
             }
             (Held::Declined(decline.clone()), Outcome::Declined(decline))
         }
@@ -38,7 +43,7 @@ pub(super) async fn answer<S: Store>(
         }
         Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
     };
-    S::settle(connection, &delivery.key, &held).await?;
+    S::settle(connection, &delivery.key, &delivery.row(held)).await?;
     Ok(delivery.decided(outcome))
 }
 
@@ -53,7 +58,7 @@ async fn repeat<S: Store>(
         Held::Declined(decline) => Outcome::Declined(decline),
         Held::Tombstone if planted::is(Bug::OkForSuperseded) => Outcome::Done(Bytes::new()),
         Held::Tombstone => Outcome::Declined(Decline::superseded()),
-        Held::Claimed | Held::Undone(_) | Held::Nothing => {
+        Held::Undone(_) | Held::Nothing => {
             return Err(unreadable(&delivery.key, "it is not a call's").into());
         }
     };

@@ -9,7 +9,7 @@ pub(super) enum Refusal {
     Forgotten(Key),
     /// An answer that must not be stored: the decline of an undo.
     Unstored(Answered),
-    Work(Box<dyn std::error::Error + Send + Sync>),
+    Work(store::Cause),
     Store(store::Error),
 }
 

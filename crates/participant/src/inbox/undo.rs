@@ -10,19 +10,20 @@ use crate::{
     store::{Held, Row, Store},
 };
 
-/// An undo's work: given its call's stored response.
-pub(super) type Work<C> =
-    Box<dyn for<'t> FnOnce(&'t mut C, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>> + Send>;
-
-pub(super) async fn answer<S: Store>(
+/// `work` is given its call's stored response.
+pub(super) async fn answer<S, W>(
     connection: &mut S::Connection,
-    delivery: Taken,
-    work: Work<S::Connection>,
-) -> Result<Answered, Refusal> {
-    if !S::insert(connection, &delivery.key, &delivery.row).await? {
-        return repeat::<S>(connection, &delivery).await;
+    delivery: &Taken,
+    work: W,
+) -> Result<Answered, Refusal>
+where
+    S: Store,
+    W: for<'t> FnOnce(&'t mut S::Connection, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>>,
+{
+    if !S::claim(connection, &delivery.key).await? {
+        return repeat::<S>(connection, delivery).await;
     }
-    let (held, outcome) = match bury_or_find::<S>(connection, &delivery).await? {
+    let (held, outcome) = match bury_or_find::<S>(connection, delivery).await? {
         None => (Held::Nothing, Outcome::NothingToUndo),
         Some(call) => match work(connection, call).await {
             Ok(response) => (Held::Undone(response.clone()), Outcome::Done(response)),
@@ -33,7 +34,7 @@ pub(super) async fn answer<S: Store>(
             Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
         },
     };
-    S::settle(connection, &delivery.key, &held).await?;
+    S::settle(connection, &delivery.key, &delivery.row(held)).await?;
     Ok(delivery.decided(outcome))
 }
 
@@ -43,20 +44,19 @@ async fn bury_or_find<S: Store>(
     delivery: &Taken,
 ) -> Result<Option<Bytes>, Refusal> {
     let call = delivery.key.of_call();
-    let tombstone = Row { fingerprint: None, held: Held::Tombstone, ..delivery.row.clone() };
     if planted::is(Bug::NoTombstone) && S::find(connection, &call).await?.is_none() {
         return Ok(None);
     }
-    if S::insert(connection, &call, &tombstone).await? {
+    if S::claim(connection, &call).await? {
         delivery.refuse_old()?;
+        let tombstone = Row { fingerprint: None, ..delivery.row(Held::Tombstone) };
+        S::settle(connection, &call, &tombstone).await?;
         return Ok(None);
     }
     match held::<S>(connection, &call).await?.held {
         Held::Done(response) => Ok(Some(response)),
         Held::Declined(_) | Held::Tombstone => Ok(None),
-        Held::Claimed | Held::Undone(_) | Held::Nothing => {
-            Err(unreadable(&call, "it is not a call's").into())
-        }
+        Held::Undone(_) | Held::Nothing => Err(unreadable(&call, "it is not a call's").into()),
     }
 }
 
@@ -69,7 +69,7 @@ async fn repeat<S: Store>(
     let outcome = match row.held {
         Held::Undone(response) => Outcome::Done(response),
         Held::Nothing => Outcome::NothingToUndo,
-        Held::Claimed | Held::Done(_) | Held::Declined(_) | Held::Tombstone => {
+        Held::Done(_) | Held::Declined(_) | Held::Tombstone => {
             return Err(unreadable(&delivery.key, "it is not an undo's").into());
         }
     };

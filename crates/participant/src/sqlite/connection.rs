@@ -1,6 +1,6 @@
 //! A connection, and the few ways in which statements run on it.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{CachedStatement, OpenFlags, Params, ffi, types::FromSql};
 
@@ -17,17 +17,32 @@ const PREPARED: usize = 128;
 /// A statement runs on the thread that calls, which is one of the database's own, so that a transaction of many
 /// statements is handed from thread to thread once and not with each of them. Each text is prepared once and kept.
 #[derive(Debug)]
-pub struct Connection(rusqlite::Connection);
+pub struct Connection {
+    sqlite: rusqlite::Connection,
+    /// How many rows had been changed when the running job began.
+    before: Cell<u64>,
+}
 
 impl Connection {
     /// Opens the file, which must be there. `pragmas` hold for this connection alone.
     pub(super) fn open(path: &Path, pragmas: &str) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = rusqlite::Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(PREPARED);
-        connection.execute_batch(pragmas)?;
-        Ok(Self(connection))
+        let sqlite = rusqlite::Connection::open_with_flags(path, flags)?;
+        sqlite.busy_timeout(BUSY)?;
+        sqlite.set_prepared_statement_cache_capacity(PREPARED);
+        sqlite.execute_batch(pragmas)?;
+        Ok(Self { sqlite, before: Cell::default() })
+    }
+
+    /// A job begins here.
+    pub(super) fn begin_job(&self) {
+        self.before.set(self.sqlite.total_changes());
+    }
+
+    /// Whether the job that runs has changed nothing so far, and its transaction is still there: SQLite ends one by
+    /// itself when, say, the disk is full.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.sqlite.total_changes() == self.before.get() && !self.sqlite.is_autocommit()
     }
 
     /// Runs a statement that gives no rows, and tells how many it has changed. Parameters are `?1`, `?2`, …
@@ -96,7 +111,7 @@ impl Connection {
     }
 
     fn prepared(&self, statement: &str) -> Result<CachedStatement<'_>, Error> {
-        Ok(self.0.prepare_cached(statement)?)
+        Ok(self.sqlite.prepare_cached(statement)?)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The rows of sagas stand in the order of the sagas' starts, because the ids begin with that instant, and are found by
 //! their place. Those of requests are found by when they were written.
 
-use std::sync::Weak;
+use std::{future::ready, sync::Weak};
 
 use clock::Timestamp;
 
@@ -50,7 +50,7 @@ impl Aging for Rows {
         let Some(handles) = self.handles.upgrade() else { return Ok(Batch::default()) };
         let (database, from) = (Database(handles), self.reached.clone());
         let removed = database
-            .write(move |connection| Box::pin(async move { remove(connection, before, from) }));
+            .write(move |connection| Box::pin(ready(remove(connection, before, from.clone()))));
         let (batch, reached) = removed.await?;
         self.reached = reached;
         Ok(batch)

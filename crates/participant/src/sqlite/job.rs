@@ -1,10 +1,6 @@
 //! A piece of work with the caller who waits for it, as the writer sees it: without its types.
 
-use std::{
-    any::Any,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{any::Any, fmt, panic::AssertUnwindSafe};
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::oneshot;
@@ -14,17 +10,6 @@ use crate::{
     store::{Error, Work},
 };
 
-/// Work that may be run more than once, and does the same each time.
-type Repeatable<T, E> = Box<dyn Fn(&Connection) -> Result<T, E> + Send>;
-
-/// What a job runs.
-pub(super) enum Task<T, E> {
-    /// Taken out when it is run.
-    Once(Option<Work<Connection, T, E>>),
-    /// Stays there, to be run again.
-    Repeatable(Repeatable<T, E>),
-}
-
 /// What becomes of what a job has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -33,10 +18,8 @@ pub(super) enum Verdict {
 }
 
 pub(super) trait Job: Send {
-    /// Whether it may be run again after it was rolled back.
-    fn repeats(&self) -> bool;
-
-    /// Runs the work and keeps its result back until the commit. Never panics.
+    /// Runs the work and keeps its result back until the commit. Never panics. May be called again when what it wrote was
+    /// rolled back.
     fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict>;
 
     /// Gives the caller the result, or the error of the transaction that it was in.
@@ -50,17 +33,19 @@ impl fmt::Debug for dyn Job {
 }
 
 /// A job, and where its caller waits for the answer.
-pub(super) fn pair<T, E>(task: Task<T, E>) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
+pub(super) fn pair<T, E>(
+    work: Work<Connection, T, E>,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
-    (Box::new(Pending { task, ran: None, caller }), answer)
+    (Box::new(Pending { work, ran: None, caller }), answer)
 }
 
 struct Pending<T, E> {
-    task: Task<T, E>,
+    work: Work<Connection, T, E>,
     ran: Option<Result<T, E>>,
     caller: oneshot::Sender<Result<T, E>>,
 }
@@ -70,20 +55,11 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    fn repeats(&self) -> bool {
-        matches!(self.task, Task::Repeatable(_))
-    }
-
     fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
         Box::pin(async move {
+            let work = &mut self.work;
             // What a panic may have left half done is rolled back.
-            let ran = match &mut self.task {
-                Task::Once(work) => {
-                    let Some(work) = work.take() else { return Verdict::RollBack };
-                    AssertUnwindSafe(async { work(connection).await }).catch_unwind().await
-                }
-                Task::Repeatable(work) => catch_unwind(AssertUnwindSafe(|| work(connection))),
-            };
+            let ran = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
             let result = ran.unwrap_or_else(|panic| Err(Error::Panicked(said(&*panic)).into()));
             let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
             self.ran = Some(result);

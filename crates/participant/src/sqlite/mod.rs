@@ -30,11 +30,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     retention::{self, Keep},
-    sqlite::{
-        job::{Job, Task},
-        readers::Readers,
-    },
-    store::{self, Store},
+    sqlite::{job::Job, readers::Readers},
+    store::{self, Store, Work},
 };
 
 pub use connection::{Connection, Prepared, Row, is_taken};
@@ -97,20 +94,6 @@ impl Database {
         self.0.readers.read(work).await
     }
 
-    /// Runs `work` in a transaction and answers only after its commit is on disk, as [`Store::write`] does, and for less:
-    /// `work` may be run more than once, each time on what was there before, and must do the same each time.
-    ///
-    /// # Errors
-    /// The work's own, or that it was not carried out.
-    pub async fn write_repeatable<T, E, W>(&self, work: W) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<store::Error> + Send + 'static,
-        W: Fn(&Connection) -> Result<T, E> + Send + 'static,
-    {
-        self.run(Task::Repeatable(Box::new(work))).await
-    }
-
     /// How often the writer has waited for the disk since the database was opened.
     #[must_use]
     pub fn commits(&self) -> u64 {
@@ -123,16 +106,6 @@ impl Database {
         let mut ended = self.0.ended.clone();
         // The error is the news: the sender is dropped when the writer has ended.
         while ended.changed().await.is_ok() {}
-    }
-
-    async fn run<T, E>(&self, task: Task<T, E>) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<store::Error> + Send + 'static,
-    {
-        let (job, answer) = job::pair(task);
-        self.hand_over(job).await?;
-        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
     }
 
     async fn hand_over(&self, job: Box<dyn Job>) -> Result<(), store::Error> {
@@ -152,21 +125,19 @@ impl Store for Database {
     where
         T: Send + 'static,
         E: From<store::Error> + Send + 'static,
-        W: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        W: for<'t> FnMut(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        self.run(Task::Once(Some(Box::new(work)))).await
+        let (job, answer) = job::pair(Box::new(work) as Work<Connection, T, E>);
+        self.hand_over(job).await?;
+        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
     }
 
     async fn retract(connection: &mut Connection) -> Result<(), store::Error> {
         writer::retract(connection)
     }
 
-    async fn insert(
-        connection: &mut Connection,
-        key: &crate::Key,
-        row: &store::Row,
-    ) -> Result<bool, store::Error> {
-        rows::insert(connection, key, row)
+    async fn claim(connection: &mut Connection, key: &crate::Key) -> Result<bool, store::Error> {
+        rows::claim(connection, key)
     }
 
     async fn find(
@@ -179,9 +150,9 @@ impl Store for Database {
     async fn settle(
         connection: &mut Connection,
         key: &crate::Key,
-        held: &store::Held,
+        row: &store::Row,
     ) -> Result<(), store::Error> {
-        rows::settle(connection, key, held)
+        rows::settle(connection, key, row)
     }
 
     fn forget(&self, clock: &Clock, keep: Keep) {

@@ -9,10 +9,7 @@ use crate::{
     store::{Columns, Error, Held, Row},
 };
 
-const INSERT: &str = "
-    insert into inbox (key, request_hash, kind, answer, reason, message, trace_id, at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    on conflict (key) do nothing";
+const IS_TAKEN: &str = "select 1 from inbox where key = ?1";
 
 const FIND: &str = "
     select request_hash, kind, answer, reason, message, trace_id, at
@@ -20,29 +17,24 @@ const FIND: &str = "
     where key = ?1";
 
 const SETTLE: &str = "
-    update inbox
-    set kind = ?2, answer = ?3, reason = ?4, message = ?5
-    where key = ?1 and kind = 'claimed'";
+    insert into inbox (key, request_hash, kind, answer, reason, message, trace_id, at)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
-pub(super) fn insert(connection: &Connection, key: &Key, row: &Row) -> Result<bool, Error> {
-    let Columns { kind, answer, reason, message } = row.held.columns();
-    let request_hash = row.fingerprint.as_ref().map(|fingerprint| &fingerprint.0);
-    let at = i64::try_from(row.at.0).unwrap_or(i64::MAX);
-    let values = (key.text(), request_hash, kind, answer, reason, message, &row.trace_id, at);
-    Ok(connection.execute(INSERT, values)? == 1)
+/// There is one writer, which takes the work one by one: a key without a row is the running work's.
+pub(super) fn claim(connection: &Connection, key: &Key) -> Result<bool, Error> {
+    Ok(connection.optional(IS_TAKEN, [key.text()], |_| Ok::<_, Error>(()))?.is_none())
 }
 
 pub(super) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Error> {
     connection.optional(FIND, [key.text()], |found| row(key, found))
 }
 
-pub(super) fn settle(connection: &Connection, key: &Key, held: &Held) -> Result<(), Error> {
-    let Columns { kind, answer, reason, message } = held.columns();
-    let settled = connection.execute(SETTLE, (key.text(), kind, answer, reason, message))?;
-    if settled != 1 {
-        return Err(unreadable(key, "it was claimed and is not any more"));
-    }
-    Ok(())
+pub(super) fn settle(connection: &Connection, key: &Key, row: &Row) -> Result<(), Error> {
+    let Columns { kind, answer, reason, message } = row.held.columns();
+    let request_hash = row.fingerprint.as_ref().map(|fingerprint| &fingerprint.0);
+    let at = i64::try_from(row.at.0).unwrap_or(i64::MAX);
+    let values = (key.text(), request_hash, kind, answer, reason, message, &row.trace_id, at);
+    connection.execute(SETTLE, values).map(drop)
 }
 
 fn row(key: &Key, found: &Found<'_>) -> Result<Row, Error> {

@@ -153,13 +153,10 @@ fn connect(path: &Path) -> Result<Connection, Error> {
 
 async fn commit_together(connection: &mut Connection, jobs: &mut Jobs) -> Result<(), Error> {
     begin(connection)?;
-    let bare = jobs.iter().all(|job| job.repeats());
-    let mut kept = bare && run_bare(connection, jobs).await;
-    if bare && !kept {
+    let mut kept = run_bare(connection, jobs).await;
+    if !kept {
         connection.execute("rollback", [])?;
         begin(connection)?;
-    }
-    if !kept {
         kept = run_apart(connection, jobs).await?;
     }
     match kept {
@@ -175,12 +172,13 @@ fn begin(connection: &Connection) -> Result<(), Error> {
     connection.execute("begin immediate", []).map(drop)
 }
 
-/// Runs jobs that may be run again without a savepoint each, which would cost two statements and a copy of each page
-/// that a job is the first to change: a sixth of what SQLite does for a saga. False where one of them failed: it may have
-/// left something behind.
+/// Runs the jobs without a savepoint each, which would cost two statements and a copy of each page that a job is the first
+/// to change: a sixth of what SQLite does for a saga. False where one of them failed after it had changed something: all
+/// must be taken back then.
 async fn run_bare(connection: &mut Connection, jobs: &mut Jobs) -> bool {
     for job in jobs {
-        if job.run(connection).await == Verdict::RollBack {
+        connection.begin_job();
+        if job.run(connection).await == Verdict::RollBack && !connection.is_untouched() {
             return false;
         }
     }
@@ -192,6 +190,7 @@ async fn run_apart(connection: &mut Connection, jobs: &mut Jobs) -> Result<bool,
     let mut kept = false;
     for job in jobs {
         connection.execute("savepoint job", [])?;
+        connection.begin_job();
         match job.run(connection).await {
             Verdict::Keep => kept = true,
             Verdict::RollBack => retract(connection)?,
@@ -201,7 +200,11 @@ async fn run_apart(connection: &mut Connection, jobs: &mut Jobs) -> Result<bool,
     Ok(kept)
 }
 
-/// Takes back what the running job has done so far; it may go on.
+/// Takes back what the running job has done so far; it may go on. Of a job without a savepoint SQLite refuses that, so the
+/// job fails and is run again with one.
 pub(super) fn retract(connection: &Connection) -> Result<(), Error> {
-    connection.execute("rollback to job", []).map(drop)
+    match connection.is_untouched() {
+        true => Ok(()),
+        false => connection.execute("rollback to job", []).map(drop),
+    }
 }

@@ -4,12 +4,12 @@ mod query;
 mod rows;
 mod statements;
 
-use std::path::Path;
+use std::{future::ready, path::Path};
 
 use async_trait::async_trait;
 use clock::Timestamp;
 use participant::{
-    Database,
+    Database, Store,
     sqlite::{Connection, open},
 };
 use saga::{Reason, Status};
@@ -41,7 +41,7 @@ impl Sqlite {
         &self,
         work: impl Fn(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.database.write_repeatable(work).await
+        self.database.write(move |connection| Box::pin(ready(work(connection)))).await
     }
 }
 

@@ -42,6 +42,7 @@ create table orders (
 create index orders_by_user on orders (user_id, seq);
 
 -- What was ordered, in the order in which it was asked for. Never changed.
+-- One tree of pages for the table and its key, and not two: `without rowid`.
 create table order_line (
     order_no   text   not null references orders (order_no),
     number     bigint not null,
@@ -52,7 +53,7 @@ create table order_line (
     constraint order_line_once_a_sku unique (order_no, sku),
     constraint order_line_quantity_positive check (quantity > 0),
     constraint order_line_price_not_negative check (unit_price >= 0)
-);
+) without rowid;
 
 -- How each order came to its state, for whoever asks why. Append-only, written with every change of state.
 create table transition (

@@ -1,3 +1,5 @@
+-- Tables whose key is a text are one tree of pages each, and not two: `without rowid`.
+
 -- Where money is: a user's wallet, the shop's takings, and the bank, where top-ups come from. What the wallets and the
 -- shop have, the bank lacks, so all balances sum to zero.
 create table account (
@@ -7,13 +9,13 @@ create table account (
     constraint account_only_the_bank_owes check (balance >= 0 or id like 'bank/%'),
     constraint account_within_limit check (balance between -1000000000000000 and 1000000000000000),
     constraint account_currency_is_a_code check (length(currency) = 3)
-);
+) without rowid;
 
 -- Who has which wallet: one a user, in one currency.
 create table wallet (
     user_id  text not null primary key,
     account  text not null unique references account (id)
-);
+) without rowid;
 
 -- The ledger: two movements a transaction, of the same amount with opposite signs. Append-only.
 create table movement (
@@ -25,7 +27,7 @@ create table movement (
     at             bigint not null,
     primary key (transaction_no, account),
     constraint movement_moves_something check (amount <> 0)
-);
+) without rowid;
 
 create trigger movement_is_never_changed before update on movement
 begin
@@ -57,7 +59,7 @@ create table payment (
     constraint payment_refund_within_amount check (refunded between 0 and amount),
     constraint payment_refund_fits_its_state check ((state = 'REFUNDED') = (refunded > 0)),
     constraint payment_failure_fits_its_state check ((state = 'FAILED') = (failure is not null))
-);
+) without rowid;
 
 -- An order is paid once. One that failed may be tried again.
 create unique index payment_once_an_order on payment (order_no) where state <> 'FAILED';

@@ -1,3 +1,5 @@
+-- Tables whose key is a text are one tree of pages each, and not two: `without rowid`.
+
 -- The catalogue: what a SKU is and what it costs. Orders copy the price, so a product may change at any time.
 create table product (
     sku         text    not null primary key,
@@ -7,7 +9,7 @@ create table product (
     on_sale     boolean not null,
     constraint product_price_not_negative check (minor_units >= 0),
     constraint product_currency_is_a_code check (length(currency) = 3)
-);
+) without rowid;
 
 -- Where a SKU's units are. Apart from the catalogue: units move with every order, a title hardly ever.
 create table stock (
@@ -20,7 +22,7 @@ create table stock (
     constraint stock_frozen_not_negative check (frozen >= 0),
     constraint stock_sold_not_negative check (sold >= 0),
     constraint stock_within_limit check (available + frozen + sold <= 1000000000000000)
-);
+) without rowid;
 
 -- What an order holds. One row an order, so that its lines can only move together, and its key is what refuses a second
 -- reservation for the same order.
@@ -32,7 +34,7 @@ create table reservation (
     -- `or` and not `in`: of a list of more than two words SQLite builds a table, each time that it checks a row.
     constraint reservation_state_is_known check (
         state = 'FROZEN' or state = 'SOLD' or state = 'RELEASED' or state = 'RESTOCKED')
-);
+) without rowid;
 
 -- Which units a reservation holds. Never changed: what became of them is the reservation's state.
 create table reservation_line (
@@ -41,7 +43,7 @@ create table reservation_line (
     quantity bigint not null,
     primary key (order_no, sku),
     constraint reservation_line_quantity_positive check (quantity > 0)
-);
+) without rowid;
 
 -- Every change of a SKU's units, for whoever asks how a number came about. Append-only.
 create table flow (

@@ -116,7 +116,7 @@ impl Till {
     /// The whole ledger, which no method shows.
     pub(crate) async fn movements(&self) -> Vec<Movement> {
         let rows: Vec<(String, String, i64)> =
-            sqlx::query_as("select transaction_no, account, amount from movement order by rowid")
+            sqlx::query_as("select transaction_no, account, amount from movement order by at, transaction_no, account")
                 .fetch_all(&mut self.books().await)
                 .await
                 .unwrap();

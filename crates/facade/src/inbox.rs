@@ -17,7 +17,8 @@ impl<S: Store> Inbox<S> {
         Self(inbox)
     }
 
-    /// Answers a saga step's forward call.
+    /// Answers a saga step's forward call. `work` may be run more than once, as
+    /// [`participant::Inbox::call`] says.
     ///
     /// # Errors
     /// INVALID_ARGUMENT where the call is no forward saga step; FAILED_PRECONDITION `KEY_REUSED`; DATA_LOSS

@@ -126,7 +126,8 @@ impl<S: Store> Inbox<S> {
 
     /// Answers a call: runs `work`, which gives the encoded response, unless an earlier delivery has decided.
     ///
-    /// The work runs to its end even when the returned future is dropped.
+    /// The work runs to its end even when the returned future is dropped. It may be run more than once, each time a clone
+    /// of it on what was there before: whatever it does but on its connection, it must be able to do again.
     ///
     /// # Errors
     /// See [`Error`]. A decline is an answer, not an error.
@@ -149,7 +150,7 @@ impl<S: Store> Inbox<S> {
     /// undo's own encoded response.
     ///
     /// A decline of `work` is answered as [`Outcome::Declined`](crate::Outcome::Declined) and not stored.
-    /// The work runs to its end even when the returned future is dropped.
+    /// The work runs as that of [`Inbox::call`] does.
     ///
     /// # Errors
     /// See [`Error`].

@@ -119,7 +119,8 @@ impl Store for Database {
     type Connection = Connection;
 
     /// Work must leave the transaction that it is given open: it may use a savepoint, never a bare `commit` or
-    /// `rollback`. It must not wait for another write of the same database, which would come after itself and so
+    /// `rollback`. It changes rows and no tables: by the rows that it has changed it is known whether there is something
+    /// to take back. It must not wait for another write of the same database, which would come after itself and so
     /// never.
     async fn write<T, E, W>(&self, work: W) -> Result<T, E>
     where

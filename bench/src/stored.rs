@@ -14,11 +14,12 @@ use crate::{
 /// Sagas that one transaction writes.
 const AT_ONCE: u64 = 100_000;
 
-// Their ids stand before every id that a node gives, and like their keys in the order in which they are written.
+// The pattern is number 1. Their ids stand before every id that a node gives, and like their keys in the order in which
+// they are written.
 const SAGAS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into saga
-    select printf('00000000-0000-0000-0000-%012d', i), definition_hash, definition, version,
+    select i + 2, printf('00000000-0000-0000-0000-%012d', i), definition_hash, definition, version,
            printf('stored %012d', i), request, request_hash, trace, deadline, created_at, updated_at, state, null, null
     from number cross join saga
     where id = $3";
@@ -26,8 +27,8 @@ const SAGAS: &str = "
 const EVENTS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into event
-    select printf('00000000-0000-0000-0000-%012d', i), seq, at, record, link
-    from number cross join event
+    select i + 2 << 20 | seq, at, record, link
+    from number cross join journal
     where saga_id = $3";
 
 /// Fills the journal in `data` with `run.stored` copies of a saga that really ran; gives how many it holds then.

@@ -39,8 +39,7 @@ impl fmt::Display for Told {
 }
 
 /// A record's kind is its first field: this one says that a node took the saga up.
-const MOVES: &str = "select next.at from event taken
-    join event next on next.saga_id = taken.saga_id and next.seq = taken.seq + 1
+const MOVES: &str = "select next.at from event taken join event next on next.place = taken.place + 1
     where substr(taken.record, 1, 2) = x'0809' and substr(next.record, 1, 2) <> x'0809' order by next.at";
 
 pub(crate) async fn read(data: &Path, lives: &[Timestamp]) -> Result<Told> {
@@ -53,7 +52,7 @@ pub(crate) async fn read(data: &Path, lives: &[Timestamp]) -> Result<Told> {
     .fetch_one(&mut journal)
     .await?;
     let resumed: i64 = sqlx::query_scalar(
-        "select count(distinct saga_id) from event where substr(record, 1, 2) = x'0809'",
+        "select count(distinct place >> 20) from event where substr(record, 1, 2) = x'0809'",
     )
     .fetch_one(&mut journal)
     .await?;

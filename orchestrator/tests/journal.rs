@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clock::Timestamp;
 use futures::future::join_all;
 use orchestrator::journal::{
-    Definition, Entry, Error, Filter, Header, Journal, Link, Readmit, Started, record,
+    Definition, Entry, Error, Filter, Header, Journal, Link, Number, Readmit, Started, record,
     sqlite::Sqlite,
 };
 use saga::{Event, Reason, Record, Status};
@@ -62,12 +62,20 @@ async fn start(journal: &Sqlite, saga_id: &str, key: &str, request: &'static [u8
     journal.start(header(saga_id, key, request), entries(saga_id, 0..1), None).await.unwrap()
 }
 
+/// Starts a saga that is new.
+async fn start_new(journal: &Sqlite, saga_id: &str, key: &str) -> Number {
+    match start(journal, saga_id, key, b"r").await {
+        Started::New(number) => number,
+        other => panic!("{saga_id}: {other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn what_was_answered_is_there_after_the_file_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
-    assert_eq!(start(&journal, "a", "k", b"r").await, Started::New);
-    journal.append("a", entries("a", 1..4), Some(Status::Compensating)).await.unwrap();
+    let a = start_new(&journal, "a", "k").await;
+    journal.append(a, entries("a", 1..4), Some(Status::Compensating)).await.unwrap();
     journal.close().await;
 
     let journal = open(folder.path()).await;
@@ -90,7 +98,8 @@ async fn of_many_starts_under_one_key_one_is_new_and_the_others_are_told_its_id(
         async move { start(&journal, &format!("s{number:03}"), "k", b"r").await }
     });
     let outcomes = join_all(starts).await;
-    let new: Vec<usize> = (0..200).filter(|number| outcomes[*number] == Started::New).collect();
+    let new: Vec<usize> =
+        (0..200).filter(|number| matches!(outcomes[*number], Started::New(_))).collect();
     assert_eq!(new.len(), 1, "{outcomes:?}");
     let saga_id = format!("s{:03}", new[0]);
     let told = outcomes
@@ -105,22 +114,19 @@ async fn of_many_starts_under_one_key_one_is_new_and_the_others_are_told_its_id(
 async fn a_position_is_taken_once_and_a_bad_write_does_not_fail_its_neighbours() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
-    for saga_id in ["a", "b", "c"] {
-        assert_eq!(start(&journal, saga_id, saga_id, b"r").await, Started::New);
-    }
-    journal.append("b", entries("b", 1..2), None).await.unwrap();
+    let a = start_new(&journal, "a", "a").await;
+    let b = start_new(&journal, "b", "b").await;
+    let c = start_new(&journal, "c", "c").await;
+    journal.append(b, entries("b", 1..2), None).await.unwrap();
     // Handed over together, so that they stand in one batch.
     let (first, second, third) = tokio::join!(
-        journal.append("a", entries("a", 1..3), None),
-        journal.append("b", entries("b", 1..3), Some(Status::Succeeded)),
-        journal.append("c", entries("c", 1..2), Some(Status::Succeeded)),
+        journal.append(a, entries("a", 1..3), None),
+        journal.append(b, entries("b", 1..3), Some(Status::Succeeded)),
+        journal.append(c, entries("c", 1..2), Some(Status::Succeeded)),
     );
     first.unwrap();
     third.unwrap();
-    assert!(
-        matches!(second, Err(Error::Taken { ref saga_id, seq: 1 }) if saga_id == "b"),
-        "{second:?}"
-    );
+    assert!(matches!(second, Err(Error::Taken { seq: 1 })), "{second:?}");
     assert_eq!(journal.read("a", 0).await.unwrap().len(), 3);
     assert_eq!(
         journal.read("b", 0).await.unwrap().len(),
@@ -132,20 +138,34 @@ async fn a_position_is_taken_once_and_a_bad_write_does_not_fail_its_neighbours()
 }
 
 #[tokio::test]
+async fn a_saga_that_is_full_takes_no_more_and_its_neighbour_is_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    let a = start_new(&journal, "a", "a").await;
+    let b = start_new(&journal, "b", "b").await;
+    let last = (1 << 20) - 1;
+    journal.append(a, entries("a", last..last + 1), None).await.unwrap();
+    for seq in [1 << 20, (1 << 20) + 1, 1 << 40] {
+        let full = journal.append(a, entries("a", seq..seq + 1), None).await;
+        assert!(matches!(full, Err(Error::Full { seq: told }) if told == seq), "{full:?}");
+    }
+    assert_eq!(journal.read("a", 1).await.unwrap()[0].seq, last);
+    assert_eq!(journal.read("a", 1 << 20).await.unwrap(), []);
+    journal.append(b, entries("b", 1..2), None).await.unwrap();
+    assert_eq!(journal.read("b", 0).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
+    let statuses = [Status::Succeeded, Status::Compensated, Status::Resolved, Status::Attention];
     for number in 0..9 {
         let saga_id = format!("s{number}");
-        start(&journal, &saga_id, &saga_id, b"r").await;
-    }
-    for (saga_id, status) in [
-        ("s1", Status::Succeeded),
-        ("s2", Status::Compensated),
-        ("s3", Status::Resolved),
-        ("s4", Status::Attention),
-    ] {
-        journal.append(saga_id, entries(saga_id, 1..2), Some(status)).await.unwrap();
+        let saga = start_new(&journal, &saga_id, &saga_id).await;
+        if let Some(status) = statuses.get(usize::wrapping_sub(number, 1)) {
+            journal.append(saga, entries(&saga_id, 1..2), Some(*status)).await.unwrap();
+        }
     }
     journal.set_aside("s5", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
 
@@ -271,9 +291,9 @@ async fn a_registered_definition_is_kept_as_it_is() {
 async fn after_close_nothing_is_taken_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
-    start(&journal, "a", "a", b"r").await;
+    let a = start_new(&journal, "a", "a").await;
     journal.close().await;
-    let refused = journal.append("a", entries("a", 1..2), None).await;
+    let refused = journal.append(a, entries("a", 1..2), None).await;
     assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
 }
 
@@ -285,9 +305,9 @@ async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
     let unfinished = [Status::Running, Status::Compensating, Status::Attention, Status::Paused];
     for (number, status) in (0..).zip(unfinished.into_iter().chain(all).chain(all)) {
         let saga_id = format!("s{number}");
-        start(&journal, &saga_id, &saga_id, b"r").await;
+        let saga = start_new(&journal, &saga_id, &saga_id).await;
         // The n-th has n records, and so it ends n milliseconds later.
-        journal.append(&saga_id, entries(&saga_id, 1..2 + number), Some(status)).await.unwrap();
+        journal.append(saga, entries(&saga_id, 1..2 + number), Some(status)).await.unwrap();
     }
     journal.set_aside("s0", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
     let left = async || -> Vec<String> {
@@ -303,7 +323,8 @@ async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
     assert_eq!(left().await, ["s0", "s1", "s2", "s3", "s8", "s9"]);
     assert!(journal.read("s6", 0).await.unwrap().is_empty());
     assert_eq!(journal.read("s3", 0).await.unwrap().len(), 5);
-    assert_eq!(start(&journal, "again", "s6", b"another").await, Started::New, "its key is free");
+    // Its key is free.
+    start_new(&journal, "again", "s6").await;
     assert_eq!(journal.remove_ended(Timestamp(u64::MAX), 100).await.unwrap(), 2);
 }
 
@@ -315,8 +336,8 @@ async fn the_file_stops_growing_where_what_has_ended_is_removed() {
     for round in 0..6 {
         for number in 0..100 {
             let saga_id = format!("s{round}-{number:03}");
-            start(&journal, &saga_id, &saga_id, b"r").await;
-            let ended = journal.append(&saga_id, entries(&saga_id, 1..9), Some(Status::Succeeded));
+            let saga = start_new(&journal, &saga_id, &saga_id).await;
+            let ended = journal.append(saga, entries(&saga_id, 1..9), Some(Status::Succeeded));
             ended.await.unwrap();
         }
         assert_eq!(journal.remove_ended(Timestamp(100), 1000).await.unwrap(), 100);

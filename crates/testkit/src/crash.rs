@@ -1,13 +1,16 @@
 //! Crashes at the journal: the process dies right before, or right after, the n-th append is on disk.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use orchestrator::journal::{
-    self, Definition, Entry, Error, Filter, Header, Journal, Listed, Readmit, Started,
+    self, Definition, Entry, Error, Filter, Header, Journal, Listed, Number, Readmit, Started,
 };
 use saga::{Event, Reason, Status};
 use tokio::sync::watch;
@@ -89,6 +92,20 @@ pub(crate) struct Mortal {
     pub(crate) journal: journal::Shared,
     pub(crate) fuse: Fuse,
     pub(crate) script: Script,
+    /// The ids of the sagas that this life of the process has seen.
+    pub(crate) ids: Mutex<HashMap<i64, String>>,
+}
+
+impl Mortal {
+    fn seen(&self, number: Number, saga_id: &str) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(number.0, saga_id.to_owned());
+    }
+
+    fn id_of(&self, number: Number) -> String {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.get(&number.0).cloned().unwrap_or_default()
+    }
 }
 
 /// How many calls and undos these records allow.
@@ -112,7 +129,8 @@ impl Journal for Mortal {
         self.fuse.pass(append, Side::Before).await;
         let (saga_id, intents) = (header.saga_id.clone(), intents(&entries));
         let started = self.journal.start(header, entries, status).await;
-        if matches!(started, Ok(Started::New)) {
+        if let Ok(Started::New(number)) = started {
+            self.seen(number, &saga_id);
             self.script.intended(&saga_id, intents);
         }
         self.fuse.pass(append, Side::After).await;
@@ -121,23 +139,27 @@ impl Journal for Mortal {
 
     async fn append(
         &self,
-        saga_id: &str,
+        saga: Number,
         entries: Vec<Entry>,
         status: Option<Status>,
     ) -> Result<(), Error> {
         let append = self.fuse.next();
         self.fuse.pass(append, Side::Before).await;
         let intents = intents(&entries);
-        let appended = self.journal.append(saga_id, entries, status).await;
+        let appended = self.journal.append(saga, entries, status).await;
         if appended.is_ok() {
-            self.script.intended(saga_id, intents);
+            self.script.intended(&self.id_of(saga), intents);
         }
         self.fuse.pass(append, Side::After).await;
         appended
     }
 
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
-        self.journal.find(saga_id).await
+        let found = self.journal.find(saga_id).await?;
+        if let Some(Listed { number, .. }) = &found {
+            self.seen(*number, saga_id);
+        }
+        Ok(found)
     }
 
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
@@ -150,7 +172,11 @@ impl Journal for Mortal {
     }
 
     async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error> {
-        self.journal.unfinished(after, limit).await
+        let found = self.journal.unfinished(after, limit).await?;
+        for Listed { number, header, .. } in &found {
+            self.seen(*number, &header.saga_id);
+        }
+        Ok(found)
     }
 
     async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error> {

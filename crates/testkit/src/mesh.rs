@@ -202,6 +202,7 @@ impl Mesh {
             journal: Arc::new(opened),
             fuse: self.fuse.clone(),
             script: self.script.clone(),
+            ids: Mutex::default(),
         });
         let node = Node::with_journal(settings, &facade, journal).await?;
         let _ = seam.driver.set(node.driver().clone());

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     definition::Compiled,
-    journal::{self, Header, Link, Started},
+    journal::{self, Header, Link, Number, Started},
     outbound::Participants,
     registry::Registry,
 };
@@ -157,9 +157,8 @@ impl Driver {
         match self.context.journal.start(Header::clone(task.header()), entries, changed).await? {
             Started::KeyReused => return Ok(Start::KeyReused),
             Started::Already { saga_id } => return Ok(Start::Already { saga_id }),
-            Started::New => {}
+            Started::New(number) => self.spawn(place, handle.clone(), task, number),
         }
-        self.spawn(place, handle.clone(), task);
         Ok(Start::New { saga_id, handle })
     }
 
@@ -174,7 +173,7 @@ impl Driver {
         SagaTask::new(context, header, definition, state, link, self.stop.clone())
     }
 
-    fn spawn(&self, place: Place, handle: Handle, task: SagaTask) {
+    fn spawn(&self, place: Place, handle: Handle, task: SagaTask, number: Number) {
         place.open(handle);
         let header = Arc::clone(task.header());
         let span = tracing::info_span!(
@@ -187,7 +186,7 @@ impl Driver {
         let driver = self.clone();
         let run = async move {
             // A panic must take neither the process nor the saga's place with it.
-            let ended = AssertUnwindSafe(task.run()).catch_unwind().await;
+            let ended = AssertUnwindSafe(task.run(number)).catch_unwind().await;
             driver.ended(&header, place, ended).await;
         };
         self.tasks.spawn(tracing::Instrument::instrument(run, span));

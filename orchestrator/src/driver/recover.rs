@@ -147,7 +147,7 @@ impl Driver {
         if let Some(damage) = listed.aside {
             return Err(Trouble::Saga(damage));
         }
-        let header = listed.header;
+        let Listed { number, header, .. } = listed;
         let Some(registered) = self.registry.find_hash(&header.definition_hash) else {
             return Err(Trouble::Saga(definition_unreadable(&header)));
         };
@@ -168,12 +168,12 @@ impl Driver {
         saga::apply(&mut state, definition.engine(), &recovered)
             .map_err(|refused| Trouble::unreadable(refused.to_string()))?;
         let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), replayed.link);
-        self.context.journal.append(&header.saga_id, entries, None).await?;
+        self.context.journal.append(number, entries, None).await?;
         let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
         if let Some(order) = order {
             task.obey(order);
         }
-        self.spawn(place, handle, task);
+        self.spawn(place, handle, task, number);
         Ok(true)
     }
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     definition::Compiled,
-    journal::{self, Entry, Header, Link},
+    journal::{self, Entry, Header, Link, Number},
     outbound::Attempt,
 };
 
@@ -124,7 +124,7 @@ impl SagaTask {
     }
 
     /// Runs the saga until it ends, the process stops, or the journal fails.
-    pub(crate) async fn run(mut self) -> Ended {
+    pub(crate) async fn run(mut self, number: Number) -> Ended {
         let mut begun = self.begun.take();
         if begun.is_some() {
             self.publish();
@@ -132,7 +132,7 @@ impl SagaTask {
         loop {
             let settled = match begun.take() {
                 Some(settled) => settled,
-                None => match self.turn().await {
+                None => match self.turn(number).await {
                     Ok(settled) => settled,
                     Err(ended) => return ended,
                 },
@@ -155,23 +155,22 @@ impl SagaTask {
     }
 
     /// Decides all that can be decided, and puts it on disk.
-    async fn turn(&mut self) -> Result<Settled, Ended> {
+    async fn turn(&mut self, number: Number) -> Result<Settled, Ended> {
         let settled = self.saga.settle().map_err(Ended::Engine)?;
         if planted::is(Bug::CallBeforeJournal) && !settled.calls.is_empty() {
             settled.calls.iter().cloned().for_each(|call| self.launch(call));
             let answered = self.calls.next().await;
             self.calls.extend(answered.map(|answered| std::future::ready(answered).boxed()));
         }
-        self.append().await.map_err(Ended::Journal)?;
+        self.append(number).await.map_err(Ended::Journal)?;
         Ok(settled)
     }
 
     /// Puts what was recorded on disk, then tells everybody who waits for it.
-    async fn append(&mut self) -> Result<(), journal::Error> {
+    async fn append(&mut self, number: Number) -> Result<(), journal::Error> {
         if !self.saga.recorded.is_empty() {
             let ((entries, changed), records) = self.encode();
-            let saga_id = &self.saga.header.saga_id;
-            if let Err(error) = self.context.journal.append(saga_id, entries, changed).await {
+            if let Err(error) = self.context.journal.append(number, entries, changed).await {
                 for promise in self.promises.drain(..) {
                     let _ = promise.answer.send(Err(OrderError::Journal(error.clone())));
                 }

@@ -53,11 +53,15 @@ pub struct Entry {
     pub link: Link,
 }
 
+/// A saga's number in its journal, which gives it at the start: what its records are found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number(pub i64);
+
 /// What a start came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Started {
     /// The saga is new and on disk.
-    New,
+    New(Number),
     /// The same request was started under this key before.
     Already {
         /// The first saga's id.
@@ -70,6 +74,8 @@ pub enum Started {
 /// A saga as the index has it.
 #[derive(Clone, Debug)]
 pub struct Listed {
+    /// Its number.
+    pub number: Number,
     /// What it was started with.
     pub header: Header,
     /// Where it stood when its state last changed.
@@ -135,10 +141,14 @@ pub enum Error {
     #[error("the journal is closed")]
     Closed,
     /// Another record stands at this position: another task has gone on with the saga.
-    #[error("saga {saga_id} has a record {seq} already")]
+    #[error("the saga has a record {seq} already")]
     Taken {
-        /// The saga.
-        saga_id: String,
+        /// The position.
+        seq: u64,
+    },
+    /// More records than a saga can have.
+    #[error("a saga cannot have a record {seq}: {max} is the last", max = (1 << sqlite::SEQ_BITS) - 1)]
+    Full {
         /// The position.
         seq: u64,
     },
@@ -163,7 +173,7 @@ impl Error {
                         | Store::Unreadable { .. }
                 )
             }
-            Self::Closed | Self::Taken { .. } | Self::Unreadable(_) => true,
+            Self::Closed | Self::Taken { .. } | Self::Full { .. } | Self::Unreadable(_) => true,
         }
     }
 }
@@ -207,7 +217,7 @@ pub trait Journal: Send + Sync + 'static {
     /// Appends records to a saga, all or none, and sets its state in the index where it changed.
     async fn append(
         &self,
-        saga_id: &str,
+        saga: Number,
         entries: Vec<Entry>,
         status: Option<Status>,
     ) -> Result<(), Error>;

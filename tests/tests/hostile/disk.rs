@@ -253,43 +253,55 @@ async fn what_was_acknowledged_before_the_disk_was_full_is_there_when_there_is_r
 const DAMAGE: [(&str, &str); 14] = [
     (
         "a record cut short",
-        "update event set record = substr(record, 1, length(record) - 1) where saga_id = $1 and seq = 1 and $2 <> ''",
+        "update event set record = substr(record, 1, length(record) - 1) where place = (select number << 20 | 1 from saga where id = $1) and $2 <> ''",
     ),
     (
         "a record emptied",
-        "update event set record = x'' where saga_id = $1 and seq = 2 and $2 <> ''",
+        "update event set record = x'' where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
     ),
     (
         "a record longer",
-        "update event set record = record || x'00' where saga_id = $1 and seq = 3 and $2 <> ''",
+        "update event set record = record || x'00' where place = (select number << 20 | 3 from saga where id = $1) and $2 <> ''",
     ),
     (
         "a record as text",
-        "update event set record = 'text' where saga_id = $1 and seq = 1 and $2 <> ''",
+        "update event set record = 'text' where place = (select number << 20 | 1 from saga where id = $1) and $2 <> ''",
     ),
     (
         "a link cut short",
-        "update event set link = substr(link, 1, 15) where saga_id = $1 and seq = 2 and $2 <> ''",
+        "update event set link = substr(link, 1, 15) where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
     ),
     (
         "a link changed",
-        "update event set link = zeroblob(16) where saga_id = $1 and seq = 2 and $2 <> ''",
+        "update event set link = zeroblob(16) where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
     ),
-    ("a time changed", "update event set at = at + 1 where saga_id = $1 and seq = 2 and $2 <> ''"),
-    ("the first record missing", "delete from event where saga_id = $1 and seq = 0 and $2 <> ''"),
-    ("a record missing", "delete from event where saga_id = $1 and seq = 2 and $2 <> ''"),
-    ("all records missing", "delete from event where saga_id = $1 and $2 <> ''"),
+    (
+        "a time changed",
+        "update event set at = at + 1 where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+    ),
+    (
+        "the first record missing",
+        "delete from event where place = (select number << 20 | 0 from saga where id = $1) and $2 <> ''",
+    ),
+    (
+        "a record missing",
+        "delete from event where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+    ),
+    (
+        "all records missing",
+        "delete from event where place >> 20 = (select number from saga where id = $1) and $2 <> ''",
+    ),
     (
         "another saga's record",
-        "update event set (record, link) = (select record, link from event where saga_id = $2 and seq = 2) where saga_id = $1 and seq = 2",
+        "update event set (record, link) = (select record, link from event where place = (select number << 20 | 2 from saga where id = $2)) where place = (select number << 20 | 2 from saga where id = $1)",
     ),
     (
         "records swapped",
-        "update event set (record, link) = (select other.record, other.link from event as other where other.saga_id = $1 and other.seq = 3 - event.seq) where saga_id = $1 and seq in (1, 2) and $2 <> ''",
+        "update event set (record, link) = (select other.record, other.link from event as other where other.place = 2 * (event.place >> 20 << 20) + 3 - event.place) where place >> 20 = (select number from saga where id = $1) and place & 1048575 in (1, 2) and $2 <> ''",
     ),
     (
         "a record moved away",
-        "update event set seq = 1000 where saga_id = $1 and seq = 2 and $2 <> ''",
+        "update event set place = place + 998 where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
     ),
     ("another key", "update saga set key = key || '!' where id = $1 and $2 <> ''"),
 ];
@@ -326,7 +338,7 @@ async fn each_kind_of_damage_to_a_journal_sets_that_saga_aside_and_no_other() {
     for flip in 0..flips {
         let id = left.next().unwrap();
         let seq = i64::try_from(flip % 4).unwrap();
-        let row = sqlx::query("select record from event where saga_id = $1 and seq = $2")
+        let row = sqlx::query("select record from journal where saga_id = $1 and seq = $2")
             .bind(id)
             .bind(seq)
             .fetch_one(&mut connection)
@@ -335,7 +347,7 @@ async fn each_kind_of_damage_to_a_journal_sets_that_saga_aside_and_no_other() {
         let mut record: Vec<u8> = row.get(0);
         let byte = flip * 7 % record.len();
         record[byte] ^= 1 << (flip % 8);
-        sqlx::query("update event set record = $1 where saga_id = $2 and seq = $3")
+        sqlx::query("update event set record = $1 where place = (select number << 20 | $3 from saga where id = $2)")
             .bind(record)
             .bind(id)
             .bind(seq)
@@ -378,7 +390,7 @@ async fn each_kind_of_damage_to_a_journal_sets_that_saga_aside_and_no_other() {
 /// The rows of these sagas, as they are.
 async fn records(data: &Path, of: &BTreeMap<String, String>) -> Vec<(String, i64, Vec<u8>)> {
     let mut connection = books::open(data, "orchestrator").await;
-    let rows = sqlx::query("select saga_id, seq, cast(record as blob) from event order by 1, 2")
+    let rows = sqlx::query("select saga_id, seq, cast(record as blob) from journal order by 1, 2")
         .fetch_all(&mut connection)
         .await
         .unwrap();

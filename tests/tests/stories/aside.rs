@@ -73,12 +73,12 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
 
     let mut connection = journal(&folder).await;
     let bytes: Vec<u8> =
-        sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
+        sqlx::query_scalar("select record from journal where saga_id = $1 and seq = 2")
             .bind(&damaged)
             .fetch_one(&mut connection)
             .await
             .unwrap();
-    sqlx::query("update event set record = x'ffff' where saga_id = $1 and seq = 2")
+    sqlx::query("update event set record = x'ffff' where place = (select number << 20 | 2 from saga where id = $1)")
         .bind(&damaged)
         .execute(&mut connection)
         .await
@@ -110,13 +110,13 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
     // A person restores the record; then a retry takes the saga up.
     let mut connection = journal(&folder).await;
     let kept: Vec<u8> =
-        sqlx::query_scalar("select record from event where saga_id = $1 and seq = 2")
+        sqlx::query_scalar("select record from journal where saga_id = $1 and seq = 2")
             .bind(&damaged)
             .fetch_one(&mut connection)
             .await
             .unwrap();
     assert_eq!(kept, [0xff, 0xff], "the damaged bytes were not kept");
-    sqlx::query("update event set record = $1 where saga_id = $2 and seq = 2")
+    sqlx::query("update event set record = $1 where place = (select number << 20 | 2 from saga where id = $2)")
         .bind(bytes)
         .bind(&damaged)
         .execute(&mut connection)
@@ -149,7 +149,12 @@ async fn what_a_saga_was_started_with_cannot_be_changed_unseen() {
 async fn a_person_can_close_a_saga_that_cannot_be_read_and_its_caller_is_told() {
     let (mesh, [saga_id]) = waiting(["t-1"]).await;
     let folder = mesh.stop().await;
-    tamper(&folder, "delete from event where saga_id = $1 and seq = 1", &saga_id).await;
+    tamper(
+        &folder,
+        "delete from event where place = (select number << 20 | 1 from saga where id = $1)",
+        &saga_id,
+    )
+    .await;
 
     let mesh = Wiring::default().on(folder).damaged().start().await;
     assert!(set_aside(&mesh, &saga_id).await.message.contains("record 1 is missing"));

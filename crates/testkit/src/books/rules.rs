@@ -20,15 +20,15 @@ pub const RULES: &[Rule] = &[
     // The journal.
     rule(
         "a saga has no journal",
-        "select id from saga where not exists (select 1 from event where saga_id = id)",
+        "select id from saga where not exists (select 1 from journal where saga_id = id)",
     ),
     rule(
         "a journal is of no saga",
-        "select distinct saga_id from event where saga_id not in (select id from saga)",
+        "select distinct 'number ' || (place >> 20) from event where place >> 20 not in (select number from saga)",
     ),
     rule(
         "a journal has a gap",
-        "select saga_id from event group by saga_id having min(seq) <> 0 or count(*) <> max(seq) + 1",
+        "select saga_id from journal group by saga_id having min(seq) <> 0 or count(*) <> max(seq) + 1",
     ),
     rule(
         "a saga stands in a state that is none",
@@ -39,18 +39,18 @@ pub const RULES: &[Rule] = &[
     rule(
         "a saga has ended and its journal has not",
         "select id from saga where state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and aside_code is null
-         and not exists (select 1 from event where saga_id = id and substr(record, 1, 2) =
+         and not exists (select 1 from journal where saga_id = id and substr(record, 1, 2) =
          case state when 'SUCCEEDED' then x'0810' when 'COMPENSATED' then x'0811' else x'080f' end)",
     ),
     rule(
         "a journal has ended and its saga has not",
         "select id from saga where state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') and exists
-         (select 1 from event where saga_id = id and substr(record, 1, 2) in (x'080f', x'0810', x'0811'))",
+         (select 1 from journal where saga_id = id and substr(record, 1, 2) in (x'080f', x'0810', x'0811'))",
     ),
     rule(
         "a saga needs a person and does not say why",
         "select id from saga where state = 'ATTENTION' and aside_code is null and not exists
-         (select 1 from event where saga_id = id and substr(record, 1, 2) = x'0808')",
+         (select 1 from journal where saga_id = id and substr(record, 1, 2) = x'0808')",
     ),
     // Stock.
     rule(

@@ -7,22 +7,22 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
     (
         "a saga has no journal: s-declined",
         ORCHESTRATOR,
-        "delete from event where saga_id = 's-declined'",
+        "delete from event where place >> 20 = (select number from saga where id = 's-declined')",
     ),
     (
-        "a journal is of no saga: s-nobodys",
+        "a journal is of no saga: number 9",
         ORCHESTRATOR,
-        "insert into event values ('s-nobodys', 0, 1, x'0801', x'00')",
-    ),
-    (
-        "a journal has a gap: s-paid",
-        ORCHESTRATOR,
-        "delete from event where saga_id = 's-paid' and seq = 0",
+        "insert into event values (9 << 20, 1, x'0801', x'00')",
     ),
     (
         "a journal has a gap: s-paid",
         ORCHESTRATOR,
-        "delete from event where saga_id = 's-paid' and seq = 1",
+        "delete from event where place = (select number << 20 | 0 from saga where id = 's-paid')",
+    ),
+    (
+        "a journal has a gap: s-paid",
+        ORCHESTRATOR,
+        "delete from event where place = (select number << 20 | 1 from saga where id = 's-paid')",
     ),
     (
         "a saga stands in a state that is none: s-paid LOST",
@@ -32,7 +32,7 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
     (
         "a saga has ended and its journal has not: s-paid",
         ORCHESTRATOR,
-        "update event set record = x'0804' where saga_id = 's-paid' and seq = 2",
+        "update event set record = x'0804' where place = (select number << 20 | 2 from saga where id = 's-paid')",
     ),
     (
         "a saga has ended and its journal has not: s-paid",

@@ -21,15 +21,15 @@ pub(crate) const WORLD: [(&str, &str); 5] = [
         "insert into definition values
          ('h', 'place-order', 1, '', '', x'', 0), ('c', 'cancel-order', 1, '', '', x'', 0);
          insert into saga values
-         ('s-paid', 'h', 'place-order', 1, '1', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null),
-         ('s-declined', 'h', 'place-order', 1, '2', x'', x'', '', 0, 0, 0, 'COMPENSATED', null, null),
-         ('s-refunded', 'h', 'place-order', 1, '3', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null),
-         ('s-cancel', 'c', 'cancel-order', 1, '4', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null);
+         (1, 's-paid', 'h', 'place-order', 1, '1', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null),
+         (2, 's-declined', 'h', 'place-order', 1, '2', x'', x'', '', 0, 0, 0, 'COMPENSATED', null, null),
+         (3, 's-refunded', 'h', 'place-order', 1, '3', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null),
+         (4, 's-cancel', 'c', 'cancel-order', 1, '4', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null);
          insert into event values
-         ('s-paid', 0, 0, x'0801', x''), ('s-paid', 1, 0, x'0803', x''), ('s-paid', 2, 0, x'0810', x''),
-         ('s-declined', 0, 0, x'0801', x''), ('s-declined', 1, 0, x'0811', x''),
-         ('s-refunded', 0, 0, x'0801', x''), ('s-refunded', 1, 0, x'0810', x''),
-         ('s-cancel', 0, 0, x'0801', x''), ('s-cancel', 1, 0, x'0810', x'');",
+         (1 << 20 | 0, 0, x'0801', x''), (1 << 20 | 1, 0, x'0803', x''), (1 << 20 | 2, 0, x'0810', x''),
+         (2 << 20 | 0, 0, x'0801', x''), (2 << 20 | 1, 0, x'0811', x''),
+         (3 << 20 | 0, 0, x'0801', x''), (3 << 20 | 1, 0, x'0810', x''),
+         (4 << 20 | 0, 0, x'0801', x''), (4 << 20 | 1, 0, x'0810', x'');",
     ),
     (
         ORDER,

@@ -14,7 +14,9 @@ use participant::{
 };
 use saga::{Reason, Status};
 
-use super::{Definition, Entry, Error, Filter, Header, Journal, Listed, Readmit, Started};
+use super::{Definition, Entry, Error, Filter, Header, Journal, Listed, Number, Readmit, Started};
+
+pub(super) use rows::SEQ_BITS;
 
 /// The journal in one SQLite file: WAL, `synchronous=FULL`, one writer.
 #[derive(Debug)]
@@ -55,8 +57,8 @@ impl Journal for Sqlite {
     ) -> Result<Started, Error> {
         self.write(move |connection| {
             let started = statements::start(connection, &header)?;
-            if started == Started::New {
-                statements::append(connection, &header.saga_id, &entries, status)?;
+            if let Started::New(number) = started {
+                statements::append(connection, number, &entries, status)?;
             }
             Ok(started)
         })
@@ -65,13 +67,11 @@ impl Journal for Sqlite {
 
     async fn append(
         &self,
-        saga_id: &str,
+        saga: Number,
         entries: Vec<Entry>,
         status: Option<Status>,
     ) -> Result<(), Error> {
-        let saga_id = saga_id.to_owned();
-        self.write(move |connection| statements::append(connection, &saga_id, &entries, status))
-            .await
+        self.write(move |connection| statements::append(connection, saga, &entries, status)).await
     }
 
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {

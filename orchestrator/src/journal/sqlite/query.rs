@@ -5,16 +5,18 @@ use rusqlite::{params_from_iter, types::Value};
 use saga::Status;
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Filter, Listed};
+use crate::journal::{Definition, Entry, Error, Filter, Listed, Number};
 
 const SAGA: &str = "select id, definition_hash, definition, version, key, request, trace, deadline, created_at, \
-                    updated_at, state, aside_code, aside_message from saga where ";
+                    updated_at, state, aside_code, aside_message, number from saga where ";
 
 /// The condition of the partial index, word for word: however many have ended, they are not looked at.
 const UNFINISHED: &str = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null";
 
+const NUMBER: &str = "select number from saga where id = ?1";
+
 const ENTRIES: &str =
-    "select seq, at, record, link from event where saga_id = ?1 and seq >= ?2 order by seq";
+    "select place, at, record, link from event where place between ?1 and ?2 order by place";
 
 const DEFINITIONS: &str = "
     select hash, name, version, source, file, descriptors, registered_at
@@ -30,7 +32,13 @@ pub(super) fn entries(
     saga_id: &str,
     from: u64,
 ) -> Result<Vec<Entry>, Error> {
-    connection.all(ENTRIES, (saga_id, rows::position(from)), rows::entry)
+    let number =
+        connection.optional(NUMBER, [saga_id], |row| Ok::<_, Error>(Number(row.get(0)?)))?;
+    let Some((number, from)) = number.and_then(|number| Some((number, rows::place(number, from)?)))
+    else {
+        return Ok(Vec::new());
+    };
+    connection.all(ENTRIES, (from, rows::places(number).1), rows::entry)
 }
 
 pub(super) fn unfinished(

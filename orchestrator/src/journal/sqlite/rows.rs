@@ -6,15 +6,28 @@ use participant::sqlite::Row;
 use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Reason, Status};
 
-use crate::journal::{Definition, Entry, Error, Header, Link, Listed};
+use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Number};
 
 /// Milliseconds as the database holds them.
 pub(super) fn millis(timestamp: Timestamp) -> i64 {
     i64::try_from(timestamp.0).unwrap_or(i64::MAX)
 }
 
-pub(super) fn position(seq: u64) -> i64 {
-    i64::try_from(seq).unwrap_or(i64::MAX)
+/// The bits of a record's place that are its sequence number. A saga that comes to so many records has been tried again
+/// for a year; the numbers of the sagas last for 28 years of 10,000 a second.
+pub(in crate::journal) const SEQ_BITS: u32 = 20;
+
+const LAST_SEQ: i64 = (1 << SEQ_BITS) - 1;
+
+/// Where the record stands; `None` where a saga cannot have so many.
+pub(super) fn place(Number(number): Number, seq: u64) -> Option<i64> {
+    let seq = i64::try_from(seq).ok().filter(|seq| *seq <= LAST_SEQ)?;
+    Some(number << SEQ_BITS | seq)
+}
+
+/// Where a saga's first record stands, and the last that it could have.
+pub(super) fn places(Number(number): Number) -> (i64, i64) {
+    (number << SEQ_BITS, number << SEQ_BITS | LAST_SEQ)
 }
 
 fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
@@ -48,6 +61,7 @@ pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
         )
     };
     Ok(Listed {
+        number: Number(row.get(13)?),
         header: match header {
             Ok(header) => header,
             Err(_) => what_is_left_of(row)?,
@@ -97,9 +111,9 @@ fn standing(row: &Row<'_>) -> Result<(Status, Timestamp, Option<Reason>), Error>
 }
 
 pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Error> {
-    let (seq, link): (i64, Vec<u8>) = (row.get(0)?, row.bytes(3)?);
+    let (place, link): (i64, Vec<u8>) = (row.get(0)?, row.bytes(3)?);
     Ok(Entry {
-        seq: u64::try_from(seq).map_err(|_| Error::Unreadable(format!("seq {seq}")))?,
+        seq: (place & LAST_SEQ).unsigned_abs(),
         at: timestamp(row, 1)?,
         record: blob(row, 2)?,
         link: Link::read(&link)

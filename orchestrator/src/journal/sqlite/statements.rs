@@ -6,7 +6,7 @@ use saga::{Reason, Status};
 use sha2::{Digest, Sha256};
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Header, Readmit, Started};
+use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Started};
 
 const SAGA: &str = "
     insert into saga
@@ -17,10 +17,9 @@ const SAGA: &str = "
 
 const EARLIER: &str = "select id, request_hash from saga where definition = ?1 and key = ?2";
 
-const EVENT: &str =
-    "insert into event (saga_id, seq, at, record, link) values (?1, ?2, ?3, ?4, ?5)";
+const EVENT: &str = "insert into event (place, at, record, link) values (?1, ?2, ?3, ?4)";
 
-const STATUS: &str = "update saga set state = ?2, updated_at = ?3 where id = ?1";
+const STATUS: &str = "update saga set state = ?2, updated_at = ?3 where number = ?1";
 
 const SET_ASIDE: &str = "update saga set aside_code = ?2, aside_message = ?3 where id = ?1";
 
@@ -44,14 +43,14 @@ const CLOSE_ASIDE: &str = "
 
 // The condition of the partial index, word for word.
 const OLDEST_ENDED: &str = "
-    select id from saga
+    select number from saga
     where (state = 'SUCCEEDED' or state = 'COMPENSATED' or state = 'RESOLVED') and updated_at < ?1
     order by updated_at
     limit ?2";
 
-const REMOVE_EVENTS: &str = "delete from event where saga_id = ?1";
+const REMOVE_EVENTS: &str = "delete from event where place between ?1 and ?2";
 
-const REMOVE_SAGA: &str = "delete from saga where id = ?1";
+const REMOVE_SAGA: &str = "delete from saga where number = ?1";
 
 const REGISTER: &str = "
     insert into definition (hash, name, version, source, file, descriptors, registered_at)
@@ -79,7 +78,7 @@ pub(super) fn start(connection: &Connection, header: &Header) -> Result<Started,
         rows::millis(header.created_at),
     );
     if connection.execute(SAGA, values)? == 1 {
-        return Ok(Started::New);
+        return Ok(Started::New(Number(connection.last_number())));
     }
     let earlier = |row: &Row<'_>| Ok::<(String, Vec<u8>), Error>((row.get(0)?, row.get(1)?));
     let (saga_id, hash) = connection.one(EARLIER, (&header.definition, &header.key), earlier)?;
@@ -92,22 +91,22 @@ pub(super) fn start(connection: &Connection, header: &Header) -> Result<Started,
 /// Inserts the records and, where it changed, the state.
 pub(super) fn append(
     connection: &Connection,
-    saga_id: &str,
+    saga: Number,
     entries: &[Entry],
     status: Option<Status>,
 ) -> Result<(), Error> {
     let mut event = connection.prepare(EVENT)?;
     for Entry { seq, at, record, link } in entries {
-        let (position, at) = (rows::position(*seq), rows::millis(*at));
-        let values = (saga_id, position, at, record.as_ref(), link.0.as_slice());
+        let place = rows::place(saga, *seq).ok_or(Error::Full { seq: *seq })?;
+        let values = (place, rows::millis(*at), record.as_ref(), link.0.as_slice());
         event.execute(values).map_err(|error| match is_taken(&error) {
-            true => Error::Taken { saga_id: saga_id.to_owned(), seq: *seq },
+            true => Error::Taken { seq: *seq },
             false => error.into(),
         })?;
     }
     let Some(status) = status else { return Ok(()) };
     let at = entries.last().map_or(0, |entry| rows::millis(entry.at));
-    connection.execute(STATUS, (saga_id, status.as_str(), at))?;
+    connection.execute(STATUS, (saga.0, status.as_str(), at))?;
     Ok(())
 }
 
@@ -142,10 +141,10 @@ pub(super) fn remove_ended(
     limit: u32,
 ) -> Result<u64, Error> {
     let oldest = (rows::millis(before), limit);
-    let ended: Vec<String> = connection.all(OLDEST_ENDED, oldest, |row| row.get(0))?;
-    for saga_id in &ended {
-        connection.execute(REMOVE_EVENTS, [saga_id])?;
-        connection.execute(REMOVE_SAGA, [saga_id])?;
+    let ended: Vec<i64> = connection.all(OLDEST_ENDED, oldest, |row| row.get(0))?;
+    for number in &ended {
+        connection.execute(REMOVE_EVENTS, rows::places(Number(*number)))?;
+        connection.execute(REMOVE_SAGA, [number])?;
     }
     Ok(ended.len().try_into().unwrap_or(u64::MAX))
 }

@@ -203,6 +203,8 @@ impl From<journal::Error> for Trouble {
     fn from(error: journal::Error) -> Self {
         match error {
             journal::Error::Unreadable(why) => Self::unreadable(why),
+            // It would be read whole and refused again, each time.
+            full @ journal::Error::Full { .. } => Self::unreadable(full.to_string()),
             error => Self::Journal(error),
         }
     }

@@ -14,6 +14,7 @@ Examples:
   cargo xtask bench --rate 6000 --in-flight 20000 --connections 16 --max-running 1000
   cargo xtask bench --in-flight 128 --stored 1000000
   cargo xtask bench --in-flight 128 --stored 300000 --keep-finished 1s
+  cargo xtask bench --workload place-order --rate 300 --in-flight 2000 --stored 100000 --keep-inbox 1d
   cargo xtask bench plot rates.jsonl --x rate --y p99_ms --title 'latency by load' --out latency.svg";
 
 /// How many sagas a second, at what latency and at what cost.
@@ -56,12 +57,17 @@ pub(crate) struct Run {
     /// How many sagas may run at once: a start beyond them is refused
     #[arg(long, value_name = "N", default_value_t = orchestrator::MAX_RUNNING)]
     pub(crate) max_running: usize,
-    /// How many sagas that have ended the store of `noop` holds before
+    /// How many sagas that have ended the store of `noop` holds before; of the shop, how many rows that are ten days old
+    /// each service's inbox holds
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) stored: u64,
     /// Remove sagas so long after their end, while it is measured: 1s with --stored shows what removal costs
     #[arg(long, value_name = "DURATION")]
     pub(crate) keep_finished: Option<Keep>,
+    /// Remove the services' answers so long after they were given, while it is measured: 1d with --stored shows what
+    /// removal costs
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) keep_inbox: Option<Keep>,
     /// Append one JSON object a run to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -164,4 +170,6 @@ pub(crate) struct System {
     pub(crate) participant: Option<String>,
     #[arg(long)]
     pub(crate) keep_finished: Option<Keep>,
+    #[arg(long)]
+    pub(crate) keep_inbox: Option<Keep>,
 }

@@ -51,6 +51,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
         max_running,
         participant: Some(participant.addresses[0].clone()),
         keep_finished: None,
+        keep_inbox: None,
     };
     let system = run::system(of(&silent))?;
     println!("starting {sagas} sagas whose first step is never answered");

@@ -117,6 +117,7 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     let done = numbers.given() - warming.refused - seen.refused;
     let removes = run.keep_finished.is_some();
     let removed = check::all(&data, run.workload, stored + done, removes).await?;
+    stored::tell_left(run, &data).await?;
     let measured = numbers.given() - warm;
     let per_saga = |spent: Duration| spent.as_secs_f64() * 1e6 / measured.max(1) as f64;
     let cpu = [
@@ -197,25 +198,27 @@ fn start(run: &Run, data: &Path) -> Result<Parts> {
 }
 
 pub(crate) fn arguments(run: &Run, data: &Path, participant: Option<String>) -> arguments::System {
-    let Run { workload, steps, max_running, keep_finished, .. } = *run;
+    let Run { workload, steps, max_running, keep_finished, keep_inbox, .. } = *run;
     let data = data.to_owned();
-    arguments::System { workload, data, steps, max_running, participant, keep_finished }
+    arguments::System { workload, data, steps, max_running, participant, keep_finished, keep_inbox }
 }
 
 /// Starts a system in a process of its own.
 pub(crate) fn system(arguments: arguments::System) -> Result<Process> {
-    let arguments::System { workload, data, steps, max_running, participant, keep_finished } =
-        arguments;
+    let arguments::System { workload, data, steps, max_running, participant, .. } = &arguments;
     let data = data.to_str().context("the folder's name is text")?;
     let (steps, max_running) = (steps.to_string(), max_running.to_string());
+    let keeps =
+        [("--keep-finished", arguments.keep_finished), ("--keep-inbox", arguments.keep_inbox)];
+    let keeps: Vec<(&str, String)> =
+        keeps.into_iter().filter_map(|(option, keep)| Some((option, keep?.to_string()))).collect();
     let mut arguments = vec!["system", "--workload", workload.name(), "--data", data];
     arguments.extend(["--steps", &steps, "--max-running", &max_running]);
-    if let Some(participant) = &participant {
+    if let Some(participant) = participant {
         arguments.extend(["--participant", participant]);
     }
-    let keep_finished = keep_finished.map(|keep| keep.to_string());
-    if let Some(keep) = &keep_finished {
-        arguments.extend(["--keep-finished", keep]);
+    for (option, keep) in &keeps {
+        arguments.extend([*option, keep.as_str()]);
     }
     Process::start(&arguments)
 }

@@ -77,7 +77,7 @@ impl System {
             calls: Calls::Notable,
             max_running: arguments.max_running,
             keep_finished: arguments.keep_finished,
-            keep_inbox: None,
+            keep_inbox: arguments.keep_inbox,
         };
         let mesh = mesh::start(settings, Clock::system()).await?;
         let Addresses { orchestrator, order, stock, points, payment } = *mesh.addresses();

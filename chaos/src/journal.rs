@@ -52,7 +52,7 @@ pub(crate) async fn read(data: &Path, lives: &[Timestamp]) -> Result<Told> {
     .fetch_one(&mut journal)
     .await?;
     let resumed: i64 = sqlx::query_scalar(
-        "select count(distinct place >> 20) from event where substr(record, 1, 2) = x'0809'",
+        "select count(distinct saga_id) from journal where substr(record, 1, 2) = x'0809'",
     )
     .fetch_one(&mut journal)
     .await?;

@@ -56,5 +56,5 @@ create table event (
 
 -- The same for whoever reads it by a saga's id.
 create view journal as
-select id as saga_id, place & 1048575 as seq, at, record, link
+select id as saga_id, place & 1048575 as seq, at, record, link, place
 from saga join event on place between number << 20 and number << 20 | 1048575;

@@ -253,55 +253,55 @@ async fn what_was_acknowledged_before_the_disk_was_full_is_there_when_there_is_r
 const DAMAGE: [(&str, &str); 14] = [
     (
         "a record cut short",
-        "update event set record = substr(record, 1, length(record) - 1) where place = (select number << 20 | 1 from saga where id = $1) and $2 <> ''",
+        "update event set record = substr(record, 1, length(record) - 1) where place = (select place from journal where saga_id = $1 and seq = 1) and $2 <> ''",
     ),
     (
         "a record emptied",
-        "update event set record = x'' where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+        "update event set record = x'' where place = (select place from journal where saga_id = $1 and seq = 2) and $2 <> ''",
     ),
     (
         "a record longer",
-        "update event set record = record || x'00' where place = (select number << 20 | 3 from saga where id = $1) and $2 <> ''",
+        "update event set record = record || x'00' where place = (select place from journal where saga_id = $1 and seq = 3) and $2 <> ''",
     ),
     (
         "a record as text",
-        "update event set record = 'text' where place = (select number << 20 | 1 from saga where id = $1) and $2 <> ''",
+        "update event set record = 'text' where place = (select place from journal where saga_id = $1 and seq = 1) and $2 <> ''",
     ),
     (
         "a link cut short",
-        "update event set link = substr(link, 1, 15) where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+        "update event set link = substr(link, 1, 15) where place = (select place from journal where saga_id = $1 and seq = 2) and $2 <> ''",
     ),
     (
         "a link changed",
-        "update event set link = zeroblob(16) where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+        "update event set link = zeroblob(16) where place = (select place from journal where saga_id = $1 and seq = 2) and $2 <> ''",
     ),
     (
         "a time changed",
-        "update event set at = at + 1 where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+        "update event set at = at + 1 where place = (select place from journal where saga_id = $1 and seq = 2) and $2 <> ''",
     ),
     (
         "the first record missing",
-        "delete from event where place = (select number << 20 | 0 from saga where id = $1) and $2 <> ''",
+        "delete from event where place = (select place from journal where saga_id = $1 and seq = 0) and $2 <> ''",
     ),
     (
         "a record missing",
-        "delete from event where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+        "delete from event where place = (select place from journal where saga_id = $1 and seq = 2) and $2 <> ''",
     ),
     (
         "all records missing",
-        "delete from event where place >> 20 = (select number from saga where id = $1) and $2 <> ''",
+        "delete from event where place in (select place from journal where saga_id = $1) and $2 <> ''",
     ),
     (
         "another saga's record",
-        "update event set (record, link) = (select record, link from event where place = (select number << 20 | 2 from saga where id = $2)) where place = (select number << 20 | 2 from saga where id = $1)",
+        "update event set (record, link) = (select record, link from event where place = (select place from journal where saga_id = $2 and seq = 2)) where place = (select place from journal where saga_id = $1 and seq = 2)",
     ),
     (
         "records swapped",
-        "update event set (record, link) = (select other.record, other.link from event as other where other.place = 2 * (event.place >> 20 << 20) + 3 - event.place) where place >> 20 = (select number from saga where id = $1) and place & 1048575 in (1, 2) and $2 <> ''",
+        "update event set (record, link) = (select other.record, other.link from journal as other join journal as this on this.saga_id = other.saga_id and this.seq = 3 - other.seq where this.place = event.place) where place in (select place from journal where saga_id = $1 and seq in (1, 2)) and $2 <> ''",
     ),
     (
         "a record moved away",
-        "update event set place = place + 998 where place = (select number << 20 | 2 from saga where id = $1) and $2 <> ''",
+        "update event set place = place + 998 where place = (select place from journal where saga_id = $1 and seq = 2) and $2 <> ''",
     ),
     ("another key", "update saga set key = key || '!' where id = $1 and $2 <> ''"),
 ];
@@ -347,7 +347,7 @@ async fn each_kind_of_damage_to_a_journal_sets_that_saga_aside_and_no_other() {
         let mut record: Vec<u8> = row.get(0);
         let byte = flip * 7 % record.len();
         record[byte] ^= 1 << (flip % 8);
-        sqlx::query("update event set record = $1 where place = (select number << 20 | $3 from saga where id = $2)")
+        sqlx::query("update event set record = $1 where place = (select place from journal where saga_id = $2 and seq = $3)")
             .bind(record)
             .bind(id)
             .bind(seq)

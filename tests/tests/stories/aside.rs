@@ -78,7 +78,7 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
             .fetch_one(&mut connection)
             .await
             .unwrap();
-    sqlx::query("update event set record = x'ffff' where place = (select number << 20 | 2 from saga where id = $1)")
+    sqlx::query("update event set record = x'ffff' where place = (select place from journal where saga_id = $1 and seq = 2)")
         .bind(&damaged)
         .execute(&mut connection)
         .await
@@ -116,7 +116,7 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
             .await
             .unwrap();
     assert_eq!(kept, [0xff, 0xff], "the damaged bytes were not kept");
-    sqlx::query("update event set record = $1 where place = (select number << 20 | 2 from saga where id = $2)")
+    sqlx::query("update event set record = $1 where place = (select place from journal where saga_id = $2 and seq = 2)")
         .bind(bytes)
         .bind(&damaged)
         .execute(&mut connection)
@@ -151,7 +151,7 @@ async fn a_person_can_close_a_saga_that_cannot_be_read_and_its_caller_is_told() 
     let folder = mesh.stop().await;
     tamper(
         &folder,
-        "delete from event where place = (select number << 20 | 1 from saga where id = $1)",
+        "delete from event where place = (select place from journal where saga_id = $1 and seq = 1)",
         &saga_id,
     )
     .await;

@@ -49,8 +49,8 @@ impl Aging for Rows {
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, Error> {
         let Some(handles) = self.handles.upgrade() else { return Ok(Batch::default()) };
         let (database, from) = (Database(handles), self.reached.clone());
-        let removed = database
-            .write(move |connection| Box::pin(ready(remove(connection, before, from.clone()))));
+        let removed =
+            database.write(move |connection| Box::pin(ready(remove(connection, before, &from))));
         let (batch, reached) = removed.await?;
         self.reached = reached;
         Ok(batch)
@@ -61,10 +61,10 @@ impl Aging for Rows {
 fn remove(
     connection: &Connection,
     before: Timestamp,
-    from: String,
+    from: &str,
 ) -> Result<(Batch, String), Error> {
     let steps: Vec<String> =
-        connection.all(STEPS, (&from, Key::first_of_sagas_at(before), BATCH), |row| row.get(0))?;
+        connection.all(STEPS, (from, Key::first_of_sagas_at(before), BATCH), |row| row.get(0))?;
     let mut removed = 0;
     for key in &steps {
         // Ids that others made say nothing of their age: such rows stay.
@@ -77,5 +77,5 @@ fn remove(
     let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
     let more = steps.len() == full || requests == full;
     let removed = u64::try_from(removed + requests).unwrap_or(u64::MAX);
-    Ok((Batch { removed, more }, steps.into_iter().next_back().unwrap_or(from)))
+    Ok((Batch { removed, more }, steps.into_iter().next_back().unwrap_or_else(|| from.to_owned())))
 }

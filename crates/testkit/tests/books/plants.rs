@@ -7,7 +7,7 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
     (
         "a saga has no journal: s-declined",
         ORCHESTRATOR,
-        "delete from event where place >> 20 = (select number from saga where id = 's-declined')",
+        "delete from event where place in (select place from journal where saga_id = 's-declined')",
     ),
     (
         "a journal is of no saga: number 9",
@@ -17,12 +17,12 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
     (
         "a journal has a gap: s-paid",
         ORCHESTRATOR,
-        "delete from event where place = (select number << 20 | 0 from saga where id = 's-paid')",
+        "delete from event where place = (select place from journal where saga_id = 's-paid' and seq = 0)",
     ),
     (
         "a journal has a gap: s-paid",
         ORCHESTRATOR,
-        "delete from event where place = (select number << 20 | 1 from saga where id = 's-paid')",
+        "delete from event where place = (select place from journal where saga_id = 's-paid' and seq = 1)",
     ),
     (
         "a saga stands in a state that is none: s-paid LOST",
@@ -32,7 +32,7 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
     (
         "a saga has ended and its journal has not: s-paid",
         ORCHESTRATOR,
-        "update event set record = x'0804' where place = (select number << 20 | 2 from saga where id = 's-paid')",
+        "update event set record = x'0804' where place = (select place from journal where saga_id = 's-paid' and seq = 2)",
     ),
     (
         "a saga has ended and its journal has not: s-paid",

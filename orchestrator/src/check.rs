@@ -6,11 +6,9 @@ use std::{
 };
 
 use clock::Clock;
+use definition::{Problem, load};
 
-use crate::{
-    definition::{Problem, load},
-    describe::Describer,
-};
+use crate::describe::Describer;
 
 /// Checks the definition in `path`, asking `participants` (service and address) by reflection; gives a sentence about
 /// it.

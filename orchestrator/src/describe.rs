@@ -7,11 +7,9 @@ use std::{
 };
 
 use clock::Clock;
+use definition::{Compiled, Descriptors, Draft, Problem};
 
-use crate::{
-    definition::{Compiled, Descriptors, Draft, Problem},
-    outbound::{call::nobody, reflection},
-};
+use crate::outbound::{call::nobody, reflection};
 
 /// Finds descriptors.
 pub(crate) struct Describer<'a> {

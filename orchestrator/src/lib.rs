@@ -1,13 +1,12 @@
 //! The orchestrator: drives sagas of any gRPC service from YAML definitions, and knows nothing of orders.
 //!
 //! From the outside in: [`node`] wires a process; [`api`] is what clients and operators call; [`driver`] runs sagas by
-//! what the engine (the `saga` crate) decides; [`definition`] reads, checks and evaluates the YAML; [`journal`] keeps
+//! what the engine (the `saga` crate) decides, by definitions that the `definition` crate has checked; [`journal`] keeps
 //! what happened, and [`retention`] removes what nobody needs any more; [`outbound`] makes the calls and reads their
 //! answers.
 
 pub mod api;
 pub mod check;
-pub mod definition;
 pub mod driver;
 pub mod journal;
 pub mod node;
@@ -16,6 +15,5 @@ pub mod registry;
 pub mod retention;
 
 mod describe;
-mod shipped;
 
-pub use node::{Config, MAX_RUNNING, Node, Settings, run};
+pub use node::{Bundle, Config, MAX_RUNNING, Node, Settings, run};

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clock::Clock;
+use definition::{Compiled, Draft, load};
 use facade::{
     Facade,
     process::{self, Log},
@@ -21,14 +22,12 @@ use tonic::service::Routes;
 
 use crate::{
     api::{saga_service::Handlers, served::Served},
-    definition::{Compiled, Draft, load},
     describe::Describer,
     driver::Driver,
     journal::{self, Journal, sqlite::Sqlite},
     outbound::Participants,
     registry::Registry,
     retention::{self, Keep},
-    shipped,
 };
 
 /// How long running sagas are given to record what is still answered when the process stops.
@@ -48,7 +47,10 @@ pub struct Config {
     /// The address of each service that sagas call, by the service's full name.
     #[serde(default)]
     pub participants: BTreeMap<String, String>,
-    /// A folder of definitions, beside those that ship.
+    /// Bundles of definitions that this program brings, by name.
+    #[serde(default)]
+    pub bundles: Vec<String>,
+    /// A folder of definitions.
     #[serde(default)]
     pub sagas: Option<PathBuf>,
     /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
@@ -66,6 +68,34 @@ fn max_running() -> usize {
     MAX_RUNNING
 }
 
+/// Definitions that a program brings with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundle {
+    /// What a config file calls it.
+    pub name: &'static str,
+    /// File name and source of each.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+impl Bundle {
+    /// The bundles of `known` that are named.
+    ///
+    /// # Errors
+    /// A sentence where there is none of a name.
+    fn find(known: &[Self], names: &[String]) -> Result<Vec<Self>, String> {
+        let find = |name: &String| {
+            known.iter().copied().find(|bundle| bundle.name == name).ok_or_else(|| {
+                let known: Vec<&str> = known.iter().map(|bundle| bundle.name).collect();
+                format!(
+                    "bundles: this program brings no definitions called {name}; it brings {}",
+                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+                )
+            })
+        };
+        names.iter().map(find).collect()
+    }
+}
+
 /// What a node is made of.
 #[derive(Debug)]
 pub struct Settings {
@@ -75,7 +105,9 @@ pub struct Settings {
     pub addresses: BTreeMap<String, String>,
     /// Participants in this process. An address for the same service wins.
     pub in_process: Vec<(String, Routes)>,
-    /// A folder of definitions, beside those that ship.
+    /// Definitions that the program brings.
+    pub bundles: Vec<Bundle>,
+    /// A folder of definitions.
     pub sagas: Option<PathBuf>,
     /// How many sagas may run at once.
     pub max_running: usize,
@@ -142,7 +174,7 @@ impl Node {
             registry: &registry,
             settings: &settings.addresses,
         };
-        let definitions = loader.load(settings.sagas.as_deref()).await?;
+        let definitions = loader.load(&settings.bundles, settings.sagas.as_deref()).await?;
 
         let driver = Driver::new(
             clock,
@@ -270,13 +302,17 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// The definitions that ship, and those in `folder`.
+    /// The definitions of `bundles`, and those in `folder`.
     ///
     /// # Errors
     /// Every problem of every file, a line each.
-    async fn load(&self, folder: Option<&Path>) -> Result<Vec<Arc<Compiled>>, String> {
+    async fn load(
+        &self,
+        bundles: &[Bundle],
+        folder: Option<&Path>,
+    ) -> Result<Vec<Arc<Compiled>>, String> {
         let (mut loaded, mut problems) = (Vec::new(), Vec::new());
-        for (file, source) in shipped::DEFINITIONS {
+        for (file, source) in bundles.iter().flat_map(|bundle| bundle.files) {
             self.one(Draft::parse(file, source), Path::new(""), &mut loaded, &mut problems).await;
         }
         if let Some(folder) = folder {
@@ -295,7 +331,7 @@ impl Loader<'_> {
 
     async fn one(
         &self,
-        draft: Result<Draft, Vec<crate::definition::Problem>>,
+        draft: Result<Draft, Vec<definition::Problem>>,
         folder: &Path,
         loaded: &mut Vec<Arc<Compiled>>,
         problems: &mut Vec<String>,
@@ -322,11 +358,13 @@ impl Loader<'_> {
     }
 }
 
-/// Runs the role `orchestrator` until the process is told to stop.
+/// Runs the role `orchestrator` until the process is told to stop, with the definitions of those of `known` that the
+/// config names.
 ///
 /// # Errors
 /// Sentences with the cure.
-pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
+pub async fn run(config: Config, known: &[Bundle], clock: Clock) -> Result<(), String> {
+    let bundles = Bundle::find(known, &config.bundles)?;
     facade::log::start(config.log.format, &config.log.filter)?;
     let stop =
         process::stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
@@ -335,6 +373,7 @@ pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
         data: config.data,
         addresses: config.participants,
         in_process: Vec::new(),
+        bundles,
         sagas: config.sagas,
         max_running: config.max_running,
         keep_finished: config.keep_finished,

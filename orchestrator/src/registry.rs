@@ -4,11 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use clock::Clock;
+use definition::{Compiled, Descriptors, Draft};
 
-use crate::{
-    definition::{Compiled, Descriptors, Draft},
-    journal::{self, Definition, Journal},
-};
+use crate::journal::{self, Definition, Journal};
 
 /// A definition as it is registered and as it runs.
 #[derive(Clone, Debug)]
@@ -146,7 +144,7 @@ impl Registry {
 fn compile(stored: &Definition) -> Result<Compiled, String> {
     let descriptors =
         Descriptors::decode(&stored.descriptors).map_err(|error| error.to_string())?;
-    let sentences = |problems: Vec<crate::definition::Problem>| {
+    let sentences = |problems: Vec<definition::Problem>| {
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     Draft::parse(&stored.file, &stored.source)

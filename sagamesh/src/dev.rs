@@ -38,7 +38,7 @@ pub(crate) struct Dev {
     /// The orchestrator's port; order, stock, points and payment are on the four that follow. 0: free ports
     #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
     port_base: u16,
-    /// A folder of definitions, beside those that ship
+    /// A folder of definitions, beside the shop's
     #[arg(long, value_name = "DIR")]
     sagas: Option<PathBuf>,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 //! The commands talk to a running mesh through the same gRPC API as everybody else.
 
 pub mod mesh;
+pub mod shop;
 
 mod arguments;
 mod command;

@@ -23,6 +23,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::shop::SHOP;
+
 /// What a mesh is made of.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -30,7 +32,7 @@ pub struct Settings {
     pub data: PathBuf,
     /// The orchestrator's port; the services are on the four that follow. 0: free ports.
     pub port_base: u16,
-    /// A folder of definitions, beside those that ship.
+    /// A folder of definitions, beside the shop's.
     pub sagas: Option<PathBuf>,
     /// Services outside this process: full name and address. One of ours is called there then.
     pub participants: Vec<(String, String)>,
@@ -105,6 +107,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Mesh, String> {
             .iter()
             .map(|served| (served.name.to_owned(), served.service.in_process()))
             .collect(),
+        bundles: vec![SHOP],
         sagas: settings.sagas,
         max_running: settings.max_running,
         keep_finished: settings.keep_finished,

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use clock::Clock;
 use facade::process::read_config;
 
-use crate::{arguments::ConfigFile, failure::Outcome};
+use crate::{arguments::ConfigFile, failure::Outcome, shop::SHOP};
 
 pub(crate) const SERVICE: &str = "\
 A config file:
@@ -37,7 +37,8 @@ A config file:
     sagamesh.stock.v1.StockService: 127.0.0.1:7072
     sagamesh.points.v1.PointsService: 127.0.0.1:7073
     sagamesh.payment.v1.PaymentService: 127.0.0.1:7074
-  sagas: ./sagas                # definitions beside those that ship; may be left out
+  bundles: [shop]               # definitions that this program brings: PlaceOrder and CancelOrder; may be left out
+  sagas: ./sagas                # a folder of definitions; may be left out
   max_running: 10000            # sagas at once; a start beyond them is refused, RESOURCE_EXHAUSTED
   keep_finished: 30d            # remove sagas so long after their end; left out, they are kept for ever
   log:
@@ -76,7 +77,9 @@ pub(crate) enum Role {
 pub(crate) async fn run(role: Role) -> Outcome {
     let clock = Clock::system();
     match role {
-        Role::Orchestrator(file) => orchestrator::run(read_config(&file.config)?, clock).await?,
+        Role::Orchestrator(file) => {
+            orchestrator::run(read_config(&file.config)?, &[SHOP], clock).await?
+        }
         Role::Stock(file) => stock_svc::run(read_config(&file.config)?, clock).await?,
         Role::Points(file) => points_svc::run(read_config(&file.config)?, clock).await?,
         Role::Payment(file) => payment_svc::run(read_config(&file.config)?, clock).await?,

@@ -83,7 +83,7 @@ impl Wiring {
         self
     }
 
-    /// With the definitions of this folder beside those that ship.
+    /// With the definitions of this folder beside the shop's.
     #[must_use]
     pub fn with_sagas(mut self, folder: &Path) -> Self {
         self.sagas = Some(folder.to_owned());
@@ -137,7 +137,7 @@ struct Books {
 
 impl Drop for Books {
     fn drop(&mut self) {
-        testkit::books::audit(&self.data);
+        kit::books::audit(&self.data);
     }
 }
 

@@ -35,6 +35,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "inbox", package: "participant", test: "" },
     Layer { name: "stock service", package: "stock-svc", test: "" },
     Layer { name: "payment service", package: "payment-svc", test: "" },
+    Layer { name: "definitions", package: "definition", test: "" },
     Layer { name: "orchestrator", package: "orchestrator", test: "" },
     Layer { name: "stories", package: "tests", test: "stories" },
     Layer { name: "fault matrix", package: "tests", test: "matrix" },

@@ -4,7 +4,7 @@ use proto::saga::v1::{AnswerKind, Event as Shown, EventKind};
 use saga::{Answer, Event, Outcome, Reason, Record, StepId};
 
 use super::view::timestamp;
-use crate::definition::Compiled;
+use definition::Compiled;
 
 pub(super) fn show(definition: &Compiled, record: &Record) -> Shown {
     let mut shown =

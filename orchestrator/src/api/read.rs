@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use definition::Compiled;
 use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
 use saga::{Record, SagaState, Status};
 
 use crate::{
-    definition::Compiled,
     driver::{Driver, Handle, definition_unreadable, replay},
     journal::{self, Listed},
 };

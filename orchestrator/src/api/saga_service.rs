@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use definition::Input;
 use facade::{Answers, Call, Failure, Reply, page::Page, services::saga_service::SagaService};
 use futures::StreamExt;
 use prost_reflect::DynamicMessage;
@@ -24,7 +25,6 @@ use tonic::Code;
 
 use super::{overloaded, read, view, watch};
 use crate::{
-    definition::Input,
     driver::{Driver, OrderError, Start},
     journal::{Filter, Listed},
 };
@@ -344,7 +344,7 @@ impl SagaService for Handlers {
 }
 
 /// An input whose type has rules must keep them, as if the served method itself were called.
-fn check_rules(definition: &crate::definition::Compiled, input: &Bytes) -> Result<(), Failure> {
+fn check_rules(definition: &definition::Compiled, input: &Bytes) -> Result<(), Failure> {
     let Input::Typed(descriptor) = definition.input() else { return Ok(()) };
     let message =
         DynamicMessage::decode(descriptor.clone(), input.clone()).map_err(Failure::internal)?;
@@ -357,7 +357,7 @@ fn check_rules(definition: &crate::definition::Compiled, input: &Bytes) -> Resul
 
 /// The definition's own key where it has one; the caller's must agree with it then.
 fn start_key(
-    definition: &crate::definition::Compiled,
+    definition: &definition::Compiled,
     input: &[u8],
     given: &str,
 ) -> Result<String, Failure> {

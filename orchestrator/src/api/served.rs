@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use definition::Compiled;
 use facade::{Call, Decline, Failure, Reply, Trace, dynamic::Handler};
 use futures::future::BoxFuture;
 use prost::Message;
@@ -16,10 +17,7 @@ use super::{
     read::{self, Found},
     sentence,
 };
-use crate::{
-    definition::Compiled,
-    driver::{Driver, Start},
-};
+use crate::driver::{Driver, Start};
 
 const CLOSED: &str = "the saga was closed by a person";
 /// How long a caller without a deadline is kept waiting beyond the saga's own.

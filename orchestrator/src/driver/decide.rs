@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use clock::Clock;
+use definition::{Compiled, Facts, Fault, Identity, Prepared};
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
-use crate::{
-    definition::{Compiled, Facts, Fault, Identity, Prepared},
-    journal::Header,
-};
+use crate::journal::Header;
 
 /// A saga as its task has it in memory.
 pub(crate) struct Running {

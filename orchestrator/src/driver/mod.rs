@@ -12,6 +12,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use clock::Clock;
+use definition::Compiled;
 use facade::Trace;
 use futures::FutureExt;
 use proto::facade::v1::Reason::EngineFailed;
@@ -20,7 +21,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    definition::Compiled,
     journal::{self, Header, Link, Number, Started},
     outbound::Participants,
     registry::Registry,

@@ -1,12 +1,10 @@
 //! From a saga's records to its state: what recovery begins with, and what a reader is shown.
 
+use definition::Compiled;
 use planted::Bug;
 use saga::{Record, SagaState};
 
-use crate::{
-    definition::Compiled,
-    journal::{Entry, Header, Link, record},
-};
+use crate::journal::{Entry, Header, Link, record};
 
 /// A saga as its journal tells it.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use definition::Compiled;
 use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use planted::Bug;
@@ -21,7 +22,6 @@ use super::{
     live::{self, Handle, Order, OrderError, Progress},
 };
 use crate::{
-    definition::Compiled,
     journal::{self, Entry, Header, Link, Number},
     outbound::Attempt,
 };

@@ -12,7 +12,7 @@ use saga::{Answer, Direction, Reason};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::definition::{Class, Overrides};
+use definition::{Class, Overrides};
 
 /// How long a participant is left alone that pushes back without saying how long.
 const PUSH_BACK: Duration = Duration::from_secs(1);

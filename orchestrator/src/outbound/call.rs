@@ -14,7 +14,7 @@ use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
 use super::{Participants, answers};
-use crate::definition::{Overrides, Target};
+use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -63,7 +63,7 @@ fn pool(files: BTreeMap<String, Vec<u8>>) -> Result<DescriptorPool, String> {
         set.file.push(file);
     }
     // Through bytes, which keep the custom options, and through the one check for what the pool cannot hold.
-    crate::definition::pool_of_set(&set.encode_to_vec()).map_err(|error| error.to_string())
+    definition::pool_of_set(&set.encode_to_vec()).map_err(|error| error.to_string())
 }
 
 /// What one answer taught: the files it brought, and which they import.

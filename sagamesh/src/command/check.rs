@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use orchestrator::definition::Problem;
+use definition::Problem;
 
 use crate::{
     arguments::{Format, Global, Participants},

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use kit::books;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use testkit::books;
 
 /// How the rules begin that ask for the saga behind an order or a reservation. A test that calls steps itself, or skips
 /// them by hand, has none.

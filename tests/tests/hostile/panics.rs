@@ -14,7 +14,7 @@ pub(crate) fn watch() {
         let earlier = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let place = panic.location().map(std::panic::Location::file).unwrap_or_default();
-            let tests = ["hostile", "tests/src", "testkit"];
+            let tests = ["hostile", "tests/src", "kit"];
             if !tests.iter().any(|part| place.contains(part)) {
                 SEEN.fetch_add(1, Ordering::Relaxed);
             }

@@ -1,5 +1,6 @@
 //! `cancel-order` under every fault: of an order that is paid, shipped, or still being placed.
 
+use kit::{Cell, Fault, Mesh, Planned, Report, Start, Times, cell::every_fault};
 use proto::{
     order::v1::{ShipOrderRequest, order_service_client::OrderServiceClient},
     saga::v1::{
@@ -8,7 +9,6 @@ use proto::{
     },
 };
 use saga::Status;
-use testkit::{Cell, Fault, Mesh, Planned, Report, Start, Times, cell::every_fault};
 use tonic::Code;
 
 use crate::{

@@ -1,8 +1,8 @@
 //! A wider saga under every fault: two branches side by side, one of them of two steps, a branch that is skipped, the
 //! pivot where they meet, and two steps side by side behind it.
 
+use kit::{Cell, CrashPoint, Fault, Mesh, Report, Side, Start, cell::every_fault};
 use saga::Status;
-use testkit::{Cell, CrashPoint, Fault, Mesh, Report, Side, Start, cell::every_fault};
 
 use crate::{
     on_several_meshes,

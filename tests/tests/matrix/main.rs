@@ -10,7 +10,7 @@ mod diamond;
 mod place_order;
 mod shop;
 
-use testkit::{Cell, CrashPoint, Report, Side};
+use kit::{Cell, CrashPoint, Report, Side};
 
 /// Every cell with a death before and after each append of a saga that makes so many; in the short form an evenly spread
 /// share of them, each fault in it.

@@ -1,10 +1,10 @@
 //! `place-order` under every fault.
 
-use saga::{Definition, Status};
-use testkit::{
+use kit::{
     Cell, CrashPoint, Fault, Mesh, Outcome, Planned, Report, Side, Start, Times,
     cell::{every_fault, every_second_fault},
 };
+use saga::{Definition, Status};
 
 use crate::{
     everything, on_several_meshes, scatter,

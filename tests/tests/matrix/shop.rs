@@ -1,6 +1,7 @@
 //! The shop as the matrix plays in it: for each saga a SKU, a member and a wallet of its own.
 
 use futures::future::join_all;
+use kit::{Mesh, Wiring, books};
 use proto::{
     facade::v1::Money,
     order::v1::{ListOrdersRequest, order_service_client::OrderServiceClient},
@@ -17,7 +18,7 @@ use proto::{
         stock_service_client::StockServiceClient,
     },
 };
-use testkit::{Mesh, Wiring, books};
+use sagamesh::shop::SHOP;
 
 pub(crate) const ORDER: &str = "sagamesh.order.v1.OrderService";
 pub(crate) const STOCK: &str = "sagamesh.stock.v1.StockService";
@@ -44,11 +45,12 @@ pub(crate) const UNTOUCHED: Standing =
 
 /// The four services on the mesh.
 pub(crate) fn wiring() -> Wiring {
-    Wiring::new()
+    let services = Wiring::new()
         .service(order_svc::open)
         .service(stock_svc::open)
         .service(points_svc::open)
-        .service(payment_svc::open)
+        .service(payment_svc::open);
+    SHOP.files.iter().fold(services, |wiring, (name, source)| wiring.file(name, source))
 }
 
 pub(crate) fn sku(number: usize) -> String {

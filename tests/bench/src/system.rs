@@ -1,0 +1,118 @@
+//! The system under test: an orchestrator for the steps that do nothing, or the whole shop.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use clock::Clock;
+use facade::{Facade, log::Calls};
+use orchestrator::{Node, Settings};
+use sagamesh::mesh::{self, Addresses};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::service::Routes;
+
+use crate::{arguments, arguments::Workload, child::told_to_stop, noop};
+
+/// A system that runs in this process.
+pub(crate) struct System {
+    /// Where the orchestrator listens; for the shop the four services too.
+    pub(crate) addresses: Vec<String>,
+    /// The orchestrator, for calls from within the process.
+    pub(crate) routes: Routes,
+    driver: orchestrator::driver::Driver,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), String>>,
+}
+
+impl System {
+    /// Opens it on the files in `data` and serves it.
+    pub(crate) async fn start(arguments: arguments::System) -> Result<Self> {
+        match arguments.workload {
+            Workload::Noop => Self::noop(arguments).await,
+            Workload::PlaceOrder | Workload::Decline => Self::shop(arguments).await,
+        }
+        .map_err(|why| anyhow!(why))
+    }
+
+    async fn noop(arguments: arguments::System) -> Result<Self, String> {
+        let arguments::System { data, steps, max_running, participant, keep_finished, .. } =
+            arguments;
+        let sagas = data.join("sagas");
+        let io = |error: std::io::Error| error.to_string();
+        std::fs::create_dir_all(&sagas).map_err(io)?;
+        let definition = noop::definition(steps);
+        for (file, text) in [("noop.yaml", definition.as_str()), noop::CONTRACT] {
+            std::fs::write(sagas.join(file), text).map_err(io)?;
+        }
+        let in_process = match participant {
+            None => vec![(noop::SERVICE.to_owned(), noop::routes())],
+            Some(_) => Vec::new(),
+        };
+        let remote: BTreeMap<String, String> =
+            participant.into_iter().map(|address| (noop::SERVICE.to_owned(), address)).collect();
+        let settings = Settings {
+            data,
+            addresses: remote,
+            in_process,
+            bundles: Vec::new(),
+            sagas: Some(sagas),
+            max_running,
+            keep_finished,
+        };
+        let node = Node::open(settings, &Facade::new(Clock::system(), Calls::Notable)).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
+        let addresses = vec![listener.local_addr().map_err(io)?.to_string()];
+        let (routes, driver) = (node.service().in_process(), node.driver().clone());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(node.run(listener, async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { addresses, routes, driver, stop, serving })
+    }
+
+    async fn shop(arguments: arguments::System) -> Result<Self, String> {
+        let settings = mesh::Settings {
+            data: arguments.data,
+            port_base: 0,
+            sagas: None,
+            participants: Vec::new(),
+            calls: Calls::Notable,
+            max_running: arguments.max_running,
+            keep_finished: arguments.keep_finished,
+            keep_inbox: arguments.keep_inbox,
+        };
+        let mesh = mesh::start(settings, Clock::system()).await?;
+        let Addresses { orchestrator, order, stock, points, payment } = *mesh.addresses();
+        let addresses = [orchestrator, order, stock, points, payment];
+        let addresses = addresses.iter().map(ToString::to_string).collect();
+        let (routes, driver) = (mesh.node().service().in_process(), mesh.node().driver().clone());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(mesh.run(async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { addresses, routes, driver, stop, serving })
+    }
+
+    /// How often the journal has waited for the disk.
+    pub(crate) fn commits(&self) -> u64 {
+        self.driver.journal().commits()
+    }
+
+    /// Stops it in good order.
+    pub(crate) async fn stop(self) -> Result<()> {
+        let Self { stop, serving, driver, routes, .. } = self;
+        let _ = stop.send(());
+        drop((driver, routes));
+        serving.await?.map_err(|why| anyhow!(why))
+    }
+}
+
+/// Runs a system as a process of its own.
+pub(crate) async fn serve(arguments: arguments::System) -> Result<()> {
+    let system = System::start(arguments).await?;
+    println!("{}", system.addresses.join(" "));
+    told_to_stop().await;
+    let commits = system.commits();
+    system.stop().await?;
+    println!("{commits}");
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Chaos: `sagamesh dev` as a real process, under load, killed at random instants and started again on the same files.
+//! At the end nothing may be lost or done twice, and every answer that was given must still be true.
+//!
+//! A seed gives the same blows at the same ages of the process, and the same dice to each client. How the two meet is the
+//! machine's, so a seed that fails is a good place to look, not a recording.
+
+mod blows;
+mod client;
+mod journal;
+mod process;
+mod record;
+mod shop;
+mod verdict;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use clock::Clock;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use client::Client;
+use process::{Place, Process};
+use record::Asked;
+use shop::Shop;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask chaos --kills 25
+  cargo xtask chaos --kills 500 --seed 7";
+
+/// Kills the mesh under load, starts it again, and checks that nothing was lost or done twice.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cargo xtask chaos", after_help = EXAMPLES)]
+struct Arguments {
+    /// How often it is killed with SIGKILL; SIGTERM and SIGSTOP come on top
+    #[arg(long, default_value_t = 25)]
+    kills: u32,
+    /// Blows and dice; chosen by the time when it is missing
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many clients place, repeat and cancel orders
+    #[arg(long, default_value_t = 16)]
+    clients: u64,
+    /// The program that is killed; the one beside this one when it is missing
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Where the databases are made; they stay there when something is wrong
+    #[arg(long, value_name = "DIR", default_value = "target/chaos")]
+    data: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let clock = Clock::system();
+    let seed = arguments.seed.unwrap_or(clock.now().0 % 1_000_000);
+    println!("chaos: {} kills, seed {seed}", arguments.kills);
+    std::fs::create_dir_all(&arguments.data)?;
+    let folder = tempfile::Builder::new().prefix("mesh-").tempdir_in(&arguments.data)?;
+    let outcome = Box::pin(play(&arguments, seed, folder.path(), &clock)).await;
+    let wrong = match outcome {
+        Ok(wrong) if wrong.is_empty() => return Ok(()),
+        Ok(wrong) => wrong,
+        Err(error) => vec![format!("{error:#}")],
+    };
+    tell(&wrong, &arguments, seed, folder)
+}
+
+/// Tells what is wrong and how to play it again. Keeps the files.
+fn tell(wrong: &[String], arguments: &Arguments, seed: u64, folder: TempDir) -> Result<()> {
+    const TOLD: usize = 20;
+    for sentence in wrong.iter().take(TOLD) {
+        println!("  WRONG: {sentence}");
+    }
+    if wrong.len() > TOLD {
+        println!("  … and {} more", wrong.len() - TOLD);
+    }
+    println!("the databases and the log: {}", folder.keep().display());
+    bail!(
+        "chaos found {} wrong; again: cargo xtask chaos --kills {} --seed {seed}",
+        wrong.len(),
+        arguments.kills
+    )
+}
+
+/// Plays it all; gives what is wrong.
+async fn play(
+    arguments: &Arguments,
+    seed: u64,
+    folder: &Path,
+    clock: &Clock,
+) -> Result<Vec<String>> {
+    let program = match &arguments.binary {
+        Some(program) => program.clone(),
+        None => std::env::current_exe()?.with_file_name("sagamesh"),
+    };
+    let place = Place::choose(program, folder, seed)?;
+    let shop = Shop::at(place.port_base(), clock.clone())?;
+    let mut process = Process::start(&place, clock)?;
+    process.ready(&shop).await?;
+    shop.fill().await.context("filling the shop")?;
+
+    let stop = CancellationToken::new();
+    let mut clients = JoinSet::new();
+    for number in 0..arguments.clients {
+        clients.spawn(Client::new(number, seed, shop.clone()).run(stop.clone()));
+    }
+    let struck = blows::strike(process, &place, arguments.kills, seed, clock).await;
+    stop.cancel();
+    let clients = clients.join_all().await;
+    let mut struck = struck?;
+
+    struck.process.ready(&shop).await?;
+    let mut wrong = shop.settle().await?;
+    let mut asked = gather(clients, &mut wrong);
+    wrong.extend(verdict::repeat_all(&shop, &mut asked).await?);
+    wrong.extend(verdict::compare(&shop, &asked).await?);
+    struck.process.end().await.context("the last stop")?;
+
+    let books = kit::books::read(&place.data()).await?;
+    wrong.extend(books.wrong);
+    if (books.living, books.needy) != (0, 0) {
+        wrong.push(format!("{} sagas live and {} need a person", books.living, books.needy));
+    }
+    let told = journal::read(&place.data(), &struck.lives).await?;
+    if told.started != asked.len() as u64 {
+        wrong.push(format!("{} requests, and {} sagas", asked.len(), told.started));
+    }
+    println!("{}", struck.blows);
+    println!("{}", record::summary(&asked));
+    println!("{told}");
+    wrong.extend(idle(&told, &asked));
+    Ok(wrong)
+}
+
+/// Every client's requests in one list. What a client saw go wrong is wrong.
+fn gather(clients: Vec<Client>, wrong: &mut Vec<String>) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    for client in clients {
+        let (requests, seen) = client.into_parts();
+        asked.extend(requests);
+        wrong.extend(seen);
+    }
+    asked
+}
+
+/// A run that never met what it is there for has shown nothing.
+fn idle(told: &journal::Told, asked: &[Asked]) -> Vec<String> {
+    let tallies = [
+        ("saga was resumed", told.resumed),
+        ("saga was compensated", told.compensated),
+        ("order was answered", record::acknowledged(asked)),
+        ("answer was repeated", record::repeated(asked)),
+    ];
+    let never = tallies.into_iter().filter(|(_, count)| *count == 0);
+    never.map(|(what, _)| format!("the run shows nothing: no {what}")).collect()
+}

@@ -1,0 +1,403 @@
+//! A whole mesh in one process, on files of its own, that can die at any instant and start again.
+
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use clock::{Clock, Hands, Timestamp};
+use definition::Compiled;
+use facade::{
+    Facade,
+    log::Calls,
+    server::{Mount, Server},
+};
+use orchestrator::{Node, Settings, driver::Driver, journal};
+use proto::saga::v1::saga_service_client::SagaServiceClient;
+use tempfile::TempDir;
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Runtime},
+    sync::oneshot,
+};
+use tonic::service::Routes;
+
+use crate::{
+    books,
+    crash::{CrashPoint, Fuse, Mortal},
+    script::Script,
+    seam::Seam,
+};
+
+/// How much faster than the machine's the kit's time runs: a back-off of minutes takes seconds, and a call that takes
+/// milliseconds does not outlast its time limit.
+const PACE: u32 = 10;
+const TICK: Duration = Duration::from_millis(1);
+/// When the kit's time begins: in 2026, so that what shows times shows sensible ones.
+const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+/// How long a crashed process is given to let go of its files.
+const LET_GO: Duration = Duration::from_secs(5);
+
+type Opening = Pin<Box<dyn Future<Output = Result<Mount, String>> + Send>>;
+
+#[derive(Clone)]
+enum Participant {
+    BehindFacade(Arc<dyn Fn(PathBuf, Facade) -> Opening + Send + Sync>),
+    Own { service: String, routes: Arc<dyn Fn() -> Routes + Send + Sync> },
+}
+
+/// What a mesh is made of.
+#[derive(Clone, Default)]
+pub struct Wiring {
+    participants: Vec<Participant>,
+    files: Vec<(String, String)>,
+}
+
+impl Wiring {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With a service that is built on the facade: `open` opens it on the files of a folder.
+    #[must_use]
+    pub fn service<F>(mut self, open: impl Fn(PathBuf, Facade) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Mount, String>> + Send + 'static,
+    {
+        let open = move |folder, facade| -> Opening { Box::pin(open(folder, facade)) };
+        self.participants.push(Participant::BehindFacade(Arc::new(open)));
+        self
+    }
+
+    /// With any tonic service: its full name, and the routes that serve it. They are made anew after each crash; what
+    /// the service keeps must be kept outside them.
+    #[must_use]
+    pub fn participant(
+        mut self,
+        service: &str,
+        routes: impl Fn() -> Routes + Send + Sync + 'static,
+    ) -> Self {
+        let service = service.to_owned();
+        self.participants.push(Participant::Own { service, routes: Arc::new(routes) });
+        self
+    }
+
+    /// With a definition, or with a `.proto` file that a definition names in `descriptors`.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Starts the mesh on files of its own.
+    ///
+    /// # Panics
+    /// When it does not start: a test that cannot begin has failed.
+    #[must_use]
+    pub fn start(self) -> Mesh {
+        Mesh::start(self)
+    }
+}
+
+/// A mesh, alive or dead. Its files and its time go on while it is dead; both end with it, and the books of the shop,
+/// where its services are there, must add up then.
+pub struct Mesh {
+    wiring: Wiring,
+    folder: TempDir,
+    clock: Clock,
+    time: Time,
+    script: Script,
+    fuse: Fuse,
+    process: Option<Process>,
+}
+
+/// What dies in a crash.
+struct Process {
+    runtime: Runtime,
+    driver: Driver,
+    orchestrator: Routes,
+    services: Vec<(String, Routes)>,
+    stop: oneshot::Sender<()>,
+    serving: tokio::task::JoinHandle<Result<(), String>>,
+}
+
+impl Mesh {
+    fn start(wiring: Wiring) -> Self {
+        // In memory where that is possible: what a crash leaves is the same there, and a flush costs nothing.
+        let memory = Path::new("/dev/shm");
+        let folder = match memory.is_dir() {
+            true => TempDir::new_in(memory),
+            false => TempDir::new(),
+        };
+        let folder = folder.expect("a folder for the mesh");
+        let sagas = folder.path().join("sagas");
+        std::fs::create_dir(&sagas).expect("a folder for the definitions");
+        std::fs::create_dir(folder.path().join("data")).expect("a folder for the databases");
+        for (name, text) in &wiring.files {
+            std::fs::write(sagas.join(name), text).expect("a definition is written");
+        }
+        let (clock, hands) = Clock::manual(BEGINNING);
+        let time = Time::run(hands);
+        let (script, fuse) = (Script::default(), Fuse::default());
+        let mut mesh = Self { wiring, folder, clock, time, script, fuse, process: None };
+        mesh.restart();
+        mesh
+    }
+
+    /// Starts a dead mesh again, on the files that it left.
+    ///
+    /// # Panics
+    /// When it is alive, or does not start.
+    pub fn restart(&mut self) {
+        assert!(self.process.is_none(), "the mesh is alive");
+        self.fuse.set(None);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime for the mesh");
+        let opened = runtime.block_on(self.open());
+        let (node, services, listener) = opened.expect("the mesh starts");
+        let (driver, orchestrator) = (node.driver().clone(), node.service().in_process());
+        let (stop, stopped) = oneshot::channel();
+        let serving = runtime.spawn(node.run(listener, async {
+            let _ = stopped.await;
+        }));
+        self.time.go_by(Some(runtime.handle().clone()));
+        self.process = Some(Process { runtime, driver, orchestrator, services, stop, serving });
+    }
+
+    async fn open(&self) -> Result<(Node, Vec<(String, Routes)>, TcpListener), String> {
+        let facade = Facade::new(self.clock.clone(), Calls::Notable);
+        let seam = Seam::new(self.script.clone(), self.clock.clone());
+        let mut services = Vec::new();
+        for participant in &self.wiring.participants {
+            services.push(match participant {
+                Participant::Own { service, routes } => (service.clone(), routes()),
+                Participant::BehindFacade(open) => {
+                    let mount = self.patiently(|| open(self.data(), facade.clone())).await?;
+                    let name = mount.name().to_owned();
+                    (name, Server::new(facade.clone()).with(mount).build().0.in_process())
+                }
+            });
+        }
+        let in_process =
+            services.iter().map(|(name, routes)| (name.clone(), seam.wrap(routes.clone())));
+        let settings = Settings {
+            data: self.data(),
+            addresses: Default::default(),
+            in_process: in_process.collect(),
+            bundles: Vec::new(),
+            sagas: Some(self.folder.path().join("sagas")),
+            max_running: orchestrator::MAX_RUNNING,
+            keep_finished: None,
+        };
+        let opened = self.patiently(|| orchestrator::node::open_journal(&settings.data)).await?;
+        let journal: journal::Shared = Arc::new(Mortal {
+            journal: Arc::new(opened),
+            fuse: self.fuse.clone(),
+            script: self.script.clone(),
+            ids: Mutex::default(),
+        });
+        let node = Node::with_journal(settings, &facade, journal).await?;
+        let _ = seam.driver.set(node.driver().clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+        Ok((node, services, listener))
+    }
+
+    /// A crashed process lets go of its files a moment after it has died.
+    async fn patiently<T, F: Future<Output = Result<T, String>>>(
+        &self,
+        open: impl Fn() -> F,
+    ) -> Result<T, String> {
+        let machine = Clock::system();
+        let give_up = machine.now().after(LET_GO);
+        loop {
+            match open().await {
+                Err(why) if why.contains("another process") && machine.now() < give_up => {
+                    machine.sleep(TICK).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Kills the mesh: every task is dropped where it stands, and what was not committed is gone.
+    pub fn crash(&mut self) {
+        self.time.go_by(None);
+        if let Some(Process { runtime, .. }) = self.process.take() {
+            runtime.shutdown_timeout(LET_GO);
+        }
+    }
+
+    /// Stops the mesh as SIGTERM does.
+    ///
+    /// # Panics
+    /// When it is dead, or stops with an error.
+    pub fn stop(&mut self) {
+        self.time.go_by(None);
+        let Process { runtime, stop, serving, driver, orchestrator, services } =
+            self.process.take().expect("the mesh is alive");
+        drop((driver, orchestrator, services));
+        let _ = stop.send(());
+        runtime.block_on(serving).expect("the mesh does not panic").expect("the mesh stops");
+        runtime.shutdown_timeout(LET_GO);
+    }
+
+    fn alive(&self) -> &Process {
+        self.process.as_ref().expect("the mesh is alive")
+    }
+
+    /// Runs `work` on the mesh's runtime.
+    ///
+    /// # Panics
+    /// When the mesh is dead.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.alive().runtime.block_on(work)
+    }
+
+    /// The orchestrator, for any client.
+    ///
+    /// # Panics
+    /// When the mesh is dead.
+    #[must_use]
+    pub fn orchestrator(&self) -> Routes {
+        self.alive().orchestrator.clone()
+    }
+
+    /// A client of `SagaService`.
+    ///
+    /// # Panics
+    /// When the mesh is dead.
+    #[must_use]
+    pub fn sagas(&self) -> SagaServiceClient<Routes> {
+        SagaServiceClient::new(self.orchestrator())
+    }
+
+    /// A participant, for any client: without the faults of the script.
+    ///
+    /// # Panics
+    /// When the mesh is dead, or has no such participant.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Routes {
+        let found = self.alive().services.iter().find(|(service, _)| service == name);
+        found.expect("the mesh has this participant").1.clone()
+    }
+
+    /// The newest definition of this name, as the mesh runs it.
+    ///
+    /// # Panics
+    /// When the mesh is dead, or has no such definition.
+    #[must_use]
+    pub fn definition(&self, name: &str) -> Arc<Compiled> {
+        let found = self.alive().driver.registry().find(name, 0);
+        found.expect("the mesh has this definition").compiled
+    }
+
+    /// What goes wrong, and what was seen.
+    #[must_use]
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// The folder of the databases.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The mesh's time, ten times as fast as the machine's.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Moves the mesh's time on, beyond its own pace.
+    pub fn advance(&self, by: Duration) {
+        self.time.hands.advance(by);
+    }
+
+    /// Sets where the mesh dies next; the count of appends begins anew.
+    pub fn crash_at(&self, point: Option<CrashPoint>) {
+        self.fuse.set(point);
+    }
+
+    /// Appends to the journal since [`Mesh::crash_at`] or the start.
+    #[must_use]
+    pub fn appends(&self) -> u64 {
+        self.fuse.appends()
+    }
+
+    /// Completes when the mesh has come to its crash point. It must be crashed then, for nothing in it goes on.
+    pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
+        let fuse = self.fuse.clone();
+        async move { fuse.blown().await }
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        self.crash();
+        books::audit(&self.data());
+    }
+}
+
+/// The hands of the mesh's clock, moved by a thread of their own. On a busy machine time goes slower: it moves on only
+/// when the mesh has come round to all that it could do, else calls would outlast their limits for want of a processor.
+struct Time {
+    hands: Hands,
+    over: Arc<AtomicBool>,
+    mesh: Arc<Mutex<Option<Handle>>>,
+}
+
+impl Time {
+    fn run(hands: Hands) -> Self {
+        let (over, mesh) =
+            (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Option<Handle>>>::default());
+        let (moved, ended, alive) = (hands.clone(), Arc::clone(&over), Arc::clone(&mesh));
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+                let alive = alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(mesh) = alive {
+                    come_round(&mesh);
+                }
+                moved.advance(TICK * PACE);
+            }
+        });
+        Self { hands, over, mesh }
+    }
+
+    /// Goes by this runtime from now on; by none while the mesh is dead.
+    fn go_by(&self, mesh: Option<Handle>) {
+        *self.mesh.lock().unwrap_or_else(PoisonError::into_inner) = mesh;
+    }
+}
+
+/// Waits until the runtime has come round to a new task so often, or dies.
+fn come_round(mesh: &Handle) {
+    const ROUNDS: usize = 3;
+    // One that is stuck must not hold the time still by which it would be told so.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let (done, waiting) = std::sync::mpsc::channel();
+    mesh.spawn(async move {
+        for _ in 0..ROUNDS {
+            tokio::task::yield_now().await;
+        }
+        let _ = done.send(());
+    });
+    let _ = waiting.recv_timeout(PATIENCE);
+}
+
+impl Drop for Time {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,249 @@
+//! Plays cells on a mesh: starts the saga, lets go wrong what is planned, and sees how it ends.
+
+use std::time::Duration;
+
+use definition::Compiled;
+use futures::{StreamExt, stream};
+use proto::saga::v1::{
+    RetrySagaRequest, Saga, SagaState, StartSagaRequest, WaitSagaRequest,
+    saga_service_client::SagaServiceClient,
+};
+use saga::{Direction, Status};
+use tonic::service::Routes;
+
+use crate::{
+    cell::{Cell, Outcome, Report, every_fault},
+    crash::{CrashPoint, Side},
+    fault::{Fault, Planned, Times},
+    mesh::Mesh,
+};
+
+/// Cells that are under way at once where none of them kills the mesh.
+const AT_ONCE: usize = 24;
+/// A saga that stands nowhere after so long a time of the mesh has got stuck.
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+/// What a saga is started with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The definition's name.
+    pub definition: String,
+    /// The saga's key: where the definition makes its own, the same one.
+    pub key: String,
+    /// The request as JSON.
+    pub input_json: String,
+}
+
+/// Plays every fault at every step of a definition, and a death before and after every append. `start` gives each saga,
+/// by its number, what it is started with, and may prepare the services for it.
+///
+/// # Panics
+/// When the mesh is dead, has no such definition, or refuses a start.
+#[must_use]
+pub fn fail_everywhere(
+    mut mesh: Mesh,
+    definition: &str,
+    start: impl Fn(&Mesh, usize) -> Start,
+) -> Report {
+    let definition = mesh.definition(definition);
+    // First one to which nothing happens: it tells how many appends there are to die at.
+    let mut cells = vec![Cell::default()];
+    let first = start(&mesh, 0);
+    let mut report = mesh.play_together(&definition, cells.clone(), |_| first.clone());
+    let appends = mesh.appends();
+    cells.extend(
+        every_fault(definition.engine()).into_iter().filter(|cell| told(&definition, cell)),
+    );
+    let starts: Vec<Start> = (0..cells.len()).map(|number| start(&mesh, number)).collect();
+    let faults = mesh.play_together(&definition, cells, |number| starts[number].clone());
+    report.outcomes = faults.outcomes;
+    for append in 1..=appends {
+        for side in [Side::Before, Side::After] {
+            let number = report.outcomes.len();
+            let start = start(&mesh, number);
+            let cell = Cell { faults: Vec::new(), crash: Some(CrashPoint { append, side }) };
+            report.outcomes.push(mesh.play(&definition, number, cell, &start));
+        }
+    }
+    report
+}
+
+/// Whether the responses of the cell's calls can say what its faults want them to: a decline needs a `result`.
+fn told(definition: &Compiled, cell: &Cell) -> bool {
+    let has_result = |planned: &Planned| {
+        let step = definition.engine().find(&planned.step).map(|id| definition.step(id));
+        let target = match planned.direction {
+            Direction::Forward => step.map(|step| &step.call),
+            Direction::Undo => step.and_then(|step| step.undo.as_ref()),
+        };
+        target.is_some_and(|target| target.output.get_field_by_name("result").is_some())
+    };
+    cell.faults.iter().all(|planned| planned.fault != Fault::Decline || has_result(planned))
+}
+
+impl Mesh {
+    /// Plays cells that leave the mesh alive, many at once. `start` gives each, by its number, a saga of its own.
+    ///
+    /// # Panics
+    /// When the mesh is dead or refuses a start.
+    pub fn play_together(
+        &self,
+        definition: &Compiled,
+        cells: Vec<Cell>,
+        start: impl Fn(usize) -> Start,
+    ) -> Report {
+        let plays = cells.into_iter().enumerate().map(|(number, cell)| {
+            let (start, sagas) = (start(number), self.sagas());
+            async move {
+                self.script().plan(&start.key, cell.faults.clone());
+                let saga = run(sagas, &start).await;
+                self.judge(definition, number, cell, &start, saga, false).await
+            }
+        });
+        let played = stream::iter(plays).buffer_unordered(AT_ONCE).collect();
+        Report { outcomes: self.block_on(played) }
+    }
+
+    /// Plays one cell; where the mesh dies in it, it is started again on its files, and the saga asked for once more.
+    ///
+    /// # Panics
+    /// When the mesh is dead before, does not start again, or refuses the start.
+    pub fn play(
+        &mut self,
+        definition: &Compiled,
+        number: usize,
+        cell: Cell,
+        start: &Start,
+    ) -> Outcome {
+        self.script().plan(&start.key, cell.faults.clone());
+        self.crash_at(cell.crash);
+        let (sagas, died) = (self.sagas(), self.died());
+        let saga = self.block_on(async {
+            tokio::select! {
+                saga = run(sagas, start) => Some(saga),
+                () = died => None,
+            }
+        });
+        let died = saga.is_none();
+        let saga = match saga {
+            Some(saga) => saga,
+            None => {
+                self.crash();
+                self.restart();
+                self.block_on(run(self.sagas(), start))
+            }
+        };
+        self.crash_at(None);
+        self.block_on(self.judge(definition, number, cell, start, saga, died))
+    }
+
+    async fn judge(
+        &self,
+        definition: &Compiled,
+        number: usize,
+        cell: Cell,
+        start: &Start,
+        saga: Saga,
+        died: bool,
+    ) -> Outcome {
+        let first = status(saga.state());
+        let allowed = cell.allowed(definition.engine());
+        let mut wrong = Vec::new();
+        if !allowed.contains(&first) {
+            let allowed: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
+            wrong.push(format!(
+                "it should be {} and is {}: {} {}",
+                allowed.join(" or "),
+                first.as_str(),
+                saga.reason,
+                saga.message
+            ));
+        }
+        let mut last = first;
+        if first == Status::Attention {
+            if saga.reason.is_empty() {
+                wrong.push("it needs a person and does not say why".to_owned());
+            }
+            // What was wrong is mended, and a person retries it. What never answered goes on not answering.
+            self.script().heal(&start.key);
+            let never = cell.faults.iter().filter(|planned| planned.times == Times::Always);
+            self.script().plan(&start.key, never.cloned());
+            last = status(retry(self.sagas(), &saga.saga_id).await.state());
+            if !matches!(last, Status::Succeeded | Status::Compensated) {
+                wrong.push(format!("mended and retried, it is {}", last.as_str()));
+            }
+            let turned = saga.steps.iter().any(|step| step.undo_attempts > 0);
+            if turned && last != Status::Compensated {
+                wrong.push(format!("it had turned back, and is {}", last.as_str()));
+            }
+        }
+        let seen = self.script().seen(&start.key);
+        wrong.extend(seen.wrong.iter().cloned());
+        let idle = |planned: &&Planned| {
+            let same = |other: &&Planned| {
+                (&other.step, other.direction) == (&planned.step, planned.direction)
+            };
+            let wanted = cell.faults.iter().filter(same).count();
+            let befallen = seen.befallen.get(&(planned.step.clone(), planned.direction));
+            befallen.copied().unwrap_or_default() < u32::try_from(wanted).unwrap_or(u32::MAX)
+        };
+        // A death may come before any of them.
+        if !died {
+            for Planned { step, direction, .. } in
+                cell.certain(definition.engine()).into_iter().filter(idle)
+            {
+                wrong.push(format!("the fault of {step} ({}) never happened", direction.as_str()));
+            }
+            if !cell.faults.is_empty() && cell.faults.iter().all(|planned| idle(&planned)) {
+                wrong.push("no fault ever happened".to_owned());
+            }
+        }
+        Outcome { number, cell, first, last, seen, died, wrong }
+    }
+}
+
+/// Starts the saga, or finds the one that was started under the key, and waits until it stands.
+async fn run(mut sagas: SagaServiceClient<Routes>, start: &Start) -> Saga {
+    let Start { definition, key, input_json } = start.clone();
+    let request = StartSagaRequest { definition, version: 0, key, input_json };
+    let started = sagas.start_saga(request).await.expect("the saga is started").into_inner();
+    let refused = started.result.filter(|result| !result.success);
+    assert!(refused.is_none(), "the start was refused: {refused:?}");
+    stand(sagas, &started.saga_id).await
+}
+
+/// Waits until the saga has ended or needs a person.
+async fn stand(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
+    const LOOK: Duration = Duration::from_millis(500);
+    let mut waited = Duration::ZERO;
+    loop {
+        let timeout = prost_types::Duration::try_from(LOOK).ok();
+        let request = WaitSagaRequest { saga_id: saga_id.to_owned(), timeout };
+        let waited_for = sagas.wait_saga(request).await.expect("the saga is waited for");
+        let saga = waited_for.into_inner().saga.expect("the saga is there");
+        let moving = matches!(saga.state(), SagaState::Running | SagaState::Compensating);
+        waited += LOOK;
+        if !moving || waited > PATIENCE {
+            return saga;
+        }
+    }
+}
+
+async fn retry(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
+    let request =
+        RetrySagaRequest { saga_id: saga_id.to_owned(), reason: "it is mended".to_owned() };
+    sagas.retry_saga(request).await.expect("the saga is retried");
+    stand(sagas, saga_id).await
+}
+
+fn status(state: SagaState) -> Status {
+    match state {
+        SagaState::Running | SagaState::Unspecified => Status::Running,
+        SagaState::Compensating => Status::Compensating,
+        SagaState::Succeeded => Status::Succeeded,
+        SagaState::Compensated => Status::Compensated,
+        SagaState::Attention => Status::Attention,
+        SagaState::Paused => Status::Paused,
+        SagaState::Resolved => Status::Resolved,
+    }
+}

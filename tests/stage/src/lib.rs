@@ -1,0 +1,29 @@
+//! For tests of one service alone: the service on a database of its own, its callers, and what every service is asked.
+//!
+//! - [`Alone`]: the service, served in this process on a clock that stands still
+//! - [`step`], [`undo`]: requests of a saga; [`code`], [`reason`], [`refused`] and their like: answers read
+//! - [`twice!`]: a repeat gets the first answer, byte for byte
+//! - [`at_once`]: many callers at the same time
+//! - [`database`], [`refuses`]: the tables by themselves
+//! - [`play`]: generated deeds against a model
+//! - [`damage`]: texts and bytes with something changed
+
+#![expect(clippy::unwrap_used, reason = "a test whose stage cannot be set has failed")]
+
+pub mod damage;
+
+mod alone;
+mod answers;
+mod deeds;
+mod many;
+mod repeat;
+mod requests;
+mod tables;
+
+pub use alone::{Alone, Open};
+pub use answers::{body, code, message, paths, reason, refused, told};
+pub use deeds::{Met, play};
+pub use many::{MANY, at_once, count};
+pub use repeat::{the_same, traced};
+pub use requests::{euros, name_of, step, undo};
+pub use tables::{database, refuses};

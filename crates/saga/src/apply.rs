@@ -8,7 +8,7 @@ use crate::{
     event::{Cause, Event, Outcome, Record},
     legal::{IllegalEvent, check},
     retry::{Attempts, Jitter, Retry},
-    standing::{may_have_begun, only_goes_forward},
+    standing::{may_have_begun, only_goes_forward, stands_still},
     state::{Hold, Leg, SagaState, Status, StepState, Try},
     timestamp::Timestamp,
 };
@@ -55,8 +55,10 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
             turn_back(state, Cause { step: None, reason }, at);
         }
         Event::Parked { step, reason } => {
-            state.hold = Some((Hold::Attention, reason.clone()));
-            state.held_at = at;
+            if state.hold.is_none() {
+                state.hold = Some((Hold::Attention, reason.clone()));
+                state.held_at = at;
+            }
             if let Some(step) = step {
                 let stuck = &mut state.steps[step.index()];
                 stuck.reason = Some(reason.clone());
@@ -251,9 +253,11 @@ fn recovered(state: &mut SagaState, at: Timestamp) {
     state.steps = steps;
 }
 
-/// Lets a held saga go on. The time that it was held counts neither towards its deadline nor as age.
+/// Lets a held saga go on. The time that it stood still counts neither towards its deadline nor as age.
 fn let_go(state: &mut SagaState, at: Timestamp) {
-    if state.hold.take().is_none() {
+    let stood_still = stands_still(state);
+    state.hold = None;
+    if !stood_still {
         return;
     }
     let held = at.since(state.held_at);
@@ -288,8 +292,15 @@ fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str, at: Timestam
     // A call that may have landed stays so: should the saga turn back, it is undone like every step that started.
     attempt.leg = Leg::Skipped;
     attempt.stuck = false;
-    let stuck = state.steps.iter().any(|step| step.call.stuck || step.undo.stuck);
-    if !stuck && matches!(state.hold, Some((Hold::Attention, _))) {
-        let_go(state, at);
+    if !matches!(state.hold, Some((Hold::Attention, _))) {
+        return;
+    }
+    match state.steps.iter().find(|step| step.call.stuck || step.undo.stuck) {
+        None => let_go(state, at),
+        // What the saga still needs a person for.
+        Some(StepState { reason: Some(reason), .. }) => {
+            state.hold = Some((Hold::Attention, reason.clone()));
+        }
+        Some(_) => {}
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     command::Command,
     definition::{Definition, Direction, StepId},
     event::{Cause, Event, Outcome},
-    standing::{is_all_undone, is_ready, may_be_undone, only_goes_forward},
+    standing::{is_all_undone, is_ready, may_be_undone, only_goes_forward, stands_still},
     state::{Leg, SagaState, StepState, Try},
     timestamp::Timestamp,
 };
@@ -14,10 +14,13 @@ use crate::{
 /// the calls that it is making already.
 #[must_use]
 pub fn decide(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Command> {
-    if state.is_ended() || state.hold.is_some() || state.next_seq == 0 {
+    if state.is_ended() || stands_still(state) || state.next_seq == 0 {
         return Vec::new();
     }
-    if let Some(parked) = park(definition, state) {
+    // Once: what is stuck beside it shows as a step's state.
+    if state.hold.is_none()
+        && let Some(parked) = park(definition, state)
+    {
         return vec![Command::Record(parked)];
     }
     match state.cause {
@@ -95,7 +98,7 @@ fn backward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<C
         if let Leg::Open { due } = known.call.leg {
             // Under way when the saga turned back: its answer tells whether there is something to undo.
             todo.attempt(step, Direction::Forward, &known.call, due);
-        } else if may_be_undone(definition, state, step) {
+        } else if !known.undo.stuck && may_be_undone(definition, state, step) {
             match known.undo.leg {
                 Leg::Idle => todo.prepare(step, Direction::Undo),
                 Leg::Open { due } => todo.attempt(step, Direction::Undo, &known.undo, due),

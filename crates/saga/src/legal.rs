@@ -4,7 +4,9 @@ use crate::{
     answer::Answer,
     definition::{Definition, StepId},
     event::{Event, Outcome, Record},
-    standing::{is_all_undone, is_ready, may_be_undone, may_have_begun, only_goes_forward},
+    standing::{
+        is_all_undone, is_ready, may_be_undone, may_have_begun, only_goes_forward, stands_still,
+    },
     state::{Hold, Leg, SagaState},
     timestamp::Timestamp,
 };
@@ -48,7 +50,7 @@ pub(crate) fn check(
         Event::TurnedBack { .. } => rules.not_held().and_then(|()| rules.may_turn_back()),
         Event::UndoIntended { step, .. } => rules.may_undo(*step),
         Event::UndoAnswered { step, .. } => rules.undo_answered(*step),
-        Event::Parked { .. } => rules.not_held(),
+        Event::Parked { step, .. } => rules.may_park(*step),
         Event::Paused { .. } => rules.not_held(),
         Event::Resumed { .. } => match state.hold {
             Some((Hold::Paused, _)) => Ok(()),
@@ -106,6 +108,18 @@ impl Rules<'_> {
         }
     }
 
+    /// A saga that needs a person already can only come to need one for another undo.
+    fn may_park(&self, step: Option<StepId>) -> Result<(), IllegalEvent> {
+        let goes_on = self.state.hold.is_some() && !stands_still(self.state);
+        match step {
+            Some(step) if goes_on => match self.state.at(step).undo.stuck {
+                true => refuse(format!("{} needs a person already", self.name(step))),
+                false => self.may_undo(step),
+            },
+            _ => self.not_held(),
+        }
+    }
+
     fn may_turn_back(&self) -> Result<(), IllegalEvent> {
         if self.state.cause.is_some() {
             return refuse("the saga is turning back already");
@@ -158,7 +172,9 @@ impl Rules<'_> {
     }
 
     fn may_undo(&self, step: StepId) -> Result<(), IllegalEvent> {
-        self.not_held()?;
+        if stands_still(self.state) {
+            return self.not_held();
+        }
         if !may_be_undone(self.definition, self.state, step)
             || self.state.at(step).undo.leg != Leg::Idle
         {

@@ -5,7 +5,7 @@ use planted::Bug;
 
 use crate::{
     definition::{Definition, StepId},
-    state::{Leg, SagaState},
+    state::{Hold, Leg, SagaState},
     timestamp::Timestamp,
 };
 
@@ -18,15 +18,25 @@ pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState) -> b
     })
 }
 
-/// Whether an attempt that fell due at `due` may have begun by `at`: a held saga begins nothing, and one that its
-/// deadline turns back begins nothing after it.
+/// Whether the saga begins nothing until a person has acted. One that needs a person for an undo goes on with every other
+/// undo that may run: only what the stuck one came after waits for it.
+pub(crate) fn stands_still(state: &SagaState) -> bool {
+    match &state.hold {
+        None => false,
+        Some((Hold::Paused, _)) => true,
+        Some((Hold::Attention, _)) => state.cause.is_none() || planted::is(Bug::StuckUndoHoldsAll),
+    }
+}
+
+/// Whether an attempt that fell due at `due` may have begun by `at`: a saga that stands still begins nothing, and one that
+/// its deadline turns back begins nothing after it.
 pub(crate) fn may_have_begun(
     state: &SagaState,
     due: Timestamp,
     at: Timestamp,
     can_turn_back: bool,
 ) -> bool {
-    let latest = if state.hold.is_some() { at.min(state.held_at) } else { at };
+    let latest = if stands_still(state) { at.min(state.held_at) } else { at };
     due <= latest && !(can_turn_back && due >= state.deadline)
 }
 

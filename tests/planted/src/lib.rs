@@ -41,6 +41,7 @@ bugs! {
     StepBeforeItsTurn: "A step begins before the steps that it comes after are done.",
     UndoInWrongOrder: "A step is undone before the steps that came after it.",
     StartedStepNotUndone: "A step that started and was never answered is not undone.",
+    StuckUndoHoldsAll: "One undo that needs a person holds every other undo of its saga.",
     TurnBackBehindPivot: "A saga turns back although its pivot is done.",
     BudgetNeverSpent: "A call before the pivot is tried again for ever.",
     NoTombstone: "An undo that finds no call leaves nothing that refuses the late one.",

@@ -70,6 +70,7 @@ fn a_saga_ends_with_all_its_effects_or_none_and_in_order() {
         "pivot skipped",
         "attention going forward",
         "attention while compensating",
+        "undid beside a stuck one",
         "pushed back",
         "recovered with a call under way",
         "recovered while compensating",

@@ -151,6 +151,9 @@ impl<'a> Run<'a> {
         if undos > 1 {
             self.met.push("undid side by side");
         }
+        if undos > 0 && self.state.status() == Status::Attention {
+            self.met.push("undid beside a stuck one");
+        }
         for ((step, direction), request) in calls {
             let first = self.requests.entry((step, direction)).or_insert_with(|| request.clone());
             assert_eq!(*first, request, "another request under the same key");
@@ -195,8 +198,13 @@ impl<'a> Run<'a> {
         match self.state.status() {
             Status::Paused => self.obey(Order::Resume),
             // First tried again, then settled by hand: a participant that always declines needs more than patience.
-            Status::Attention if self.replies < self.case.replies.len() => self.obey(Order::Retry),
-            Status::Attention => self.obey(Order::Resolve),
+            Status::Attention => {
+                self.check_only_ancestors_wait();
+                match self.replies < self.case.replies.len() {
+                    true => self.obey(Order::Retry),
+                    false => self.obey(Order::Resolve),
+                }
+            }
             status => panic!("the saga is {status:?} and nothing is under way: {:?}", self.state),
         }
     }

@@ -51,7 +51,7 @@ impl History<'_> {
                 at_most(self.was_called(*step) && !self.is_passed(*step))
             }
             Event::UndoIntended { step, .. } => at_most(
-                moving
+                (moving || status == Status::Attention)
                     && self.turned()
                     && self.definition.step(*step).undo
                     && self.was_called(*step)

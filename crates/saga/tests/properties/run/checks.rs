@@ -41,6 +41,26 @@ impl Run<'_> {
         }
     }
 
+    /// A saga that needs a person for an undo has nothing else left to undo but what the stuck ones came after.
+    pub(super) fn check_only_ancestors_wait(&self) {
+        if self.state.cause().is_none() {
+            return;
+        }
+        let definition = &self.case.definition;
+        let is_stuck = |step: &StepId| self.state.step(*step).status == StepStatus::Stuck;
+        for step in definition.ids().filter(|step| definition.step(*step).undo && !is_stuck(step)) {
+            let waits = definition
+                .ids()
+                .filter(is_stuck)
+                .any(|stuck| definition.graph().ancestors(stuck).contains(&step));
+            assert!(
+                waits || self.by_hand || !self.world.effects.contains(&step),
+                "{step:?} is not undone, and waits for no stuck undo: {:?}",
+                self.state
+            );
+        }
+    }
+
     /// Keeps which cases the run has met.
     pub(super) fn note(&mut self, event: &Event) {
         let backward = self.state.cause().is_some();

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a journal that cannot be written has failed its test")]
 
+mod stuck;
+
 use std::{num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;

@@ -17,7 +17,7 @@ use facade::{
     services::saga_service,
 };
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 use tonic::service::Routes;
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     journal::{self, Journal, sqlite::Sqlite},
     outbound::Participants,
     registry::Registry,
-    retention::{self, Keep},
+    retention::{self, Keep, KeepAnswers},
 };
 
 /// How long running sagas are given to record what is still answered when the process stops.
@@ -59,6 +59,9 @@ pub struct Config {
     /// How long sagas are kept after their end; for ever where it is left out.
     #[serde(default)]
     pub keep_finished: Option<Keep>,
+    /// How long the idempotency keys of sagas that were removed are kept, from the end of the saga.
+    #[serde(default)]
+    pub keep_keys: KeepAnswers,
     /// What it logs.
     #[serde(default)]
     pub log: Log,
@@ -113,6 +116,8 @@ pub struct Settings {
     pub max_running: usize,
     /// How long sagas are kept after their end; for ever where it is left out.
     pub keep_finished: Option<Keep>,
+    /// How long the idempotency keys of sagas that were removed are kept, from the end of the saga.
+    pub keep_keys: KeepAnswers,
 }
 
 /// An open node: its journal is open, its definitions are registered, and nothing runs yet.
@@ -123,6 +128,7 @@ pub struct Node {
     service: Service,
     health: Health,
     keep_finished: Option<Keep>,
+    keep_keys: KeepAnswers,
 }
 
 impl Node {
@@ -186,8 +192,8 @@ impl Node {
         let (service, health) = serve_api(&driver, facade, &definitions)?;
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
-        let keep_finished = settings.keep_finished;
-        Ok(Self { driver, journal, participants, service, health, keep_finished })
+        let Settings { keep_finished, keep_keys, .. } = settings;
+        Ok(Self { driver, journal, participants, service, health, keep_finished, keep_keys })
     }
 
     /// What the node serves, for calls from within the process.
@@ -211,17 +217,19 @@ impl Node {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), String> {
-        let Self { driver, journal, participants, service, health, keep_finished } = self;
-        let participants = Forgotten(participants);
-        let recovery = tokio::spawn({
-            let driver = driver.clone();
-            async move { driver.recover().await }
-        });
+        let Self { driver, journal, participants, service, health, keep_finished, keep_keys } =
+            self;
+        let ending = GivenUp { driver: driver.clone(), participants };
+        let mut tasks = JoinSet::new();
+        let recovery = driver.clone();
+        tasks.spawn(async move { recovery.recover().await });
         let clock = driver.clock().clone();
-        let retention = keep_finished.map(|keep| {
-            let (clock, ended) = (clock.clone(), retention::Ended(Arc::clone(&journal)));
-            tokio::spawn(async move { retention::run(&clock, keep, ended).await })
-        });
+        if let Some(keep) = keep_finished {
+            let ended = retention::Ended(Arc::clone(&journal), keep_keys.keep());
+            tasks.spawn(retention::run(clock.clone(), keep, ended));
+        }
+        let keys = retention::Keys(Arc::clone(&journal));
+        tasks.spawn(retention::run(clock.clone(), Keep::NOTHING, keys));
         health.set_ready(true).await;
         let stopping = async {
             stop.await;
@@ -237,21 +245,24 @@ impl Node {
         let served = server::serve(service, listener, &clock, stopping)
             .await
             .map_err(|error| error.to_string());
-        recovery.abort();
-        retention.inspect(tokio::task::JoinHandle::abort);
-        drop(participants);
+        tasks.shutdown().await;
+        drop(ending);
         journal.close().await;
         served
     }
 }
 
-/// Forgets the participants at the node's end, also where it is dropped while it runs: one of them is the node itself,
-/// which would keep itself and its files alive.
-struct Forgotten(Participants);
+/// Gives everything up at the node's end, also where it is dropped while it runs: its sagas' tasks, and the participants,
+/// one of which is the node itself, which would keep itself and its files alive.
+struct GivenUp {
+    driver: Driver,
+    participants: Participants,
+}
 
-impl Drop for Forgotten {
+impl Drop for GivenUp {
     fn drop(&mut self) {
-        self.0.clear();
+        self.driver.give_up();
+        self.participants.clear();
     }
 }
 
@@ -377,6 +388,7 @@ pub async fn run(config: Config, known: &[Bundle], clock: Clock) -> Result<(), S
         sagas: config.sagas,
         max_running: config.max_running,
         keep_finished: config.keep_finished,
+        keep_keys: config.keep_keys,
     };
     let node = Node::open(settings, &facade).await?;
     let listener = server::listen(config.listen).await?;

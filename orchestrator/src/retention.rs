@@ -1,21 +1,21 @@
 //! Retention: sagas that ended long ago are removed, so that the journal's file stops growing.
 //!
-//! Only what has ended is ever removed. With a saga its idempotency key is forgotten: a request that is repeated after
-//! that starts another.
+//! Only what has ended is ever removed. Its idempotency key stays for longer, with how the saga ended: whoever repeats the
+//! start is told so, and no second saga begins.
 
 use clock::Timestamp;
 use participant::retention::{Aging, Batch};
 
 use crate::journal;
 
-pub use participant::retention::Keep;
 pub(crate) use participant::retention::run;
+pub use participant::retention::{Keep, KeepAnswers};
 
 /// Sagas in one transaction, which the sagas that run wait for.
 const BATCH: u32 = 20;
 
-/// The sagas of a journal that have ended.
-pub(crate) struct Ended(pub(crate) journal::Shared);
+/// The sagas of a journal that have ended, and how long their keys are kept.
+pub(crate) struct Ended(pub(crate) journal::Shared, pub(crate) Keep);
 
 impl Aging for Ended {
     type Error = journal::Error;
@@ -23,7 +23,21 @@ impl Aging for Ended {
     const WHAT: &'static str = "sagas that have ended";
 
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, journal::Error> {
-        let removed = self.0.remove_ended(before, BATCH).await?;
+        let removed = self.0.remove_ended(before, self.1, BATCH).await?;
+        Ok(Batch { removed, more: removed == u64::from(BATCH) })
+    }
+}
+
+/// The keys of a journal's sagas that have been removed.
+pub(crate) struct Keys(pub(crate) journal::Shared);
+
+impl Aging for Keys {
+    type Error = journal::Error;
+
+    const WHAT: &'static str = "idempotency keys of removed sagas";
+
+    async fn remove(&mut self, now: Timestamp) -> Result<Batch, journal::Error> {
+        let removed = self.0.remove_keys(now, BATCH).await?;
         Ok(Batch { removed, more: removed == u64::from(BATCH) })
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     arguments::Participants,
     demo,
     failure::{Failure, Outcome, UNEXPECTED},
-    mesh::{self, Keep, Mesh, Settings},
+    mesh::{self, Keep, KeepAnswers, Mesh, Settings},
 };
 
 const EXAMPLES: &str = "\
@@ -46,15 +46,18 @@ pub(crate) struct Dev {
     /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED
     #[arg(long, value_name = "NUMBER", default_value_t = orchestrator::MAX_RUNNING)]
     max_running: usize,
-    /// Remove sagas so long after their end, for example 30d; a token that is repeated after that starts another saga.
-    /// Without it they are kept for ever
+    /// Remove sagas so long after their end, for example 30d. Without it they are kept for ever
     #[arg(long, value_name = "DURATION")]
     keep_finished: Option<Keep>,
-    /// Keep the services' answers to sagas no longer than this, for example 90d: longer than any saga may take, people
+    /// Keep the keys of removed sagas, with how they ended, so long after their end, 24h or more: a token that is repeated
+    /// within that time gets the first answer; after it, it starts another saga
+    #[arg(long, value_name = "DURATION", default_value = "7d")]
+    keep_keys: KeepAnswers,
+    /// Keep the services' answers to sagas no longer than this, for example 90d, 24h or more: longer than any saga may take, people
     /// included, for a step of an older saga is refused until a person has looked (KEY_FORGOTTEN). Without it they are
     /// kept for ever
     #[arg(long, value_name = "DURATION")]
-    keep_inbox: Option<Keep>,
+    keep_inbox: Option<KeepAnswers>,
     /// How log lines are written, to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -97,6 +100,7 @@ pub(crate) async fn run(dev: Dev) -> Outcome {
         },
         max_running: dev.max_running,
         keep_finished: dev.keep_finished,
+        keep_keys: dev.keep_keys,
         keep_inbox: dev.keep_inbox,
     };
     let mesh = mesh::start(settings, Clock::system()).await?;

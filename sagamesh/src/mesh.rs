@@ -16,7 +16,10 @@ use facade::{
     server::{self, Health, Mount, Server, Service},
 };
 use orchestrator::Node;
-pub use orchestrator::{MAX_RUNNING, retention::Keep};
+pub use orchestrator::{
+    MAX_RUNNING,
+    retention::{Keep, KeepAnswers},
+};
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinSet},
@@ -42,8 +45,10 @@ pub struct Settings {
     pub max_running: usize,
     /// How long sagas are kept after their end; for ever where it is left out.
     pub keep_finished: Option<Keep>,
+    /// How long the idempotency keys of sagas that were removed are kept, from the end of the saga.
+    pub keep_keys: KeepAnswers,
     /// How long the services' inboxes keep answers; for ever where it is left out.
-    pub keep_inbox: Option<Keep>,
+    pub keep_inbox: Option<KeepAnswers>,
 }
 
 /// Where each part listens.
@@ -111,6 +116,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Mesh, String> {
         sagas: settings.sagas,
         max_running: settings.max_running,
         keep_finished: settings.keep_finished,
+        keep_keys: settings.keep_keys,
     };
     let node = Node::open(node, &facade).await?;
     let addresses = Addresses {

@@ -13,7 +13,7 @@ A config file:
 
   listen: 127.0.0.1:7071
   data: ./data                  # the folder of its database; made when it is missing
-  keep_inbox: 90d               # keep answers no longer; left out, they are kept for ever
+  keep_inbox: 90d               # keep answers no longer, 24h or more; left out, they are kept for ever
   log:
     format: text                # or json
     filter: info
@@ -41,6 +41,7 @@ A config file:
   sagas: ./sagas                # a folder of definitions; may be left out
   max_running: 10000            # sagas at once; a start beyond them is refused, RESOURCE_EXHAUSTED
   keep_finished: 30d            # remove sagas so long after their end; left out, they are kept for ever
+  keep_keys: 7d                 # and their keys, with how they ended, so long after their end; 24h or more
   log:
     format: text                # or json
     filter: info

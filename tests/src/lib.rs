@@ -117,6 +117,7 @@ impl Wiring {
             calls: facade::log::Calls::Notable,
             max_running: self.max_running.unwrap_or(mesh::MAX_RUNNING),
             keep_finished: self.keep_finished,
+            keep_keys: mesh::KeepAnswers::default(),
             keep_inbox: None,
         };
         let mesh = open(settings).await?;

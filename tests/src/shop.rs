@@ -189,7 +189,7 @@ impl Mesh {
 
     /// One saga, once it has ended or for half a minute.
     pub async fn ended(&self, saga_id: &str) -> Saga {
-        let request = WaitSagaRequest { saga_id: saga_id.to_owned(), timeout: None };
+        let request = WaitSagaRequest { saga_id: saga_id.to_owned(), ..WaitSagaRequest::default() };
         self.sagas().wait_saga(request).await.unwrap().into_inner().saga.expect("the saga exists")
     }
 

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use clock::Clock;
 use futures::FutureExt;
-use participant::{retention::Keep, store::Store};
+use participant::{retention::KeepAnswers, store::Store};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -35,7 +35,7 @@ struct Settings {
     clock: Clock,
     calls: Calls,
     overload: log::Overload,
-    keep_inbox: Option<Keep>,
+    keep_inbox: Option<KeepAnswers>,
 }
 
 /// What is known of a request before its handler is.
@@ -68,12 +68,12 @@ impl Facade {
 
     /// The same for services whose inbox keeps its rows for so long; for ever where it is `None`.
     #[must_use]
-    pub fn keeping_inbox(&self, keep: Option<Keep>) -> Self {
+    pub fn keeping_inbox(&self, keep: Option<KeepAnswers>) -> Self {
         let Settings { clock, calls, .. } = &*self.inner;
         Self::of(clock.clone(), *calls, keep)
     }
 
-    fn of(clock: Clock, calls: Calls, keep_inbox: Option<Keep>) -> Self {
+    fn of(clock: Clock, calls: Calls, keep_inbox: Option<KeepAnswers>) -> Self {
         let overload = log::Overload::default();
         Self { inner: Arc::new(Settings { clock, calls, overload, keep_inbox }) }
     }
@@ -82,7 +82,10 @@ impl Facade {
     #[must_use]
     pub fn inbox<S: Store>(&self, store: S) -> Inbox<S> {
         let Settings { clock, keep_inbox, .. } = &*self.inner;
-        Inbox::new(participant::Inbox::new(store, clock.clone()).keeping(*keep_inbox))
+        Inbox::new(
+            participant::Inbox::new(store, clock.clone())
+                .keeping(keep_inbox.map(KeepAnswers::keep)),
+        )
     }
 
     /// The clock that calls are timed by.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use participant::retention::Keep;
+use participant::retention::KeepAnswers;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,7 +26,7 @@ pub struct Config {
     pub data: PathBuf,
     /// How long the inbox keeps answers; for ever where it is left out. See [`participant::Inbox::keeping`].
     #[serde(default)]
-    pub keep_inbox: Option<Keep>,
+    pub keep_inbox: Option<KeepAnswers>,
     /// What it logs.
     #[serde(default)]
     pub log: Log,

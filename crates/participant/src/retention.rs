@@ -18,11 +18,20 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub struct Keep(Duration);
 
 impl Keep {
+    /// What is older than now has been kept for long enough.
+    pub const NOTHING: Self = Self(Duration::ZERO);
+
     /// At `now`, what is older than this has been kept for long enough.
     #[must_use]
     pub fn horizon(self, now: Timestamp) -> Timestamp {
         let kept = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
         Timestamp(now.0.saturating_sub(kept))
+    }
+
+    /// Until when what is of `instant` is kept.
+    #[must_use]
+    pub fn until(self, instant: Timestamp) -> Timestamp {
+        instant.after(self.0)
     }
 
     /// So much longer than this.
@@ -55,6 +64,56 @@ impl TryFrom<String> for Keep {
     }
 }
 
+/// How long answers are kept under their keys: as [`Keep`], a day at least. A shorter time would let a repeat take effect
+/// again that its caller sends the next morning. Seven days where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct KeepAnswers(Keep);
+
+impl KeepAnswers {
+    const LEAST: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// As a [`Keep`].
+    #[must_use]
+    pub fn keep(self) -> Keep {
+        self.0
+    }
+}
+
+impl Default for KeepAnswers {
+    fn default() -> Self {
+        Self(Keep(7 * Self::LEAST))
+    }
+}
+
+impl FromStr for KeepAnswers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let keep: Keep = text.parse()?;
+        match keep.0 < Self::LEAST {
+            false => Ok(Self(keep)),
+            true => Err(format!(
+                "{text} is too short: a repeat that comes later would take effect again; write 24h or more"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for KeepAnswers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl TryFrom<String> for KeepAnswers {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 /// What one batch came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch {
@@ -80,9 +139,9 @@ pub trait Aging: Send {
 }
 
 /// Removes what has been kept for so long, now and again, as long as it is polled.
-pub async fn run<A: Aging>(clock: &Clock, keep: Keep, mut aging: A) {
+pub async fn run<A: Aging>(clock: Clock, keep: Keep, mut aging: A) {
     loop {
-        match sweep(clock, keep, &mut aging).await {
+        match sweep(&clock, keep, &mut aging).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(what = A::WHAT, removed, "what is too old was removed"),
             Err(error) => tracing::error!(
@@ -122,5 +181,18 @@ mod tests {
             let why = wrong.parse::<Keep>().unwrap_err();
             assert!(why.contains("write a whole number and a unit"), "{why}");
         }
+    }
+
+    #[test]
+    fn answers_are_kept_for_a_day_at_least_and_for_a_week_where_nothing_is_said() {
+        let day = Duration::from_secs(86_400);
+        for (text, kept) in [("24h", day), ("1440m", day), ("7d", 7 * day)] {
+            assert_eq!(text.parse(), Ok(KeepAnswers(Keep(kept))));
+        }
+        for short in ["1s", "23h", "86399s", "1ms"] {
+            let why = short.parse::<KeepAnswers>().unwrap_err();
+            assert!(why.contains("write 24h or more"), "{why}");
+        }
+        assert_eq!(KeepAnswers::default(), "7d".parse().unwrap());
     }
 }

@@ -51,12 +51,12 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         }
         Event::TurnedBack { cause } => turn_back(state, cause.clone(), at),
         Event::Cancelled { reason } => {
-            let reason = Reason::new(Reason::CANCELLED_BY_OPERATOR, reason.clone());
-            turn_back(state, Cause { step: None, reason }, at);
+            turn_back(state, by_hand(Reason::CANCELLED_BY_OPERATOR, reason), at);
         }
         Event::Parked { step, reason } => {
             if state.hold.is_none() {
-                state.hold = Some((Hold::Attention, reason.clone()));
+                let cause = Cause { step: *step, reason: reason.clone() };
+                state.hold = Some((Hold::Attention, cause));
                 state.held_at = at;
             }
             if let Some(step) = step {
@@ -70,8 +70,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         }
         Event::Recovered { .. } => recovered(state, at),
         Event::Paused { reason } => {
-            state.hold =
-                Some((Hold::Paused, Reason::new(Reason::PAUSED_BY_OPERATOR, reason.clone())));
+            state.hold = Some((Hold::Paused, by_hand(Reason::PAUSED_BY_OPERATOR, reason)));
             state.held_at = at;
         }
         Event::Resumed { .. } => let_go(state, at),
@@ -79,7 +78,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         Event::SkippedByHand { step, reason } => skipped_by_hand(state, *step, reason, at),
         Event::Resolved { reason } => {
             state.hold = None;
-            state.resolution = Some(Reason::new(Reason::RESOLVED_BY_OPERATOR, reason.clone()));
+            state.resolution = Some(by_hand(Reason::RESOLVED_BY_OPERATOR, reason));
             state.ended = Some(Status::Resolved);
         }
         Event::Finished { outcome: Outcome::Succeeded, reply } => {
@@ -90,6 +89,11 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
             state.ended = Some(Status::Compensated)
         }
     }
+}
+
+/// What an operator says of the saga as a whole.
+fn by_hand(code: &str, reason: &str) -> Cause {
+    Cause { step: None, reason: Reason::new(code, reason) }
 }
 
 fn open(attempt: &mut Try, request: &bytes::Bytes, at: Timestamp) {
@@ -295,11 +299,13 @@ fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str, at: Timestam
     if !matches!(state.hold, Some((Hold::Attention, _))) {
         return;
     }
-    match state.steps.iter().find(|step| step.call.stuck || step.undo.stuck) {
+    let stuck = (0..).zip(&state.steps).find(|(_, step)| step.call.stuck || step.undo.stuck);
+    match stuck {
         None => let_go(state, at),
         // What the saga still needs a person for.
-        Some(StepState { reason: Some(reason), .. }) => {
-            state.hold = Some((Hold::Attention, reason.clone()));
+        Some((number, StepState { reason: Some(reason), .. })) => {
+            let cause = Cause { step: Some(StepId(number)), reason: reason.clone() };
+            state.hold = Some((Hold::Attention, cause));
         }
         Some(_) => {}
     }

@@ -182,11 +182,11 @@ pub struct SagaState {
     pub(crate) cause: Option<Cause>,
     /// When it turned back.
     pub(crate) turned_at: Timestamp,
-    pub(crate) hold: Option<(Hold, Reason)>,
+    pub(crate) hold: Option<(Hold, Cause)>,
     /// When it was held last: an attempt that fell due later has not begun.
     pub(crate) held_at: Timestamp,
     pub(crate) ended: Option<Status>,
-    pub(crate) resolution: Option<Reason>,
+    pub(crate) resolution: Option<Cause>,
     pub(crate) reply: Option<Bytes>,
 }
 
@@ -258,10 +258,11 @@ impl SagaState {
         self.cause.as_ref()
     }
 
-    /// Why it is held, or was closed by a person.
+    /// Why it was closed by a person, is held, or turned back: whichever comes first.
     #[must_use]
-    pub fn held(&self) -> Option<&Reason> {
-        self.resolution.as_ref().or(self.hold.as_ref().map(|(_, reason)| reason))
+    pub fn why(&self) -> Option<&Cause> {
+        let held = self.hold.as_ref().map(|(_, cause)| cause);
+        self.resolution.as_ref().or(held).or(self.cause.as_ref())
     }
 
     /// The response of a step that is done.

@@ -13,8 +13,18 @@ use std::time::Duration;
 
 use facade::Failure;
 
+use crate::driver::StartError;
+
 /// How long a caller should wait whose saga was not started because too many are running.
 const COME_BACK: Duration = Duration::from_secs(1);
+
+/// A start that failed.
+fn not_started(error: StartError) -> Failure {
+    match error {
+        StartError::Journal(error) => Failure::unavailable(error),
+        bug @ (StartError::Engine(_) | StartError::IdTaken(_)) => Failure::internal(bug),
+    }
+}
 
 /// A start that was refused because of what is running.
 fn overloaded() -> Failure {

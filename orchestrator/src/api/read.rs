@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use definition::Compiled;
 use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
-use saga::{Record, SagaState, Status};
+use saga::{Record, Status};
 
 use crate::{
-    driver::{Driver, Handle, definition_unreadable, replay},
-    journal::{self, Listed},
+    driver::{Driver, Handle, Published, Reading, Replayed, definition_unreadable, replay},
+    journal::{self, Listed, Loaded},
 };
 
 /// A saga, read.
@@ -23,7 +23,7 @@ impl Found {
     /// Where it stands: by its journal, unless it stands aside.
     pub(super) fn status(&self) -> Status {
         match (&self.listed.aside, &self.story) {
-            (None, Some(story)) => story.state.status(),
+            (None, Some(story)) => story.reading.state.status(),
             _ => self.listed.shown(),
         }
     }
@@ -31,90 +31,98 @@ impl Found {
 
 pub(super) struct Story {
     pub(super) definition: Arc<Compiled>,
-    pub(super) state: SagaState,
     pub(super) records: Vec<Record>,
+    pub(super) reading: Reading,
 }
 
 /// Reads a saga and its journal.
 pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failure> {
-    let journal = driver.journal();
-    let listed = journal.find(saga_id).await.map_err(Failure::unavailable)?;
-    let Some(mut listed) = listed else {
-        return Err(Failure::declined(Reason::SagaUnknown, format!("there is no saga {saga_id}")));
+    let loaded = driver.journal().load(saga_id).await.map_err(Failure::unavailable)?;
+    let Some(Loaded { mut listed, entries }) = loaded else {
+        return Err(unknown(saga_id));
     };
     let Some(registered) = driver.registry().find_hash(&listed.header.definition_hash) else {
         let why = definition_unreadable(&listed.header);
         listed.aside.get_or_insert(why);
         return Ok(Found { listed, story: None });
     };
-    let entries = match journal.read(saga_id, 0).await {
-        Ok(entries) => entries,
-        Err(journal::Error::Unreadable(why)) => {
-            listed.aside.get_or_insert_with(|| unreadable(why));
-            return Ok(Found { listed, story: None });
-        }
+    let definition = registered.compiled;
+    let replayed = match entries {
+        Ok(entries) => replay(&listed.header, &definition, &entries, listed.mark)
+            .map_err(|error| causes(&error)),
+        Err(journal::Error::Unreadable(why)) => Err(why),
         Err(error) => return Err(Failure::unavailable(error)),
     };
-    let definition = registered.compiled;
-    match replay(&listed.header, &definition, &entries) {
-        Ok(replayed) => {
-            let story = Story { definition, state: replayed.state, records: replayed.records };
-            Ok(Found { listed, story: Some(story) })
+    let story = match replayed {
+        Ok(Replayed { records, reading }) => Some(Story { definition, records, reading }),
+        Err(why) => {
+            listed.aside.get_or_insert_with(|| unreadable(why));
+            None
         }
-        Err(error) => {
-            listed.aside.get_or_insert_with(|| unreadable(causes(&error)));
-            Ok(Found { listed, story: None })
-        }
-    }
+    };
+    Ok(Found { listed, story })
 }
 
-fn unreadable(why: String) -> saga::Reason {
+pub(super) fn unknown(saga_id: &str) -> Failure {
+    Failure::declined(Reason::SagaUnknown, format!("there is no saga {saga_id}"))
+}
+
+pub(super) fn unreadable(why: String) -> saga::Reason {
     saga::Reason::new(Reason::JournalUnreadable.code(), why)
 }
 
-/// The end of a running saga; `None` when `limit` passes before, or it moves no further here.
-pub(super) async fn end_of(
+/// Where a running saga stands once it stands as `wanted` says; `None` when `limit` passes before, or it moves no further
+/// here.
+pub(super) async fn reached(
     driver: &Driver,
     handle: &Handle,
+    wanted: fn(Status) -> bool,
     limit: Duration,
-) -> Option<Arc<SagaState>> {
-    let ended = async {
+) -> Option<Published> {
+    let reached = async {
         tokio::select! {
-            ended = handle.ended() => ended,
+            reached = handle.reached(wanted) => reached,
             () = driver.halted() => None,
         }
     };
-    driver.clock().timeout(limit, ended).await.ok().flatten()
+    driver.clock().timeout(limit, reached).await.ok().flatten()
 }
 
-/// Waits until the saga has ended or moves no further here, or for `limit`.
-pub(super) async fn wait(driver: &Driver, saga_id: &str, limit: Duration) {
-    // A saga that no task runs is taken up by recovery soon, or has ended: looked for again until the limit.
-    let ended = async {
+/// Waits until the saga stands as `wanted` says or moves no further here, or for `limit`.
+pub(super) async fn wait(
+    driver: &Driver,
+    saga_id: &str,
+    wanted: fn(Status) -> bool,
+    limit: Duration,
+) {
+    let stands = async {
+        // From before the first look: what happens between is then not missed.
+        let mut changes = driver.changes(saga_id);
         loop {
             match driver.find(saga_id) {
-                Some(handle) => {
-                    if end_of(driver, &handle, limit).await.is_some() {
-                        return;
-                    }
-                }
+                Some(handle) if handle.reached(wanted).await.is_some() => return,
+                // Its task has just ended.
+                Some(_) => {}
                 None => match driver.journal().find(saga_id).await {
-                    Ok(Some(listed)) if listed.status.is_ended() => return,
+                    Ok(Some(listed)) if wanted(listed.shown()) => return,
                     Ok(None) => return,
                     Ok(Some(_)) | Err(_) => {}
                 },
             }
-            driver.clock().sleep(LOOK_AGAIN).await;
+            tokio::select! {
+                () = changes.next() => {}
+                () = driver.clock().sleep(LOOK_AGAIN) => {}
+            }
         }
     };
     let waited = async {
         tokio::select! {
-            () = ended => {}
+            () = stands => {}
             () = driver.halted() => {}
         }
     };
     let _ = driver.clock().timeout(limit, waited).await;
 }
 
-/// How soon a saga is looked for again that no task runs.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How soon a saga is looked for again that no task runs, should its change not have been told.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(5);

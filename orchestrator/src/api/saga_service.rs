@@ -16,25 +16,29 @@ use proto::{
         ListSagasRequest, ListSagasResponse, PauseSagaRequest, PauseSagaResponse,
         ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest, ResumeSagaResponse,
         RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest, SkipStepResponse,
-        StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse, WatchSagaRequest,
-        WatchSagaResponse,
+        StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse, WaitUntil,
+        WatchSagaRequest, WatchSagaResponse,
     },
 };
 use saga::{Event, Status};
 use tonic::Code;
 
-use super::{overloaded, read, view, watch};
+use super::{not_started, overloaded, read, view, watch};
 use crate::{
     driver::{Driver, OrderError, Start},
-    journal::{Filter, Listed},
+    journal::Filter,
 };
 
 /// How long WaitSaga waits at most, and when it is not told.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+/// What is kept of the caller's time to look up where the saga stands.
+const TO_ANSWER: Duration = Duration::from_millis(50);
 
-/// Journals that are read at once for one list.
-const JOURNALS_AT_ONCE: usize = 16;
+/// Whether nothing more happens unless a person acts.
+fn is_settled(status: Status) -> bool {
+    status.is_ended() || matches!(status, Status::Attention | Status::Paused)
+}
 
 /// The handlers.
 pub struct Handlers {
@@ -51,18 +55,6 @@ impl Handlers {
     async fn show(&self, saga_id: &str) -> Result<Option<Saga>, Failure> {
         let found = read::find(&self.driver, saga_id).await?;
         Ok(Some(view::saga(&found, saga::Timestamp(self.driver.clock().now().0))))
-    }
-
-    /// A saga of a list: with why it did not succeed, which only its journal tells.
-    async fn row(&self, listed: Listed) -> Saga {
-        match listed.shown() {
-            Status::Running | Status::Succeeded => view::listed(&listed),
-            // A saga that cannot be read in this moment is still in the list.
-            _ => match read::find(&self.driver, &listed.header.saga_id).await {
-                Ok(found) => view::row(&found),
-                Err(_) => view::listed(&listed),
-            },
-        }
     }
 
     /// Carries an operator's order out and shows the saga after it.
@@ -132,22 +124,24 @@ impl SagaService for Handlers {
             .map_err(|error| Failure::invalid("input_json", error.to_string()))?;
         check_rules(&definition, &input)?;
         let key = start_key(&definition, &input, &request.key)?;
-        let started = self
-            .driver
-            .start(definition, key, input, call.trace())
-            .await
-            .map_err(Failure::unavailable)?;
+        let started =
+            self.driver.start(definition, key, input, call.trace()).await.map_err(not_started)?;
         let mut response = StartSagaResponse::default();
         match started {
             Start::New { saga_id, handle } => {
                 response.saga_id = saga_id;
-                response.set_state(view::state(handle.progress().borrow().status));
+                response.set_state(view::state(handle.status()));
             }
             Start::Already { saga_id } => {
                 let found = self.driver.journal().find(&saga_id).await;
                 let status = found.map_err(Failure::unavailable)?.map(|listed| listed.shown());
                 response.saga_id = saga_id;
                 response.set_state(status.map_or_else(Default::default, view::state));
+                response.already_started = true;
+            }
+            Start::Removed(kept) => {
+                response.saga_id = kept.saga_id;
+                response.set_state(view::state(kept.ending.status));
                 response.already_started = true;
             }
             Start::Overloaded => return Err(overloaded()),
@@ -189,8 +183,7 @@ impl SagaService for Handlers {
             .await
             .map_err(Failure::unavailable)?;
         let next_page_token = page.cut(&mut found, |last| last.header.saga_id.clone());
-        let rows = futures::stream::iter(found).map(|listed| self.row(listed));
-        let sagas = rows.buffered(JOURNALS_AT_ONCE).collect().await;
+        let sagas = found.iter().map(view::listed).collect();
         Ok(ListSagasResponse { sagas, next_page_token, ..ListSagasResponse::default() }.into())
     }
 
@@ -206,10 +199,14 @@ impl SagaService for Handlers {
                 .min(LONGEST_WAIT),
         };
         let limit =
-            call.limit().map_or(wanted, |limit| wanted.min(limit.saturating_sub(read::LOOK_AGAIN)));
+            call.limit().map_or(wanted, |limit| wanted.min(limit.saturating_sub(TO_ANSWER)));
+        let until: fn(Status) -> bool = match request.until() {
+            WaitUntil::Settled => is_settled,
+            WaitUntil::Ended | WaitUntil::Unspecified => Status::is_ended,
+        };
         // Looked for first, so that an unknown saga is told at once.
         read::find(&self.driver, &request.saga_id).await?;
-        read::wait(&self.driver, &request.saga_id, limit).await;
+        read::wait(&self.driver, &request.saga_id, until, limit).await;
         let saga = self.show(&request.saga_id).await?;
         Ok(WaitSagaResponse { saga, ..WaitSagaResponse::default() }.into())
     }
@@ -219,8 +216,8 @@ impl SagaService for Handlers {
         _: Call,
         request: WatchSagaRequest,
     ) -> Result<Answers<WatchSagaResponse>, Failure> {
-        read::find(&self.driver, &request.saga_id).await?;
-        let events = watch::events(self.driver.clone(), request.saga_id, request.after_seq);
+        let found = read::find(&self.driver, &request.saga_id).await?;
+        let events = watch::events(self.driver.clone(), found, request.after_seq);
         let responses = events.map(|event| {
             event.map(|event| WatchSagaResponse {
                 event: Some(event),

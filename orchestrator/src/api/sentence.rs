@@ -6,21 +6,24 @@ use super::read::Story;
 
 /// Why the saga turned back, is held, or was closed.
 pub(super) fn why(state: &SagaState) -> Option<&Reason> {
-    state.held().or_else(|| state.cause().map(|cause| &cause.reason))
+    state.why().map(|cause| &cause.reason)
 }
 
 /// What happens next and when, or who must decide what.
 pub(super) fn next(story: &Story, now: Timestamp) -> String {
-    let state = &story.state;
+    let state = &story.reading.state;
     match state.status() {
         Status::Succeeded => "nothing: every step is done".to_owned(),
         Status::Compensated => "nothing: every step that had started is undone".to_owned(),
         Status::Resolved => "nothing: a person has settled it".to_owned(),
         Status::Paused => "an operator must resume it, cancel it or resolve it".to_owned(),
         Status::Attention => {
-            "a person must look: mend the cause and retry it, skip the step that was handled by hand, or resolve the \
-             saga"
-                .to_owned()
+            let cure = "a person must look: mend the cause and retry it, skip the step that was handled by hand, or \
+                        resolve the saga";
+            match standing(story, now).filter(|_| state.cause().is_some()) {
+                Some(standing) => format!("{cure}. {standing}"),
+                None => cure.to_owned(),
+            }
         }
         Status::Running | Status::Compensating => match standing(story, now) {
             Some(standing) => standing,
@@ -31,8 +34,15 @@ pub(super) fn next(story: &Story, now: Timestamp) -> String {
 
 /// What happens next to a saga that stands aside.
 pub(super) fn next_aside(why: Option<&Reason>, status: Status) -> String {
-    if status.is_ended() {
-        return "nothing: a person has settled it".to_owned();
+    let by_person = why.is_some_and(|why| why.code == Reason::RESOLVED_BY_OPERATOR);
+    match status.is_ended() {
+        true if by_person => return "nothing: a person has settled it".to_owned(),
+        true => {
+            return "nothing runs: the saga had ended. Its journal is damaged: restore the database from a backup to see \
+                    what happened"
+                .to_owned();
+        }
+        false => {}
     }
     let cure = why.and_then(|why| proto::facade::v1::Reason::from_code(&why.code));
     let cure = cure.map_or("Mend what stopped it, then retry it.", |reason| reason.cure());
@@ -51,11 +61,13 @@ pub(super) fn standing(story: &Story, now: Timestamp) -> Option<String> {
 }
 
 fn step(story: &Story, name: &str, id: StepId, now: Timestamp) -> Option<String> {
-    let view = story.state.step(id);
+    let view = story.reading.state.step(id);
     let (what, attempts) = match view.status {
         StepStatus::Running => ("waits for its answer", view.attempts),
         StepStatus::Undoing => ("is being undone", view.undo_attempts),
-        StepStatus::Unknown if story.state.cause().is_none() => ("is asked again", view.attempts),
+        StepStatus::Unknown if story.reading.state.cause().is_none() => {
+            ("is asked again", view.attempts)
+        }
         StepStatus::Stuck => ("needs a person", view.attempts.max(view.undo_attempts)),
         _ => return None,
     };

@@ -9,17 +9,21 @@ use futures::future::BoxFuture;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use proto::{canonical, facade::v1::Reason};
-use saga::{SagaState, Status};
+use saga::{SagaState, Status, StepId};
 use tonic::Code;
 
 use super::{
-    overloaded,
+    not_started, overloaded,
     read::{self, Found},
     sentence,
 };
-use crate::driver::{Driver, Start};
+use crate::{
+    driver::{Driver, Published, Start},
+    journal::{Ending, Kept, Why},
+};
 
 const CLOSED: &str = "the saga was closed by a person";
+const UNDONE: &str = "everything that had started is undone";
 /// How long a caller without a deadline is kept waiting beyond the saga's own.
 const BEYOND_DEADLINE: Duration = Duration::from_secs(30);
 /// What is kept of the caller's time to look up where the saga stands.
@@ -78,19 +82,24 @@ async fn answer(
         None => definition.engine().deadline() + BEYOND_DEADLINE,
     };
     let start = driver.start(Arc::clone(&definition), key, request, call.trace());
-    let started = start.await.map_err(Failure::unavailable)?;
+    let started = start.await.map_err(not_started)?;
     // The start waited for the disk: only the rest of the caller's time is left.
     let rest = || limit.saturating_sub(driver.clock().now().since(call.arrived()));
     let saga_id = match started {
         Start::New { saga_id, handle } => {
-            if let Some(state) = read::end_of(driver, &handle, rest()).await {
-                let (definition, trace) = (definition.engine(), call.trace().id());
-                let end = End { saga_id: &saga_id, trace: &trace, definition, state: &state };
-                return end.reply(method);
+            match read::reached(driver, &handle, ended_or_needs_a_person, rest()).await {
+                Some(Published { end: Some(state), .. }) => {
+                    let ending = ending(&state, definition.engine(), &call.trace().id());
+                    return reply(method, &saga_id, &ending);
+                }
+                Some(Published { standing, .. }) => {
+                    return Err(needs_a_person(&saga_id, standing.why.as_ref()));
+                }
+                None => saga_id,
             }
-            saga_id
         }
         Start::Already { saga_id } => saga_id,
+        Start::Removed(Kept { saga_id, ending }) => return reply(method, &saga_id, &ending),
         Start::Overloaded => return Err(overloaded()),
         Start::KeyReused => {
             let sentence = "another request was sent under this idempotency key";
@@ -98,59 +107,108 @@ async fn answer(
         }
     };
     // Boxed: few callers come here, and the others need no room for it.
-    Box::pin(read::wait(driver, &saga_id, rest())).await;
+    Box::pin(read::wait(driver, &saga_id, ended_or_needs_a_person, rest())).await;
     let found = Box::pin(read::find(driver, &saga_id)).await?;
     let trace = Trace::id_of(&found.listed.header.trace);
     match (&found.story, found.status()) {
         (Some(story), status) if status.is_ended() => {
-            let definition = story.definition.engine();
-            End { saga_id: &saga_id, trace, definition, state: &story.state }.reply(method)
+            reply(method, &saga_id, &ending(&story.reading.state, story.definition.engine(), trace))
         }
         (None, Status::Resolved) => {
             let decline = Decline::new(Reason::SagaState, CLOSED);
             Ok(declined(method, &saga_id, trace, decline))
         }
+        (None, status) if status.is_ended() => {
+            Err(unreadable(&saga_id, found.listed.aside.as_ref()))
+        }
+        (_, Status::Attention) => {
+            let aside = found.listed.aside.clone();
+            let aside = aside.map(|reason| Why { reason, step: String::new() });
+            Err(needs_a_person(&saga_id, aside.as_ref().or(found.listed.standing.why.as_ref())))
+        }
         _ => Err(still_going(driver, &saga_id, &found)),
     }
 }
 
-/// A saga that has ended, as its caller is told.
-struct End<'a> {
-    saga_id: &'a str,
-    trace: &'a str,
-    definition: &'a saga::Definition,
-    state: &'a SagaState,
+/// When a caller has waited for long enough: while a saga needs a person, nobody knows when it goes on.
+fn ended_or_needs_a_person(status: Status) -> bool {
+    status.is_ended() || status == Status::Attention
 }
 
-impl End<'_> {
-    fn reply(&self, method: &MethodDescriptor) -> Result<Reply<DynamicMessage>, Failure> {
-        if self.state.status() != Status::Succeeded {
-            let step = self.state.cause().and_then(|cause| cause.step);
-            let step = step.map_or("", |step| &self.definition.step(step).name);
-            let declined = declined(method, self.saga_id, self.trace, self.decline(step));
-            return Ok(declined.with_fact("step", step));
-        }
-        let mut message = DynamicMessage::new(method.output());
-        let encoded = self.state.reply().cloned().unwrap_or_default();
-        message.merge(encoded).map_err(Failure::internal)?;
-        set_saga_id(&mut message, self.saga_id);
-        Ok(Reply::from(message).first_given_in(self.trace))
-    }
+/// How a saga ended.
+fn ending(state: &SagaState, definition: &saga::Definition, trace_id: &str) -> Ending {
+    let name = |step: StepId| definition.step(step).name.clone();
+    let why = state.cause().map(|cause| Why {
+        reason: cause.reason.clone(),
+        step: cause.step.map(name).unwrap_or_default(),
+    });
+    let reply = state.reply().cloned().unwrap_or_default();
+    Ending { status: state.status(), reply, why, trace_id: trace_id.to_owned() }
+}
 
-    /// Why the saga did not do what was asked, naming the step that made it turn back, where there is one.
-    fn decline(&self, step: &str) -> Decline {
-        let ending = match self.state.status() {
-            Status::Resolved => CLOSED,
-            _ => "everything that had started is undone",
-        };
-        let Some(cause) = self.state.cause() else {
-            return Decline::new(Reason::SagaState, ending);
-        };
-        let at = if step.is_empty() { String::new() } else { format!("{step}: ") };
-        Decline {
-            code: cause.reason.code.clone(),
-            message: format!("{at}{}; {ending}", cause.reason.message),
+/// What the caller is told of a saga that has ended.
+fn reply(
+    method: &MethodDescriptor,
+    saga_id: &str,
+    ending: &Ending,
+) -> Result<Reply<DynamicMessage>, Failure> {
+    if ending.status != Status::Succeeded {
+        let step = ending.why.as_ref().map_or("", |why| &why.step);
+        let declined = declined(method, saga_id, &ending.trace_id, decline(ending));
+        return Ok(declined.with_fact("step", step));
+    }
+    if let Some(why) = &ending.why {
+        return Err(unreadable(saga_id, Some(&why.reason)));
+    }
+    let mut message = DynamicMessage::new(method.output());
+    message.merge(ending.reply.clone()).map_err(Failure::internal)?;
+    set_saga_id(&mut message, saga_id);
+    Ok(Reply::from(message).first_given_in(&ending.trace_id))
+}
+
+/// Why the saga did not do what was asked, naming the step that made it turn back, where there is one.
+fn decline(ending: &Ending) -> Decline {
+    match &ending.why {
+        _ if ending.status == Status::Resolved => Decline::new(Reason::SagaState, CLOSED),
+        None => Decline::new(Reason::SagaState, UNDONE),
+        Some(Why { reason, step }) => {
+            let at = if step.is_empty() { String::new() } else { format!("{step}: ") };
+            Decline {
+                code: reason.code.clone(),
+                message: format!("{at}{}; {UNDONE}", reason.message),
+            }
         }
+    }
+}
+
+/// A saga that has ended, and nobody can tell how.
+fn unreadable(saga_id: &str, why: Option<&saga::Reason>) -> Failure {
+    let why = why.map(ToString::to_string).unwrap_or_default();
+    Failure::Refused {
+        code: Code::DataLoss,
+        reason: Reason::JournalUnreadable,
+        message: format!("the saga {saga_id} has ended, and its journal cannot be read: {why}"),
+        facts: vec![("saga_id".to_owned(), saga_id.to_owned())],
+    }
+}
+
+fn needs_a_person(saga_id: &str, why: Option<&Why>) -> Failure {
+    let (step, reason) = match why {
+        Some(Why { reason, step }) => (step.as_str(), reason.to_string()),
+        None => ("", String::new()),
+    };
+    let at = if step.is_empty() { String::new() } else { format!("{step}: ") };
+    Failure::Refused {
+        code: Code::Unavailable,
+        reason: Reason::SagaAttention,
+        message: format!(
+            "the saga {saga_id} needs a person before it goes on: {at}{reason}; ask again with the same request for its end"
+        ),
+        facts: vec![
+            ("saga_id".to_owned(), saga_id.to_owned()),
+            ("saga_state".to_owned(), Status::Attention.as_str().to_owned()),
+            ("step".to_owned(), step.to_owned()),
+        ],
     }
 }
 

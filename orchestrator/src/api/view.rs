@@ -71,7 +71,8 @@ pub(super) fn listed(listed: &Listed) -> Saga {
         ..Saga::default()
     };
     saga.set_state(state(listed.shown()));
-    if let Some(why) = &listed.aside {
+    let why = listed.standing.why.as_ref().map(|why| &why.reason);
+    if let Some(why) = listed.aside.as_ref().or(why) {
         saga.reason.clone_from(&why.code);
         saga.message.clone_from(&why.message);
     }
@@ -79,13 +80,13 @@ pub(super) fn listed(listed: &Listed) -> Saga {
 }
 
 /// A saga as its journal has it: without steps.
-pub(super) fn row(found: &Found) -> Saga {
+fn row(found: &Found) -> Saga {
     let mut saga = listed(&found.listed);
     saga.set_state(state(found.status()));
     let Some(story) = &found.story else { return saga };
-    saga.updated_at = Some(timestamp(story.state.updated_at().0));
-    saga.deadline = Some(timestamp(story.state.deadline().0));
-    if let (None, Some(reason)) = (&found.listed.aside, sentence::why(&story.state)) {
+    saga.updated_at = Some(timestamp(story.reading.state.updated_at().0));
+    saga.deadline = Some(timestamp(story.reading.state.deadline().0));
+    if let (None, Some(reason)) = (&found.listed.aside, sentence::why(&story.reading.state)) {
         saga.reason.clone_from(&reason.code);
         saga.message.clone_from(&reason.message);
     }
@@ -111,7 +112,7 @@ fn steps(story: &Story) -> Vec<Step> {
 }
 
 fn step(story: &Story, name: &str, id: StepId) -> Step {
-    let view = story.state.step(id);
+    let view = story.reading.state.step(id);
     let reason = view.reason;
     let mut step = Step {
         step: name.to_owned(),

@@ -1,67 +1,126 @@
 //! A saga's records as they come.
 
-use facade::Failure;
+use std::sync::Arc;
+
+use definition::Compiled;
+use facade::{Failure, wire::causes};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use proto::{facade::v1::Reason, saga::v1::Event};
+use saga::Record;
 use tonic::Code;
 
-use super::{events, read};
-use crate::driver::Driver;
+use super::{
+    events,
+    read::{self, Found, Story},
+};
+use crate::driver::{Driver, Reading};
 
 /// The records after `after`, those that are there and those to come, until the saga ends.
 pub(super) fn events(
     driver: Driver,
-    saga_id: String,
+    found: Found,
     after: u64,
 ) -> impl Stream<Item = Result<Event, Failure>> + Send {
-    let pieces = stream::try_unfold(Some(after), move |after| {
-        let (driver, saga_id) = (driver.clone(), saga_id.clone());
-        async move {
-            let Some(after) = after else { return Ok(None) };
-            let (events, ended) = later(&driver, &saga_id, after).await?;
-            let last = events.last().map_or(after, |event| event.seq);
-            let piece = stream::iter(events).map(Ok);
-            Ok::<_, Failure>(Some((piece, (!ended).then_some(last))))
-        }
+    let watcher = Watcher { driver, saga_id: found.listed.header.saga_id.clone(), after };
+    let pieces = stream::try_unfold(Some((watcher, Place::Found(Box::new(found)))), |at| async {
+        let Some((watcher, place)) = at else { return Ok(None) };
+        let (events, place) = watcher.later(place).await?;
+        let piece = stream::iter(events).map(Ok);
+        Ok::<_, Failure>(Some((piece, place.map(|place| (watcher, place)))))
     });
     pieces.try_flatten()
 }
 
-/// The events after `after` as soon as there are any, and whether the saga has ended with them.
-async fn later(driver: &Driver, saga_id: &str, after: u64) -> Result<(Vec<Event>, bool), Failure> {
-    loop {
-        // Watched before the journal is read: what comes between is then not missed.
-        let running = driver.find(saga_id).map(|handle| handle.progress());
-        let found = read::find(driver, saga_id).await?;
-        let ended = found.status().is_ended();
-        let Some(story) = found.story else { return Err(unwatchable(&found.listed)) };
-        let later = story.records.iter().filter(|record| record.seq >= after);
-        let shown: Vec<_> = later.map(|record| events::show(&story.definition, record)).collect();
-        if ended || !shown.is_empty() {
-            return Ok((shown, ended));
-        }
-        let changed = async {
-            match running {
-                Some(mut progress) => {
-                    let seen = story.state.next_seq();
-                    let _ = progress.wait_for(|progress| progress.next_seq > seen).await;
-                }
-                None => driver.clock().sleep(read::LOOK_AGAIN).await,
+struct Watcher {
+    driver: Driver,
+    saga_id: String,
+    after: u64,
+}
+
+/// How far a watcher has come.
+enum Place {
+    /// It has the saga as it was found.
+    Found(Box<Found>),
+    /// It has told all that it had read.
+    Read { definition: Arc<Compiled>, reading: Box<Reading> },
+}
+
+impl Watcher {
+    /// The events that are not told yet, as soon as there are any, and where to go on; `None` where the saga has ended.
+    async fn later(&self, place: Place) -> Result<(Vec<Event>, Option<Place>), Failure> {
+        let (definition, mut reading) = match place {
+            Place::Found(found) => {
+                let Found { listed, story } = *found;
+                let Some(story) = story else { return Err(unwatchable(listed.aside.as_ref())) };
+                let Story { definition, records, reading } = story;
+                let events = self.show(&definition, &records);
+                let place = Place::Read { definition, reading: Box::new(reading) };
+                let ended = listed.shown().is_ended();
+                return Ok((events, (!ended).then_some(place)));
             }
+            Place::Read { definition, reading } => (definition, reading),
         };
-        tokio::select! {
-            () = changed => {}
-            () = driver.halted() => return Err(Failure::refused(
-                Code::Unavailable,
-                Reason::Unavailable,
-                format!("this node is stopping: watch again after record {after}"),
-            )),
+        // From before the first look: what happens between is then not missed.
+        let mut changes = self.driver.changes(&self.saga_id);
+        loop {
+            let records = self.driver.find(&self.saga_id).map(|handle| handle.records());
+            let from = reading.state.next_seq();
+            let entries = self.driver.journal().read(&self.saga_id, from).await;
+            let entries = entries.map_err(Failure::unavailable)?;
+            let read = reading.read_on(&definition, &entries, None);
+            let read =
+                read.map_err(|error| unwatchable(Some(&read::unreadable(causes(&error)))))?;
+            if !read.is_empty() {
+                let ended = reading.state.is_ended();
+                let events = self.show(&definition, &read);
+                let place = Place::Read { definition, reading };
+                return Ok((events, (!ended).then_some(place)));
+            }
+            if records.is_none() {
+                self.refuse_aside().await?;
+            }
+            let changed = async {
+                match records {
+                    Some(mut records) => {
+                        let more = records.wait_for(|records| *records > from).await.is_ok();
+                        if !more {
+                            changes.next().await;
+                        }
+                    }
+                    None => changes.next().await,
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.driver.clock().sleep(read::LOOK_AGAIN) => {}
+                () = self.driver.halted() => return Err(Failure::refused(
+                    Code::Unavailable,
+                    Reason::Unavailable,
+                    format!("this node is stopping: watch again after record {from}"),
+                )),
+            }
+        }
+    }
+
+    fn show(&self, definition: &Compiled, records: &[Record]) -> Vec<Event> {
+        let later = records.iter().filter(|record| record.seq >= self.after);
+        later.map(|record| events::show(definition, record)).collect()
+    }
+
+    /// A saga that stands aside, or was removed, has no event to come.
+    async fn refuse_aside(&self) -> Result<(), Failure> {
+        let listed =
+            self.driver.journal().find(&self.saga_id).await.map_err(Failure::unavailable)?;
+        match listed.map(|listed| listed.aside) {
+            Some(None) => Ok(()),
+            Some(Some(why)) => Err(unwatchable(Some(&why))),
+            None => Err(read::unknown(&self.saga_id)),
         }
     }
 }
 
 /// A saga that cannot be read has no events to show.
-fn unwatchable(listed: &crate::journal::Listed) -> Failure {
-    let why = listed.aside.as_ref().map(ToString::to_string).unwrap_or_default();
+fn unwatchable(why: Option<&saga::Reason>) -> Failure {
+    let why = why.map(ToString::to_string).unwrap_or_default();
     Failure::refused(Code::DataLoss, Reason::JournalUnreadable, why)
 }

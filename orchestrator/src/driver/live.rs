@@ -8,7 +8,7 @@ use std::{
 use saga::{Event, IllegalEvent, SagaState, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::journal;
+use crate::journal::{self, Standing};
 
 /// What an operator asks of a running saga.
 #[derive(Debug)]
@@ -41,23 +41,14 @@ pub enum OrderError {
     Gone,
 }
 
-/// How far a saga has come on disk.
+/// Where a saga stands on disk.
 #[derive(Clone, Debug)]
-pub struct Progress {
-    /// The number of its records.
-    pub next_seq: u64,
-    /// Where it stands.
-    pub status: Status,
-    /// All that is known of it, once it has ended. Before, its journal tells: a copy of the state with each append would
+pub struct Published {
+    /// As the index has it.
+    pub standing: Standing,
+    /// All that is known of it, once it has ended. Before, its journal tells: a copy of the state with each change would
     /// cost more than the few who ask.
     pub end: Option<Arc<SagaState>>,
-}
-
-impl Progress {
-    pub(crate) fn of(state: &Arc<SagaState>) -> Self {
-        let end = state.is_ended().then(|| Arc::clone(state));
-        Self { next_seq: state.next_seq(), status: state.status(), end }
-    }
 }
 
 /// The way to a running saga.
@@ -65,22 +56,30 @@ impl Progress {
 pub struct Handle {
     /// Boxed: the channel makes room for more orders than most sagas ever get.
     pub(crate) orders: mpsc::Sender<Box<Order>>,
-    pub(crate) progress: watch::Receiver<Progress>,
+    /// The number of its records on disk.
+    pub(crate) records: watch::Receiver<u64>,
+    /// Changes with the saga's state, not with each record.
+    pub(crate) published: watch::Receiver<Published>,
 }
 
 impl Handle {
-    /// How far the saga has come, now and as it goes on. Closes when its task ends.
+    /// The number of the saga's records on disk, now and as it goes on. Closes when its task ends.
     #[must_use]
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
+    pub fn records(&self) -> watch::Receiver<u64> {
+        self.records.clone()
     }
 
-    /// The saga's state at its end; `None` where its task ended before. Wakes its caller once, and not with each
-    /// change of the state.
-    pub async fn ended(&self) -> Option<Arc<SagaState>> {
-        // The task has published the end before it gives its orders up.
-        self.orders.closed().await;
-        self.progress.borrow().end.clone()
+    /// Where the saga stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.published.borrow().standing.status
+    }
+
+    /// Waits until the saga stands as `wanted` says; `None` where its task ended before.
+    pub async fn reached(&self, wanted: fn(Status) -> bool) -> Option<Published> {
+        let mut published = self.published.clone();
+        let reached = published.wait_for(|published| wanted(published.standing.status)).await;
+        reached.ok().map(|published| Published::clone(&published))
     }
 }
 
@@ -88,36 +87,90 @@ impl Handle {
 /// the task has ended, whatever ended it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live {
-    places: Arc<Mutex<HashMap<String, Option<Handle>>>>,
+    sagas: Arc<Mutex<Sagas>>,
+}
+
+#[derive(Debug, Default)]
+struct Sagas {
+    places: HashMap<String, Option<Handle>>,
+    /// Sagas that somebody waits for while no task runs them.
+    awaited: HashMap<String, watch::Sender<()>>,
 }
 
 impl Live {
     /// Takes the saga's place; `None` when somebody has it.
     pub(crate) fn take(&self, saga_id: &str) -> Option<Place> {
-        let mut places = self.places();
-        if places.contains_key(saga_id) {
+        let mut sagas = self.sagas();
+        if sagas.places.contains_key(saga_id) {
             return None;
         }
-        places.insert(saga_id.to_owned(), None);
+        sagas.places.insert(saga_id.to_owned(), None);
         Some(Place { live: self.clone(), saga_id: saga_id.to_owned() })
     }
 
     /// The way to the saga's task, where it runs here.
     pub(crate) fn find(&self, saga_id: &str) -> Option<Handle> {
-        self.places().get(saga_id).cloned().flatten()
+        self.sagas().places.get(saga_id).cloned().flatten()
     }
 
     /// Whether the saga runs here, or is about to.
     pub(crate) fn is_taken(&self, saga_id: &str) -> bool {
-        self.places().contains_key(saga_id)
+        self.sagas().places.contains_key(saga_id)
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.places().len()
+        self.sagas().places.len()
     }
 
-    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Handle>>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What happens to the saga from now on that its task, where it has one, does not tell.
+    pub(crate) fn changes(&self, saga_id: &str) -> Changes {
+        let mut sagas = self.sagas();
+        let sender =
+            sagas.awaited.entry(saga_id.to_owned()).or_insert_with(|| watch::Sender::new(()));
+        Changes { seen: sender.subscribe(), live: self.clone(), saga_id: saga_id.to_owned() }
+    }
+
+    /// Tells whoever waits for the saga that it may stand otherwise.
+    pub(crate) fn changed(&self, saga_id: &str) {
+        self.sagas().changed(saga_id);
+    }
+
+    fn sagas(&self) -> std::sync::MutexGuard<'_, Sagas> {
+        self.sagas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sagas {
+    fn changed(&self, saga_id: &str) {
+        if let Some(awaited) = self.awaited.get(saga_id) {
+            awaited.send_replace(());
+        }
+    }
+}
+
+/// Tells when something happens to a saga: a task begins to run it or ends, it is set aside, or a person closes it.
+#[derive(Debug)]
+pub struct Changes {
+    seen: watch::Receiver<()>,
+    live: Live,
+    saga_id: String,
+}
+
+impl Changes {
+    /// Completes at the next change since the last.
+    pub async fn next(&mut self) {
+        // The sender stays as long as somebody listens.
+        let _ = self.seen.changed().await;
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        let mut sagas = self.live.sagas();
+        // This one still counts.
+        if sagas.awaited.get(&self.saga_id).is_some_and(|sender| sender.receiver_count() <= 1) {
+            sagas.awaited.remove(&self.saga_id);
+        }
     }
 }
 
@@ -131,12 +184,16 @@ pub(crate) struct Place {
 impl Place {
     /// Opens the way to the task.
     pub(crate) fn open(&self, handle: Handle) {
-        self.live.places().insert(self.saga_id.clone(), Some(handle));
+        let mut sagas = self.live.sagas();
+        sagas.places.insert(self.saga_id.clone(), Some(handle));
+        sagas.changed(&self.saga_id);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.live.places().remove(&self.saga_id);
+        let mut sagas = self.live.sagas();
+        sagas.places.remove(&self.saga_id);
+        sagas.changed(&self.saga_id);
     }
 }

@@ -8,7 +8,11 @@ mod recover;
 mod replay;
 mod saga_task;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use clock::Clock;
@@ -18,19 +22,19 @@ use futures::FutureExt;
 use proto::facade::v1::Reason::EngineFailed;
 use saga::{Event, Reason, SagaState};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 use crate::{
-    journal::{self, Header, Link, Number, Started},
+    journal::{self, Header, Kept, Link, Number, Started},
     outbound::Participants,
     registry::Registry,
 };
 use live::{Live, Order, Place};
 use saga_task::{Ended, SagaTask};
 
-pub use live::{Handle, OrderError, Progress};
+pub use live::{Changes, Handle, OrderError, Published};
 pub(crate) use recover::definition_unreadable;
-pub use replay::{Replayed, Unreadable, replay};
+pub use replay::{Reading, Replayed, Unreadable, replay};
 
 /// How long an order waits for a saga that is being taken up, and how soon it looks again.
 const TAKING_UP: Duration = Duration::from_secs(2);
@@ -53,9 +57,12 @@ pub struct Driver {
     tasks: TaskTracker,
     stop: CancellationToken,
     halt: CancellationToken,
+    given_up: CancellationToken,
     /// Wakes the recovery loop before its time.
     lost: Arc<tokio::sync::Notify>,
     node: Arc<str>,
+    /// Ids of one millisecond are in the order of their starts.
+    ids: Arc<Mutex<ContextV7>>,
     max_running: usize,
 }
 
@@ -74,10 +81,26 @@ pub enum Start {
         /// Its id.
         saga_id: String,
     },
+    /// The saga that the same request started before has been removed since.
+    Removed(Kept),
     /// Another request was started under the key.
     KeyReused,
     /// As many sagas run here as may: nothing was begun.
     Overloaded,
+}
+
+/// Why no saga was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal failed: whether the saga was started is told by starting it again under the same key.
+    #[error("the start could not be recorded")]
+    Journal(#[from] journal::Error),
+    /// The engine refuses its own first records: a bug, and nothing was begun.
+    #[error("the engine refused the start of the saga")]
+    Engine(#[from] saga::IllegalEvent),
+    /// The new saga's id is in use: a bug, and nothing was begun.
+    #[error("the id {0} of the new saga is in use")]
+    IdTaken(String),
 }
 
 impl Driver {
@@ -91,6 +114,7 @@ impl Driver {
         registry: Registry,
         max_running: usize,
     ) -> Self {
+        let (ids, clock_now) = (Mutex::new(ContextV7::new()), clock.now());
         Self {
             context: Arc::new(Context { clock, journal, participants }),
             registry,
@@ -98,8 +122,10 @@ impl Driver {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             halt: CancellationToken::new(),
+            given_up: CancellationToken::new(),
             lost: Arc::default(),
-            node: Uuid::now_v7().simple().to_string().into(),
+            node: new_id(&ids, clock_now).simple().to_string().into(),
+            ids: Arc::new(ids),
             max_running,
         }
     }
@@ -107,16 +133,16 @@ impl Driver {
     /// Starts a saga; answers when it is on disk.
     ///
     /// # Errors
-    /// When the journal fails: whether the saga was started is told by starting it again under the same key.
+    /// See [`StartError`].
     pub async fn start(
         &self,
         definition: Arc<Compiled>,
         key: String,
         request: Bytes,
         trace: &Trace,
-    ) -> Result<Start, journal::Error> {
+    ) -> Result<Start, StartError> {
         if self.stop.is_cancelled() {
-            return Err(journal::Error::Closed);
+            return Err(journal::Error::Closed.into());
         }
         // Refused before anything is done for it: what runs keeps what it needs.
         if self.running() >= self.max_running {
@@ -124,7 +150,7 @@ impl Driver {
         }
         let now = self.context.clock.now();
         let header = Header {
-            saga_id: Uuid::now_v7().to_string(),
+            saga_id: new_id(&self.ids, now).to_string(),
             definition_hash: definition.hash().to_owned(),
             definition: definition.name().to_owned(),
             version: definition.version(),
@@ -137,26 +163,27 @@ impl Driver {
         // The start runs to its end when the caller goes away: the saga that it puts on disk must be run.
         let driver = self.clone();
         let starting = self.tasks.spawn(async move { driver.start_new(definition, header).await });
-        starting.await.unwrap_or(Err(journal::Error::Closed))
+        starting.await.unwrap_or(Err(StartError::Journal(journal::Error::Closed)))
     }
 
     async fn start_new(
         &self,
         definition: Arc<Compiled>,
         header: Header,
-    ) -> Result<Start, journal::Error> {
+    ) -> Result<Start, StartError> {
         let saga_id = header.saga_id.clone();
         // Taken first: recovery must not find the saga on disk without a task and run it beside this one.
-        let Some(place) = self.live.take(&saga_id) else { return Err(journal::Error::Closed) };
+        let Some(place) = self.live.take(&saga_id) else {
+            return Err(StartError::IdTaken(saga_id));
+        };
         let (state, link) = (SagaState::new(definition.engine()), Link::root(&header));
         let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
         // What the saga does first goes into the commit that starts it.
-        let (entries, changed) = task.begin().map_err(|refused| {
-            journal::Error::Unreadable(format!("the start of a saga was refused: {refused}"))
-        })?;
+        let (entries, changed) = task.begin()?;
         match self.context.journal.start(Header::clone(task.header()), entries, changed).await? {
             Started::KeyReused => return Ok(Start::KeyReused),
             Started::Already { saga_id } => return Ok(Start::Already { saga_id }),
+            Started::Removed(kept) => return Ok(Start::Removed(kept)),
             Started::New(number) => self.spawn(place, handle.clone(), task, number),
         }
         Ok(Start::New { saga_id, handle })
@@ -188,6 +215,11 @@ impl Driver {
             // A panic must take neither the process nor the saga's place with it.
             let ended = AssertUnwindSafe(task.run(number)).catch_unwind().await;
             driver.ended(&header, place, ended).await;
+        };
+        // What still runs when the node is given up ends with it, and lets its files go.
+        let given_up = self.given_up.clone();
+        let run = async move {
+            given_up.run_until_cancelled(run).await;
         };
         self.tasks.spawn(tracing::Instrument::instrument(run, span));
     }
@@ -226,6 +258,7 @@ impl Driver {
                 "it could not be set aside"
             );
         }
+        self.live.changed(saga_id);
     }
 
     /// Passes an operator's order to a saga's task; answers when it is on disk.
@@ -258,13 +291,21 @@ impl Driver {
     /// When the journal fails.
     pub async fn close_aside(&self, saga_id: &str, why: &str) -> Result<bool, journal::Error> {
         let why = Reason::new(Reason::RESOLVED_BY_OPERATOR, why);
-        self.context.journal.close_aside(saga_id, why, self.context.clock.now()).await
+        let closed = self.context.journal.close_aside(saga_id, why, self.context.clock.now()).await;
+        self.live.changed(saga_id);
+        closed
     }
 
     /// The way to a saga; `None` where it does not run here.
     #[must_use]
     pub fn find(&self, saga_id: &str) -> Option<Handle> {
         self.live.find(saga_id)
+    }
+
+    /// What happens to a saga from now on while no task runs it here.
+    #[must_use]
+    pub fn changes(&self, saga_id: &str) -> Changes {
+        self.live.changes(saga_id)
     }
 
     /// How many sagas run here.
@@ -302,6 +343,14 @@ impl Driver {
         left
     }
 
+    /// Ends every task where it stands, as the death of the process would: what was not recorded is taken up at the next
+    /// start.
+    pub fn give_up(&self) {
+        self.stop.cancel();
+        self.halt.cancel();
+        self.given_up.cancel();
+    }
+
     /// Completes when no saga moves here any more: whoever waits for one must be told.
     pub async fn halted(&self) {
         self.halt.cancelled().await;
@@ -312,4 +361,11 @@ impl Driver {
     pub fn is_halted(&self) -> bool {
         self.halt.is_cancelled()
     }
+}
+
+/// An id that tells when it was given: inboxes and lists go by that of a saga.
+fn new_id(ids: &Mutex<ContextV7>, now: clock::Timestamp) -> Uuid {
+    let context = ids.lock().unwrap_or_else(PoisonError::into_inner);
+    let nanos = u32::try_from(now.0 % 1_000 * 1_000_000).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(&*context, now.0 / 1_000, nanos))
 }

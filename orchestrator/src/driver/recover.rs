@@ -12,8 +12,8 @@ use planted::Bug;
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
 use saga::{Event, Reason, Record};
 
-use super::{Driver, Order, OrderError, Place, replay};
-use crate::journal::{self, Header, Listed, Readmit, record};
+use super::{Driver, Order, OrderError, Place, Reading, replay};
+use crate::journal::{self, Header, Listed, Loaded, Readmit, Unfinished, record};
 
 /// Sagas looked up at once.
 const PAGE: u32 = 256;
@@ -58,20 +58,17 @@ impl Driver {
     pub async fn retry(&self, saga_id: &str, reason: String) -> Result<(), OrderError> {
         let event = Event::Retried { reason };
         let found = self.context.journal.find(saga_id).await.map_err(OrderError::Journal)?;
-        if !found.is_some_and(|listed| listed.aside.is_some() && !listed.status.is_ended()) {
+        if !found.is_some_and(|listed| listed.aside.is_some() && !listed.standing.status.is_ended())
+        {
             return self.order(saga_id, event).await;
         }
         // Taken before recovery can find the saga.
         let Some(place) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
-        let readmitted = async {
-            self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await?;
-            self.context.journal.find(saga_id).await
-        };
-        let Some(listed) = readmitted.await.map_err(OrderError::Journal)? else {
-            return Err(OrderError::Gone);
-        };
+        let readmitted =
+            async { self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await };
+        readmitted.await.map_err(OrderError::Journal)?;
         let (order, answered) = Order::new(event);
-        self.take_up(place, listed, Some(order)).await;
+        self.take_up(place, saga_id, Some(order)).await;
         answered.await.unwrap_or(Err(OrderError::Gone))
     }
 
@@ -80,13 +77,13 @@ impl Driver {
     /// # Errors
     /// When the store cannot be searched.
     pub async fn recover_once(&self) -> Result<usize, journal::Error> {
-        let (mut after, mut taken_up) = (String::new(), 0);
+        let (mut after, mut taken_up) = (Unfinished::default(), 0);
         loop {
             let page = self.context.journal.unfinished(&after, PAGE).await?;
             let Some(last) = page.last() else { break };
-            after.clone_from(&last.header.saga_id);
+            after.clone_from(last);
             taken_up += futures::stream::iter(page)
-                .map(|listed| self.take_up_idle(listed))
+                .map(|unfinished| self.take_up_idle(unfinished.saga_id))
                 .buffer_unordered(AT_ONCE)
                 .filter(|taken_up| std::future::ready(*taken_up))
                 .count()
@@ -102,21 +99,20 @@ impl Driver {
     }
 
     /// Takes a saga up unless a task has it.
-    async fn take_up_idle(&self, listed: Listed) -> bool {
+    async fn take_up_idle(&self, saga_id: String) -> bool {
         if self.stop.is_cancelled() {
             return false;
         }
-        match self.live.take(&listed.header.saga_id) {
-            Some(place) => self.take_up(place, listed, None).await,
+        match self.live.take(&saga_id) {
+            Some(place) => self.take_up(place, &saga_id, None).await,
             None => false,
         }
     }
 
     /// Takes a saga up and gives its task the order, where there is one.
-    async fn take_up(&self, place: Place, listed: Listed, order: Option<Order>) -> bool {
-        let saga_id = listed.header.saga_id.clone();
+    async fn take_up(&self, place: Place, saga_id: &str, order: Option<Order>) -> bool {
         // One saga's panic must end neither the loop nor the other sagas.
-        let taken = AssertUnwindSafe(self.try_take_up(place, listed, order)).catch_unwind().await;
+        let taken = AssertUnwindSafe(self.try_take_up(place, saga_id, order)).catch_unwind().await;
         let panicked = || Trouble::Saga(Reason::new(EngineFailed.code(), "taking it up panicked"));
         match taken.unwrap_or_else(|_| Err(panicked())) {
             Ok(taken_up) => taken_up,
@@ -132,7 +128,7 @@ impl Driver {
                 std::panic::panic_any(why.message)
             }
             Err(Trouble::Saga(why)) => {
-                self.set_aside(&saga_id, why).await;
+                self.set_aside(saga_id, why).await;
                 false
             }
         }
@@ -141,37 +137,38 @@ impl Driver {
     async fn try_take_up(
         &self,
         place: Place,
-        listed: Listed,
+        saga_id: &str,
         order: Option<Order>,
     ) -> Result<bool, Trouble> {
+        let loaded = self.context.journal.load(saga_id).await?;
+        let Some(Loaded { listed, entries }) = loaded else { return Ok(false) };
         if let Some(damage) = listed.aside {
             return Err(Trouble::Saga(damage));
         }
-        let Listed { number, header, .. } = listed;
+        let Listed { number, header, mark, .. } = listed;
         let Some(registered) = self.registry.find_hash(&header.definition_hash) else {
             return Err(Trouble::Saga(definition_unreadable(&header)));
         };
         let definition = registered.compiled;
-        let entries = self.context.journal.read(&header.saga_id, 0).await?;
-        let replayed = replay(&header, &definition, &entries)
+        let replayed = replay(&header, &definition, &entries?, mark)
             .map_err(|error| Trouble::unreadable(causes(&error)))?;
-        if replayed.state.is_ended() {
+        if replayed.reading.state.is_ended() {
             // It ended between the search and the look.
             return Ok(false);
         }
         let recovered = Record {
-            seq: replayed.state.next_seq(),
+            seq: replayed.reading.state.next_seq(),
             at: saga::Timestamp(self.context.clock.now().0),
             event: Event::Recovered { node: self.node.to_string() },
         };
-        let mut state = replayed.state;
+        let Reading { mut state, link } = replayed.reading;
         saga::apply(&mut state, definition.engine(), &recovered)
             .map_err(|refused| Trouble::unreadable(refused.to_string()))?;
-        let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), replayed.link);
+        let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), link);
         self.context.journal.append(number, entries, None).await?;
         let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
         if let Some(order) = order {
-            task.obey(order);
+            task.apply_order(order);
         }
         self.spawn(place, handle, task, number);
         Ok(true)

@@ -4,7 +4,7 @@ use definition::Compiled;
 use planted::Bug;
 use saga::{Record, SagaState};
 
-use crate::journal::{Entry, Header, Link, record};
+use crate::journal::{Entry, Header, Link, Mark, record};
 
 /// A saga as its journal tells it.
 #[derive(Debug)]
@@ -12,9 +12,7 @@ pub struct Replayed {
     /// Every record.
     pub records: Vec<Record>,
     /// What they come to.
-    pub state: SagaState,
-    /// What the next record is linked to.
-    pub link: Link,
+    pub reading: Reading,
 }
 
 /// Why a journal cannot be read.
@@ -37,6 +35,16 @@ pub enum Unreadable {
         /// Its sequence number.
         seq: u64,
     },
+    /// The last records are missing.
+    #[error(
+        "the journal was cut off: record {last} brought the saga to where the index has it, and {left} records are left"
+    )]
+    CutOff {
+        /// The sequence number of the record that the index names.
+        last: u64,
+        /// How many records there are.
+        left: u64,
+    },
     /// The bytes are no record.
     #[error("record {seq} cannot be decoded")]
     Record {
@@ -57,7 +65,68 @@ pub enum Unreadable {
     },
 }
 
-/// Replays the entries of the saga that was started with `header`.
+/// A saga's journal, as far as it has been read.
+#[derive(Debug)]
+pub struct Reading {
+    /// What the records come to.
+    pub state: SagaState,
+    /// What the next record is linked to.
+    pub link: Link,
+}
+
+impl Reading {
+    /// Nothing is read yet of the saga that was started with `header`.
+    #[must_use]
+    pub fn new(header: &Header, definition: &Compiled) -> Self {
+        Self { state: SagaState::new(definition.engine()), link: Link::root(header) }
+    }
+
+    /// Reads on: `entries` follow those that were read. `mark` is the record that the index names, where it does.
+    ///
+    /// # Errors
+    /// Names the first entry that is wrong.
+    pub fn read_on(
+        &mut self,
+        definition: &Compiled,
+        entries: &[Entry],
+        mark: Option<Mark>,
+    ) -> Result<Vec<Record>, Unreadable> {
+        let read = entries.iter().map(|entry| self.read_one(definition, entry, mark));
+        let records = read.collect::<Result<_, _>>()?;
+        let left = self.state.next_seq();
+        match mark {
+            Some(Mark { seq, .. }) if seq >= left && !planted::is(Bug::CutJournalUnseen) => {
+                Err(Unreadable::CutOff { last: seq, left })
+            }
+            _ => Ok(records),
+        }
+    }
+
+    fn read_one(
+        &mut self,
+        definition: &Compiled,
+        entry: &Entry,
+        mark: Option<Mark>,
+    ) -> Result<Record, Unreadable> {
+        let (seq, expected) = (entry.seq, self.state.next_seq());
+        if seq != expected {
+            return Err(Unreadable::Gap { expected, found: seq });
+        }
+        let link = self.link.next(seq, entry.at, &entry.record);
+        let other = mark.is_some_and(|mark| mark.seq == seq && mark.link != link);
+        if (link != entry.link || other) && !planted::is(Bug::ChangedRecordUnseen) {
+            return Err(Unreadable::Broken { seq });
+        }
+        let record = record::decode(entry).map_err(|source| Unreadable::Record { seq, source })?;
+        saga::apply(&mut self.state, definition.engine(), &record)
+            .map_err(|source| Unreadable::Illegal { seq, source })?;
+        self.link = link;
+        Ok(record)
+    }
+}
+
+/// Replays the entries of the saga that was started with `header`. `mark` is the record that the index names, where it
+/// does.
 ///
 /// # Errors
 /// Names the first entry that is wrong.
@@ -65,26 +134,12 @@ pub fn replay(
     header: &Header,
     definition: &Compiled,
     entries: &[Entry],
+    mark: Option<Mark>,
 ) -> Result<Replayed, Unreadable> {
     if entries.is_empty() {
         return Err(Unreadable::Empty);
     }
-    let mut link = Link::root(header);
-    let mut state = SagaState::new(definition.engine());
-    let mut records = Vec::with_capacity(entries.len());
-    for (expected, entry) in (0..).zip(entries) {
-        let seq = entry.seq;
-        if seq != expected {
-            return Err(Unreadable::Gap { expected, found: seq });
-        }
-        link = link.next(seq, entry.at, &entry.record);
-        if link != entry.link && !planted::is(Bug::ChangedRecordUnseen) {
-            return Err(Unreadable::Broken { seq });
-        }
-        let record = record::decode(entry).map_err(|source| Unreadable::Record { seq, source })?;
-        saga::apply(&mut state, definition.engine(), &record)
-            .map_err(|source| Unreadable::Illegal { seq, source })?;
-        records.push(record);
-    }
-    Ok(Replayed { records, state, link })
+    let mut reading = Reading::new(header, definition);
+    let records = reading.read_on(definition, entries, mark)?;
+    Ok(Replayed { records, reading })
 }

@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     decide::{Running, Settled},
-    live::{self, Handle, Order, OrderError, Progress},
+    live::{self, Handle, Order, OrderError, Published},
 };
 use crate::{
-    journal::{self, Entry, Header, Link, Number},
+    journal::{self, Entry, Header, Link, Number, Standing, Why},
     outbound::Attempt,
 };
 
@@ -60,7 +60,8 @@ pub(crate) struct SagaTask {
     link: Link,
     trace: Trace,
     orders: mpsc::Receiver<Box<Order>>,
-    published: watch::Sender<Progress>,
+    records: watch::Sender<u64>,
+    published: watch::Sender<Published>,
     stop: CancellationToken,
     stopped: BoxFuture<'static, ()>,
     /// Until when nothing has to happen, and what waits for it.
@@ -84,7 +85,9 @@ impl SagaTask {
     ) -> (Self, Handle) {
         let (orders, waiting) = mpsc::channel(ORDERS);
         let state = Arc::new(state);
-        let (published, progress) = watch::channel(Progress::of(&state));
+        let (written, records) = watch::channel(state.next_seq());
+        let standing = standing(&state, &definition);
+        let (publisher, published) = watch::channel(Published { standing, end: None });
         let task = Self {
             trace: Trace::resume(&header.trace),
             saga: Running {
@@ -97,7 +100,8 @@ impl SagaTask {
             context,
             link,
             orders: waiting,
-            published,
+            records: written,
+            published: publisher,
             stopped: stop.clone().cancelled_owned().boxed(),
             stop,
             alarm: None,
@@ -106,7 +110,7 @@ impl SagaTask {
             calling: HashSet::new(),
             calls: FuturesUnordered::new(),
         };
-        (task, Handle { orders, progress })
+        (task, Handle { orders, records, published })
     }
 
     /// What the saga was started with.
@@ -116,18 +120,20 @@ impl SagaTask {
 
     /// Begins a new saga: its start and what it does first, to be put on disk in one piece before the task runs, and the
     /// state that the index has to show where that is not RUNNING.
-    pub(crate) fn begin(&mut self) -> Result<(Vec<Entry>, Option<Status>), saga::IllegalEvent> {
+    pub(crate) fn begin(&mut self) -> Result<(Vec<Entry>, Option<Standing>), saga::IllegalEvent> {
         let deadline = saga::Timestamp(self.header().deadline.0);
         self.saga.record(Event::Started { deadline })?;
         self.begun = Some(self.saga.settle()?);
-        Ok(self.encode().0)
+        let (entries, _, changed) = self.encode();
+        Ok((entries, changed))
     }
 
     /// Runs the saga until it ends, the process stops, or the journal fails.
     pub(crate) async fn run(mut self, number: Number) -> Ended {
         let mut begun = self.begun.take();
         if begun.is_some() {
-            self.publish();
+            let standing = standing(&self.saga.state, &self.saga.definition);
+            self.publish(Some(standing));
         }
         loop {
             let settled = match begun.take() {
@@ -169,15 +175,18 @@ impl SagaTask {
     /// Puts what was recorded on disk, then tells everybody who waits for it.
     async fn append(&mut self, number: Number) -> Result<(), journal::Error> {
         if !self.saga.recorded.is_empty() {
-            let ((entries, changed), records) = self.encode();
-            if let Err(error) = self.context.journal.append(number, entries, changed).await {
+            let (entries, records, changed) = self.encode();
+            let appended = self.context.journal.append(number, entries, changed.clone());
+            if let Err(error) = appended.await {
                 for promise in self.promises.drain(..) {
                     let _ = promise.answer.send(Err(OrderError::Journal(error.clone())));
                 }
                 return Err(error);
             }
-            raise_alarm(&self.saga.definition, &records);
-            self.publish();
+            if self.published.borrow().standing.status != Status::Attention {
+                raise_alarm(&self.saga.definition, &records);
+            }
+            self.publish(changed);
         }
         for promise in self.promises.drain(..) {
             // The operator may have gone away; the order stands.
@@ -186,19 +195,24 @@ impl SagaTask {
         Ok(())
     }
 
-    /// What was recorded, as the journal keeps it, with the state where that has changed.
-    fn encode(&mut self) -> ((Vec<Entry>, Option<Status>), Vec<Record>) {
+    /// What was recorded, as the journal keeps it and as it is, with where the saga stands where that has changed.
+    fn encode(&mut self) -> (Vec<Entry>, Vec<Record>, Option<Standing>) {
         let records = std::mem::take(&mut self.saga.recorded);
         let (entries, link) = journal::record::encode_all(&records, self.link);
         // An append that fails ends the task, so the link is never used then.
         self.link = link;
-        let status = self.saga.state.status();
-        let changed = (status != self.published.borrow().status).then_some(status);
-        ((entries, changed), records)
+        let standing = standing(&self.saga.state, &self.saga.definition);
+        let changed = (standing != self.published.borrow().standing).then_some(standing);
+        (entries, records, changed)
     }
 
-    fn publish(&self) {
-        self.published.send_replace(Progress::of(&self.saga.state));
+    fn publish(&self, changed: Option<Standing>) {
+        let state = &self.saga.state;
+        self.records.send_replace(state.next_seq());
+        if let Some(standing) = changed {
+            let end = state.is_ended().then(|| Arc::clone(state));
+            self.published.send_replace(Published { standing, end });
+        }
     }
 
     fn launch(&mut self, command: Command) {
@@ -267,7 +281,7 @@ impl SagaTask {
         };
         tokio::select! {
             Some(answered) = self.calls.next() => self.answered(answered)?,
-            Some(order) = self.orders.recv() => self.obey(*order),
+            Some(order) = self.orders.recv() => self.apply_order(*order),
             () = woken => self.alarm = None,
             () = &mut self.stopped, if !stopping => {}
         }
@@ -275,7 +289,7 @@ impl SagaTask {
             self.answered(answered)?;
         }
         while let Ok(order) = self.orders.try_recv() {
-            self.obey(*order);
+            self.apply_order(*order);
         }
         Ok(())
     }
@@ -306,11 +320,21 @@ impl SagaTask {
     }
 
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
-    pub(crate) fn obey(&mut self, order: Order) {
+    pub(crate) fn apply_order(&mut self, order: Order) {
         let Order { event, answer } = order;
         let outcome = self.saga.record(event);
         self.promises.push(Promise { answer, outcome });
     }
+}
+
+/// Where the saga stands, as the index shows it.
+fn standing(state: &SagaState, definition: &Compiled) -> Standing {
+    let name = |step: StepId| definition.engine().step(step).name.clone();
+    let why = state.why().map(|cause| Why {
+        reason: cause.reason.clone(),
+        step: cause.step.map(name).unwrap_or_default(),
+    });
+    Standing { status: state.status(), why }
 }
 
 /// A saga that needs a person is an error in the log, once it is on disk.

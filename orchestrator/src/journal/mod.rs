@@ -8,14 +8,18 @@ pub mod chain;
 pub mod record;
 pub mod sqlite;
 
+mod ending;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
+use participant::retention::Keep;
 use saga::{Reason, Status};
 
 pub use chain::Link;
+pub use ending::Ending;
 
 /// What a saga was started with. Never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +71,55 @@ pub enum Started {
         /// The first saga's id.
         saga_id: String,
     },
+    /// The same request was started under this key before, and its saga has been removed since.
+    Removed(Kept),
     /// Another request was started under this key before.
     KeyReused,
+}
+
+/// What is kept under the key of a saga that has been removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The saga's id.
+    pub saga_id: String,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Why a saga turned back, is held, or was closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The reason.
+    pub reason: Reason,
+    /// The step that it is for; empty where it is for the saga as a whole.
+    pub step: String,
+}
+
+/// Where a saga stands, as the index shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The state.
+    pub status: Status,
+    /// Why it is in that state, where there is something to say.
+    pub why: Option<Why>,
+}
+
+/// The record that brought a saga into the state that the index shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its sequence number. Nothing follows the one that ended a saga.
+    pub seq: u64,
+    /// Its link.
+    pub link: Link,
+}
+
+/// A saga with its journal, read at one moment.
+#[derive(Debug)]
+pub struct Loaded {
+    /// As the index has it.
+    pub listed: Listed,
+    /// Its records in order, with nothing decoded.
+    pub entries: Result<Vec<Entry>, Error>,
 }
 
 /// A saga as the index has it.
@@ -76,12 +127,14 @@ pub enum Started {
 pub struct Listed {
     /// Its number.
     pub number: Number,
-    /// What it was started with.
+    /// What it was started with. In a list, without its request.
     pub header: Header,
     /// Where it stood when its state last changed.
-    pub status: Status,
+    pub standing: Standing,
     /// When that was.
     pub updated_at: Timestamp,
+    /// The record that changed it; `None` where it has not changed since the start.
+    pub mark: Option<Mark>,
     /// Why it stands aside, where it does: its journal cannot be read or run, so the reason cannot stand there.
     pub aside: Option<Reason>,
 }
@@ -91,8 +144,8 @@ impl Listed {
     #[must_use]
     pub fn shown(&self) -> Status {
         match self.aside {
-            Some(_) if !self.status.is_ended() => Status::Attention,
-            _ => self.status,
+            Some(_) if !self.standing.status.is_ended() => Status::Attention,
+            _ => self.standing.status,
         }
     }
 }
@@ -190,6 +243,15 @@ impl From<participant::store::Error> for Error {
     }
 }
 
+/// The place of an unfinished saga in the index: ordered by its state, then by its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unfinished {
+    /// The state, as the index has it.
+    pub state: String,
+    /// The saga.
+    pub saga_id: String,
+}
+
 /// Which sagas are let in again that stand aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readmit {
@@ -205,34 +267,37 @@ pub type Shared = Arc<dyn Journal>;
 /// Where sagas are recorded.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Starts a saga with its first records, unless its definition and key were started before; `status` where they
+    /// Starts a saga with its first records, unless its definition and key were started before; `standing` where they
     /// have taken it out of RUNNING.
     async fn start(
         &self,
         header: Header,
         entries: Vec<Entry>,
-        status: Option<Status>,
+        standing: Option<Standing>,
     ) -> Result<Started, Error>;
 
-    /// Appends records to a saga, all or none, and sets its state in the index where it changed.
+    /// Appends records to a saga, all or none, and sets where it stands in the index where that changed.
     async fn append(
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        status: Option<Status>,
+        standing: Option<Standing>,
     ) -> Result<(), Error>;
 
     /// A saga as the index has it.
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error>;
 
+    /// A saga with all its records.
+    async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error>;
+
     /// The saga's records from `from` on, in order, with nothing decoded.
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error>;
 
-    /// Sagas that have neither ended nor stand aside, by id, after `after`. A row that makes no sense is among them,
-    /// and says so in [`Listed::aside`].
-    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error>;
+    /// The ids of sagas that have neither ended nor stand aside, after the one at `after`. A row that makes no sense is
+    /// among them, and says so in [`Listed::aside`] when it is loaded.
+    async fn unfinished(&self, after: &Unfinished, limit: u32) -> Result<Vec<Unfinished>, Error>;
 
-    /// Sagas, newest first, that started before the saga `before` (empty: all).
+    /// Sagas, newest first, that started before the saga `before` (empty: all). Never keeps those waiting that run.
     async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error>;
 
     /// Sets a saga aside that cannot be read or run. Its records stay as they are.
@@ -245,8 +310,16 @@ pub trait Journal: Send + Sync + 'static {
     async fn close_aside(&self, saga_id: &str, why: Reason, at: Timestamp) -> Result<bool, Error>;
 
     /// Removes at most `limit` of the sagas that have ended before `before`, oldest first, whole; gives how many. No saga
-    /// that has not ended is ever removed.
-    async fn remove_ended(&self, before: Timestamp, limit: u32) -> Result<u64, Error>;
+    /// that has not ended is ever removed. Its key stays, with how it ended, for `keep_keys` from its end.
+    async fn remove_ended(
+        &self,
+        before: Timestamp,
+        keep_keys: Keep,
+        limit: u32,
+    ) -> Result<u64, Error>;
+
+    /// Removes at most `limit` of the keys that were kept until before `now`; gives how many.
+    async fn remove_keys(&self, now: Timestamp, limit: u32) -> Result<u64, Error>;
 
     /// Registers a definition, unless it is; the one that is registered under its name and version then.
     async fn register(&self, definition: Definition) -> Result<Definition, Error>;

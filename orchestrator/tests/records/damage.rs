@@ -4,15 +4,35 @@
 use bytes::Bytes;
 use orchestrator::{
     driver::{Unreadable, replay},
-    journal::{Entry, Header},
+    journal::{Entry, Header, Mark},
 };
 
 use crate::decoding::{PLACE_ORDER, entries, header};
 
 fn refused(header: &Header, entries: &[Entry], what: &str) -> Unreadable {
-    match replay(header, &PLACE_ORDER, entries) {
+    match replay(header, &PLACE_ORDER, entries, None) {
         Err(why) => why,
         Ok(_) => panic!("{what} was not seen"),
+    }
+}
+
+#[test]
+fn a_journal_that_was_cut_off_or_changed_before_what_the_index_names_is_seen() {
+    let header = header("s-1");
+    let sound = entries(&header);
+    for named in &sound {
+        let mark = Some(Mark { seq: named.seq, link: named.link });
+        assert!(replay(&header, &PLACE_ORDER, &sound, mark).is_ok());
+        for left in 1..sound.len() {
+            let read = replay(&header, &PLACE_ORDER, &sound[..left], mark);
+            let is_cut = u64::try_from(left).unwrap() <= named.seq;
+            assert_eq!(matches!(read, Err(Unreadable::CutOff { .. })), is_cut, "{left} {named:?}");
+        }
+        let mut link = named.link;
+        link.0[3] ^= 1;
+        let other = Some(Mark { seq: named.seq, link });
+        let refused = replay(&header, &PLACE_ORDER, &sound, other);
+        assert!(matches!(refused, Err(Unreadable::Broken { seq }) if seq == named.seq));
     }
 }
 

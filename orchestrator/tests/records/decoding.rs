@@ -102,9 +102,9 @@ fn relink(header: &Header, entries: &mut [Entry]) {
 #[test]
 fn the_story_is_one_that_the_engine_allows() {
     let header = header("s-1");
-    let replayed = replay(&header, &PLACE_ORDER, &entries(&header)).unwrap();
+    let replayed = replay(&header, &PLACE_ORDER, &entries(&header), None).unwrap();
     assert_eq!(replayed.records, story());
-    assert_eq!(replayed.state.status(), saga::Status::Compensated);
+    assert_eq!(replayed.reading.state.status(), saga::Status::Compensated);
 }
 
 #[test]
@@ -134,13 +134,13 @@ fn no_damage_to_a_record_makes_the_decoder_or_the_engine_panic_or_take_long() {
         changes.iter().for_each(|change| change.to_bytes(&mut bytes));
         entries[at].record = bytes.into();
         let changed = entries[at].record != sound[at].record;
-        match replay(&header, &PLACE_ORDER, &entries) {
+        match replay(&header, &PLACE_ORDER, &entries, None) {
             Err(Unreadable::Broken { seq }) if changed => prop_assert_eq!(seq, entries[at].seq),
             Ok(_) if !changed => {}
             other => prop_assert!(false, "changed: {}, and read as {:?}", changed, other),
         }
         relink(&header, &mut entries);
-        match in_time("a journal", || replay(&header, &PLACE_ORDER, &entries)) {
+        match in_time("a journal", || replay(&header, &PLACE_ORDER, &entries, None)) {
             Ok(replayed) => {
                 count("read");
                 // What is read once is written and read the same for ever.
@@ -169,6 +169,6 @@ fn a_record_of_a_step_that_the_definition_does_not_have_is_refused() {
     let mut records = story();
     records[1].event = Event::CallIntended { step: StepId(u16::MAX), request: Bytes::new() };
     let (entries, _) = record::encode_all(&records, Link::root(&header));
-    let refused = replay(&header, &PLACE_ORDER, &entries).unwrap_err();
+    let refused = replay(&header, &PLACE_ORDER, &entries, None).unwrap_err();
     assert!(matches!(refused, Unreadable::Illegal { seq: 1, .. }), "{refused}");
 }

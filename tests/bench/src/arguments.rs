@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use orchestrator::retention::Keep;
+use orchestrator::retention::{Keep, KeepAnswers};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,13 +67,16 @@ pub(crate) struct Run {
     /// Remove the services' answers so long after they were given, while it is measured: 1d with --stored shows what
     /// removal costs
     #[arg(long, value_name = "DURATION")]
-    pub(crate) keep_inbox: Option<Keep>,
+    pub(crate) keep_inbox: Option<KeepAnswers>,
     /// Append one JSON object a run to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Leave so many sagas unfinished, kill the orchestrator, and time how they are finished
     #[arg(long, value_name = "N")]
     pub(crate) recover: Option<u64>,
+    /// Time the lists of the --stored sagas of `noop`
+    #[arg(long)]
+    pub(crate) lists: bool,
     /// Where the databases are made: on the disk that is to be measured
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub(crate) data: PathBuf,
@@ -171,5 +174,5 @@ pub(crate) struct System {
     #[arg(long)]
     pub(crate) keep_finished: Option<Keep>,
     #[arg(long)]
-    pub(crate) keep_inbox: Option<Keep>,
+    pub(crate) keep_inbox: Option<KeepAnswers>,
 }

@@ -6,6 +6,7 @@
 mod arguments;
 mod check;
 mod child;
+mod lists;
 mod load;
 mod measure;
 mod noop;
@@ -45,6 +46,7 @@ async fn main() -> Result<()> {
     // Failures only: a line for each decline would bury the figures.
     facade::log::start(Format::Text, "error").map_err(anyhow::Error::msg)?;
     match command {
+        None if run.lists => lists::run(&run).await,
         None if run.recover.is_some() => recover::run(&run).await,
         None => run::all(&run).await,
         Some(Command::Participant { hold }) => noop::serve(hold).await,

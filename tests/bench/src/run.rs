@@ -208,10 +208,9 @@ pub(crate) fn system(arguments: arguments::System) -> Result<Process> {
     let arguments::System { workload, data, steps, max_running, participant, .. } = &arguments;
     let data = data.to_str().context("the folder's name is text")?;
     let (steps, max_running) = (steps.to_string(), max_running.to_string());
-    let keeps =
-        [("--keep-finished", arguments.keep_finished), ("--keep-inbox", arguments.keep_inbox)];
-    let keeps: Vec<(&str, String)> =
-        keeps.into_iter().filter_map(|(option, keep)| Some((option, keep?.to_string()))).collect();
+    let finished = arguments.keep_finished.map(|keep| ("--keep-finished", keep.to_string()));
+    let inbox = arguments.keep_inbox.map(|keep| ("--keep-inbox", keep.to_string()));
+    let keeps: Vec<(&str, String)> = finished.into_iter().chain(inbox).collect();
     let mut arguments = vec!["system", "--workload", workload.name(), "--data", data];
     arguments.extend(["--steps", &steps, "--max-running", &max_running]);
     if let Some(participant) = participant {

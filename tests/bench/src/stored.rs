@@ -18,11 +18,19 @@ const AT_ONCE: u64 = 100_000;
 // they are written.
 const SAGAS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
-    insert into saga
+    insert into saga (number, id, definition_hash, definition, version, key, request, trace, deadline, created_at,
+                      updated_at, state, state_seq, state_link)
     select i + 2, printf('00000000-0000-0000-0000-%012d', i), definition_hash, definition, version,
-           printf('stored %012d', i), request, request_hash, trace, deadline, created_at, updated_at, state, null, null
+           printf('stored %012d', i), request, trace, deadline, created_at, updated_at, state, state_seq, state_link
     from number cross join saga
     where id = $3";
+
+const KEYS: &str = "
+    with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
+    insert into saga_key (key, definition, request_hash, saga_id)
+    select printf('stored %012d', i), definition, request_hash, printf('00000000-0000-0000-0000-%012d', i)
+    from number cross join saga_key
+    where saga_id = $3";
 
 const EVENTS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
@@ -51,7 +59,7 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
     while from < run.stored {
         let to = run.stored.min(from + AT_ONCE);
         let mut transaction = journal.begin().await?;
-        for statement in [SAGAS, EVENTS] {
+        for statement in [SAGAS, KEYS, EVENTS] {
             sqlx::query(statement)
                 .bind(i64::try_from(from)?)
                 .bind(i64::try_from(to)?)

@@ -57,6 +57,7 @@ impl System {
             sagas: Some(sagas),
             max_running,
             keep_finished,
+            keep_keys: Default::default(),
         };
         let node = Node::open(settings, &Facade::new(Clock::system(), Calls::Notable)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
@@ -78,6 +79,7 @@ impl System {
             calls: Calls::Notable,
             max_running: arguments.max_running,
             keep_finished: arguments.keep_finished,
+            keep_keys: Default::default(),
             keep_inbox: arguments.keep_inbox,
         };
         let mesh = mesh::start(settings, Clock::system()).await?;

@@ -9,10 +9,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use orchestrator::journal::{
-    self, Definition, Entry, Error, Filter, Header, Journal, Listed, Number, Readmit, Started,
+use orchestrator::{
+    journal::{
+        self, Definition, Entry, Error, Filter, Header, Journal, Listed, Loaded, Number, Readmit,
+        Standing, Started, Unfinished,
+    },
+    retention::Keep,
 };
-use saga::{Event, Reason, Status};
+use saga::{Event, Reason};
 use tokio::sync::watch;
 
 use crate::script::Script;
@@ -123,12 +127,12 @@ impl Journal for Mortal {
         &self,
         header: Header,
         entries: Vec<Entry>,
-        status: Option<Status>,
+        standing: Option<Standing>,
     ) -> Result<Started, Error> {
         let append = self.fuse.next();
         self.fuse.pass(append, Side::Before).await;
         let (saga_id, intents) = (header.saga_id.clone(), intents(&entries));
-        let started = self.journal.start(header, entries, status).await;
+        let started = self.journal.start(header, entries, standing).await;
         if let Ok(Started::New(number)) = started {
             self.seen(number, &saga_id);
             self.script.intended(&saga_id, intents);
@@ -141,12 +145,12 @@ impl Journal for Mortal {
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        status: Option<Status>,
+        standing: Option<Standing>,
     ) -> Result<(), Error> {
         let append = self.fuse.next();
         self.fuse.pass(append, Side::Before).await;
         let intents = intents(&entries);
-        let appended = self.journal.append(saga, entries, status).await;
+        let appended = self.journal.append(saga, entries, standing).await;
         if appended.is_ok() {
             self.script.intended(&self.id_of(saga), intents);
         }
@@ -163,20 +167,23 @@ impl Journal for Mortal {
     }
 
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
-        let entries = self.journal.read(saga_id, from).await;
-        if let (Ok(entries), 0) = (&entries, from) {
-            // A crash may have come between the disk and the word of it.
-            self.script.intended_in_all(saga_id, intents(entries));
-        }
-        entries
+        self.journal.read(saga_id, from).await
     }
 
-    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error> {
-        let found = self.journal.unfinished(after, limit).await?;
-        for Listed { number, header, .. } in &found {
-            self.seen(*number, &header.saga_id);
+    async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error> {
+        let loaded = self.journal.load(saga_id).await?;
+        if let Some(Loaded { listed, entries }) = &loaded {
+            self.seen(listed.number, saga_id);
+            if let Ok(entries) = entries {
+                // A crash may have come between the disk and the word of it.
+                self.script.intended_in_all(saga_id, intents(entries));
+            }
         }
-        Ok(found)
+        Ok(loaded)
+    }
+
+    async fn unfinished(&self, after: &Unfinished, limit: u32) -> Result<Vec<Unfinished>, Error> {
+        self.journal.unfinished(after, limit).await
     }
 
     async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error> {
@@ -200,8 +207,17 @@ impl Journal for Mortal {
         self.journal.close_aside(saga_id, why, at).await
     }
 
-    async fn remove_ended(&self, before: clock::Timestamp, limit: u32) -> Result<u64, Error> {
-        self.journal.remove_ended(before, limit).await
+    async fn remove_ended(
+        &self,
+        before: clock::Timestamp,
+        keep_keys: Keep,
+        limit: u32,
+    ) -> Result<u64, Error> {
+        self.journal.remove_ended(before, keep_keys, limit).await
+    }
+
+    async fn remove_keys(&self, now: clock::Timestamp, limit: u32) -> Result<u64, Error> {
+        self.journal.remove_keys(now, limit).await
     }
 
     async fn register(&self, definition: Definition) -> Result<Definition, Error> {

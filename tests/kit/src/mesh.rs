@@ -198,6 +198,7 @@ impl Mesh {
             sagas: Some(self.folder.path().join("sagas")),
             max_running: orchestrator::MAX_RUNNING,
             keep_finished: None,
+            keep_keys: Default::default(),
         };
         let opened = self.patiently(|| orchestrator::node::open_journal(&settings.data)).await?;
         let journal: journal::Shared = Arc::new(Mortal {

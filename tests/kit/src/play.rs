@@ -5,7 +5,7 @@ use std::time::Duration;
 use definition::Compiled;
 use futures::{StreamExt, stream};
 use proto::saga::v1::{
-    RetrySagaRequest, Saga, SagaState, StartSagaRequest, WaitSagaRequest,
+    RetrySagaRequest, Saga, SagaState, StartSagaRequest, WaitSagaRequest, WaitUntil,
     saga_service_client::SagaServiceClient,
 };
 use saga::{Direction, Status};
@@ -218,7 +218,8 @@ async fn stand(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
     let mut waited = Duration::ZERO;
     loop {
         let timeout = prost_types::Duration::try_from(LOOK).ok();
-        let request = WaitSagaRequest { saga_id: saga_id.to_owned(), timeout };
+        let until = WaitUntil::Settled.into();
+        let request = WaitSagaRequest { saga_id: saga_id.to_owned(), timeout, until };
         let waited_for = sagas.wait_saga(request).await.expect("the saga is waited for");
         let saga = waited_for.into_inner().saga.expect("the saga is there");
         let moving = matches!(saga.state(), SagaState::Running | SagaState::Compensating);

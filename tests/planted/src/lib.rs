@@ -55,6 +55,7 @@ bugs! {
     CallBeforeJournal: "A call is made before its intent is on disk.",
     RecoveryStopsAtFirstBad: "The first saga that cannot be read ends recovery for all.",
     ChangedRecordUnseen: "A record that was changed behind the journal's back is believed.",
+    CutJournalUnseen: "The last records of a journal are cut off, and what is left is believed.",
     TokenNotPerUser: "A submit token is one for all users.",
     FreezeNotAllOrNone: "A freeze that lacks one line keeps the others.",
     RefundTwice: "A refund that is asked for twice pays twice.",

@@ -134,7 +134,7 @@ async fn whoever_waits_for_a_saga_is_told_where_it_stands_when_the_mesh_stops() 
     let watch = WatchSagaRequest { saga_id: saga_id.clone(), after_seq: 0 };
     let mut watched = mesh.sagas().watch_saga(watch).await.unwrap().into_inner();
     watched.message().await.unwrap().expect("the saga has begun");
-    let wait = WaitSagaRequest { saga_id: saga_id.clone(), timeout: None };
+    let wait = WaitSagaRequest { saga_id: saga_id.clone(), ..WaitSagaRequest::default() };
     let waiting = tokio::spawn(async move { sagas.wait_saga(wait).await });
     let _folder = mesh.stop().await;
 
@@ -168,6 +168,7 @@ async fn a_second_mesh_on_the_same_folder_is_refused_in_one_sentence() {
         calls: facade::log::Calls::Notable,
         max_running: sagamesh::mesh::MAX_RUNNING,
         keep_finished: None,
+        keep_keys: Default::default(),
         keep_inbox: None,
     };
     let refused = sagamesh::mesh::start(settings, clock::Clock::system()).await;

@@ -40,6 +40,10 @@ pub use migration::migrations;
 /// Work that may wait for the writer; the next caller waits to hand its own over.
 const QUEUE: usize = 4096;
 
+/// Connections for reading, and of these apart for lists.
+const READERS: u32 = 4;
+const SEARCHERS: u32 = 2;
+
 /// An open database. Cheap to clone; closed when [`Database::close`] returns, or soon after the last clone is
 /// dropped.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ struct Handles {
     /// Taken out by [`Database::close`], which is how the writer learns that no more work will come.
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     readers: Arc<Readers>,
+    /// Apart, so that a list never keeps those waiting who carry sagas on.
+    searchers: Arc<Readers>,
     commits: Arc<AtomicU64>,
     /// Closes when the writer has ended and the file is free.
     ended: watch::Receiver<()>,
@@ -66,19 +72,23 @@ impl Database {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (running, ended) = watch::channel(());
         let commits = Arc::default();
-        let readers = Arc::new(Readers::of(path.clone()));
+        let readers = Arc::new(Readers::of(path.clone(), READERS));
+        let searchers = Arc::new(Readers::of(path.clone(), SEARCHERS));
         let mut writer = writer::Writer::new(path, waiting, Arc::clone(&commits));
-        let closing = Arc::clone(&readers);
+        let closing = [Arc::clone(&readers), Arc::clone(&searchers)];
         tokio::spawn(async move {
             writer.run().await;
             // The readers first: what the last connection does when it closes is work for the writer's thread.
-            closing.close().await;
+            for readers in closing {
+                readers.close().await;
+            }
             writer.close().await;
             // Last of all: another process may open the file from here on.
             drop(lock);
             drop(running);
         });
-        Ok(Self(Arc::new(Handles { jobs: Mutex::new(Some(jobs)), readers, commits, ended })))
+        let jobs = Mutex::new(Some(jobs));
+        Ok(Self(Arc::new(Handles { jobs, readers, searchers, commits, ended })))
     }
 
     /// Runs `work` on a connection that sees what is committed at one moment, and that refuses to write.
@@ -92,6 +102,19 @@ impl Database {
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.0.readers.read(work).await
+    }
+
+    /// Runs `work` as [`Database::read`] does, on connections apart: for people, whose lists may take long.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn search<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<store::Error> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.0.searchers.read(work).await
     }
 
     /// How often the writer has waited for the disk since the database was opened.
@@ -162,7 +185,7 @@ impl Store for Database {
         let rows = forget::Rows::of(Arc::downgrade(&self.0));
         tokio::spawn(async move {
             tokio::select! {
-                () = retention::run(&clock, keep, rows) => {}
+                () = retention::run(clock, keep, rows) => {}
                 // The error is the news: the sender is dropped when the writer has ended.
                 _ = ended.changed() => {}
             }

@@ -12,19 +12,19 @@ use crate::{
     store::Error,
 };
 
-const READERS: u32 = 4;
-
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    /// How many there may be.
+    most: u32,
     free: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(super) fn of(path: PathBuf) -> Self {
-        let free = Arc::new(Semaphore::new(READERS as usize));
-        Self { path, free, idle: Mutex::default() }
+    pub(super) fn of(path: PathBuf, most: u32) -> Self {
+        let free = Arc::new(Semaphore::new(most as usize));
+        Self { path, most, free, idle: Mutex::default() }
     }
 
     /// See [`Database::read`](super::Database::read).
@@ -75,7 +75,7 @@ impl Readers {
 
     /// Waits for the reads that were begun; there are no more after it.
     pub(super) async fn close(&self) {
-        let all = self.free.acquire_many(READERS).await;
+        let all = self.free.acquire_many(self.most).await;
         self.free.close();
         drop(all);
         self.idle().clear();

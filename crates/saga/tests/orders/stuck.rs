@@ -46,7 +46,7 @@ fn what_is_undone_beside_a_stuck_undo_grows_old_as_always() {
     // The saga shows what it still needs a person for.
     journal.add(9_000_000, skip(B));
     assert_eq!(journal.state.status(), Status::Attention);
-    assert_eq!(journal.state.held().map(|reason| reason.code.as_str()), Some("UNAVAILABLE"));
+    assert_eq!(journal.state.why().and_then(|why| why.step), Some(C));
 }
 
 #[test]

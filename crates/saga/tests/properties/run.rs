@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
         self.now = self.now.max(next);
         if order_at.is_some_and(|at| at <= self.now) {
             self.orders += 1;
-            return self.obey(order.unwrap().1);
+            return self.apply_order(order.unwrap().1);
         }
         if let Some((call, at, reply)) = answered
             && at <= self.now
@@ -196,20 +196,20 @@ impl<'a> Run<'a> {
     /// Nothing is under way: only a saga that is held may stand still, and then a person helps.
     fn help(&mut self) {
         match self.state.status() {
-            Status::Paused => self.obey(Order::Resume),
+            Status::Paused => self.apply_order(Order::Resume),
             // First tried again, then settled by hand: a participant that always declines needs more than patience.
             Status::Attention => {
                 self.check_only_ancestors_wait();
                 match self.replies < self.case.replies.len() {
-                    true => self.obey(Order::Retry),
-                    false => self.obey(Order::Resolve),
+                    true => self.apply_order(Order::Retry),
+                    false => self.apply_order(Order::Resolve),
                 }
             }
             status => panic!("the saga is {status:?} and nothing is under way: {:?}", self.state),
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    fn apply_order(&mut self, order: Order) {
         let reason = || "by hand".to_owned();
         let event = match order {
             Order::Pause => Event::Paused { reason: reason() },

@@ -1,5 +1,7 @@
 //! The journal in SQLite.
 
+mod keys;
+mod list;
 mod query;
 mod rows;
 mod statements;
@@ -10,11 +12,15 @@ use async_trait::async_trait;
 use clock::Timestamp;
 use participant::{
     Database, Store,
+    retention::Keep,
     sqlite::{Connection, open},
 };
-use saga::{Reason, Status};
+use saga::Reason;
 
-use super::{Definition, Entry, Error, Filter, Header, Journal, Listed, Number, Readmit, Started};
+use super::{
+    Definition, Entry, Error, Filter, Header, Journal, Listed, Loaded, Number, Readmit, Standing,
+    Started, Unfinished,
+};
 
 pub(super) use rows::SEQ_BITS;
 
@@ -53,14 +59,16 @@ impl Journal for Sqlite {
         &self,
         header: Header,
         entries: Vec<Entry>,
-        status: Option<Status>,
+        standing: Option<Standing>,
     ) -> Result<Started, Error> {
         self.write(move |connection| {
-            let started = statements::start(connection, &header)?;
-            if let Started::New(number) = started {
-                statements::append(connection, number, &entries, status)?;
+            let request_hash = keys::hash(&header.request);
+            if !keys::take(connection, &header, &request_hash)? {
+                return keys::taken(connection, &header, &request_hash);
             }
-            Ok(started)
+            let number = statements::start(connection, &header)?;
+            statements::append(connection, number, &entries, standing.as_ref())?;
+            Ok(Started::New(number))
         })
         .await
     }
@@ -69,9 +77,12 @@ impl Journal for Sqlite {
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        status: Option<Status>,
+        standing: Option<Standing>,
     ) -> Result<(), Error> {
-        self.write(move |connection| statements::append(connection, saga, &entries, status)).await
+        let write = move |connection: &Connection| {
+            statements::append(connection, saga, &entries, standing.as_ref())
+        };
+        self.write(write).await
     }
 
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
@@ -81,17 +92,24 @@ impl Journal for Sqlite {
 
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
         let saga_id = saga_id.to_owned();
-        self.database.read(move |connection| query::entries(connection, &saga_id, from)).await
+        self.database.read(move |connection| query::entries_of(connection, &saga_id, from)).await
     }
 
-    async fn unfinished(&self, after: &str, limit: u32) -> Result<Vec<Listed>, Error> {
-        let after = after.to_owned();
+    async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error> {
+        let saga_id = saga_id.to_owned();
+        self.database.read(move |connection| query::load(connection, &saga_id)).await
+    }
+
+    async fn unfinished(&self, after: &Unfinished, limit: u32) -> Result<Vec<Unfinished>, Error> {
+        let after = after.clone();
         self.database.read(move |connection| query::unfinished(connection, &after, limit)).await
     }
 
     async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error> {
         let (filter, before) = (filter.clone(), before.to_owned());
-        self.database.read(move |connection| query::list(connection, &filter, &before, limit)).await
+        self.database
+            .search(move |connection| list::list(connection, &filter, &before, limit))
+            .await
     }
 
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {
@@ -108,8 +126,17 @@ impl Journal for Sqlite {
         self.write(move |connection| statements::close_aside(connection, &saga_id, &why, at)).await
     }
 
-    async fn remove_ended(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
-        self.write(move |connection| statements::remove_ended(connection, before, limit)).await
+    async fn remove_ended(
+        &self,
+        before: Timestamp,
+        keep_keys: Keep,
+        limit: u32,
+    ) -> Result<u64, Error> {
+        self.write(move |connection| keys::remove_ended(connection, before, keep_keys, limit)).await
+    }
+
+    async fn remove_keys(&self, now: Timestamp, limit: u32) -> Result<u64, Error> {
+        self.write(move |connection| keys::remove(connection, now, limit)).await
     }
 
     async fn register(&self, definition: Definition) -> Result<Definition, Error> {

@@ -1,17 +1,23 @@
-//! The journal's reads.
+//! The journal's reads, but for the lists.
 
 use participant::sqlite::Connection;
-use rusqlite::{params_from_iter, types::Value};
-use saga::Status;
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Filter, Listed, Number};
+use crate::journal::{Definition, Entry, Error, Listed, Loaded, Number, Unfinished};
 
-const SAGA: &str = "select id, definition_hash, definition, version, key, request, trace, deadline, created_at, \
-                    updated_at, state, aside_code, aside_message, number from saga where ";
+const FIND: &str = "
+    select id, definition_hash, definition, version, key, request, trace, deadline, created_at, updated_at,
+           state, aside_code, aside_message, number, state_seq, state_link, reason_code, reason_message, reason_step
+    from saga
+    where id = ?1";
 
-/// The condition of the partial index, word for word: however many have ended, they are not looked at.
-const UNFINISHED: &str = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null";
+// The condition of the partial index, word for word: however many have ended, they are not looked at.
+const UNFINISHED: &str = "
+    select state, id from saga
+    where state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null
+      and (state, id) > (?1, ?2)
+    order by state, id
+    limit ?3";
 
 const NUMBER: &str = "select number from saga where id = ?1";
 
@@ -24,84 +30,51 @@ const DEFINITIONS: &str = "
     order by name, version desc";
 
 pub(super) fn find(connection: &Connection, saga_id: &str) -> Result<Option<Listed>, Error> {
-    connection.optional(&format!("{SAGA} id = ?1"), [saga_id], rows::listed)
+    connection.optional(FIND, [saga_id], rows::listed)
 }
 
-pub(super) fn entries(
+pub(super) fn load(connection: &Connection, saga_id: &str) -> Result<Option<Loaded>, Error> {
+    let Some(listed) = find(connection, saga_id)? else { return Ok(None) };
+    let entries = match entries(connection, listed.number, 0) {
+        Err(error @ Error::Store(_)) => return Err(error),
+        entries => entries,
+    };
+    Ok(Some(Loaded { listed, entries }))
+}
+
+pub(super) fn entries_of(
     connection: &Connection,
     saga_id: &str,
     from: u64,
 ) -> Result<Vec<Entry>, Error> {
     let number =
         connection.optional(NUMBER, [saga_id], |row| Ok::<_, Error>(Number(row.get(0)?)))?;
-    let Some((number, from)) = number.and_then(|number| Some((number, rows::place(number, from)?)))
-    else {
-        return Ok(Vec::new());
-    };
+    number.map_or_else(|| Ok(Vec::new()), |number| entries(connection, number, from))
+}
+
+fn entries(connection: &Connection, number: Number, from: u64) -> Result<Vec<Entry>, Error> {
+    let Some(from) = rows::place(number, from) else { return Ok(Vec::new()) };
     connection.all(ENTRIES, (from, rows::places(number).1), rows::entry)
+}
+
+/// The record at one position.
+pub(super) fn entry(
+    connection: &Connection,
+    number: Number,
+    seq: u64,
+) -> Result<Option<Entry>, Error> {
+    let Some(place) = rows::place(number, seq) else { return Ok(None) };
+    connection.optional(ENTRIES, (place, place), rows::entry)
 }
 
 pub(super) fn unfinished(
     connection: &Connection,
-    after: &str,
+    after: &Unfinished,
     limit: u32,
-) -> Result<Vec<Listed>, Error> {
-    let query = format!("{SAGA} {UNFINISHED} and id > ?1 order by id limit ?2");
-    connection.all(&query, (after, limit), rows::listed)
-}
-
-pub(super) fn list(
-    connection: &Connection,
-    filter: &Filter,
-    before: &str,
-    limit: i64,
-) -> Result<Vec<Listed>, Error> {
-    let mut query = Query { text: format!("{SAGA} true"), values: Vec::new() };
-    if !before.is_empty() {
-        query.and("id < ?", before.to_owned());
-    }
-    let under_way = |status: &Status| !status.is_ended() && *status != Status::Attention;
-    if !filter.statuses.is_empty() && filter.statuses.iter().all(under_way) {
-        query.text.push_str(&format!(" and {UNFINISHED}"));
-    }
-    if !filter.statuses.is_empty() {
-        let any = vec!["?"; filter.statuses.len()].join(", ");
-        query.text.push_str(&format!(
-            " and case when aside_code is null or state in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED') then state \
-             else 'ATTENTION' end in ({any})"
-        ));
-        let states = filter.statuses.iter().map(|status| status.as_str().to_owned().into());
-        query.values.extend(states);
-    }
-    if !filter.definition.is_empty() {
-        query.and("definition = ?", filter.definition.clone());
-    }
-    if !filter.key.is_empty() {
-        query.and("key = ?", filter.key.clone());
-    }
-    if let Some(instant) = filter.started_after {
-        query.and("created_at >= ?", rows::millis(instant));
-    }
-    if let Some(instant) = filter.started_before {
-        query.and("created_at < ?", rows::millis(instant));
-    }
-    query.text.push_str(" order by id desc limit ?");
-    query.values.push(limit.into());
-    connection.all(&query.text, params_from_iter(query.values), rows::listed)
-}
-
-/// A statement as its conditions are added, each with the value of its `?`.
-struct Query {
-    text: String,
-    values: Vec<Value>,
-}
-
-impl Query {
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
-        self.text.push_str(" and ");
-        self.text.push_str(condition);
-        self.values.push(value.into());
-    }
+) -> Result<Vec<Unfinished>, Error> {
+    connection.all(UNFINISHED, (&after.state, &after.saga_id, limit), |row| {
+        Ok(Unfinished { state: row.get(0)?, saga_id: row.get(1)? })
+    })
 }
 
 pub(super) fn definitions(connection: &Connection) -> Result<Vec<Definition>, Error> {

@@ -6,7 +6,7 @@ use participant::sqlite::Row;
 use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Reason, Status};
 
-use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Number};
+use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Mark, Number, Standing, Why};
 
 /// Milliseconds as the database holds them.
 pub(super) fn millis(timestamp: Timestamp) -> i64 {
@@ -30,7 +30,7 @@ pub(super) fn places(Number(number): Number) -> (i64, i64) {
     (number << SEQ_BITS, number << SEQ_BITS | LAST_SEQ)
 }
 
-fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
+pub(super) fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, Error> {
     let millis: i64 = row.get(column)?;
     Ok(Timestamp(u64::try_from(millis).unwrap_or_default()))
 }
@@ -52,8 +52,12 @@ pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
     let why = [header.as_ref().err(), standing.as_ref().err()];
     let damage: Vec<String> =
         why.into_iter().flatten().map(|error| facade::wire::causes(error)).collect();
-    let (status, updated_at, aside) =
-        standing.unwrap_or((Status::Attention, Timestamp::default(), None));
+    let (standing, updated_at, mark, aside) = standing.unwrap_or((
+        Standing { status: Status::Attention, why: None },
+        Timestamp::default(),
+        None,
+        None,
+    ));
     let damaged = || {
         Reason::new(
             JournalUnreadable.code(),
@@ -66,8 +70,9 @@ pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
             Ok(header) => header,
             Err(_) => what_is_left_of(row)?,
         },
-        status,
+        standing,
         updated_at,
+        mark,
         aside: if damage.is_empty() { aside } else { Some(damaged()) },
     })
 }
@@ -101,23 +106,45 @@ fn what_is_left_of(row: &Row<'_>) -> Result<Header, Error> {
     })
 }
 
-fn standing(row: &Row<'_>) -> Result<(Status, Timestamp, Option<Reason>), Error> {
+type Shown = (Standing, Timestamp, Option<Mark>, Option<Reason>);
+
+fn standing(row: &Row<'_>) -> Result<Shown, Error> {
     let state: String = row.get(10)?;
     let status =
         Status::from_name(&state).ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?;
     let (code, message): (Option<String>, Option<String>) = (row.get(11)?, row.get(12)?);
     let aside = code.map(|code| Reason::new(code, message.unwrap_or_default()));
-    Ok((status, timestamp(row, 9)?, aside))
+    let standing = Standing { status, why: why(row, [16, 17, 18])? };
+    Ok((standing, timestamp(row, 9)?, mark(row)?, aside))
+}
+
+/// Why a saga stands as it does; the columns of its code, message and step.
+pub(super) fn why(row: &Row<'_>, [code, message, step]: [usize; 3]) -> Result<Option<Why>, Error> {
+    let code: Option<String> = row.get(code)?;
+    let (message, step): (Option<String>, Option<String>) = (row.get(message)?, row.get(step)?);
+    Ok(code.map(|code| Why {
+        reason: Reason::new(code, message.unwrap_or_default()),
+        step: step.unwrap_or_default(),
+    }))
+}
+
+fn mark(row: &Row<'_>) -> Result<Option<Mark>, Error> {
+    let Some(seq) = row.get::<Option<i64>>(14)? else { return Ok(None) };
+    let link = link(&row.bytes(15)?)?;
+    Ok(Some(Mark { seq: seq.unsigned_abs(), link }))
+}
+
+fn link(bytes: &[u8]) -> Result<Link, Error> {
+    Link::read(bytes).ok_or_else(|| Error::Unreadable(format!("a link of {} bytes", bytes.len())))
 }
 
 pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Error> {
-    let (place, link): (i64, Vec<u8>) = (row.get(0)?, row.bytes(3)?);
+    let place: i64 = row.get(0)?;
     Ok(Entry {
         seq: (place & LAST_SEQ).unsigned_abs(),
         at: timestamp(row, 1)?,
         record: blob(row, 2)?,
-        link: Link::read(&link)
-            .ok_or_else(|| Error::Unreadable(format!("a link of {} bytes", link.len())))?,
+        link: link(&row.bytes(3)?)?,
     })
 }
 

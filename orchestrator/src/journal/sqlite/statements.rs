@@ -1,25 +1,24 @@
 //! The journal's writes, each inside a transaction that it may share with others.
 
 use clock::Timestamp;
-use participant::sqlite::{Connection, Row, is_taken};
-use saga::{Reason, Status};
-use sha2::{Digest, Sha256};
+use participant::sqlite::{Connection, is_taken};
+use saga::Reason;
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Started};
+use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Standing};
 
 const SAGA: &str = "
     insert into saga
-        (id, definition_hash, definition, version, key, request, request_hash, trace, deadline, created_at,
-         updated_at, state)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, 'RUNNING')
-    on conflict (definition, key) do nothing";
-
-const EARLIER: &str = "select id, request_hash from saga where definition = ?1 and key = ?2";
+        (id, definition_hash, definition, version, key, request, trace, deadline, created_at, updated_at, state)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 'RUNNING')";
 
 const EVENT: &str = "insert into event (place, at, record, link) values (?1, ?2, ?3, ?4)";
 
-const STATUS: &str = "update saga set state = ?2, updated_at = ?3 where number = ?1";
+const STANDING: &str = "
+    update saga
+    set state = ?2, updated_at = ?3, state_seq = ?4, state_link = ?5, reason_code = ?6, reason_message = ?7,
+        reason_step = ?8
+    where number = ?1";
 
 const SET_ASIDE: &str = "update saga set aside_code = ?2, aside_message = ?3 where id = ?1";
 
@@ -28,10 +27,12 @@ const READMIT: &str = "
     set aside_code = null, aside_message = null
     where id = ?1 and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED')";
 
+// The condition of the partial index, word for word: it goes through what stands aside and nothing else.
 const READMIT_ALL: &str = "
     update saga
     set aside_code = null, aside_message = null
-    where aside_code = ?1 and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED')";
+    where aside_code = ?1
+      and aside_code is not null and state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
 
 // What it stood aside for stays readable behind the person's words.
 const CLOSE_ASIDE: &str = "
@@ -40,17 +41,6 @@ const CLOSE_ASIDE: &str = "
         aside_message = ?4 || ' (it stood aside: ' || aside_message || ')'
     where id = ?1 and aside_code is not null
       and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED')";
-
-// The condition of the partial index, word for word.
-const OLDEST_ENDED: &str = "
-    select number from saga
-    where (state = 'SUCCEEDED' or state = 'COMPENSATED' or state = 'RESOLVED') and updated_at < ?1
-    order by updated_at
-    limit ?2";
-
-const REMOVE_EVENTS: &str = "delete from event where place between ?1 and ?2";
-
-const REMOVE_SAGA: &str = "delete from saga where number = ?1";
 
 const REGISTER: &str = "
     insert into definition (hash, name, version, source, file, descriptors, registered_at)
@@ -62,9 +52,8 @@ const REGISTERED: &str = "
     from definition
     where name = ?1 and version = ?2";
 
-/// Inserts the saga, unless its definition and key are there.
-pub(super) fn start(connection: &Connection, header: &Header) -> Result<Started, Error> {
-    let request_hash = Sha256::digest(&header.request);
+/// Inserts the saga.
+pub(super) fn start(connection: &Connection, header: &Header) -> Result<Number, Error> {
     let values = (
         &header.saga_id,
         &header.definition_hash,
@@ -72,28 +61,20 @@ pub(super) fn start(connection: &Connection, header: &Header) -> Result<Started,
         header.version,
         &header.key,
         header.request.as_ref(),
-        request_hash.as_slice(),
         &header.trace,
         rows::millis(header.deadline),
         rows::millis(header.created_at),
     );
-    if connection.execute(SAGA, values)? == 1 {
-        return Ok(Started::New(Number(connection.last_number())));
-    }
-    let earlier = |row: &Row<'_>| Ok::<(String, Vec<u8>), Error>((row.get(0)?, row.get(1)?));
-    let (saga_id, hash) = connection.one(EARLIER, (&header.definition, &header.key), earlier)?;
-    Ok(match hash == request_hash.as_slice() {
-        true => Started::Already { saga_id },
-        false => Started::KeyReused,
-    })
+    connection.execute(SAGA, values)?;
+    Ok(Number(connection.last_number()))
 }
 
-/// Inserts the records and, where it changed, the state.
+/// Inserts the records and, where it changed, where the saga stands.
 pub(super) fn append(
     connection: &Connection,
     saga: Number,
     entries: &[Entry],
-    status: Option<Status>,
+    standing: Option<&Standing>,
 ) -> Result<(), Error> {
     let mut event = connection.prepare(EVENT)?;
     for Entry { seq, at, record, link } in entries {
@@ -104,9 +85,20 @@ pub(super) fn append(
             false => error.into(),
         })?;
     }
-    let Some(status) = status else { return Ok(()) };
-    let at = entries.last().map_or(0, |entry| rows::millis(entry.at));
-    connection.execute(STATUS, (saga.0, status.as_str(), at))?;
+    let (Some(Standing { status, why }), Some(last)) = (standing, entries.last()) else {
+        return Ok(());
+    };
+    let values = (
+        saga.0,
+        status.as_str(),
+        rows::millis(last.at),
+        i64::try_from(last.seq).unwrap_or(i64::MAX),
+        last.link.0.as_slice(),
+        why.as_ref().map(|why| &why.reason.code),
+        why.as_ref().map(|why| &why.reason.message),
+        why.as_ref().map(|why| &why.step),
+    );
+    connection.execute(STANDING, values)?;
     Ok(())
 }
 
@@ -132,21 +124,6 @@ pub(super) fn close_aside(
 ) -> Result<bool, Error> {
     let values = (saga_id, rows::millis(at), &why.code, &why.message);
     Ok(connection.execute(CLOSE_ASIDE, values)? > 0)
-}
-
-/// How many sagas were removed.
-pub(super) fn remove_ended(
-    connection: &Connection,
-    before: Timestamp,
-    limit: u32,
-) -> Result<u64, Error> {
-    let oldest = (rows::millis(before), limit);
-    let ended: Vec<i64> = connection.all(OLDEST_ENDED, oldest, |row| row.get(0))?;
-    for number in &ended {
-        connection.execute(REMOVE_EVENTS, rows::places(Number(*number)))?;
-        connection.execute(REMOVE_SAGA, [number])?;
-    }
-    Ok(ended.len().try_into().unwrap_or(u64::MAX))
 }
 
 /// The definition that has this one's name and version from now on.

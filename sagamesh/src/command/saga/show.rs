@@ -100,6 +100,7 @@ pub(super) fn ending(saga: &Saga) -> Outcome {
             failure(crate::failure::COMPENSATED, "did not succeed")
         }
         SagaState::Attention => failure(crate::failure::ATTENTION, "needs a person"),
+        SagaState::Paused => failure(crate::failure::ATTENTION, "is paused by an operator"),
         _ => failure(7, "has not ended within the time limit"),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use clap::Args;
-use proto::saga::v1::{StartSagaRequest, WaitSagaRequest};
+use proto::saga::v1::{StartSagaRequest, WaitSagaRequest, WaitUntil};
 
 use super::{Client, show};
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Start {
     /// The definition's version; the newest when it is left out
     #[arg(long, default_value_t = 0)]
     version: u32,
-    /// Wait for its end; the exit code says how it ended
+    /// Wait until it has ended, or needs a person or is paused; the exit code says which
     #[arg(long)]
     wait: bool,
 }
@@ -57,7 +57,8 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> O
         return Ok(());
     }
     let timeout = prost_types::Duration::try_from(global.timeout.mul_f64(0.8)).ok();
-    let wait = WaitSagaRequest { saga_id: started.saga_id, timeout };
+    let until = WaitUntil::Settled.into();
+    let wait = WaitSagaRequest { saga_id: started.saga_id, timeout, until };
     let answer = client.wait_saga(request(global, wait)).await;
     let waited = success("the saga was started and cannot be waited for", global, answer)?;
     let saga = waited.saga.ok_or_else(|| Failure::new(1, "the answer has no saga"))?;

@@ -2,14 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod keys;
+mod lists;
+
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use clock::Timestamp;
 use futures::future::join_all;
-use orchestrator::journal::{
-    Definition, Entry, Error, Filter, Header, Journal, Link, Number, Readmit, Started, record,
-    sqlite::Sqlite,
+use orchestrator::{
+    journal::{
+        Definition, Entry, Error, Filter, Header, Journal, Link, Number, Readmit, Standing,
+        Started, Unfinished, record, sqlite::Sqlite,
+    },
+    retention::Keep,
 };
 use saga::{Event, Reason, Record, Status};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -58,6 +64,24 @@ fn entries(saga_id: &str, seqs: std::ops::Range<u64>) -> Vec<Entry> {
     record::encode_all(&records, Link::root(&header(saga_id, saga_id, b""))).0
 }
 
+/// In this state from now on.
+fn standing(status: Status) -> Option<Standing> {
+    Some(Standing { status, why: None })
+}
+
+/// The ids of all that is unfinished.
+async fn unfinished(journal: &Sqlite) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), Unfinished::default());
+    loop {
+        let page = journal.unfinished(&after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.clone();
+        found.extend(page.into_iter().map(|unfinished| unfinished.saga_id));
+    }
+    found.sort();
+    found
+}
+
 async fn start(journal: &Sqlite, saga_id: &str, key: &str, request: &'static [u8]) -> Started {
     journal.start(header(saga_id, key, request), entries(saga_id, 0..1), None).await.unwrap()
 }
@@ -75,13 +99,14 @@ async fn what_was_answered_is_there_after_the_file_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
     let a = start_new(&journal, "a", "k").await;
-    journal.append(a, entries("a", 1..4), Some(Status::Compensating)).await.unwrap();
+    journal.append(a, entries("a", 1..4), standing(Status::Compensating)).await.unwrap();
     journal.close().await;
 
     let journal = open(folder.path()).await;
     let listed = journal.find("a").await.unwrap().unwrap();
     assert_eq!(listed.header, header("a", "k", b"r"));
-    assert_eq!((listed.status, listed.updated_at), (Status::Compensating, Timestamp(13)));
+    assert_eq!(listed.standing.status, Status::Compensating);
+    assert_eq!(listed.updated_at, Timestamp(13));
     let kept = journal.read("a", 0).await.unwrap();
     assert_eq!(kept.len(), 4);
     assert_eq!(kept[1..], entries("a", 1..4));
@@ -121,8 +146,8 @@ async fn a_position_is_taken_once_and_a_bad_write_does_not_fail_its_neighbours()
     // Handed over together, so that they stand in one batch.
     let (first, second, third) = tokio::join!(
         journal.append(a, entries("a", 1..3), None),
-        journal.append(b, entries("b", 1..3), Some(Status::Succeeded)),
-        journal.append(c, entries("c", 1..2), Some(Status::Succeeded)),
+        journal.append(b, entries("b", 1..3), standing(Status::Succeeded)),
+        journal.append(c, entries("c", 1..2), standing(Status::Succeeded)),
     );
     first.unwrap();
     third.unwrap();
@@ -133,8 +158,8 @@ async fn a_position_is_taken_once_and_a_bad_write_does_not_fail_its_neighbours()
         2,
         "a part of the refused append was kept"
     );
-    assert_eq!(journal.find("b").await.unwrap().unwrap().status, Status::Running);
-    assert_eq!(journal.find("c").await.unwrap().unwrap().status, Status::Succeeded);
+    assert_eq!(journal.find("b").await.unwrap().unwrap().standing.status, Status::Running);
+    assert_eq!(journal.find("c").await.unwrap().unwrap().standing.status, Status::Succeeded);
 }
 
 #[tokio::test]
@@ -164,19 +189,12 @@ async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cann
         let saga_id = format!("s{number}");
         let saga = start_new(&journal, &saga_id, &saga_id).await;
         if let Some(status) = statuses.get(usize::wrapping_sub(number, 1)) {
-            journal.append(saga, entries(&saga_id, 1..2), Some(*status)).await.unwrap();
+            journal.append(saga, entries(&saga_id, 1..2), standing(*status)).await.unwrap();
         }
     }
     journal.set_aside("s5", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
 
-    let (mut found, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = journal.unfinished(&after, 2).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.header.saga_id);
-        found.extend(page.into_iter().map(|listed| listed.header.saga_id));
-    }
-    assert_eq!(found, ["s0", "s4", "s6", "s7", "s8"]);
+    assert_eq!(unfinished(&journal).await, ["s0", "s4", "s6", "s7", "s8"]);
 
     let attention = Filter { statuses: vec![Status::Attention], ..Filter::default() };
     let listed = journal.list(&attention, "", 10).await.unwrap();
@@ -193,7 +211,7 @@ async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cann
         assert_eq!(ids, expected);
     }
     journal.readmit(Readmit::Saga("s5".to_owned())).await.unwrap();
-    assert_eq!(journal.unfinished("s4", 1).await.unwrap()[0].header.saga_id, "s5");
+    assert_eq!(unfinished(&journal).await, ["s0", "s4", "s5", "s6", "s7", "s8"]);
 }
 
 #[tokio::test]
@@ -220,7 +238,7 @@ async fn only_a_saga_that_stands_aside_is_closed_past_its_journal_and_only_once(
     assert_eq!(journal.list(&resolved, "", 10).await.unwrap().len(), 1);
     journal.readmit(Readmit::Saga("burnt".to_owned())).await.unwrap();
     assert_eq!(journal.find("burnt").await.unwrap().unwrap().shown(), Status::Resolved);
-    assert_eq!(journal.unfinished("", 10).await.unwrap().len(), 1, "only the sound one");
+    assert_eq!(unfinished(&journal).await, ["sound"]);
 }
 
 #[tokio::test]
@@ -231,10 +249,9 @@ async fn sagas_are_readmitted_by_the_reason_that_they_stand_aside_for() {
         start(&journal, saga_id, saga_id, b"r").await;
         journal.set_aside(saga_id, Reason::new(code, "x")).await.unwrap();
     }
-    assert!(journal.unfinished("", 10).await.unwrap().is_empty());
+    assert_eq!(unfinished(&journal).await, [""; 0]);
     journal.readmit(Readmit::Reason("DEFINITION_UNREADABLE".to_owned())).await.unwrap();
-    let found = journal.unfinished("", 10).await.unwrap();
-    assert_eq!(found.iter().map(|one| one.header.saga_id.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(unfinished(&journal).await, ["b"]);
 }
 
 #[tokio::test]
@@ -268,10 +285,11 @@ async fn a_row_that_makes_no_sense_stands_aside_and_hides_no_other() {
     assert!(applied.len() >= 4, "the damage was not done: {applied:?}");
 
     let journal = open(folder.path()).await;
-    let found = journal.unfinished("", 100).await.unwrap();
+    let found = unfinished(&journal).await;
     assert_eq!(found.len(), damages.len() + 1);
-    for (number, listed) in found.iter().enumerate() {
-        assert_eq!(listed.header.saga_id, format!("s{number}"));
+    for (number, saga_id) in found.iter().enumerate() {
+        assert_eq!(*saga_id, format!("s{number}"));
+        let listed = journal.load(saga_id).await.unwrap().unwrap().listed;
         assert_eq!(listed.aside.is_some(), applied.contains(&number), "{listed:?}");
     }
     assert_eq!(journal.list(&Filter::default(), "", 100).await.unwrap().len(), damages.len() + 1);
@@ -307,7 +325,7 @@ async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
         let saga_id = format!("s{number}");
         let saga = start_new(&journal, &saga_id, &saga_id).await;
         // The n-th has n records, and so it ends n milliseconds later.
-        journal.append(saga, entries(&saga_id, 1..2 + number), Some(status)).await.unwrap();
+        journal.append(saga, entries(&saga_id, 1..2 + number), standing(status)).await.unwrap();
     }
     journal.set_aside("s0", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
     let left = async || -> Vec<String> {
@@ -315,17 +333,23 @@ async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
         listed.reverse();
         listed.into_iter().map(|listed| listed.header.saga_id).collect()
     };
-    assert_eq!(journal.remove_ended(Timestamp(15), 100).await.unwrap(), 0, "none ended so early");
-    assert_eq!(journal.remove_ended(Timestamp(19), 2).await.unwrap(), 2);
+    assert_eq!(
+        journal.remove_ended(Timestamp(15), Keep::NOTHING, 100).await.unwrap(),
+        0,
+        "none ended so early"
+    );
+    assert_eq!(journal.remove_ended(Timestamp(19), Keep::NOTHING, 2).await.unwrap(), 2);
     assert_eq!(left().await, ["s0", "s1", "s2", "s3", "s6", "s7", "s8", "s9"]);
-    assert_eq!(journal.remove_ended(Timestamp(19), 2).await.unwrap(), 2);
-    assert_eq!(journal.remove_ended(Timestamp(19), 2).await.unwrap(), 0);
+    assert_eq!(journal.remove_ended(Timestamp(19), Keep::NOTHING, 2).await.unwrap(), 2);
+    assert_eq!(journal.remove_ended(Timestamp(19), Keep::NOTHING, 2).await.unwrap(), 0);
     assert_eq!(left().await, ["s0", "s1", "s2", "s3", "s8", "s9"]);
     assert!(journal.read("s6", 0).await.unwrap().is_empty());
     assert_eq!(journal.read("s3", 0).await.unwrap().len(), 5);
-    // Its key is free.
+    // Its key is kept until it is removed too.
+    assert!(matches!(start(&journal, "again", "s6", b"r").await, Started::Removed(_)));
+    assert_eq!(journal.remove_keys(Timestamp(u64::MAX), 100).await.unwrap(), 4);
     start_new(&journal, "again", "s6").await;
-    assert_eq!(journal.remove_ended(Timestamp(u64::MAX), 100).await.unwrap(), 2);
+    assert_eq!(journal.remove_ended(Timestamp(u64::MAX), Keep::NOTHING, 100).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -337,10 +361,11 @@ async fn the_file_stops_growing_where_what_has_ended_is_removed() {
         for number in 0..100 {
             let saga_id = format!("s{round}-{number:03}");
             let saga = start_new(&journal, &saga_id, &saga_id).await;
-            let ended = journal.append(saga, entries(&saga_id, 1..9), Some(Status::Succeeded));
+            let ended = journal.append(saga, entries(&saga_id, 1..9), standing(Status::Succeeded));
             ended.await.unwrap();
         }
-        assert_eq!(journal.remove_ended(Timestamp(100), 1000).await.unwrap(), 100);
+        assert_eq!(journal.remove_ended(Timestamp(100), Keep::NOTHING, 1000).await.unwrap(), 100);
+        assert_eq!(journal.remove_keys(Timestamp(100), 1000).await.unwrap(), 100);
         let options = SqliteConnectOptions::new().filename(folder.path().join("journal.db"));
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         let count: i64 =

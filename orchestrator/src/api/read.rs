@@ -6,6 +6,7 @@ use definition::Compiled;
 use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
 use saga::{Record, Status};
+use tonic::Code;
 
 use crate::{
     driver::{Driver, Handle, Published, Reading, Replayed, definition_unreadable, replay},
@@ -37,14 +38,17 @@ pub(super) struct Story {
 
 /// Reads a saga and its journal.
 pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failure> {
+    look_up(driver, saga_id).await?.ok_or_else(|| unknown(saga_id))
+}
+
+/// Reads a saga and its journal, where there is one.
+pub(super) async fn look_up(driver: &Driver, saga_id: &str) -> Result<Option<Found>, Failure> {
     let loaded = driver.journal().load(saga_id).await.map_err(Failure::unavailable)?;
-    let Some(Loaded { mut listed, entries }) = loaded else {
-        return Err(unknown(saga_id));
-    };
+    let Some(Loaded { mut listed, entries }) = loaded else { return Ok(None) };
     let Some(registered) = driver.registry().find_hash(&listed.header.definition_hash) else {
         let why = definition_unreadable(&listed.header);
         listed.aside.get_or_insert(why);
-        return Ok(Found { listed, story: None });
+        return Ok(Some(Found { listed, story: None }));
     };
     let definition = registered.compiled;
     let replayed = match entries {
@@ -60,7 +64,20 @@ pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failur
             None
         }
     };
-    Ok(Found { listed, story })
+    Ok(Some(Found { listed, story }))
+}
+
+/// A saga whose key is there, and which is not: somebody deleted it.
+pub(super) fn lost(saga_id: &str) -> Failure {
+    Failure::Refused {
+        code: Code::DataLoss,
+        reason: Reason::JournalUnreadable,
+        message: format!(
+            "the saga {saga_id} was started by this request, and is missing from the journal: restore the database \
+             from a backup"
+        ),
+        facts: vec![("saga_id".to_owned(), saga_id.to_owned())],
+    }
 }
 
 pub(super) fn unknown(saga_id: &str) -> Failure {

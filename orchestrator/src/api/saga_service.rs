@@ -57,6 +57,22 @@ impl Handlers {
         Ok(Some(view::saga(&found, saga::Timestamp(self.driver.clock().now().0))))
     }
 
+    /// Where a saga stands that an earlier start under `key` began.
+    async fn status_of_started(
+        &self,
+        definition: &str,
+        key: &str,
+        saga_id: &str,
+    ) -> Result<Status, Failure> {
+        let journal = self.driver.journal();
+        if let Some(listed) = journal.find(saga_id).await.map_err(Failure::unavailable)? {
+            return Ok(listed.shown());
+        }
+        // Removed since the start was refused; else it was deleted.
+        let kept = journal.kept(definition, key).await.map_err(Failure::unavailable)?;
+        kept.map(|kept| kept.ending.status).ok_or_else(|| read::lost(saga_id))
+    }
+
     /// Carries an operator's order out and shows the saga after it.
     async fn steer(&self, saga_id: &str, event: Event) -> Result<Option<Saga>, Failure> {
         let ordered = self.driver.order(saga_id, event).await;
@@ -124,8 +140,12 @@ impl SagaService for Handlers {
             .map_err(|error| Failure::invalid("input_json", error.to_string()))?;
         check_rules(&definition, &input)?;
         let key = start_key(&definition, &input, &request.key)?;
-        let started =
-            self.driver.start(definition, key, input, call.trace()).await.map_err(not_started)?;
+        let name = definition.name().to_owned();
+        let started = self
+            .driver
+            .start(definition, key.clone(), input, call.trace())
+            .await
+            .map_err(not_started)?;
         let mut response = StartSagaResponse::default();
         match started {
             Start::New { saga_id, handle } => {
@@ -133,10 +153,9 @@ impl SagaService for Handlers {
                 response.set_state(view::state(handle.status()));
             }
             Start::Already { saga_id } => {
-                let found = self.driver.journal().find(&saga_id).await;
-                let status = found.map_err(Failure::unavailable)?.map(|listed| listed.shown());
+                let status = self.status_of_started(&name, &key, &saga_id).await?;
                 response.saga_id = saga_id;
-                response.set_state(status.map_or_else(Default::default, view::state));
+                response.set_state(view::state(status));
                 response.already_started = true;
             }
             Start::Removed(kept) => {

@@ -81,7 +81,7 @@ async fn answer(
         Some(limit) => limit.saturating_sub(TO_ANSWER.min(limit / 4)),
         None => definition.engine().deadline() + BEYOND_DEADLINE,
     };
-    let start = driver.start(Arc::clone(&definition), key, request, call.trace());
+    let start = driver.start(Arc::clone(&definition), key.clone(), request, call.trace());
     let started = start.await.map_err(not_started)?;
     // The start waited for the disk: only the rest of the caller's time is left.
     let rest = || limit.saturating_sub(driver.clock().now().since(call.arrived()));
@@ -108,7 +108,14 @@ async fn answer(
     };
     // Boxed: few callers come here, and the others need no room for it.
     Box::pin(read::wait(driver, &saga_id, ended_or_needs_a_person, rest())).await;
-    let found = Box::pin(read::find(driver, &saga_id)).await?;
+    let Some(found) = Box::pin(read::look_up(driver, &saga_id)).await? else {
+        // Removed since the start was refused; else it was deleted.
+        let kept = driver.journal().kept(definition.name(), &key).await;
+        return match kept.map_err(Failure::unavailable)? {
+            Some(Kept { saga_id, ending }) => reply(method, &saga_id, &ending),
+            None => Err(read::lost(&saga_id)),
+        };
+    };
     let trace = Trace::id_of(&found.listed.header.trace);
     match (&found.story, found.status()) {
         (Some(story), status) if status.is_ended() => {

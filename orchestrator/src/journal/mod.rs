@@ -318,6 +318,9 @@ pub trait Journal: Send + Sync + 'static {
         limit: u32,
     ) -> Result<u64, Error>;
 
+    /// What is kept under a key whose saga has been removed.
+    async fn kept(&self, definition: &str, key: &str) -> Result<Option<Kept>, Error>;
+
     /// Removes at most `limit` of the keys that were kept until before `now`; gives how many.
     async fn remove_keys(&self, now: Timestamp, limit: u32) -> Result<u64, Error>;
 

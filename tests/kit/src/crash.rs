@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     journal::{
-        self, Definition, Entry, Error, Filter, Header, Journal, Listed, Loaded, Number, Readmit,
-        Standing, Started, Unfinished,
+        self, Definition, Entry, Error, Filter, Header, Journal, Kept, Listed, Loaded, Number,
+        Readmit, Standing, Started, Unfinished,
     },
     retention::Keep,
 };
@@ -43,6 +43,7 @@ pub struct CrashPoint {
 #[derive(Clone, Debug)]
 pub(crate) struct Fuse {
     appends: Arc<AtomicU64>,
+    reads: Arc<AtomicU64>,
     point: Arc<watch::Sender<Option<CrashPoint>>>,
     blown: Arc<watch::Sender<bool>>,
 }
@@ -51,6 +52,7 @@ impl Default for Fuse {
     fn default() -> Self {
         Self {
             appends: Arc::default(),
+            reads: Arc::default(),
             point: Arc::new(watch::Sender::new(None)),
             blown: Arc::new(watch::Sender::new(false)),
         }
@@ -68,6 +70,15 @@ impl Fuse {
     /// Appends since the fuse was set.
     pub(crate) fn appends(&self) -> u64 {
         self.appends.load(Ordering::SeqCst)
+    }
+
+    /// How often a saga, or records of one, were read.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn count_read(&self) {
+        self.reads.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Completes when the process has died.
@@ -159,6 +170,7 @@ impl Journal for Mortal {
     }
 
     async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
+        self.fuse.count_read();
         let found = self.journal.find(saga_id).await?;
         if let Some(Listed { number, .. }) = &found {
             self.seen(*number, saga_id);
@@ -167,10 +179,12 @@ impl Journal for Mortal {
     }
 
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
+        self.fuse.count_read();
         self.journal.read(saga_id, from).await
     }
 
     async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error> {
+        self.fuse.count_read();
         let loaded = self.journal.load(saga_id).await?;
         if let Some(Loaded { listed, entries }) = &loaded {
             self.seen(listed.number, saga_id);
@@ -214,6 +228,10 @@ impl Journal for Mortal {
         limit: u32,
     ) -> Result<u64, Error> {
         self.journal.remove_ended(before, keep_keys, limit).await
+    }
+
+    async fn kept(&self, definition: &str, key: &str) -> Result<Option<Kept>, Error> {
+        self.journal.kept(definition, key).await
     }
 
     async fn remove_keys(&self, now: clock::Timestamp, limit: u32) -> Result<u64, Error> {

@@ -273,6 +273,21 @@ impl Mesh {
         self.alive().orchestrator.clone()
     }
 
+    /// The driver.
+    ///
+    /// # Panics
+    /// When the mesh is dead.
+    #[must_use]
+    pub fn driver(&self) -> &Driver {
+        &self.alive().driver
+    }
+
+    /// How often a saga, or records of one, were read from the journal.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.fuse.reads()
+    }
+
     /// A client of `SagaService`.
     ///
     /// # Panics

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod attention;
 mod cancel_order;
 mod diamond;
 mod place_order;

@@ -211,3 +211,43 @@ async fn a_saga_whose_definition_is_not_known_needs_a_person_until_a_program_kno
     let mesh = Wiring::default().on(folder).start().await;
     assert_eq!(mesh.ended(&saga_id).await.state(), SagaState::Succeeded);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_of_an_ended_saga_that_was_cut_off_is_told_so_and_nobody_gets_an_answer_by_it()
+{
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let other = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+    let folder = mesh.stop().await;
+    let cut = "delete from event where place in
+        (select place from journal where saga_id = $1 order by seq desc limit 2)";
+    tamper(&folder, cut, &placed.saga_id).await;
+
+    let mesh = Wiring::default().on(folder).damaged().start().await;
+    let saga = get(&mesh, &placed.saga_id).await;
+    assert_eq!(saga.reason, "JOURNAL_UNREADABLE");
+    assert!(saga.message.contains("was cut off"), "{}", saga.message);
+    assert!(!saga.next.contains("person has settled"), "{}", saga.next);
+    assert!(saga.next.contains("backup"), "{}", saga.next);
+    let refused = mesh.checkout().place_order(order("t-1", "ada", "tea", 1)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DataLoss, "{refused:?}");
+    assert_eq!(mesh.place_well(order("t-2", "ada", "tea", 1)).await, other);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_that_was_deleted_is_missed_when_its_start_is_repeated_and_no_second_one_begins() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let folder = mesh.stop().await;
+    tamper(&folder, "delete from saga where id = $1", &placed.saga_id).await;
+
+    let mesh = Wiring::default().on(folder).damaged().start().await;
+    let refused = mesh.checkout().place_order(order("t-1", "ada", "tea", 1)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DataLoss, "{refused:?}");
+    assert!(refused.message().contains(&placed.saga_id), "{refused:?}");
+    assert_eq!(mesh.standing().await.tea.2, 1, "bought a second time");
+    // What is left of it is in nobody's way.
+    mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+}

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clock::Clock;
-use proto::saga::v1::{GetSagaRequest, PauseSagaRequest};
+use proto::saga::v1::{GetSagaRequest, PauseSagaRequest, SagaState, StartSagaRequest};
 use tests::{
     Mesh, Wiring,
     shop::{code, order},
 };
+use tonic::Code;
 
 use crate::operators::waiting_for_payment;
 
@@ -21,8 +22,18 @@ async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
     }
 }
 
+async fn is_removed(mesh: &Mesh, saga_id: &str) {
+    let clock = Clock::system();
+    let removed = async {
+        while is_known(mesh, saga_id).await {
+            clock.sleep(Duration::from_millis(5)).await;
+        }
+    };
+    clock.timeout(Duration::from_secs(20), removed).await.expect("the saga is removed");
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ended_long_ago_is_forgotten_with_its_token_and_what_has_not_ended_stays() {
+async fn what_ended_long_ago_is_removed_and_its_token_and_what_has_not_ended_stay() {
     let (mesh, waiting) = waiting_for_payment().await;
     let pause = PauseSagaRequest { saga_id: waiting.clone(), reason: "for a while".to_owned() };
     mesh.sagas().pause_saga(pause).await.unwrap();
@@ -33,15 +44,37 @@ async fn what_ended_long_ago_is_forgotten_with_its_token_and_what_has_not_ended_
     let folder = mesh.stop().await;
 
     let mesh = Wiring::default().on(folder).keeping_finished("1ms").start().await;
-    let clock = Clock::system();
-    let forgotten = async {
-        while is_known(&mesh, &placed.saga_id).await {
-            clock.sleep(Duration::from_millis(5)).await;
-        }
-    };
-    clock.timeout(Duration::from_secs(20), forgotten).await.expect("the saga is removed");
+    is_removed(&mesh, &placed.saga_id).await;
     assert!(is_known(&mesh, &waiting).await);
     assert_eq!(mesh.order(&placed.order_no).await.saga_id, placed.saga_id);
+    // Its token is not: who repeats the request gets the first answer, and nothing is bought again.
     let again = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
-    assert_ne!(again.order_no, placed.order_no, "the token went with its saga");
+    assert_eq!(again, placed);
+    let refused = mesh.checkout().place_order(order("t-2", "ada", "tea", 2)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+    assert_eq!(mesh.sagas_in(&[]).await.len(), 1, "a repeat has started a saga");
+    assert_eq!(mesh.standing().await.tea.2, 1, "bought a second time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_is_repeated_as_it_was_also_when_its_saga_is_no_longer_there() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let declined = mesh.place(order("t-1", "ada", "tea", 1_000)).await;
+    assert!(!declined.result.as_ref().unwrap().success);
+    let folder = mesh.stop().await;
+    let mesh = Wiring::default().on(folder).keeping_finished("1ms").start().await;
+    is_removed(&mesh, &declined.saga_id).await;
+    assert_eq!(mesh.place(order("t-1", "ada", "tea", 1_000)).await, declined);
+    let start = StartSagaRequest {
+        definition: "place-order".to_owned(),
+        version: 0,
+        key: String::new(),
+        input_json: r#"{"submit_token": "t-1", "user_id": "ada",
+                        "lines": [{"sku": "tea", "quantity": 1000}]}"#
+            .to_owned(),
+    };
+    let started = mesh.sagas().start_saga(start).await.unwrap().into_inner();
+    assert_eq!((started.saga_id.as_str(), started.already_started), (&*declined.saga_id, true));
+    assert_eq!(started.state(), SagaState::Compensated);
 }

@@ -61,17 +61,46 @@ pub(super) fn taken(
     request_hash: &[u8],
 ) -> Result<Started, Error> {
     let Header { key, definition, .. } = header;
-    let read = |row: &Row<'_>| {
-        Ok::<(Vec<u8>, String, Option<Vec<u8>>), Error>((row.bytes(0)?, row.get(1)?, row.get(2)?))
-    };
-    let (earlier, saga_id, ending) = connection.one(TAKEN, (key, definition), read)?;
-    if earlier != request_hash {
+    let taken = connection.one(TAKEN, (key, definition), read_taken)?;
+    if taken.request_hash != request_hash {
         return Ok(Started::KeyReused);
     }
-    let Some(ending) = ending else { return Ok(Started::Already { saga_id }) };
-    let ending = Ending::decode(&ending)
-        .ok_or_else(|| Error::Unreadable(format!("the key {key:?} keeps no ending")))?;
-    Ok(Started::Removed(Kept { saga_id, ending }))
+    Ok(match taken.kept(key)? {
+        Ok(kept) => Started::Removed(kept),
+        Err(saga_id) => Started::Already { saga_id },
+    })
+}
+
+/// What is kept under a key whose saga has been removed.
+pub(super) fn kept(
+    connection: &Connection,
+    definition: &str,
+    key: &str,
+) -> Result<Option<Kept>, Error> {
+    let taken = connection.optional(TAKEN, (key, definition), read_taken)?;
+    Ok(taken.map(|taken| taken.kept(key)).transpose()?.and_then(Result::ok))
+}
+
+/// A key that was taken.
+struct Taken {
+    request_hash: Vec<u8>,
+    saga_id: String,
+    ending: Option<Vec<u8>>,
+}
+
+fn read_taken(row: &Row<'_>) -> Result<Taken, Error> {
+    Ok(Taken { request_hash: row.bytes(0)?, saga_id: row.get(1)?, ending: row.get(2)? })
+}
+
+impl Taken {
+    /// How its saga ended, where that has been removed; else the saga.
+    fn kept(self, key: &str) -> Result<Result<Kept, String>, Error> {
+        let Self { saga_id, ending, .. } = self;
+        let Some(ending) = ending else { return Ok(Err(saga_id)) };
+        let ending = Ending::decode(&ending)
+            .ok_or_else(|| Error::Unreadable(format!("the key {key:?} keeps no ending")))?;
+        Ok(Ok(Kept { saga_id, ending }))
+    }
 }
 
 /// A saga that has ended, as its removal needs it.

@@ -18,8 +18,8 @@ use participant::{
 use saga::Reason;
 
 use super::{
-    Definition, Entry, Error, Filter, Header, Journal, Listed, Loaded, Number, Readmit, Standing,
-    Started, Unfinished,
+    Definition, Entry, Error, Filter, Header, Journal, Kept, Listed, Loaded, Number, Readmit,
+    Standing, Started, Unfinished,
 };
 
 pub(super) use rows::SEQ_BITS;
@@ -133,6 +133,11 @@ impl Journal for Sqlite {
         limit: u32,
     ) -> Result<u64, Error> {
         self.write(move |connection| keys::remove_ended(connection, before, keep_keys, limit)).await
+    }
+
+    async fn kept(&self, definition: &str, key: &str) -> Result<Option<Kept>, Error> {
+        let (definition, key) = (definition.to_owned(), key.to_owned());
+        self.database.read(move |connection| keys::kept(connection, &definition, &key)).await
     }
 
     async fn remove_keys(&self, now: Timestamp, limit: u32) -> Result<u64, Error> {

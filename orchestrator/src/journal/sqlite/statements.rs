@@ -7,10 +7,11 @@ use saga::Reason;
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Standing};
 
+// A number that no saga has, and no record either: those of a saga that somebody deleted are not taken for another's.
 const SAGA: &str = "
     insert into saga
-        (id, definition_hash, definition, version, key, request, trace, deadline, created_at, updated_at, state)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 'RUNNING')";
+        (number, id, definition_hash, definition, version, key, request, trace, deadline, created_at, updated_at, state)
+    values (max(coalesce((select max(number) from saga), 0), coalesce((select max(place) >> 20 from event), 0)) + 1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 'RUNNING')";
 
 const EVENT: &str = "insert into event (place, at, record, link) values (?1, ?2, ?3, ?4)";
 

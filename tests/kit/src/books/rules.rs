@@ -31,6 +31,19 @@ pub const RULES: &[Rule] = &[
         "select saga_id from journal group by saga_id having min(seq) <> 0 or count(*) <> max(seq) + 1",
     ),
     rule(
+        "a journal was cut off",
+        "select id from saga where state_seq > (select max(seq) from journal where saga_id = id)",
+    ),
+    rule(
+        "a saga has no key",
+        "select id from saga where not exists (select 1 from saga_key where saga_key.key = saga.key
+         and saga_key.definition = saga.definition and saga_id = id)",
+    ),
+    rule(
+        "a key is of no saga, and does not tell how one ended",
+        "select key from saga_key where ending is null and not exists (select 1 from saga where id = saga_id)",
+    ),
+    rule(
         "a saga stands in a state that is none",
         "select id || ' ' || state from saga where state not in
          ('RUNNING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED', 'ATTENTION', 'PAUSED', 'RESOLVED')",

@@ -25,6 +25,22 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
         "delete from event where place = (select place from journal where saga_id = 's-paid' and seq = 1)",
     ),
     (
+        "a journal was cut off: s-paid",
+        ORCHESTRATOR,
+        "update saga set state = 'PAUSED' where id = 's-paid';
+         delete from event where place = (select place from journal where saga_id = 's-paid' and seq = 2)",
+    ),
+    (
+        "a saga has no key: s-paid",
+        ORCHESTRATOR,
+        "delete from saga_key where saga_id = 's-paid'",
+    ),
+    (
+        "a key is of no saga, and does not tell how one ended: 0",
+        ORCHESTRATOR,
+        "update saga_key set ending = null where key = '0'",
+    ),
+    (
         "a saga stands in a state that is none: s-paid LOST",
         ORCHESTRATOR,
         "update saga set state = 'LOST' where id = 's-paid'",

@@ -20,11 +20,16 @@ pub(crate) const WORLD: [(&str, &str); 5] = [
         ORCHESTRATOR,
         "insert into definition values
          ('h', 'place-order', 1, '', '', x'', 0), ('c', 'cancel-order', 1, '', '', x'', 0);
-         insert into saga values
-         (1, 's-paid', 'h', 'place-order', 1, '1', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null),
-         (2, 's-declined', 'h', 'place-order', 1, '2', x'', x'', '', 0, 0, 0, 'COMPENSATED', null, null),
-         (3, 's-refunded', 'h', 'place-order', 1, '3', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null),
-         (4, 's-cancel', 'c', 'cancel-order', 1, '4', x'', x'', '', 0, 0, 0, 'SUCCEEDED', null, null);
+         insert into saga (number, id, definition_hash, definition, version, key, request, trace, deadline, created_at,
+                           updated_at, state, state_seq) values
+         (1, 's-paid', 'h', 'place-order', 1, '1', x'', '', 0, 0, 0, 'SUCCEEDED', 2),
+         (2, 's-declined', 'h', 'place-order', 1, '2', x'', '', 0, 0, 0, 'COMPENSATED', 1),
+         (3, 's-refunded', 'h', 'place-order', 1, '3', x'', '', 0, 0, 0, 'SUCCEEDED', 1),
+         (4, 's-cancel', 'c', 'cancel-order', 1, '4', x'', '', 0, 0, 0, 'SUCCEEDED', 1);
+         insert into saga_key (key, definition, request_hash, saga_id, ending, until) values
+         ('1', 'place-order', x'', 's-paid', null, null), ('2', 'place-order', x'', 's-declined', null, null),
+         ('3', 'place-order', x'', 's-refunded', null, null), ('4', 'cancel-order', x'', 's-cancel', null, null),
+         ('0', 'place-order', x'', 's-removed', x'00', 7);
          insert into event values
          (1 << 20 | 0, 0, x'0801', x''), (1 << 20 | 1, 0, x'0803', x''), (1 << 20 | 2, 0, x'0810', x''),
          (2 << 20 | 0, 0, x'0801', x''), (2 << 20 | 1, 0, x'0811', x''),

@@ -204,7 +204,11 @@ async fn wherever_a_write_fails_its_neighbours_are_kept_once() {
         }
         let (kept, other) = (bench.count("kept").await, bench.count("other").await);
         assert_eq!((kept, other), (3, i64::from(sound)));
-        assert_eq!(database.commits(), commits + 2, "the busy one's, and one for all");
+        assert_eq!(
+            database.commits(),
+            commits + 1,
+            "one for all; the busy one has changed nothing"
+        );
         // Up to the one that failed, and then all again.
         let expected = if sound { 4 } else { place + 1 + 4 };
         assert_eq!(runs.load(Ordering::Relaxed), expected, "place {place}");
@@ -237,6 +241,25 @@ async fn writes_are_run_once_beside_one_that_fails_before_it_has_changed_anythin
         assert!(results[place].is_err());
         assert_eq!((bench.count("kept").await, runs.load(Ordering::Relaxed)), (2, 2));
     }
+}
+
+#[tokio::test]
+async fn only_what_was_committed_counts_as_a_commit() {
+    let bench = Sqlite::open().await;
+    let database = &bench.database;
+    let commits = database.commits();
+    let refused = database.write(|_| Box::pin(async { Err::<(), _>(refusal("not today")) }));
+    refused.await.unwrap_err();
+    let undone = database.write(|connection| {
+        Box::pin(async move {
+            connection.execute("insert into effect (label) values ('undone')", [])?;
+            Err::<(), _>(refusal("on second thoughts"))
+        })
+    });
+    undone.await.unwrap_err();
+    assert_eq!((database.commits(), bench.count("undone").await), (commits, 0));
+    add(database, "any").await.unwrap();
+    assert_eq!(database.commits(), commits + 1);
 }
 
 #[tokio::test]

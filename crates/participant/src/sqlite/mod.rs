@@ -117,7 +117,7 @@ impl Database {
         self.0.searchers.read(work).await
     }
 
-    /// How often the writer has waited for the disk since the database was opened.
+    /// How many transactions were committed since the database was opened: how often the writer has waited for the disk.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.0.commits.load(Ordering::Relaxed)

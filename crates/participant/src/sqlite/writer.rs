@@ -41,10 +41,19 @@ const AT_ONCE: usize = 16;
 
 type Jobs = Vec<Box<dyn Job>>;
 
+/// What a transaction came to: whether there was something to commit, or why it failed.
+type Transaction = Result<Committed, Error>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Committed {
+    Something,
+    Nothing,
+}
+
 pub(super) struct Writer {
     jobs: mpsc::Receiver<Box<dyn Job>>,
     batches: mpsc::Sender<Jobs>,
-    transactions: mpsc::Receiver<(Jobs, Result<(), Error>)>,
+    transactions: mpsc::Receiver<(Jobs, Transaction)>,
     thread: JoinHandle<()>,
     commits: Arc<AtomicU64>,
 }
@@ -90,8 +99,10 @@ impl Writer {
         let _ = self.thread.await;
     }
 
-    async fn answer(&self, jobs: Jobs, transaction: Result<(), Error>, at_once: usize) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
+    async fn answer(&self, jobs: Jobs, transaction: Transaction, at_once: usize) {
+        if matches!(transaction, Ok(Committed::Something)) {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+        }
         if let Err(cause) = &transaction {
             tracing::error!(
                 error = cause as &dyn std::error::Error,
@@ -105,18 +116,14 @@ impl Writer {
             }
             job.acknowledge(match planted::is(Bug::AnswerBeforeCommit) {
                 true => Ok(()),
-                false => transaction.clone(),
+                false => transaction.clone().map(drop),
             });
         }
     }
 }
 
 /// The thread that has the connection.
-fn work(
-    path: &Path,
-    mut batches: mpsc::Receiver<Jobs>,
-    ended: &mpsc::Sender<(Jobs, Result<(), Error>)>,
-) {
+fn work(path: &Path, mut batches: mpsc::Receiver<Jobs>, ended: &mpsc::Sender<(Jobs, Transaction)>) {
     let mut connection = None;
     while let Some(mut jobs) = batches.blocking_recv() {
         let transaction = transact(path, &mut connection, &mut jobs);
@@ -129,11 +136,7 @@ fn work(
     }
 }
 
-fn transact(
-    path: &Path,
-    connection: &mut Option<Connection>,
-    jobs: &mut Jobs,
-) -> Result<(), Error> {
+fn transact(path: &Path, connection: &mut Option<Connection>, jobs: &mut Jobs) -> Transaction {
     let connection = match connection {
         Some(connection) => connection,
         None => connection.insert(connect(path)?),
@@ -151,20 +154,19 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     Connection::open(path, &format!("pragma synchronous = {synchronous}; pragma foreign_keys = on"))
 }
 
-async fn commit_together(connection: &mut Connection, jobs: &mut Jobs) -> Result<(), Error> {
+async fn commit_together(connection: &mut Connection, jobs: &mut Jobs) -> Transaction {
     begin(connection)?;
-    let mut kept = run_bare(connection, jobs).await;
-    if !kept {
-        connection.execute("rollback", [])?;
-        begin(connection)?;
-        kept = run_apart(connection, jobs).await?;
-    }
-    match kept {
-        true => connection.execute("commit", []).map_err(Error::into_commit)?,
-        // Nobody is made to wait for the disk for nothing.
-        false => connection.execute("rollback", [])?,
+    let changed = match run_bare(connection, jobs).await {
+        Some(changed) => changed,
+        None => {
+            connection.execute("rollback", [])?;
+            begin(connection)?;
+            run_apart(connection, jobs).await?
+        }
     };
-    Ok(())
+    // Where nothing has changed it does not wait for the disk.
+    connection.execute("commit", []).map_err(Error::into_commit)?;
+    Ok(if changed { Committed::Something } else { Committed::Nothing })
 }
 
 fn begin(connection: &Connection) -> Result<(), Error> {
@@ -173,31 +175,36 @@ fn begin(connection: &Connection) -> Result<(), Error> {
 }
 
 /// Runs the jobs without a savepoint each, which would cost two statements and a copy of each page that a job is the first
-/// to change: a sixth of what SQLite does for a saga. False where one of them failed after it had changed something: all
-/// must be taken back then.
-async fn run_bare(connection: &mut Connection, jobs: &mut Jobs) -> bool {
+/// to change: a sixth of what SQLite does for a saga. Tells whether they have changed something; `None` where one of them
+/// failed after it had: all must be taken back then.
+async fn run_bare(connection: &mut Connection, jobs: &mut Jobs) -> Option<bool> {
+    let mut changed = false;
     for job in jobs {
         connection.begin_job();
-        if job.run(connection).await == Verdict::RollBack && !connection.is_untouched() {
-            return false;
+        let verdict = job.run(connection).await;
+        if !connection.is_untouched() {
+            match verdict {
+                Verdict::Keep => changed = true,
+                Verdict::RollBack => return None,
+            }
         }
     }
-    true
+    Some(changed)
 }
 
-/// Runs each job behind a savepoint of its own. False where nothing was kept.
+/// Runs each job behind a savepoint of its own. Tells whether what is kept has changed something.
 async fn run_apart(connection: &mut Connection, jobs: &mut Jobs) -> Result<bool, Error> {
-    let mut kept = false;
+    let mut changed = false;
     for job in jobs {
         connection.execute("savepoint job", [])?;
         connection.begin_job();
         match job.run(connection).await {
-            Verdict::Keep => kept = true,
+            Verdict::Keep => changed |= !connection.is_untouched(),
             Verdict::RollBack => retract(connection)?,
         }
         connection.execute("release job", [])?;
     }
-    Ok(kept)
+    Ok(changed)
 }
 
 /// Takes back what the running job has done so far; it may go on. Of a job without a savepoint SQLite refuses that, so the

@@ -169,6 +169,14 @@ impl Mesh {
         self.folder.expect("the mesh owns its folder")
     }
 
+    /// Drops it where it stands, without a stop; gives its files.
+    pub async fn abort(self) -> TempDir {
+        self.serving.abort();
+        let aborted = self.serving.await;
+        assert!(aborted.is_err_and(|error| error.is_cancelled()), "it had ended before");
+        self.folder.expect("the mesh owns its folder")
+    }
+
     /// Where its parts listen.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {

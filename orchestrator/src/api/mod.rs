@@ -33,3 +33,19 @@ fn overloaded() -> Failure {
         retry_after: COME_BACK,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal;
+
+    #[test]
+    fn a_bug_of_the_engine_is_not_told_as_something_that_may_work_when_asked_again() {
+        for (error, internal) in [
+            (StartError::IdTaken("s".to_owned()), true),
+            (StartError::Journal(journal::Error::Closed), false),
+        ] {
+            assert_eq!(matches!(not_started(error), Failure::Internal(_)), internal);
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod bad_input;
 mod cancelling;
 mod contract;
 mod definitions;
+mod node;
 mod operators;
 mod outages;
 mod placing;

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long running sagas are given to record what is still answered when the process stops.
-const PARK: Duration = Duration::from_secs(5);
+const PARK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
 pub const MAX_RUNNING: usize = 10_000;
@@ -234,7 +234,7 @@ impl Node {
         let stopping = async {
             stop.await;
             health.set_ready(false).await;
-            let sagas = driver.stop(PARK).await;
+            let sagas = driver.stop(PARK_TIMEOUT).await;
             if sagas > 0 {
                 tracing::warn!(
                     sagas,

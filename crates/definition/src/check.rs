@@ -9,8 +9,8 @@ use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 use super::compiled::{Compiled, CompiledStep, Input, Target};
 use super::descriptors::Descriptors;
 use super::draft::{Draft, MethodName, StepDraft};
-use super::engine;
 use super::expression::Expression;
+use super::lower;
 use super::path::Root;
 use super::problem::{Problem, Problems};
 use super::scope::{Name, Scope};
@@ -97,7 +97,7 @@ impl Draft {
             descriptors: &needed,
             request,
             methods: methods.collect(),
-            before: engine::ancestors(&self.steps),
+            before: lower::ancestors(&self.steps),
         };
         for step in &self.steps {
             reserved(&step.name, &mut problems);
@@ -107,7 +107,7 @@ impl Draft {
             (0..self.steps.len()).map(|index| check.step(index, &mut problems)).collect();
         let reply = check.reply(serves.as_ref(), &mut problems);
         let request = check.request;
-        let engine = engine::definition(&self, &mut problems);
+        let engine = lower::definition(&self, &mut problems);
 
         let steps: Option<Vec<CompiledStep>> = steps.into_iter().collect();
         match (engine, steps, request) {
@@ -197,7 +197,7 @@ fn input_of(
 
 /// Where an expression stands, which decides what it may see.
 #[derive(Clone, Copy)]
-enum Place {
+enum ExpressionSite {
     Key,
     Call(usize),
     Undo(usize),
@@ -208,10 +208,10 @@ impl Check<'_> {
     fn step(&self, index: usize, problems: &mut Problems) -> Option<CompiledStep> {
         let draft = &self.draft.steps[index];
         let methods = &self.methods[index];
-        let scope = self.scope(Place::Call(index));
+        let scope = self.scope(ExpressionSite::Call(index));
         let when = draft.when.as_ref().map(|node| condition(node, &scope, problems));
         let with = self.template(draft.with.as_ref(), methods.call.as_ref(), &scope, problems);
-        let scope = self.scope(Place::Undo(index));
+        let scope = self.scope(ExpressionSite::Undo(index));
         let undo_with =
             self.template(draft.undo_with.as_ref(), methods.undo.as_ref(), &scope, problems);
         let undo = match &draft.undo {
@@ -255,7 +255,7 @@ impl Check<'_> {
 
     fn key(&self, problems: &mut Problems) -> Option<Expression> {
         let text = self.draft.key.as_ref()?;
-        let key = Expression::compile(text, &self.scope(Place::Key), problems)?;
+        let key = Expression::compile(text, &self.scope(ExpressionSite::Key), problems)?;
         if key.found().is_open() || key.found().operand() == Type::String {
             return Some(key);
         }
@@ -270,7 +270,7 @@ impl Check<'_> {
         problems: &mut Problems,
     ) -> Option<Template> {
         let node = self.draft.reply.as_ref()?;
-        let scope = self.scope(Place::Reply);
+        let scope = self.scope(ExpressionSite::Reply);
         match serves {
             Some(method) => Some(Template::compile(node, &method.output(), &scope, problems)),
             None => {
@@ -280,15 +280,17 @@ impl Check<'_> {
         }
     }
 
-    fn scope(&self, place: Place) -> Scope<'_> {
+    fn scope(&self, place: ExpressionSite) -> Scope<'_> {
         let mut scope = Scope::new(self.descriptors)
             .with("request", Name::Message(Root::Request, self.request.clone()));
         scope = match place {
-            Place::Key => {
+            ExpressionSite::Key => {
                 let cure = "use `request`".to_owned();
                 scope.with("saga", Name::Hidden("there is no saga before its key".to_owned(), cure))
             }
-            Place::Call(_) | Place::Undo(_) | Place::Reply => scope.with("saga", Name::Saga),
+            ExpressionSite::Call(_) | ExpressionSite::Undo(_) | ExpressionSite::Reply => {
+                scope.with("saga", Name::Saga)
+            }
         };
         let mut seen = BTreeSet::new();
         for (index, step) in self.draft.steps.iter().enumerate() {
@@ -305,30 +307,34 @@ impl Check<'_> {
     }
 
     /// What the name of step `index` stands for at `place`.
-    fn meaning(&self, index: usize, place: Place) -> Name {
+    fn meaning(&self, index: usize, place: ExpressionSite) -> Name {
         let message = || Name::Message(Root::Step(index), self.methods[index].output.clone());
         let name = &self.draft.steps[index].name.value;
         let hidden = |what: String, cure: String| Name::Hidden(what, cure);
         match place {
-            Place::Reply => message(),
-            Place::Key => hidden(
+            ExpressionSite::Reply => message(),
+            ExpressionSite::Key => hidden(
                 format!("no step, so not `{name}` either, has run when the key is made"),
                 "use `request`".to_owned(),
             ),
-            Place::Undo(at) if at == index => hidden(
+            ExpressionSite::Undo(at) if at == index => hidden(
                 format!("the response of `{name}` may never have come when it is undone"),
                 "leave it out: the participant finds what to undo by the saga id and the step in \
                  the metadata"
                     .to_owned(),
             ),
-            Place::Call(at) if at == index => hidden(
+            ExpressionSite::Call(at) if at == index => hidden(
                 format!("`{name}` cannot use its own response"),
                 "use the response of a step before it".to_owned(),
             ),
-            Place::Call(at) | Place::Undo(at) if self.before[at][index] => message(),
+            ExpressionSite::Call(at) | ExpressionSite::Undo(at) if self.before[at][index] => {
+                message()
+            }
             // Where `after` itself is wrong, that is the problem.
-            Place::Call(at) | Place::Undo(at) if !self.knows_order(at) => message(),
-            Place::Call(at) | Place::Undo(at) => {
+            ExpressionSite::Call(at) | ExpressionSite::Undo(at) if !self.knows_order(at) => {
+                message()
+            }
+            ExpressionSite::Call(at) | ExpressionSite::Undo(at) => {
                 let user = &self.draft.steps[at].name.value;
                 let cure = if self.before[index][at] {
                     format!("`{name}` comes after `{user}`; turn them round")

@@ -6,10 +6,10 @@ use planted::Bug;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use saga::StepId;
 
-use super::answers::Overrides;
+use super::error::{ErrorKind, EvaluationError, Unplaced};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
-use super::fault::{Cause, Failure, Fault};
+use super::overrides::Overrides;
 use super::template::Template;
 
 /// What a saga of this definition is started with.
@@ -144,11 +144,11 @@ impl Compiled {
     ///
     /// # Errors
     /// When the expression cannot be evaluated or gives an empty text.
-    pub fn key(&self, request: &[u8]) -> Result<Option<String>, Fault> {
+    pub fn key(&self, request: &[u8]) -> Result<Option<String>, EvaluationError> {
         let Some(expression) = &self.key else { return Ok(None) };
         let facts = self.facts(Identity::default(), request);
         let key = expression.to_text(&facts).and_then(|key| match key.is_empty() {
-            true => Err(Failure::new(Cause::Conversion, "the key is empty")),
+            true => Err(Unplaced::new(ErrorKind::Conversion, "the key is empty")),
             false if planted::is(Bug::TokenNotPerUser) => {
                 Ok(key.rsplit('/').next().map(str::to_owned).unwrap_or(key))
             }
@@ -161,7 +161,11 @@ impl Compiled {
     ///
     /// # Errors
     /// When an expression cannot be evaluated.
-    pub fn prepare_call(&self, step: StepId, facts: &Facts<'_>) -> Result<Prepared, Fault> {
+    pub fn prepare_call(
+        &self,
+        step: StepId,
+        facts: &Facts<'_>,
+    ) -> Result<Prepared, EvaluationError> {
         let step = self.step(step);
         if let Some(when) = &step.when {
             let wanted = when.to_bool(facts);
@@ -176,7 +180,7 @@ impl Compiled {
     ///
     /// # Errors
     /// When an expression cannot be evaluated.
-    pub fn prepare_undo(&self, step: StepId, facts: &Facts<'_>) -> Result<Bytes, Fault> {
+    pub fn prepare_undo(&self, step: StepId, facts: &Facts<'_>) -> Result<Bytes, EvaluationError> {
         match &self.step(step).undo_with {
             Some(template) => Ok(encoded(template.build(facts, &self.file)?)),
             None => Ok(Bytes::new()),
@@ -187,7 +191,7 @@ impl Compiled {
     ///
     /// # Errors
     /// When an expression cannot be evaluated.
-    pub fn reply(&self, facts: &Facts<'_>) -> Result<Bytes, Fault> {
+    pub fn reply(&self, facts: &Facts<'_>) -> Result<Bytes, EvaluationError> {
         match &self.reply {
             Some(template) => Ok(encoded(template.build(facts, &self.file)?)),
             None => Ok(Bytes::new()),

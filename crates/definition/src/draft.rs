@@ -9,7 +9,7 @@ use std::time::Duration;
 use saga::Retry;
 use sha2::{Digest, Sha256};
 
-use super::answers::Overrides;
+use super::overrides::Overrides;
 use super::problem::{Position, Problem, Problems};
 use super::read::Fields;
 use super::yaml::{self, Kind, Literal, Node, Text};

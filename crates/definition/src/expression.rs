@@ -9,8 +9,8 @@ use cel::{Context, ExecutionError, OverloadError};
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
 use super::assign;
+use super::error::{ErrorKind, EvaluationError, Unplaced};
 use super::facts::Facts;
-use super::fault::{Cause, Failure, Fault};
 use super::parse::{Parsed, parse};
 use super::path::Path;
 use super::problem::{Position, Problems};
@@ -155,7 +155,7 @@ impl Expression {
         &self,
         facts: &Facts<'_>,
         field: &FieldDescriptor,
-    ) -> Result<Option<Value>, Failure> {
+    ) -> Result<Option<Value>, Unplaced> {
         match &self.code {
             Code::Path(path) => {
                 let found = facts.follow(path)?;
@@ -169,21 +169,25 @@ impl Expression {
     }
 
     /// The value for an item of a list or of a map.
-    pub(super) fn to_item(&self, facts: &Facts<'_>, kind: &Kind) -> Result<Option<Value>, Failure> {
+    pub(super) fn to_item(
+        &self,
+        facts: &Facts<'_>,
+        kind: &Kind,
+    ) -> Result<Option<Value>, Unplaced> {
         match &self.code {
             Code::Path(path) => assign::copy_to_item(&facts.follow(path)?.value, kind),
             Code::Cel { .. } => self.evaluate(facts, |value| assign::to_kind(value, kind)),
         }
     }
 
-    pub(super) fn to_bool(&self, facts: &Facts<'_>) -> Result<bool, Failure> {
+    pub(super) fn to_bool(&self, facts: &Facts<'_>) -> Result<bool, Unplaced> {
         self.evaluate(facts, |value| {
             let found = value.downcast_ref::<CelBool>().map(|found| *found.inner());
             found.ok_or_else(|| unexpected(value, "a bool"))
         })
     }
 
-    pub(super) fn to_text(&self, facts: &Facts<'_>) -> Result<String, Failure> {
+    pub(super) fn to_text(&self, facts: &Facts<'_>) -> Result<String, Unplaced> {
         self.evaluate(facts, |value| {
             let found = value.downcast_ref::<CelString>().map(|found| found.inner().to_owned());
             found.ok_or_else(|| unexpected(value, "a string"))
@@ -191,15 +195,15 @@ impl Expression {
     }
 
     /// Gives a failure its place in the file.
-    pub(super) fn fault(&self, failure: Failure, file: &str) -> Fault {
+    pub(super) fn fault(&self, failure: Unplaced, file: &str) -> EvaluationError {
         failure.at(file, self.at, &self.source)
     }
 
     fn evaluate<T>(
         &self,
         facts: &Facts<'_>,
-        take: impl FnOnce(&dyn Val) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        take: impl FnOnce(&dyn Val) -> Result<T, Unplaced>,
+    ) -> Result<T, Unplaced> {
         let (ast, slots) = match &self.code {
             Code::Path(path) => return take(to_cel(&facts.follow(path)?.value).as_ref()),
             Code::Cel { ast, slots } => (ast, slots.as_slice()),
@@ -221,14 +225,14 @@ struct Bound<'e> {
 }
 
 impl Bound<'_> {
-    fn value<'v>(&self, slot: &Slot) -> Result<Box<dyn Val + 'v>, Failure> {
+    fn value<'v>(&self, slot: &Slot) -> Result<Box<dyn Val + 'v>, Unplaced> {
         Ok(match slot {
             Slot::Value(path) => to_cel(&self.facts.follow(path)?.value),
             Slot::Has(path) => Box::new(CelBool::from(self.facts.is_set(path)?)),
         })
     }
 
-    fn failure(&self, error: &ExecutionError) -> Failure {
+    fn failure(&self, error: &ExecutionError) -> Unplaced {
         // A resolver cannot say why it has no value, so the slot is asked once more.
         if let ExecutionError::UndeclaredReference(name) = error
             && let Some(slot) = slot_index(name).and_then(|index| self.slots.get(index))
@@ -238,27 +242,28 @@ impl Bound<'_> {
         }
         let (cause, what) = match error {
             ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
-                (Cause::Arithmetic, "division by zero".to_owned())
+                (ErrorKind::Arithmetic, "division by zero".to_owned())
             }
             ExecutionError::Overflow(..) => {
-                (Cause::Arithmetic, "the result does not fit into 64 bits".to_owned())
+                (ErrorKind::Arithmetic, "the result does not fit into 64 bits".to_owned())
             }
-            ExecutionError::NoSuchKey(key) => (Cause::MissingKey, format!("no key `{key}`")),
+            ExecutionError::NoSuchKey(key) => (ErrorKind::MissingKey, format!("no key `{key}`")),
             ExecutionError::IndexOutOfBounds(_) => {
-                (Cause::MissingKey, "the index is out of range".to_owned())
+                (ErrorKind::MissingKey, "the index is out of range".to_owned())
             }
             ExecutionError::DuplicateKey(_) => {
-                (Cause::Conversion, "a map has the same key twice".to_owned())
+                (ErrorKind::Conversion, "a map has the same key twice".to_owned())
             }
             ExecutionError::FunctionError { function, message } => {
-                (Cause::Conversion, format!("{function}: {message}"))
+                (ErrorKind::Conversion, format!("{function}: {message}"))
             }
-            ExecutionError::NoSuchOverload(error) if is_unordered(error) => {
-                (Cause::Arithmetic, "NaN is neither smaller nor greater than a number".to_owned())
-            }
-            other => (Cause::Type, first_line(&other.to_string()).to_owned()),
+            ExecutionError::NoSuchOverload(error) if is_unordered(error) => (
+                ErrorKind::Arithmetic,
+                "NaN is neither smaller nor greater than a number".to_owned(),
+            ),
+            other => (ErrorKind::Type, first_line(&other.to_string()).to_owned()),
         };
-        Failure::new(cause, what)
+        Unplaced::new(cause, what)
     }
 }
 
@@ -277,9 +282,9 @@ impl VariableResolver for Bound<'_> {
     }
 }
 
-fn unexpected(value: &dyn Val, wanted: &str) -> Failure {
+fn unexpected(value: &dyn Val, wanted: &str) -> Unplaced {
     let what = format!("a {} where {wanted} belongs", value.get_type().name());
-    Failure::new(Cause::Type, what)
+    Unplaced::new(ErrorKind::Type, what)
 }
 
 /// The character that a line and column of a parse error mean.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use saga::StepId;
 
-use super::fault::{Cause, Failure};
+use super::error::{ErrorKind, Unplaced};
 use super::path::{About, Found, Path, Root};
 
 /// Which saga it is.
@@ -38,7 +38,7 @@ struct Part<'a> {
     descriptor: &'a MessageDescriptor,
     /// `None` reads as the empty message: the step was skipped.
     bytes: Option<&'a [u8]>,
-    decoded: OnceLock<Result<Value, Failure>>,
+    decoded: OnceLock<Result<Value, Unplaced>>,
 }
 
 impl<'a> Facts<'a> {
@@ -66,20 +66,22 @@ impl<'a> Facts<'a> {
         self
     }
 
-    pub(super) fn follow(&self, path: &Path) -> Result<Found<'_>, Failure> {
+    pub(super) fn follow(&self, path: &Path) -> Result<Found<'_>, Unplaced> {
         path.follow(self.root(path.root)?)
     }
 
-    pub(super) fn is_set(&self, path: &Path) -> Result<bool, Failure> {
+    pub(super) fn is_set(&self, path: &Path) -> Result<bool, Unplaced> {
         path.is_set(self.root(path.root)?)
     }
 
-    fn root(&self, root: Root) -> Result<Cow<'_, Value>, Failure> {
+    fn root(&self, root: Root) -> Result<Cow<'_, Value>, Unplaced> {
         match root {
             Root::Request => self.request.value().map(Cow::Borrowed),
             Root::Step(step) => match self.responses.get(step) {
                 Some(part) => part.value().map(Cow::Borrowed),
-                None => Err(Failure::new(Cause::Type, "these facts are of another definition")),
+                None => {
+                    Err(Unplaced::new(ErrorKind::Type, "these facts are of another definition"))
+                }
             },
             Root::Saga(field) => Ok(Cow::Owned(self.about(field))),
         }
@@ -104,13 +106,13 @@ impl<'a> Part<'a> {
         Self { descriptor, bytes, decoded: OnceLock::new() }
     }
 
-    fn value(&self) -> Result<&Value, Failure> {
+    fn value(&self) -> Result<&Value, Unplaced> {
         let decode = || {
             let decoded =
                 DynamicMessage::decode(self.descriptor.clone(), self.bytes.unwrap_or_default());
             decoded.map(Value::Message).map_err(|error| {
                 let what = format!("the recorded {}: {error}", self.descriptor.full_name());
-                Failure::new(Cause::Bytes, what)
+                Unplaced::new(ErrorKind::Bytes, what)
             })
         };
         self.decoded.get_or_init(decode).as_ref().map_err(Clone::clone)

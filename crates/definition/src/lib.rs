@@ -3,21 +3,21 @@
 //! [`Draft::parse`] reads the file, [`Draft::compile`] checks it against [`Descriptors`] and gives a
 //! [`Compiled`] that the driver runs by, or every [`Problem`] of the file with its place and cure.
 //! What compiles meets no unknown name and no wrong type when it runs; what is left are a saga's
-//! own values ([`Fault`]). Nothing in here knows of connections, of the store, or of any one service.
+//! own values ([`EvaluationError`]). Nothing in here knows of connections, of the store, or of any one service.
 
-mod answers;
 mod assign;
 mod chain;
 mod check;
 mod compiled;
 mod descriptors;
 mod draft;
-mod engine;
+mod error;
 mod expression;
 mod facts;
-mod fault;
 mod fits;
 pub mod load;
+mod lower;
+mod overrides;
 mod parse;
 mod path;
 mod problem;
@@ -30,10 +30,10 @@ mod types;
 mod value;
 mod yaml;
 
-pub use answers::{Class, Overrides};
 pub use compiled::{Compiled, CompiledStep, Input, Prepared, Target};
 pub use descriptors::{Descriptors, Error as DescriptorsError, Missing, pool_of_set};
 pub use draft::Draft;
+pub use error::{ErrorKind, EvaluationError};
 pub use facts::{Facts, Identity};
-pub use fault::{Cause, Fault};
+pub use overrides::{Class, Overrides};
 pub use problem::{Position, Problem};

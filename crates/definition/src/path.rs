@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
 
-use super::fault::{Cause, Failure};
+use super::error::{ErrorKind, Unplaced};
 use super::types::WellKnown;
 
 /// Where a path begins.
@@ -56,7 +56,7 @@ pub(super) struct Found<'m> {
 
 impl Path {
     /// Follows the path from the value of its root.
-    pub(super) fn follow<'m>(&self, root: Cow<'m, Value>) -> Result<Found<'m>, Failure> {
+    pub(super) fn follow<'m>(&self, root: Cow<'m, Value>) -> Result<Found<'m>, Unplaced> {
         let mut found = Found { value: root, present: true };
         for segment in &self.segments {
             found = match found.value {
@@ -72,7 +72,7 @@ impl Path {
 
     /// Whether the last segment of the path is there, as `has()` asks: a field without presence is
     /// there when it is not its default.
-    pub(super) fn is_set(&self, root: Cow<'_, Value>) -> Result<bool, Failure> {
+    pub(super) fn is_set(&self, root: Cow<'_, Value>) -> Result<bool, Unplaced> {
         let Some((last, before)) = self.segments.split_last() else { return Ok(true) };
         let parent = Path { root: self.root, segments: before.to_vec() }.follow(root)?;
         match last {
@@ -85,7 +85,7 @@ impl Path {
 }
 
 impl Segment {
-    fn select<'m>(&self, value: &'m Value) -> Result<Found<'m>, Failure> {
+    fn select<'m>(&self, value: &'m Value) -> Result<Found<'m>, Unplaced> {
         match self {
             Segment::Field(field) => {
                 let message = value.as_message().ok_or_else(|| not_a_message(field.name()))?;
@@ -93,7 +93,7 @@ impl Segment {
                 Ok(Found { value: message.get_field(field), present })
             }
             Segment::Key(key) => {
-                let missing = || Failure::new(Cause::MissingKey, format!("no key `{key}`"));
+                let missing = || Unplaced::new(ErrorKind::MissingKey, format!("no key `{key}`"));
                 let value = Cow::Borrowed(entry(value, key)?.ok_or_else(missing)?);
                 Ok(Found { value, present: true })
             }
@@ -101,12 +101,12 @@ impl Segment {
     }
 }
 
-fn not_a_message(field: &str) -> Failure {
-    Failure::new(Cause::Type, format!("`{field}` is asked of something without fields"))
+fn not_a_message(field: &str) -> Unplaced {
+    Unplaced::new(ErrorKind::Type, format!("`{field}` is asked of something without fields"))
 }
 
 /// The entry of a map, of a `Struct`, or of a `Value` that holds a `Struct`.
-fn entry<'m>(value: &'m Value, key: &str) -> Result<Option<&'m Value>, Failure> {
+fn entry<'m>(value: &'m Value, key: &str) -> Result<Option<&'m Value>, Unplaced> {
     if let Some(map) = value.as_map() {
         return Ok(map.get(&MapKey::String(key.to_owned())));
     }

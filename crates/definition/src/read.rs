@@ -7,7 +7,7 @@ use std::time::Duration;
 use clock::duration;
 use saga::{Attempts, Retry};
 
-use super::answers::{self, Class, Overrides};
+use super::overrides::{self, Class, Overrides};
 use super::problem::{Position, Problems, did_you_mean};
 use super::yaml::{Kind, Literal, Node, Text};
 
@@ -149,7 +149,7 @@ impl<'n> Fields<'n> {
             return overrides;
         };
         for (name, value) in entries {
-            if let Err((what, cure)) = answers::check_name(&name.value) {
+            if let Err((what, cure)) = overrides::check_name(&name.value) {
                 problems.add(name.at, what, cure);
             }
             let class = value.text().map_or("", |text| text.value.as_str());

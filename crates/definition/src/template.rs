@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
 use super::assign;
+use super::error::{EvaluationError, Unplaced};
 use super::expression::Expression;
 use super::facts::Facts;
-use super::fault::{Failure, Fault};
 use super::fits;
 use super::problem::Problems;
 use super::scope::Scope;
@@ -79,10 +79,14 @@ impl Template {
     }
 
     /// Builds the message.
-    pub(super) fn build(&self, facts: &Facts<'_>, file: &str) -> Result<DynamicMessage, Fault> {
+    pub(super) fn build(
+        &self,
+        facts: &Facts<'_>,
+        file: &str,
+    ) -> Result<DynamicMessage, EvaluationError> {
         match self {
             Template::Whole(wanted, expression) => {
-                let fault = |failure: Failure| expression.fault(failure, file);
+                let fault = |failure: Unplaced| expression.fault(failure, file);
                 let value = expression.to_item(facts, &Kind::Message(wanted.clone()));
                 Ok(match value.map_err(fault)? {
                     Some(Value::Message(message)) => message,
@@ -111,7 +115,12 @@ impl Template {
 }
 
 impl Filling {
-    fn build(&self, facts: &Facts<'_>, kind: &Kind, file: &str) -> Result<Option<Value>, Fault> {
+    fn build(
+        &self,
+        facts: &Facts<'_>,
+        kind: &Kind,
+        file: &str,
+    ) -> Result<Option<Value>, EvaluationError> {
         Ok(match self {
             Filling::Value(expression) => {
                 let value = expression.to_item(facts, kind);
@@ -136,7 +145,12 @@ impl Filling {
     }
 
     /// An item cannot be left out, so what is absent is the default.
-    fn build_item(&self, facts: &Facts<'_>, kind: &Kind, file: &str) -> Result<Value, Fault> {
+    fn build_item(
+        &self,
+        facts: &Facts<'_>,
+        kind: &Kind,
+        file: &str,
+    ) -> Result<Value, EvaluationError> {
         Ok(self.build(facts, kind, file)?.unwrap_or_else(|| Value::default_value(kind)))
     }
 }

@@ -60,7 +60,7 @@ pub struct Step {
 
 /// What is wrong with a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum DefinitionFault {
     /// There is nothing to do.
     NoSteps,
     /// More than [`Definition::STEPS_MAX`].
@@ -99,7 +99,7 @@ impl Definition {
     ///
     /// # Errors
     /// Every fault.
-    pub fn new(steps: Vec<Step>, deadline: Duration) -> Result<Self, Vec<Fault>> {
+    pub fn new(steps: Vec<Step>, deadline: Duration) -> Result<Self, Vec<DefinitionFault>> {
         let graph = graph::build(&steps)?;
         Ok(Self { steps, deadline, graph })
     }

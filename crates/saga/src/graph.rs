@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::definition::{Definition, Direction, Fault, Step, StepId};
+use crate::definition::{Definition, DefinitionFault, Direction, Step, StepId};
 
 /// Who waits for whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,13 +35,13 @@ impl Graph {
     }
 }
 
-pub(crate) fn build(steps: &[Step]) -> Result<Graph, Vec<Fault>> {
+pub(crate) fn build(steps: &[Step]) -> Result<Graph, Vec<DefinitionFault>> {
     let mut faults = Vec::new();
     if steps.is_empty() {
-        return Err(vec![Fault::NoSteps]);
+        return Err(vec![DefinitionFault::NoSteps]);
     }
     if steps.len() > Definition::STEPS_MAX {
-        return Err(vec![Fault::TooManySteps]);
+        return Err(vec![DefinitionFault::TooManySteps]);
     }
     check_each(steps, &mut faults);
     let after = edges(steps, &mut faults);
@@ -64,29 +64,29 @@ fn id(index: usize) -> StepId {
     StepId(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
-fn check_each(steps: &[Step], faults: &mut Vec<Fault>) {
+fn check_each(steps: &[Step], faults: &mut Vec<DefinitionFault>) {
     for (index, step) in steps.iter().enumerate() {
         let mut letters = step.name.bytes();
         let sound = letters.next().is_some_and(|first| first.is_ascii_lowercase())
             && letters
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if !sound {
-            faults.push(Fault::BadName { step: index });
+            faults.push(DefinitionFault::BadName { step: index });
         }
         if steps[..index].iter().any(|earlier| earlier.name == step.name) {
-            faults.push(Fault::DuplicateStep { step: index });
+            faults.push(DefinitionFault::DuplicateStep { step: index });
         }
         for (direction, retry) in
             [(Direction::Forward, &step.retry), (Direction::Undo, &step.undo_retry)]
         {
             if let Some(fault) = retry.fault() {
-                faults.push(Fault::BadRetry { step: index, direction, fault });
+                faults.push(DefinitionFault::BadRetry { step: index, direction, fault });
             }
         }
     }
 }
 
-fn edges(steps: &[Step], faults: &mut Vec<Fault>) -> Vec<Vec<StepId>> {
+fn edges(steps: &[Step], faults: &mut Vec<DefinitionFault>) -> Vec<Vec<StepId>> {
     let mut edges = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
         let mut first: BTreeSet<StepId> = BTreeSet::new();
@@ -98,9 +98,10 @@ fn edges(steps: &[Step], faults: &mut Vec<Fault>) -> Vec<Vec<StepId>> {
                         Some(other) => {
                             first.insert(id(other));
                         }
-                        None => {
-                            faults.push(Fault::UnknownAfter { step: index, name: name.clone() })
-                        }
+                        None => faults.push(DefinitionFault::UnknownAfter {
+                            step: index,
+                            name: name.clone(),
+                        }),
                     }
                 }
             }
@@ -111,7 +112,10 @@ fn edges(steps: &[Step], faults: &mut Vec<Fault>) -> Vec<Vec<StepId>> {
 }
 
 /// All that comes before each step; `None`, with a fault, where steps wait for each other.
-fn ancestors(after: &[Vec<StepId>], faults: &mut Vec<Fault>) -> Option<Vec<BTreeSet<StepId>>> {
+fn ancestors(
+    after: &[Vec<StepId>],
+    faults: &mut Vec<DefinitionFault>,
+) -> Option<Vec<BTreeSet<StepId>>> {
     let mut known: Vec<Option<BTreeSet<StepId>>> = vec![None; after.len()];
     loop {
         let mut moved = false;
@@ -136,22 +140,22 @@ fn ancestors(after: &[Vec<StepId>], faults: &mut Vec<Fault>) -> Option<Vec<BTree
     if stuck.is_empty() {
         return known.into_iter().collect();
     }
-    faults.push(Fault::Cycle { steps: stuck });
+    faults.push(DefinitionFault::Cycle { steps: stuck });
     None
 }
 
-fn check_pivot(steps: &[Step], ancestors: &[BTreeSet<StepId>], faults: &mut Vec<Fault>) {
+fn check_pivot(steps: &[Step], ancestors: &[BTreeSet<StepId>], faults: &mut Vec<DefinitionFault>) {
     let mut pivots =
         steps.iter().enumerate().filter(|(_, step)| step.pivot).map(|(index, _)| index);
     let Some(pivot) = pivots.next() else { return };
-    faults.extend(pivots.map(|step| Fault::SeveralPivots { step }));
+    faults.extend(pivots.map(|step| DefinitionFault::SeveralPivots { step }));
     for (index, step) in steps.iter().enumerate() {
         let behind = ancestors[index].contains(&id(pivot));
         if behind && step.undo {
-            faults.push(Fault::UndoBehindPivot { step: index });
+            faults.push(DefinitionFault::UndoBehindPivot { step: index });
         }
         if index != pivot && !behind && !ancestors[pivot].contains(&id(index)) {
-            faults.push(Fault::BesidePivot { step: index });
+            faults.push(DefinitionFault::BesidePivot { step: index });
         }
     }
 }

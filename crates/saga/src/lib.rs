@@ -52,7 +52,7 @@ pub use answer::{Answer, Reason};
 pub use apply::apply;
 pub use command::Command;
 pub use decide::decide;
-pub use definition::{Definition, Direction, Fault, Step, StepId};
+pub use definition::{Definition, DefinitionFault, Direction, Step, StepId};
 pub use event::{Cause, Event, Outcome, Record};
 pub use graph::Graph;
 pub use legal::IllegalEvent;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use saga::{Definition, Direction, Fault, Retry, RetryFault, Step, StepId};
+use saga::{Definition, DefinitionFault, Direction, Retry, RetryFault, Step, StepId};
 
 fn step(name: &str) -> Step {
     Step {
@@ -29,50 +29,57 @@ fn with_undo(step: Step) -> Step {
     Step { undo: true, ..step }
 }
 
-fn faults(steps: Vec<Step>) -> Vec<Fault> {
+fn faults(steps: Vec<Step>) -> Vec<DefinitionFault> {
     Definition::new(steps, Duration::from_secs(30)).err().unwrap_or_default()
 }
 
 #[test]
 fn a_definition_has_one_to_256_steps() {
     let many = |count: usize| (0..count).map(|index| step(&format!("s{index}"))).collect();
-    assert_eq!(faults(Vec::new()), [Fault::NoSteps]);
+    assert_eq!(faults(Vec::new()), [DefinitionFault::NoSteps]);
     assert_eq!(faults(many(Definition::STEPS_MAX)), []);
-    assert_eq!(faults(many(Definition::STEPS_MAX + 1)), [Fault::TooManySteps]);
+    assert_eq!(faults(many(Definition::STEPS_MAX + 1)), [DefinitionFault::TooManySteps]);
 }
 
 #[test]
 fn a_name_is_snake_case_and_stands_once() {
     for bad in ["", "Freeze", "2nd", "_freeze", "freeze-stock", "fr\u{e9}eze"] {
-        assert_eq!(faults(vec![step(bad)]), [Fault::BadName { step: 0 }], "{bad:?}");
+        assert_eq!(faults(vec![step(bad)]), [DefinitionFault::BadName { step: 0 }], "{bad:?}");
     }
-    assert_eq!(faults(vec![step("a"), step("b"), step("a")]), [Fault::DuplicateStep { step: 2 }]);
+    assert_eq!(
+        faults(vec![step("a"), step("b"), step("a")]),
+        [DefinitionFault::DuplicateStep { step: 2 }]
+    );
 }
 
 #[test]
 fn after_names_steps_that_exist_and_do_not_wait_for_each_other() {
-    let unknown = Fault::UnknownAfter { step: 1, name: "nobody".to_owned() };
+    let unknown = DefinitionFault::UnknownAfter { step: 1, name: "nobody".to_owned() };
     assert_eq!(faults(vec![step("a"), after("b", &["nobody"])]), [unknown]);
     let knot = faults(vec![after("a", &["b"]), after("b", &["a"])]);
-    assert_eq!(knot, [Fault::Cycle { steps: vec![0, 1] }]);
-    assert_eq!(faults(vec![after("a", &["a"])]), [Fault::Cycle { steps: vec![0] }]);
+    assert_eq!(knot, [DefinitionFault::Cycle { steps: vec![0, 1] }]);
+    assert_eq!(faults(vec![after("a", &["a"])]), [DefinitionFault::Cycle { steps: vec![0] }]);
 }
 
 #[test]
 fn everything_comes_before_or_behind_the_one_pivot_and_nothing_behind_it_is_undone() {
     let two = faults(vec![pivot(step("a")), pivot(step("b"))]);
-    assert_eq!(two, [Fault::SeveralPivots { step: 1 }]);
+    assert_eq!(two, [DefinitionFault::SeveralPivots { step: 1 }]);
     let late = faults(vec![pivot(with_undo(step("a"))), step("b"), with_undo(step("c"))]);
-    assert_eq!(late, [Fault::UndoBehindPivot { step: 2 }]);
+    assert_eq!(late, [DefinitionFault::UndoBehindPivot { step: 2 }]);
     let beside = faults(vec![step("a"), pivot(step("b")), after("c", &["a"])]);
-    assert_eq!(beside, [Fault::BesidePivot { step: 2 }]);
+    assert_eq!(beside, [DefinitionFault::BesidePivot { step: 2 }]);
 }
 
 #[test]
 fn both_budgets_of_a_step_must_work() {
     let upside_down = Retry { cap: Duration::from_millis(1), ..Retry::call_default() };
     let step = Step { retry: upside_down.clone(), undo_retry: upside_down, ..step("a") };
-    let fault = |direction| Fault::BadRetry { step: 0, direction, fault: RetryFault::BaseAboveCap };
+    let fault = |direction| DefinitionFault::BadRetry {
+        step: 0,
+        direction,
+        fault: RetryFault::BaseAboveCap,
+    };
     assert_eq!(faults(vec![step]), [fault(Direction::Forward), fault(Direction::Undo)]);
 }
 
@@ -81,11 +88,11 @@ fn all_faults_come_at_once() {
     let found =
         faults(vec![pivot(step("a")), pivot(with_undo(step("a"))), after("C", &["nobody"])]);
     let expected = [
-        Fault::DuplicateStep { step: 1 },
-        Fault::BadName { step: 2 },
-        Fault::UnknownAfter { step: 2, name: "nobody".to_owned() },
-        Fault::SeveralPivots { step: 1 },
-        Fault::UndoBehindPivot { step: 1 },
+        DefinitionFault::DuplicateStep { step: 1 },
+        DefinitionFault::BadName { step: 2 },
+        DefinitionFault::UnknownAfter { step: 2, name: "nobody".to_owned() },
+        DefinitionFault::SeveralPivots { step: 1 },
+        DefinitionFault::UndoBehindPivot { step: 1 },
     ];
     for fault in expected {
         assert!(found.contains(&fault), "{fault:?} is missing from {found:?}");

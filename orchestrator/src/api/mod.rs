@@ -16,7 +16,7 @@ use facade::Failure;
 use crate::driver::StartError;
 
 /// How long a caller should wait whose saga was not started because too many are running.
-const COME_BACK: Duration = Duration::from_secs(1);
+const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A start that failed.
 fn not_started(error: StartError) -> Failure {
@@ -30,7 +30,7 @@ fn not_started(error: StartError) -> Failure {
 fn overloaded() -> Failure {
     Failure::Overloaded {
         message: "this node runs as many sagas as it may; nothing was begun".to_owned(),
-        retry_after: COME_BACK,
+        retry_after: OVERLOAD_RETRY_AFTER,
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) async fn wait(
             }
             tokio::select! {
                 () = changes.next() => {}
-                () = driver.clock().sleep(LOOK_AGAIN) => {}
+                () = driver.clock().sleep(POLL_INTERVAL) => {}
             }
         }
     };
@@ -142,4 +142,4 @@ pub(super) async fn wait(
 }
 
 /// How soon a saga is looked for again that no task runs, should its change not have been told.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);

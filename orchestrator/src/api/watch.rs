@@ -22,11 +22,11 @@ pub(super) fn events(
     after: u64,
 ) -> impl Stream<Item = Result<Event, Failure>> + Send {
     let watcher = Watcher { driver, saga_id: found.listed.header.saga_id.clone(), after };
-    let pieces = stream::try_unfold(Some((watcher, Place::Found(Box::new(found)))), |at| async {
-        let Some((watcher, place)) = at else { return Ok(None) };
-        let (events, place) = watcher.later(place).await?;
+    let pieces = stream::try_unfold(Some((watcher, Cursor::Found(Box::new(found)))), |at| async {
+        let Some((watcher, cursor)) = at else { return Ok(None) };
+        let (events, cursor) = watcher.later(cursor).await?;
         let piece = stream::iter(events).map(Ok);
-        Ok::<_, Failure>(Some((piece, place.map(|place| (watcher, place)))))
+        Ok::<_, Failure>(Some((piece, cursor.map(|cursor| (watcher, cursor)))))
     });
     pieces.try_flatten()
 }
@@ -38,7 +38,7 @@ struct Watcher {
 }
 
 /// How far a watcher has come.
-enum Place {
+enum Cursor {
     /// It has the saga as it was found.
     Found(Box<Found>),
     /// It has told all that it had read.
@@ -47,18 +47,18 @@ enum Place {
 
 impl Watcher {
     /// The events that are not told yet, as soon as there are any, and where to go on; `None` where the saga has ended.
-    async fn later(&self, place: Place) -> Result<(Vec<Event>, Option<Place>), Failure> {
-        let (definition, mut reading) = match place {
-            Place::Found(found) => {
+    async fn later(&self, cursor: Cursor) -> Result<(Vec<Event>, Option<Cursor>), Failure> {
+        let (definition, mut reading) = match cursor {
+            Cursor::Found(found) => {
                 let Found { listed, story } = *found;
                 let Some(story) = story else { return Err(unwatchable(listed.aside.as_ref())) };
                 let Story { definition, records, reading } = story;
                 let events = self.show(&definition, &records);
-                let place = Place::Read { definition, reading: Box::new(reading) };
+                let cursor = Cursor::Read { definition, reading: Box::new(reading) };
                 let ended = listed.shown().is_ended();
-                return Ok((events, (!ended).then_some(place)));
+                return Ok((events, (!ended).then_some(cursor)));
             }
-            Place::Read { definition, reading } => (definition, reading),
+            Cursor::Read { definition, reading } => (definition, reading),
         };
         // From before the first look: what happens between is then not missed.
         let mut changes = self.driver.changes(&self.saga_id);
@@ -73,8 +73,8 @@ impl Watcher {
             if !read.is_empty() {
                 let ended = reading.state.is_ended();
                 let events = self.show(&definition, &read);
-                let place = Place::Read { definition, reading };
-                return Ok((events, (!ended).then_some(place)));
+                let cursor = Cursor::Read { definition, reading };
+                return Ok((events, (!ended).then_some(cursor)));
             }
             if records.is_none() {
                 self.refuse_aside().await?;
@@ -92,7 +92,7 @@ impl Watcher {
             };
             tokio::select! {
                 () = changed => {}
-                () = self.driver.clock().sleep(read::LOOK_AGAIN) => {}
+                () = self.driver.clock().sleep(read::POLL_INTERVAL) => {}
                 () = self.driver.halted() => return Err(Failure::refused(
                     Code::Unavailable,
                     Reason::Unavailable,

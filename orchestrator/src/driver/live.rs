@@ -14,14 +14,14 @@ use crate::journal::{self, Standing};
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) event: Event,
-    pub(crate) answer: oneshot::Sender<Answer>,
+    pub(crate) answer: oneshot::Sender<OrderResult>,
 }
 
 /// What an order came to, once it is on disk.
-pub(crate) type Answer = Result<(), OrderError>;
+pub(crate) type OrderResult = Result<(), OrderError>;
 
 impl Order {
-    pub(crate) fn new(event: Event) -> (Self, oneshot::Receiver<Answer>) {
+    pub(crate) fn new(event: Event) -> (Self, oneshot::Receiver<OrderResult>) {
         let (answer, answered) = oneshot::channel();
         (Self { event, answer }, answered)
     }
@@ -83,7 +83,7 @@ impl Handle {
     }
 }
 
-/// Which sagas run here. A saga has at most one task: its place is taken before the task begins and given up when
+/// Which sagas run here. A saga has at most one task: its slot is taken before the task begins and given up when
 /// the task has ended, whatever ended it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live {
@@ -92,34 +92,34 @@ pub(crate) struct Live {
 
 #[derive(Debug, Default)]
 struct Sagas {
-    places: HashMap<String, Option<Handle>>,
+    slots: HashMap<String, Option<Handle>>,
     /// Sagas that somebody waits for while no task runs them.
     awaited: HashMap<String, watch::Sender<()>>,
 }
 
 impl Live {
-    /// Takes the saga's place; `None` when somebody has it.
-    pub(crate) fn take(&self, saga_id: &str) -> Option<Place> {
+    /// Takes the saga's slot; `None` when somebody has it.
+    pub(crate) fn take(&self, saga_id: &str) -> Option<Slot> {
         let mut sagas = self.sagas();
-        if sagas.places.contains_key(saga_id) {
+        if sagas.slots.contains_key(saga_id) {
             return None;
         }
-        sagas.places.insert(saga_id.to_owned(), None);
-        Some(Place { live: self.clone(), saga_id: saga_id.to_owned() })
+        sagas.slots.insert(saga_id.to_owned(), None);
+        Some(Slot { live: self.clone(), saga_id: saga_id.to_owned() })
     }
 
     /// The way to the saga's task, where it runs here.
     pub(crate) fn find(&self, saga_id: &str) -> Option<Handle> {
-        self.sagas().places.get(saga_id).cloned().flatten()
+        self.sagas().slots.get(saga_id).cloned().flatten()
     }
 
     /// Whether the saga runs here, or is about to.
     pub(crate) fn is_taken(&self, saga_id: &str) -> bool {
-        self.sagas().places.contains_key(saga_id)
+        self.sagas().slots.contains_key(saga_id)
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.sagas().places.len()
+        self.sagas().slots.len()
     }
 
     /// What happens to the saga from now on that its task, where it has one, does not tell.
@@ -174,26 +174,26 @@ impl Drop for Changes {
     }
 }
 
-/// A saga's place, held by its task.
+/// A saga's slot, held by its task.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     live: Live,
     saga_id: String,
 }
 
-impl Place {
+impl Slot {
     /// Opens the way to the task.
     pub(crate) fn open(&self, handle: Handle) {
         let mut sagas = self.live.sagas();
-        sagas.places.insert(self.saga_id.clone(), Some(handle));
+        sagas.slots.insert(self.saga_id.clone(), Some(handle));
         sagas.changed(&self.saga_id);
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut sagas = self.live.sagas();
-        sagas.places.remove(&self.saga_id);
+        sagas.slots.remove(&self.saga_id);
         sagas.changed(&self.saga_id);
     }
 }

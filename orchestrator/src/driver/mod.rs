@@ -3,9 +3,9 @@
 
 pub(crate) mod live;
 
-mod decide;
 mod recover;
 mod replay;
+mod running;
 mod saga_task;
 
 use std::{
@@ -29,7 +29,7 @@ use crate::{
     outbound::Participants,
     registry::Registry,
 };
-use live::{Live, Order, Place};
+use live::{Live, Order, Slot};
 use saga_task::{Ended, SagaTask};
 
 pub use live::{Changes, Handle, OrderError, Published};
@@ -37,8 +37,8 @@ pub(crate) use recover::definition_unreadable;
 pub use replay::{Reading, Replayed, Unreadable, replay};
 
 /// How long an order waits for a saga that is being taken up, and how soon it looks again.
-const TAKING_UP: Duration = Duration::from_secs(2);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const TAKE_UP_TIMEOUT: Duration = Duration::from_secs(2);
+const TAKE_UP_POLL: Duration = Duration::from_millis(10);
 
 /// What every saga's task works with.
 #[derive(Clone)]
@@ -173,7 +173,7 @@ impl Driver {
     ) -> Result<Start, StartError> {
         let saga_id = header.saga_id.clone();
         // Taken first: recovery must not find the saga on disk without a task and run it beside this one.
-        let Some(place) = self.live.take(&saga_id) else {
+        let Some(slot) = self.live.take(&saga_id) else {
             return Err(StartError::IdTaken(saga_id));
         };
         let (state, link) = (SagaState::new(definition.engine()), Link::root(&header));
@@ -184,7 +184,7 @@ impl Driver {
             Started::KeyReused => return Ok(Start::KeyReused),
             Started::Already { saga_id } => return Ok(Start::Already { saga_id }),
             Started::Removed(kept) => return Ok(Start::Removed(kept)),
-            Started::New(number) => self.spawn(place, handle.clone(), task, number),
+            Started::New(number) => self.spawn(slot, handle.clone(), task, number),
         }
         Ok(Start::New { saga_id, handle })
     }
@@ -200,8 +200,8 @@ impl Driver {
         SagaTask::new(context, header, definition, state, link, self.stop.clone())
     }
 
-    fn spawn(&self, place: Place, handle: Handle, task: SagaTask, number: Number) {
-        place.open(handle);
+    fn spawn(&self, slot: Slot, handle: Handle, task: SagaTask, number: Number) {
+        slot.open(handle);
         let header = Arc::clone(task.header());
         let span = tracing::info_span!(
             parent: None,
@@ -212,9 +212,9 @@ impl Driver {
         );
         let driver = self.clone();
         let run = async move {
-            // A panic must take neither the process nor the saga's place with it.
+            // A panic must take neither the process nor the saga's slot with it.
             let ended = AssertUnwindSafe(task.run(number)).catch_unwind().await;
-            driver.ended(&header, place, ended).await;
+            driver.ended(&header, slot, ended).await;
         };
         // What still runs when the node is given up ends with it, and lets its files go.
         let given_up = self.given_up.clone();
@@ -224,8 +224,8 @@ impl Driver {
         self.tasks.spawn(tracing::Instrument::instrument(run, span));
     }
 
-    /// The place is given up when all is told: until then recovery leaves the saga alone.
-    async fn ended(&self, header: &Header, place: Place, ended: std::thread::Result<Ended>) {
+    /// The slot is given up when all is told: until then recovery leaves the saga alone.
+    async fn ended(&self, header: &Header, slot: Slot, ended: std::thread::Result<Ended>) {
         let why = match ended {
             Ok(Ended::Saga | Ended::Stopping) => return,
             Ok(Ended::Journal(error)) => {
@@ -233,7 +233,7 @@ impl Driver {
                     error = &error as &dyn std::error::Error,
                     "the saga stops here until the journal is read"
                 );
-                drop(place);
+                drop(slot);
                 self.lost.notify_one();
                 return;
             }
@@ -275,13 +275,13 @@ impl Driver {
     /// The way to a saga's task. One that is being taken up at this moment is waited for.
     async fn handle(&self, saga_id: &str) -> Option<Handle> {
         let clock = &self.context.clock;
-        let give_up = clock.now().after(TAKING_UP);
+        let give_up = clock.now().after(TAKE_UP_TIMEOUT);
         loop {
             let found = self.live.find(saga_id);
             if found.is_some() || !self.live.is_taken(saga_id) || clock.now() >= give_up {
                 return found;
             }
-            clock.sleep(LOOK_AGAIN).await;
+            clock.sleep(TAKE_UP_POLL).await;
         }
     }
 

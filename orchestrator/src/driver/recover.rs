@@ -12,15 +12,15 @@ use planted::Bug;
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
 use saga::{Event, Reason, Record};
 
-use super::{Driver, Order, OrderError, Place, Reading, replay};
+use super::{Driver, Order, OrderError, Reading, Slot, replay};
 use crate::journal::{self, Header, Listed, Loaded, Readmit, Unfinished, record};
 
 /// Sagas looked up at once.
 const PAGE: u32 = 256;
 /// Sagas taken up at once: as many share a commit of the journal.
-const AT_ONCE: usize = 64;
+const MAX_TAKE_UPS: usize = 64;
 /// How long until the store is looked through again.
-const PAUSE: Duration = Duration::from_secs(5);
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Takes up what is left unfinished, now and again, until the driver stops.
@@ -45,7 +45,7 @@ impl Driver {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = self.lost.notified() => {}
-                () = self.context.clock.sleep(PAUSE) => {}
+                () = self.context.clock.sleep(RECOVERY_INTERVAL) => {}
             }
         }
     }
@@ -63,12 +63,12 @@ impl Driver {
             return self.order(saga_id, event).await;
         }
         // Taken before recovery can find the saga.
-        let Some(place) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
+        let Some(slot) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
         let readmitted =
             async { self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await };
         readmitted.await.map_err(OrderError::Journal)?;
         let (order, answered) = Order::new(event);
-        self.take_up(place, saga_id, Some(order)).await;
+        self.take_up(slot, saga_id, Some(order)).await;
         answered.await.unwrap_or(Err(OrderError::Gone))
     }
 
@@ -84,7 +84,7 @@ impl Driver {
             after.clone_from(last);
             taken_up += futures::stream::iter(page)
                 .map(|unfinished| self.take_up_idle(unfinished.saga_id))
-                .buffer_unordered(AT_ONCE)
+                .buffer_unordered(MAX_TAKE_UPS)
                 .filter(|taken_up| std::future::ready(*taken_up))
                 .count()
                 .await;
@@ -104,19 +104,20 @@ impl Driver {
             return false;
         }
         match self.live.take(&saga_id) {
-            Some(place) => self.take_up(place, &saga_id, None).await,
+            Some(slot) => self.take_up(slot, &saga_id, None).await,
             None => false,
         }
     }
 
     /// Takes a saga up and gives its task the order, where there is one.
-    async fn take_up(&self, place: Place, saga_id: &str, order: Option<Order>) -> bool {
+    async fn take_up(&self, slot: Slot, saga_id: &str, order: Option<Order>) -> bool {
         // One saga's panic must end neither the loop nor the other sagas.
-        let taken = AssertUnwindSafe(self.try_take_up(place, saga_id, order)).catch_unwind().await;
-        let panicked = || Trouble::Saga(Reason::new(EngineFailed.code(), "taking it up panicked"));
+        let taken = AssertUnwindSafe(self.try_take_up(slot, saga_id, order)).catch_unwind().await;
+        let panicked =
+            || TakeUpError::Saga(Reason::new(EngineFailed.code(), "taking it up panicked"));
         match taken.unwrap_or_else(|_| Err(panicked())) {
             Ok(taken_up) => taken_up,
-            Err(Trouble::Journal(error)) => {
+            Err(TakeUpError::Journal(error)) => {
                 tracing::error!(
                     saga.id = saga_id,
                     error = &error as &dyn std::error::Error,
@@ -124,10 +125,10 @@ impl Driver {
                 );
                 false
             }
-            Err(Trouble::Saga(why)) if planted::is(Bug::RecoveryStopsAtFirstBad) => {
+            Err(TakeUpError::Saga(why)) if planted::is(Bug::RecoveryStopsAtFirstBad) => {
                 std::panic::panic_any(why.message)
             }
-            Err(Trouble::Saga(why)) => {
+            Err(TakeUpError::Saga(why)) => {
                 self.set_aside(saga_id, why).await;
                 false
             }
@@ -136,22 +137,22 @@ impl Driver {
 
     async fn try_take_up(
         &self,
-        place: Place,
+        slot: Slot,
         saga_id: &str,
         order: Option<Order>,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, TakeUpError> {
         let loaded = self.context.journal.load(saga_id).await?;
         let Some(Loaded { listed, entries }) = loaded else { return Ok(false) };
         if let Some(damage) = listed.aside {
-            return Err(Trouble::Saga(damage));
+            return Err(TakeUpError::Saga(damage));
         }
         let Listed { number, header, mark, .. } = listed;
         let Some(registered) = self.registry.find_hash(&header.definition_hash) else {
-            return Err(Trouble::Saga(definition_unreadable(&header)));
+            return Err(TakeUpError::Saga(definition_unreadable(&header)));
         };
         let definition = registered.compiled;
         let replayed = replay(&header, &definition, &entries?, mark)
-            .map_err(|error| Trouble::unreadable(causes(&error)))?;
+            .map_err(|error| TakeUpError::unreadable(causes(&error)))?;
         if replayed.reading.state.is_ended() {
             // It ended between the search and the look.
             return Ok(false);
@@ -163,14 +164,14 @@ impl Driver {
         };
         let Reading { mut state, link } = replayed.reading;
         saga::apply(&mut state, definition.engine(), &recovered)
-            .map_err(|refused| Trouble::unreadable(refused.to_string()))?;
+            .map_err(|refused| TakeUpError::unreadable(refused.to_string()))?;
         let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), link);
         self.context.journal.append(number, entries, None).await?;
         let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
         if let Some(order) = order {
             task.apply_order(order);
         }
-        self.spawn(place, handle, task, number);
+        self.spawn(slot, handle, task, number);
         Ok(true)
     }
 }
@@ -183,20 +184,20 @@ pub(crate) fn definition_unreadable(header: &Header) -> Reason {
 }
 
 /// Why a saga was not taken up.
-enum Trouble {
+enum TakeUpError {
     /// The journal failed: tried again.
     Journal(journal::Error),
     /// The saga cannot be run: set aside.
     Saga(Reason),
 }
 
-impl Trouble {
+impl TakeUpError {
     fn unreadable(why: String) -> Self {
         Self::Saga(Reason::new(JournalUnreadable.code(), why))
     }
 }
 
-impl From<journal::Error> for Trouble {
+impl From<journal::Error> for TakeUpError {
     fn from(error: journal::Error) -> Self {
         match error {
             journal::Error::Unreadable(why) => Self::unreadable(why),

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
-    decide::{Running, Settled},
     live::{self, Handle, Order, OrderError, Published},
+    running::{Running, Settled},
 };
 use crate::{
     journal::{self, Entry, Header, Link, Number, Standing, Why},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Orders that may wait for one saga's task.
-const ORDERS: usize = 16;
+const ORDER_QUEUE: usize = 16;
 
 /// What an attempt gets at least that begins right before the saga's deadline.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(100);
@@ -45,11 +45,11 @@ pub(crate) enum Ended {
     Engine(saga::IllegalEvent),
 }
 
-type Answered = (StepId, Direction, Answer);
+type AnsweredCall = (StepId, Direction, Answer);
 
 /// An operator who is answered after the next append: what an order came to may rest on records that are not on disk.
 struct Promise {
-    answer: oneshot::Sender<live::Answer>,
+    answer: oneshot::Sender<live::OrderResult>,
     outcome: Result<(), saga::IllegalEvent>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct SagaTask {
     begun: Option<Settled>,
     promises: Vec<Promise>,
     calling: HashSet<(StepId, Direction)>,
-    calls: FuturesUnordered<BoxFuture<'static, Answered>>,
+    calls: FuturesUnordered<BoxFuture<'static, AnsweredCall>>,
 }
 
 impl SagaTask {
@@ -83,7 +83,7 @@ impl SagaTask {
         link: Link,
         stop: CancellationToken,
     ) -> (Self, Handle) {
-        let (orders, waiting) = mpsc::channel(ORDERS);
+        let (orders, waiting) = mpsc::channel(ORDER_QUEUE);
         let state = Arc::new(state);
         let (written, records) = watch::channel(state.next_seq());
         let standing = standing(&state, &definition);
@@ -306,7 +306,10 @@ impl SagaTask {
         });
     }
 
-    fn answered(&mut self, (step, direction, answer): Answered) -> Result<(), saga::IllegalEvent> {
+    fn answered(
+        &mut self,
+        (step, direction, answer): AnsweredCall,
+    ) -> Result<(), saga::IllegalEvent> {
         self.calling.remove(&(step, direction));
         if self.saga.state.is_ended() {
             // An operator closed the saga while the call was under way.

@@ -1,7 +1,9 @@
 //! What a sound definition makes of requests and responses.
 
 use bytes::Bytes;
-use definition::{Cause, Compiled, Descriptors, Draft, Facts, Fault, Identity, Input, Prepared};
+use definition::{
+    Compiled, Descriptors, Draft, ErrorKind, EvaluationError, Facts, Identity, Input, Prepared,
+};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use saga::StepId;
@@ -42,7 +44,7 @@ fn taking(with: &str) -> Compiled {
     ))
 }
 
-fn taken(with: &str, request_json: &str) -> Result<String, Fault> {
+fn taken(with: &str, request_json: &str) -> Result<String, EvaluationError> {
     let compiled = taking(with);
     let input = bytes_of("shop.v1.All", request_json);
     let facts = compiled.facts(Identity::default(), &input);
@@ -254,7 +256,7 @@ fn what_is_no_number_has_no_order_and_equals_nothing() {
             let with = format!("{{ flag: \"{a} {operator} {b}\" }}");
             let fault = taken(&with, r#"{"real":"NaN","single":"NaN"}"#).unwrap_err();
             let what = "NaN is neither smaller nor greater than a number";
-            assert_eq!((fault.cause, fault.what.as_str()), (Cause::Arithmetic, what), "{with}");
+            assert_eq!((fault.kind, fault.what.as_str()), (ErrorKind::Arithmetic, what), "{with}");
         }
     }
     let unequal = "{ flag: request.real != request.real }";
@@ -271,7 +273,7 @@ fn a_missing_key_or_item_is_a_fault() {
         ("{ text: request.object.a.b }", "no key `a`"),
     ] {
         let fault = taken(with, "{}").unwrap_err();
-        assert_eq!((fault.cause, fault.what.as_str()), (Cause::MissingKey, what), "{with}");
+        assert_eq!((fault.kind, fault.what.as_str()), (ErrorKind::MissingKey, what), "{with}");
     }
     let guarded = "{ flag: \"has(request.counts.x) && request.counts.x > 1\" }";
     assert_eq!(taken(guarded, "{}").unwrap(), "{}");
@@ -290,11 +292,11 @@ fn json_numbers_become_whole_numbers_where_they_are_whole() {
     );
     let fault = taken("{ small: request.any }", r#"{"any":5.5}"#).unwrap_err();
     assert_eq!(
-        (fault.cause, fault.what.as_str()),
-        (Cause::Arithmetic, "5.5 does not fit into int32")
+        (fault.kind, fault.what.as_str()),
+        (ErrorKind::Arithmetic, "5.5 does not fit into int32")
     );
     let fault = taken("{ small: request.any }", r#"{"any":"5"}"#).unwrap_err();
-    assert_eq!((fault.cause, fault.what.as_str()), (Cause::Type, "a string where int belongs"));
+    assert_eq!((fault.kind, fault.what.as_str()), (ErrorKind::Type, "a string where int belongs"));
 }
 
 #[test]
@@ -302,7 +304,7 @@ fn recorded_bytes_that_are_no_message_are_a_fault() {
     let compiled = taking("{ text: request.text }");
     let facts = compiled.facts(Identity::default(), &[0xff, 0xff]);
     let fault = compiled.prepare_call(StepId(0), &facts).unwrap_err();
-    assert_eq!(fault.cause, Cause::Bytes);
+    assert_eq!(fault.kind, ErrorKind::Bytes);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use definition::{Cause, Compiled, Descriptors, Draft, Identity};
+use definition::{Compiled, Descriptors, Draft, ErrorKind, Identity};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use prost::Message as _;
@@ -275,7 +275,7 @@ fn an_accepted_expression_meets_no_type_error() {
             match compiled.prepare_call(StepId(0), &facts) {
                 Ok(_) => built.fetch_add(1, Ordering::Relaxed),
                 Err(fault) => {
-                    prop_assert_ne!(fault.cause, Cause::Type, "{}: {}", field.name(), fault);
+                    prop_assert_ne!(fault.kind, ErrorKind::Type, "{}: {}", field.name(), fault);
                     faults.fetch_add(1, Ordering::Relaxed)
                 }
             };

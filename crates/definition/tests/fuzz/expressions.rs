@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use definition::{Cause, Compiled, Draft, Identity};
+use definition::{Compiled, Draft, ErrorKind, Identity};
 use proptest::{prelude::*, test_runner::TestRunner};
 use prost::Message;
 use proto::checkout::v1::{Line, PlaceOrderRequest};
@@ -150,8 +150,8 @@ fn no_damage_to_an_expression_makes_it_panic_or_take_long_or_meet_a_wrong_type()
         match in_time(&expression, || compiled.prepare_call(StepId(0), &facts)) {
             Ok(_) => count("evaluated"),
             Err(fault) => {
-                prop_assert_ne!(fault.cause, Cause::Type, "{}: {}", expression, fault);
-                count(&format!("{:?}", fault.cause));
+                prop_assert_ne!(fault.kind, ErrorKind::Type, "{}: {}", expression, fault);
+                count(&format!("{:?}", fault.kind));
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::problem::Position;
 
 /// What kind of trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum ErrorKind {
     /// A number does not fit: division by zero, overflow, a field that is too narrow.
     Arithmetic,
     /// A map has no such key, or a list no such item.
@@ -21,9 +21,9 @@ pub enum Cause {
 
 /// An expression that could not be evaluated; the saga's values are at fault, not the definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct EvaluationError {
     /// What kind of trouble it is.
-    pub cause: Cause,
+    pub kind: ErrorKind,
     /// The definition file.
     pub file: String,
     /// The line, from 1.
@@ -36,30 +36,30 @@ pub struct Fault {
     pub what: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for EvaluationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fault { file, line, column, expression, what, .. } = self;
+        let EvaluationError { file, line, column, expression, what, .. } = self;
         write!(f, "{file}:{line}:{column}: `{expression}`: {what}")
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for EvaluationError {}
 
 /// A fault that does not yet know where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) cause: Cause,
+pub(super) struct Unplaced {
+    pub(super) kind: ErrorKind,
     pub(super) what: String,
 }
 
-impl Failure {
-    pub(super) fn new(cause: Cause, what: impl Into<String>) -> Self {
-        Self { cause, what: what.into() }
+impl Unplaced {
+    pub(super) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into() }
     }
 
-    pub(super) fn at(self, file: &str, at: Position, expression: &str) -> Fault {
-        let Self { cause, what } = self;
+    pub(super) fn at(self, file: &str, at: Position, expression: &str) -> EvaluationError {
+        let Self { kind, what } = self;
         let (file, expression) = (file.to_owned(), expression.to_owned());
-        Fault { cause, file, line: at.line, column: at.column, expression, what }
+        EvaluationError { kind, file, line: at.line, column: at.column, expression, what }
     }
 }

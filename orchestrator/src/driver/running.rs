@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clock::Clock;
-use definition::{Compiled, Facts, Fault, Identity, Prepared};
+use definition::{Compiled, EvaluationError, Facts, Identity, Prepared};
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
 use crate::journal::Header;
@@ -123,6 +123,6 @@ impl Running {
     }
 }
 
-fn failed(fault: &Fault) -> Reason {
+fn failed(fault: &EvaluationError) -> Reason {
     Reason::new(proto::facade::v1::Reason::ExpressionFailed.code(), fault.to_string())
 }

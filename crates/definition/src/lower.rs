@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use saga::{Direction, Fault, RetryFault};
+use saga::{DefinitionFault, Direction, RetryFault};
 
 use super::draft::{Draft, StepDraft};
 use super::problem::{Position, Problems, did_you_mean};
@@ -26,10 +26,11 @@ pub(super) fn definition(draft: &Draft, problems: &mut Problems) -> Option<saga:
     match saga::Definition::new(steps.collect(), draft.deadline) {
         Ok(definition) => Some(definition),
         Err(faults) => {
-            let order_is_known = !faults.iter().any(|f| matches!(f, Fault::UnknownAfter { .. }));
+            let order_is_known =
+                !faults.iter().any(|f| matches!(f, DefinitionFault::UnknownAfter { .. }));
             for fault in &faults {
                 // What stands beside the pivot can be told when every `after` names a step.
-                if order_is_known || !matches!(fault, Fault::BesidePivot { .. }) {
+                if order_is_known || !matches!(fault, DefinitionFault::BesidePivot { .. }) {
                     report(fault, draft, problems);
                 }
             }
@@ -72,47 +73,47 @@ pub(super) fn ancestors(steps: &[StepDraft]) -> Vec<Vec<bool>> {
     }
 }
 
-fn report(fault: &Fault, draft: &Draft, problems: &mut Problems) {
+fn report(fault: &DefinitionFault, draft: &Draft, problems: &mut Problems) {
     let step = |index: usize| &draft.steps[index];
     let name = |index: usize| &step(index).name.value;
     let pivot = || draft.steps.iter().find(|step| step.pivot).map_or("", |step| &step.name.value);
     match fault {
         // Without any step that could be read, the reason has been reported.
-        Fault::NoSteps if !draft.steps_readable => {}
-        Fault::NoSteps => {
+        DefinitionFault::NoSteps if !draft.steps_readable => {}
+        DefinitionFault::NoSteps => {
             problems.add(draft.steps_at, "the saga has no steps", "add `- step: the_name`");
         }
         // Told when the steps were read.
-        Fault::TooManySteps => {}
-        Fault::BadName { step: index } => {
+        DefinitionFault::TooManySteps => {}
+        DefinitionFault::BadName { step: index } => {
             let what = format!("`{}` is no name for a step", name(*index));
             let cure = "write small letters, digits and underscores, a letter first";
             problems.add(step(*index).name.at, what, cure);
         }
-        Fault::DuplicateStep { step: index } => {
+        DefinitionFault::DuplicateStep { step: index } => {
             let what = format!("there are two steps `{}`", name(*index));
             problems.add(step(*index).name.at, what, "give one of them another name");
         }
-        Fault::UnknownAfter { step: index, name: unknown } => {
+        DefinitionFault::UnknownAfter { step: index, name: unknown } => {
             let at = after_at(step(*index), unknown);
             let what = format!("`{}` comes after `{unknown}`, which is no step", name(*index));
             let names = draft.steps.iter().map(|step| step.name.value.as_str());
             let cure = did_you_mean(unknown, names, "name a step of this saga");
             problems.add(at, what, cure);
         }
-        Fault::Cycle { steps } => report_cycle(steps, draft, problems),
-        Fault::SeveralPivots { step: index } => {
+        DefinitionFault::Cycle { steps } => report_cycle(steps, draft, problems),
+        DefinitionFault::SeveralPivots { step: index } => {
             let what = format!("`{}` is a second pivot beside `{}`", name(*index), pivot());
             problems.add(step(*index).pivot_at, what, "there is one point of no return: keep one");
         }
-        Fault::UndoBehindPivot { step: index } => {
+        DefinitionFault::UndoBehindPivot { step: index } => {
             let at = step(*index).undo.as_ref().map_or(step(*index).name.at, |undo| undo.at);
             let (name, pivot) = (name(*index), pivot());
             let what = format!("`{name}` has an undo behind the pivot `{pivot}`");
             let cure = "remove the undo: behind the pivot a step is tried until it succeeds";
             problems.add(at, what, cure);
         }
-        Fault::BesidePivot { step: index } => {
+        DefinitionFault::BesidePivot { step: index } => {
             let (name, pivot) = (name(*index), pivot());
             let what = format!("`{name}` may fail when the pivot `{pivot}` is passed already");
             let cure = format!(
@@ -120,7 +121,7 @@ fn report(fault: &Fault, draft: &Draft, problems: &mut Problems) {
             );
             problems.add(step(*index).name.at, what, cure);
         }
-        Fault::BadRetry { step: index, direction, fault } => {
+        DefinitionFault::BadRetry { step: index, direction, fault } => {
             let step = step(*index);
             let (key, at, retry) = match direction {
                 Direction::Forward => ("retry", step.retry_at, &step.retry),

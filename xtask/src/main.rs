@@ -68,7 +68,8 @@ fn chaos(arguments: &[String]) -> Result<()> {
     // With the whole workspace, as the tests are built: chosen packages would build half of it anew, with other features.
     run::step("build", "cargo", &["build", "--quiet", "--workspace", "--bins"])?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    run::step("chaos", "target/debug/chaos", &arguments)
+    let program = run::target()?.join("debug/chaos").display().to_string();
+    run::step("chaos", &program, &arguments)
 }
 
 fn matrix() -> Result<()> {

@@ -1,8 +1,8 @@
-//! The Python that the example participant runs on: a virtual environment under `target/`.
+//! The Python that the example participant runs on: a virtual environment where cargo builds.
 
 use anyhow::{Result, bail};
 
-use crate::run::{is_there, root, say, step};
+use crate::run::{is_there, say, step, target};
 
 const PACKAGES: [&str; 3] = ["grpcio==1.76.0", "grpcio-tools==1.76.0", "grpcio-reflection==1.76.0"];
 
@@ -11,7 +11,7 @@ const PACKAGES: [&str; 3] = ["grpcio==1.76.0", "grpcio-tools==1.76.0", "grpcio-r
 /// # Errors
 /// Says what is missing where it cannot be installed.
 pub(crate) fn prepare() -> Result<()> {
-    let folder = root().join("target/python");
+    let folder = target()?.join("python");
     let python = folder.join("bin/python").display().to_string();
     if folder.join("ready").exists() && is_there(&python, "--version") {
         return Ok(());

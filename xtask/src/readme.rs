@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     mutants,
-    run::{root, say, say_skipped, step},
+    run::{root, say, say_skipped, step, target},
     tools,
 };
 
@@ -26,15 +26,22 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) fn run() -> Result<()> {
     // Built first, so that the patience below is for the start alone.
     step("release build", "cargo", &["build", "--release"])?;
-    mutants::is_not_in(&root().join("target/release/sagamesh"))?;
+    let target = target()?;
+    mutants::is_not_in(&target.join("release/sagamesh"))?;
     let text = std::fs::read_to_string(root().join("README.md")).context("reading README.md")?;
-    let commands = commands(&text);
+    // Wherever cargo builds.
+    let release = format!("{}/", target.join("release").display());
+    let commands: Vec<String> = commands(&text)
+        .into_iter()
+        .map(|command| command.replace("cargo run --release --", "target/release/sagamesh"))
+        .map(|command| command.replace("target/release/", &release))
+        .collect();
     ensure!(
         commands.len() >= 5,
         "README.md has only {} commands: is it still marked `console`?",
         commands.len()
     );
-    let folder = root().join("target/readme");
+    let folder = target.join("readme");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
@@ -84,10 +91,7 @@ fn one(
     }
     if command.contains(" dev") {
         let data = folder.join("data").display().to_string();
-        serving.push(start(&format!(
-            "exec {} --data {data}",
-            command.replace("cargo run --release --", "target/release/sagamesh")
-        ))?);
+        serving.push(start(&format!("exec {command} --data {data}"))?);
         return Ok(());
     }
     finish(command)

@@ -14,6 +14,20 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().map_or(manifest.clone(), PathBuf::from)
 }
 
+/// Where cargo builds: `target`, unless the developer has set another folder.
+pub(crate) fn target() -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo cannot be run")?;
+    ensure!(output.status.success(), "cargo metadata failed");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let folder = metadata["target_directory"].as_str().context("cargo metadata names no folder")?;
+    Ok(PathBuf::from(folder))
+}
+
 /// Tells the developer.
 pub(crate) fn say(line: &str) {
     eprintln!("\n== {line}");

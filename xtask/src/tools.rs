@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::run::{is_there, root, say_skipped, step, step_with};
+use crate::run::{is_there, say_skipped, step, step_with, target};
 
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
 
@@ -21,7 +21,7 @@ pub(crate) fn grpcurl() -> Result<Option<String>> {
     if is_there("grpcurl", "-version") {
         return Ok(Some("grpcurl".to_owned()));
     }
-    let folder = root().join("target/tools");
+    let folder = target()?.join("tools");
     let program = folder.join("grpcurl").display().to_string();
     if is_there(&program, "-version") {
         return Ok(Some(program));

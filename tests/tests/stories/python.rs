@@ -29,11 +29,8 @@ fn root() -> PathBuf {
 }
 
 fn hotel() -> Hotel {
-    let python = root().join("target/python/bin/python");
-    assert!(
-        python.exists(),
-        "the example's Python is missing: `cargo xtask test` prepares it in target/python"
-    );
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../python/bin/python");
+    assert!(python.exists(), "the example's Python is missing: `cargo xtask test` prepares it");
     let mut process = Command::new(python)
         .args(["hotel.py", "0"])
         .current_dir(root().join("examples/hotel-python"))

@@ -85,6 +85,15 @@ impl Clock {
         }
     }
 
+    /// Begins to measure a span of time, finer than the milliseconds of [`Clock::now`] where the machine is.
+    #[must_use]
+    pub fn timer(&self) -> Timer {
+        Timer(match &self.0 {
+            Source::System(_) => Began::System(system::now()),
+            Source::Manual(manual) => Began::Manual(Arc::clone(manual), manual.now()),
+        })
+    }
+
     /// Waits until `instant`; returns at once when it has passed.
     pub async fn sleep_until(&self, instant: Timestamp) {
         match &self.0 {
@@ -109,6 +118,34 @@ impl Clock {
     ) -> impl Future<Output = Result<F::Output, Elapsed>> {
         Timeout { work, limit: self.sleep(limit) }
     }
+}
+
+/// How long ago something began.
+#[derive(Clone, Debug)]
+pub struct Timer(Began);
+
+#[derive(Clone, Debug)]
+enum Began {
+    System(tokio::time::Instant),
+    Manual(Arc<manual::Manual>, Timestamp),
+}
+
+impl Timer {
+    /// The time since it began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match &self.0 {
+            Began::System(instant) => system::since(*instant),
+            Began::Manual(manual, began) => manual.now().since(*began),
+        }
+    }
+}
+
+/// Milliseconds with three decimals, for a log or a person.
+#[must_use]
+pub fn millis(duration: Duration) -> f64 {
+    // Microseconds of a century fit a double exactly.
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 pin_project! {

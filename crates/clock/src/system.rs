@@ -17,6 +17,14 @@ pub(crate) struct System {
     started: Instant,
 }
 
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+pub(crate) fn since(instant: Instant) -> Duration {
+    instant.elapsed()
+}
+
 impl System {
     pub(crate) fn start() -> Self {
         // A machine whose clock stands before 1970 counts from the epoch: order still holds within a run.

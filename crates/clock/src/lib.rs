@@ -169,3 +169,26 @@ impl<W: Future, L: Future<Output = ()>> Future for Timeout<W, L> {
         this.limit.poll(context).map(|()| Err(Elapsed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_of_a_clock_that_stands_still_stands_still_too() {
+        let (clock, hands) = Clock::manual(Timestamp(5));
+        let timer = clock.timer();
+        assert_eq!(timer.elapsed(), Duration::ZERO);
+        hands.advance(Duration::from_millis(7));
+        assert_eq!(timer.elapsed(), Duration::from_millis(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_of_the_machine_counts_less_than_milliseconds() {
+        let timer = Clock::system().timer();
+        tokio::time::advance(Duration::from_micros(1_234)).await;
+        assert_eq!(timer.elapsed(), Duration::from_micros(1_234));
+        assert_eq!(millis(timer.elapsed()).to_string(), "1.234");
+        assert_eq!(millis(Duration::from_nanos(1_499)).to_string(), "0.001");
+    }
+}

@@ -49,7 +49,8 @@ async fn call(client: &Client, request: Bytes, limit: Duration) -> Result<Bytes,
         limit,
         descriptor: &buy(),
     };
-    client.unary(call).await
+    let stream = client.stream(&call, LIMIT).await?;
+    client.unary(stream, call).await
 }
 
 /// Begins a call that the test goes on beside.
@@ -301,9 +302,11 @@ async fn a_peer_that_speaks_no_http_2_fails_the_call() {
 async fn a_peer_is_not_pinged_however_long_it_takes_to_answer() {
     const PREFACE: usize = 24;
     const PING: u8 = 6;
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     let (listener, address) = listen().await;
     let mute = tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
+        socket.write_all(SETTINGS).await.unwrap();
         let mut sent = Vec::new();
         socket.read_to_end(&mut sent).await.unwrap();
         sent

@@ -174,7 +174,10 @@ impl Peer {
         if pool.position(number).is_none() {
             return;
         }
-        tracing::info!(address = self.address, "a connection is given up: nothing is answered on it");
+        tracing::info!(
+            address = self.address,
+            "a connection is given up: nothing is answered on it"
+        );
         pool.open.retain(|open| open.number != number && open.taken > 0);
         self.settle(pool);
     }

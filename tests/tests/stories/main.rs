@@ -13,4 +13,5 @@ mod placing;
 mod python;
 mod races;
 mod retention;
+mod streams;
 mod traces;

@@ -18,7 +18,7 @@ use crate::{Trace, codec::Raw, deadline};
 /// Where a service is reached: over the network, or within this process. Nothing above this seam knows which.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    /// HTTP/2 over a connection that is made when it is first needed, and made again when it broke.
+    /// HTTP/2 over connections that are made when they are first needed, and made again when they broke.
     Network(Network),
     /// Straight onto the server's routes: the same layers, no HTTP/2.
     InProcess(Routes),
@@ -35,7 +35,7 @@ pub struct Outgoing<'a> {
     pub headers: HeaderMap,
     /// The trace that the call belongs to.
     pub trace: &'a Trace,
-    /// How long the answer is waited for.
+    /// How long the answer is waited for, from when the call is made.
     pub limit: Duration,
     /// What the method takes and gives, for the log.
     pub descriptor: &'a MethodDescriptor,
@@ -48,6 +48,35 @@ pub struct Client {
     transport: Transport,
 }
 
+/// Leave to make one call now.
+#[derive(Debug)]
+pub struct Stream(Way);
+
+#[derive(Debug)]
+enum Way {
+    Network(network::Stream),
+    InProcess(Routes),
+}
+
+/// Why a call could not begin.
+#[derive(Clone, Debug)]
+pub enum NoStream {
+    /// The peer allows so many calls at once, and all of these were under way as long as was waited. The call has not
+    /// been made. A sentence with the address and its limit.
+    AllTaken(String),
+    /// There is no connection: UNAVAILABLE, or DEADLINE_EXCEEDED where none was made within the call's own limit.
+    Unreachable(Status),
+}
+
+impl From<NoStream> for Status {
+    fn from(none: NoStream) -> Self {
+        match none {
+            NoStream::AllTaken(why) => Self::unavailable(why),
+            NoStream::Unreachable(status) => status,
+        }
+    }
+}
+
 impl Client {
     /// Calls over `transport`, timed by `clock`.
     #[must_use]
@@ -55,27 +84,69 @@ impl Client {
         Self { clock, transport }
     }
 
-    /// Makes the call and gives the encoded response.
+    /// Gets leave to make `call`: at once within this process, and where the peer takes another call. Otherwise it waits
+    /// for `patience` at most, behind all who wait already, and for a connection no longer than the call's own limit.
+    /// Dropped before, it gives up its turn.
     ///
     /// # Errors
-    /// The callee's status; DEADLINE_EXCEEDED when `limit` passes first; UNAVAILABLE where it cannot be reached.
-    pub async fn unary(&self, call: Outgoing<'_>) -> Result<Bytes, Status> {
+    /// See [`NoStream`].
+    pub async fn stream(
+        &self,
+        call: &Outgoing<'_>,
+        patience: Duration,
+    ) -> Result<Stream, NoStream> {
+        let way = match &self.transport {
+            Transport::InProcess(routes) => Way::InProcess(routes.clone()),
+            Transport::Network(network) => Way::Network(match network.free() {
+                Some(stream) => stream,
+                // Boxed: most calls need none of its room.
+                None => Box::pin(self.wait(network, call, patience)).await?,
+            }),
+        };
+        Ok(Stream(way))
+    }
+
+    async fn wait(
+        &self,
+        network: &Network,
+        call: &Outgoing<'_>,
+        patience: Duration,
+    ) -> Result<network::Stream, NoStream> {
+        let line = Line::begin(&call.path, &call.headers, self.clock.now());
+        let waited = network.wait(&self.clock, call.limit, patience).await;
+        if let Err(none) = &waited {
+            line.end(&self.clock, call.descriptor, &Err(none.clone().into()));
+        }
+        waited
+    }
+
+    /// Makes the call and gives the encoded response. The call's limit runs from now.
+    ///
+    /// # Errors
+    /// The callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE where the connection breaks.
+    pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, Status> {
         let Outgoing { path, request, mut headers, trace, limit, descriptor } = call;
         let line = Line::begin(&path, &headers, self.clock.now());
         line.request(descriptor, &request);
         trace.inject(&mut headers);
         deadline::write(limit, &mut headers);
 
-        let called = async {
-            match &self.transport {
-                Transport::Network(network) => network.unary(path, headers, &request).await,
-                // Boxed: the way over the network needs a third of its room.
-                Transport::InProcess(routes) => {
-                    Box::pin(within(routes.clone(), path, headers, request)).await
+        let answered = match stream.0 {
+            Way::Network(mut stream) => {
+                let called = stream.unary(path, headers, &request);
+                let answered = self.clock.timeout(limit, called).await;
+                if answered.is_err() {
+                    stream.timed_out();
                 }
+                answered
+            }
+            // Boxed: the way over the network needs a third of its room.
+            Way::InProcess(routes) => {
+                let called = Box::pin(within(routes, path, headers, request));
+                self.clock.timeout(limit, called).await
             }
         };
-        let answer = self.clock.timeout(limit, called).await.unwrap_or_else(|_| {
+        let answer = answered.unwrap_or_else(|_| {
             Err(Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis())))
         });
         line.end(&self.clock, descriptor, &answer);

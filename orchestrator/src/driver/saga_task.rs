@@ -4,7 +4,7 @@
 //! records goes into one append, and only then are its calls made. When an append fails the task ends, for only the
 //! journal can tell what became of it; recovery reads it and takes the saga up again.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use definition::Compiled;
 use facade::Trace;
@@ -28,9 +28,6 @@ use crate::{
 
 /// Orders that may wait for one saga's task.
 const ORDER_QUEUE: usize = 16;
-
-/// What an attempt gets at least that begins right before the saga's deadline.
-const SHORTEST_ATTEMPT: Duration = Duration::from_millis(100);
 
 /// Why a task ended.
 #[derive(Debug)]
@@ -71,6 +68,8 @@ pub(crate) struct SagaTask {
     promises: Vec<Promise>,
     calling: HashSet<(StepId, Direction)>,
     calls: FuturesUnordered<BoxFuture<'static, AnsweredCall>>,
+    /// Calls that are not made any more where they are still in line.
+    withdrawn: CancellationToken,
 }
 
 impl SagaTask {
@@ -103,6 +102,7 @@ impl SagaTask {
             records: written,
             published: publisher,
             stopped: stop.clone().cancelled_owned().boxed(),
+            withdrawn: stop.child_token(),
             stop,
             alarm: None,
             begun: None,
@@ -186,7 +186,13 @@ impl SagaTask {
             if self.published.borrow().standing.status != Status::Attention {
                 raise_alarm(&self.saga.definition, &records);
             }
+            let other_way = changed.is_some() && !self.saga.state.is_ended();
             self.publish(changed);
+            if other_way {
+                // What is in line was decided on when the saga still went another way.
+                let withdrawn = std::mem::replace(&mut self.withdrawn, self.stop.child_token());
+                withdrawn.cancel();
+            }
         }
         for promise in self.promises.drain(..) {
             // The operator may have gone away; the order stands.
@@ -227,7 +233,8 @@ impl SagaTask {
         let definition = Arc::clone(&self.saga.definition);
         let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
         let trace = self.trace.clone();
-        let rest = self.rest(direction);
+        let cut_off = self.cut_off(direction);
+        let withdrawn = self.withdrawn.clone();
         let call = async move {
             let compiled = definition.step(step);
             let target = match direction {
@@ -246,24 +253,21 @@ impl SagaTask {
                 number: attempt,
                 target,
                 request,
-                timeout: rules.timeout.min(rest),
+                timeout: rules.timeout,
+                cut_off,
                 overrides: &compiled.answers,
             };
-            (step, direction, attempt.make(&context.participants, &trace).await)
+            (step, direction, attempt.make(&context.participants, &trace, &withdrawn).await)
         };
         self.calls.push(call.boxed());
     }
 
-    /// How long an attempt may take at most: a call that the saga's deadline will turn back is not waited for beyond it.
-    /// An undo has the time that it needs.
-    fn rest(&self, direction: Direction) -> Duration {
+    /// A call that the saga's deadline will turn back is not waited for beyond it. An undo has the time that it needs.
+    fn cut_off(&self, direction: Direction) -> Option<clock::Timestamp> {
         let Running { definition, state, .. } = &self.saga;
-        match direction {
-            Direction::Forward if state.can_turn_back(definition.engine()) => {
-                state.deadline().since(self.saga.now()).max(SHORTEST_ATTEMPT)
-            }
-            _ => Duration::MAX,
-        }
+        let can_turn_back =
+            direction == Direction::Forward && state.can_turn_back(definition.engine());
+        can_turn_back.then(|| clock::Timestamp(state.deadline().0))
     }
 
     /// Waits until something happens, and takes all that has happened.

@@ -34,6 +34,13 @@ pub fn read(
     }
 }
 
+/// The answer of an attempt that has certainly not been made, whatever the definition's overrides say of statuses.
+#[must_use]
+pub(super) fn not_made(why: &str) -> Answer {
+    let reason = Reason::new(Registered::Unavailable.code(), why);
+    Answer::PushedBack { reason, wait: PUSH_BACK }
+}
+
 fn read_body(
     response: Bytes,
     output: &MessageDescriptor,

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use facade::{Trace, caller::of_one_call};
+use clock::{Clock, Timestamp};
+use facade::{
+    Trace,
+    caller::{NoStream, of_one_call},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, header::InvalidHeaderValue};
 use participant::{
     Key,
@@ -12,6 +16,7 @@ use participant::{
 use planted::Bug;
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
+use tokio_util::sync::CancellationToken;
 
 use super::{Participants, answers};
 use definition::{Overrides, Target};
@@ -19,8 +24,18 @@ use definition::{Overrides, Target};
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// What is said of an attempt that was taken out of the line.
+const WITHDRAWN: &str =
+    "the call was in line for a stream when the saga turned back or was held, or the node stopped";
+
 /// Headers of a call: ours, the trace's, and those that gRPC adds.
 const HEADERS: usize = 12;
+
+/// What an attempt gets at least that begins right before the saga's deadline.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// How long an attempt waits in line for a stream: after that the saga shows why it stands still, and gets in line again.
+const IN_LINE: Duration = Duration::from_secs(30);
 
 /// One attempt: what is sent where, and under which key.
 #[derive(Debug)]
@@ -37,15 +52,22 @@ pub struct Attempt<'a> {
     pub target: &'a Target,
     /// The encoded request.
     pub request: Bytes,
-    /// How long the answer is waited for.
+    /// How long the answer is waited for, from when the call is made.
     pub timeout: Duration,
+    /// When the saga turns back whatever this attempt comes to: it is not waited for beyond that.
+    pub cut_off: Option<Timestamp>,
     /// How the definition reads this participant's answers.
     pub overrides: &'a Overrides,
 }
 
 impl Attempt<'_> {
-    /// Makes the attempt.
-    pub async fn make(self, participants: &Participants, trace: &Trace) -> Answer {
+    /// Makes the attempt. One that still waits for a stream is not made when it is `withdrawn`.
+    pub async fn make(
+        mut self,
+        participants: &Participants,
+        trace: &Trace,
+        withdrawn: &CancellationToken,
+    ) -> Answer {
         let participant = match participants.find(&self.target.service) {
             Some(participant) => participant,
             None => {
@@ -57,16 +79,38 @@ impl Attempt<'_> {
             Ok(headers) => headers,
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
-        let call = facade::caller::Outgoing {
+        let (client, clock) = (participant.client(), participants.clock());
+        let rest = self.rest(clock);
+        let mut call = facade::caller::Outgoing {
             path: self.target.path.clone(),
-            request: self.request,
+            request: std::mem::take(&mut self.request),
             headers,
             trace,
-            limit: self.timeout,
+            limit: self.timeout.min(rest),
             descriptor: &self.target.descriptor,
         };
-        let said = participant.client().unary(call).await;
+        let stream = tokio::select! {
+            biased;
+            stream = client.stream(&call, IN_LINE.min(rest)) => stream,
+            () = withdrawn.cancelled() => return answers::not_made(WITHDRAWN),
+        };
+        let said = match stream {
+            Ok(stream) => {
+                call.limit = self.timeout.min(self.rest(clock));
+                client.unary(stream, call).await
+            }
+            Err(NoStream::AllTaken(why)) => return answers::not_made(&why),
+            Err(NoStream::Unreachable(status)) => Err(status),
+        };
         answers::read(said, &self.target.output, self.direction, self.overrides)
+    }
+
+    /// How long this attempt may still take.
+    fn rest(&self, clock: &Clock) -> Duration {
+        match self.cut_off {
+            Some(cut_off) => cut_off.since(clock.now()).max(SHORTEST),
+            None => Duration::MAX,
+        }
     }
 
     fn headers(&self) -> Result<HeaderMap, String> {

@@ -42,6 +42,11 @@ impl Participants {
         Self { clock, by_service: Arc::default() }
     }
 
+    /// The clock that calls are timed by.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Calls `service` over the network from now on. No connection is made before the first call.
     ///
     /// # Errors

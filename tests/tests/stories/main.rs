@@ -14,4 +14,5 @@ mod placing;
 mod python;
 mod races;
 mod retention;
+mod streams;
 mod traces;

@@ -5,5 +5,8 @@
 mod logged;
 mod messages;
 mod network;
+mod peer;
 mod refused;
 mod server;
+mod silent;
+mod streams;

@@ -79,7 +79,8 @@ async fn pay(path: &'static str) -> Result<Bytes, Status> {
         limit: Duration::from_secs(5),
         descriptor: &buy,
     };
-    client.unary(call).await
+    let stream = client.stream(&call, Duration::ZERO).await?;
+    client.unary(stream, call).await
 }
 
 fn the_one<'a>(lines: &'a [Line], message: &str) -> &'a Line {

@@ -33,14 +33,22 @@ use tonic::{Code, Status};
 
 use crate::messages::buy;
 
-const LIMIT: Duration = Duration::from_mins(10);
+pub(crate) const LIMIT: Duration = Duration::from_mins(10);
 
-fn client(address: SocketAddr) -> Client {
-    let network = Network::to(&address.to_string()).unwrap();
-    Client::new(Clock::system(), Transport::Network(network))
+pub(crate) fn client(address: SocketAddr) -> Client {
+    timed(Clock::system(), address)
 }
 
-async fn call(client: &Client, request: Bytes, limit: Duration) -> Result<Bytes, Status> {
+pub(crate) fn timed(clock: Clock, address: SocketAddr) -> Client {
+    let network = Network::to(&address.to_string()).unwrap();
+    Client::new(clock, Transport::Network(network))
+}
+
+pub(crate) async fn call(
+    client: &Client,
+    request: Bytes,
+    limit: Duration,
+) -> Result<Bytes, Status> {
     let call = Outgoing {
         path: PathAndQuery::from_static("/cards.v1.Cards/Buy"),
         request,
@@ -49,11 +57,12 @@ async fn call(client: &Client, request: Bytes, limit: Duration) -> Result<Bytes,
         limit,
         descriptor: &buy(),
     };
-    client.unary(call).await
+    let stream = client.stream(&call, LIMIT).await?;
+    client.unary(stream, call).await
 }
 
 /// Begins a call that the test goes on beside.
-fn begin(
+pub(crate) fn begin(
     client: &Client,
     request: &'static [u8],
     limit: Duration,
@@ -62,7 +71,7 @@ fn begin(
     tokio::spawn(async move { call(&client, Bytes::from_static(request), limit).await })
 }
 
-async fn listen() -> (TcpListener, SocketAddr) {
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
@@ -98,7 +107,7 @@ async fn echo((request, mut respond): Stream) {
 }
 
 /// Takes every connection and echoes what comes; counts the connections.
-fn parrot(listener: TcpListener) -> Arc<AtomicUsize> {
+pub(crate) fn parrot(listener: TcpListener) -> Arc<AtomicUsize> {
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
     tokio::spawn(async move {
@@ -301,9 +310,11 @@ async fn a_peer_that_speaks_no_http_2_fails_the_call() {
 async fn a_peer_is_not_pinged_however_long_it_takes_to_answer() {
     const PREFACE: usize = 24;
     const PING: u8 = 6;
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     let (listener, address) = listen().await;
     let mute = tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
+        socket.write_all(SETTINGS).await.unwrap();
         let mut sent = Vec::new();
         socket.read_to_end(&mut sent).await.unwrap();
         sent

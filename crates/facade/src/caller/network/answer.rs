@@ -21,11 +21,14 @@ pub(super) fn framed(message: &Bytes) -> Result<Bytes, Status> {
     Ok(framed.freeze())
 }
 
-/// Reads an answer to its end. Dropped before, it ends the call.
+/// Reads an answer to its end; `heard` is called with each part of it. Dropped before, it ends the call.
 ///
 /// # Errors
 /// The callee's status; UNKNOWN where the answer ends without one; INTERNAL where it is not one message.
-pub(super) async fn read(response: Response<RecvStream>) -> Result<Bytes, Status> {
+pub(super) async fn read(
+    response: Response<RecvStream>,
+    heard: impl Fn(),
+) -> Result<Bytes, Status> {
     let (head, mut stream) = response.into_parts();
     // A call that fails before its message has its status here.
     let told_first = told(&head.headers)?;
@@ -35,12 +38,14 @@ pub(super) async fn read(response: Response<RecvStream>) -> Result<Bytes, Status
     // A copy: a slice would keep the connection's whole receive buffer for as long as it is kept.
     let mut body = BytesMut::new();
     while let Some(data) = stream.data().await {
+        heard();
         let data = data.map_err(broken)?;
         body.extend_from_slice(&data);
         // The peer may send as much again. It fails where the stream has ended, and nothing is to come.
         let _ = stream.flow_control().release_capacity(data.len());
     }
     let trailers = stream.trailers().await.map_err(broken)?;
+    heard();
     let told_last = match &trailers {
         Some(trailers) => told(trailers)?,
         None => false,

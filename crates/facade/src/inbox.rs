@@ -1,12 +1,13 @@
-//! The inbox as handlers use it: typed requests and responses, the call's own key and trace.
+//! The inbox as handlers use it: typed responses, the call's own key, bytes and trace.
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use participant::{Answered, Delivery, Key, Outcome, store::Store};
 use prost::Message;
-use proto::facade::v1::Reason;
+use proto::{Response, facade::v1::Reason};
 use tonic::Code;
 
-use crate::{Call, Decline, Failure, Reply};
+use crate::{Call, Decline, Failure, Reply, reply::Payload};
 
 /// Makes a handler's work take effect at most once. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,43 +24,35 @@ impl<S: Store> Inbox<S> {
     /// # Errors
     /// INVALID_ARGUMENT where the call is no forward saga step; FAILED_PRECONDITION `KEY_REUSED`; DATA_LOSS
     /// `KEY_FORGOTTEN`; UNAVAILABLE where the database failed.
-    pub async fn call<Q, R, W>(
-        &self,
-        call: &Call,
-        request: &Q,
-        work: W,
-    ) -> Result<Reply<R>, Failure>
+    pub async fn call<R, W>(&self, call: &Call, work: W) -> Result<Reply<R>, Failure>
     where
-        Q: Message,
-        R: Message + Default + 'static,
+        R: Message + Response + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
             + Clone
             + Send
             + 'static,
     {
-        self.once(call, call.step_key()?, request, work).await
+        self.once(call, call.step_key()?, work).await
     }
 
     /// Answers a write outside a saga, under its `request_id`.
     ///
     /// # Errors
     /// FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where the database failed.
-    pub async fn request<Q, R, W>(
+    pub async fn request<R, W>(
         &self,
         call: &Call,
         request_id: &str,
-        request: &Q,
         work: W,
     ) -> Result<Reply<R>, Failure>
     where
-        Q: Message,
-        R: Message + Default + 'static,
+        R: Message + Response + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
             + Clone
             + Send
             + 'static,
     {
-        self.once(call, call.request_key(request_id), request, work).await
+        self.once(call, call.request_key(request_id), work).await
     }
 
     /// Answers a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
@@ -67,16 +60,10 @@ impl<S: Store> Inbox<S> {
     ///
     /// # Errors
     /// As for [`Inbox::call`].
-    pub async fn undo<Q, C, R, W>(
-        &self,
-        call: &Call,
-        request: &Q,
-        work: W,
-    ) -> Result<Reply<R>, Failure>
+    pub async fn undo<C, R, W>(&self, call: &Call, work: W) -> Result<Reply<R>, Failure>
     where
-        Q: Message,
         C: Message + Default,
-        R: Message + Default + 'static,
+        R: Message + Response + Default + 'static,
         W: for<'t> FnOnce(
                 &'t mut S::Connection,
                 C,
@@ -85,53 +72,48 @@ impl<S: Store> Inbox<S> {
             + Send
             + 'static,
     {
-        let encoded = request.encode_to_vec();
         let trace_id = call.trace().id();
-        let delivery = delivery(call, call.step_key()?, &encoded, &trace_id);
+        let delivery = delivery(call, call.step_key()?, &trace_id);
         let answered = self.0.undo(delivery, move |connection, response| {
-            Box::pin(async move {
-                let response = work(connection, C::decode(response)?).await?;
-                Ok(response.encode_to_vec().into())
-            })
+            Box::pin(async move { Ok(stored(work(connection, C::decode(response)?).await?)) })
         });
         reply(answered.await)
     }
 
-    async fn once<Q, R, W>(
-        &self,
-        call: &Call,
-        key: Key,
-        request: &Q,
-        work: W,
-    ) -> Result<Reply<R>, Failure>
+    async fn once<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Reply<R>, Failure>
     where
-        Q: Message,
-        R: Message + Default + 'static,
+        R: Message + Response + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
             + Clone
             + Send
             + 'static,
     {
-        let encoded = request.encode_to_vec();
         let trace_id = call.trace().id();
-        let answered = self.0.call(delivery(call, key, &encoded, &trace_id), move |connection| {
-            Box::pin(async move { Ok(work(connection).await?.encode_to_vec().into()) })
+        let answered = self.0.call(delivery(call, key, &trace_id), move |connection| {
+            Box::pin(async move { Ok(stored(work(connection).await?)) })
         });
         reply(answered.await)
     }
 }
 
-fn delivery<'a>(call: &'a Call, key: Key, request: &'a [u8], trace_id: &'a str) -> Delivery<'a> {
-    Delivery { key, method: call.method().trim_start_matches('/'), request, trace_id }
+/// The bytes that came say which request it is. What this program would make of the message leaves out the fields that
+/// only its caller knows; the next version of it would take the same request for another one.
+fn delivery<'a>(call: &'a Call, key: Key, trace_id: &'a str) -> Delivery<'a> {
+    let method = call.method().trim_start_matches('/');
+    Delivery { key, method, request: call.body(), trace_id }
+}
+
+/// A response as it is stored: without a result, which the facade puts behind it.
+fn stored<R: Message + Response>(mut response: R) -> Bytes {
+    response.clear_result();
+    response.encode_to_vec().into()
 }
 
 /// A repeat gets the first reply, with the first trace id.
-fn reply<R: Message + Default>(
-    answered: Result<Answered, participant::Error>,
-) -> Result<Reply<R>, Failure> {
+fn reply<R: Default>(answered: Result<Answered, participant::Error>) -> Result<Reply<R>, Failure> {
     let Answered { outcome, trace_id, .. } = answered?;
     let reply = match outcome {
-        Outcome::Done(response) => Reply::from(R::decode(response).map_err(Failure::internal)?),
+        Outcome::Done(response) => Reply::of(Payload::Stored(response)),
         Outcome::NothingToUndo => Reply::from(R::default()),
         Outcome::Declined(decline) => Reply::from(R::default())
             .declined(Decline { code: decline.reason, message: decline.message }),
@@ -162,5 +144,20 @@ impl From<participant::Error> for Failure {
 impl From<Decline> for participant::Failure {
     fn from(decline: Decline) -> Self {
         participant::Decline::new(decline.code, decline.message).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use proto::{facade::v1::ResultInfo, points::v1::DeductResponse};
+
+    use super::stored;
+
+    #[test]
+    fn a_response_is_stored_without_a_result() {
+        let response = DeductResponse { balance: 7, ..DeductResponse::default() };
+        let touched = DeductResponse { result: Some(ResultInfo::default()), ..response.clone() };
+        assert_eq!(stored(touched), response.encode_to_vec());
     }
 }

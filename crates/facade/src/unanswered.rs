@@ -32,6 +32,7 @@ use crate::{
     dynamic::Methods,
     method,
     pipeline::{Asked, Shape},
+    reply::Payload,
     result::fill_result,
     status::GRPC_STATUS,
 };
@@ -125,16 +126,19 @@ impl Layer {
             _ => self.methods.descriptor(&path).or_else(|| method::of_ours(&path)),
         };
         let asked = Asked { waited: kept.waited, ..Asked::default() };
-        let (metadata, extensions) = kept.context();
         let shape = Shape {
             blank: || method.map(|method| DynamicMessage::new(method.output())),
-            fill: |response: &mut Option<DynamicMessage>, result| {
-                response.as_mut().is_some_and(|response| fill_result(response, result))
+            fill: |payload, result| match payload {
+                Payload::Typed(Some(mut response)) => {
+                    let filled = fill_result(&mut response, result);
+                    (Some(response), filled)
+                }
+                Payload::Typed(None) | Payload::Stored(_) => (None, false),
             },
             show: Option::clone,
         };
         let handler = |_| std::future::ready(Err(failure));
-        let answered = self.facade.run(&path, metadata, &extensions, asked, shape, handler).await;
+        let answered = self.facade.run(&path, kept.request(), asked, shape, handler).await;
         match answered {
             Ok(envelope) => in_body(envelope.into_inner()),
             Err(status) => status.into_http(),
@@ -203,7 +207,8 @@ impl Kept {
         deadline::read(headers).ok().flatten().map(deadline::latest)
     }
 
-    fn context(self) -> (MetadataMap, Extensions) {
+    /// The call without its body.
+    fn request(self) -> tonic::Request<Bytes> {
         let mut headers = HeaderMap::new();
         for (name, value) in call::CONTEXT.into_iter().zip(self.headers) {
             if let Some(value) = value {
@@ -214,6 +219,6 @@ impl Kept {
         if let Some(peer) = self.peer {
             extensions.insert(peer);
         }
-        (MetadataMap::from_headers(headers), extensions)
+        tonic::Request::from_parts(MetadataMap::from_headers(headers), extensions, Bytes::new())
     }
 }

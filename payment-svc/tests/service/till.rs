@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use proto::{
     facade::v1::Money,
     payment::v1::{
@@ -12,7 +13,7 @@ use proto::{
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use stage::{Alone, Open};
-use tonic::{Request, service::Routes};
+use tonic::{Request, Status, service::Routes};
 
 pub(crate) use stage::{code, euros, message, paths, step};
 
@@ -135,9 +136,22 @@ impl Till {
     }
 
     async fn books(&self) -> SqliteConnection {
-        let path = self.0.file();
-        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        self.disk(true).await
+    }
+
+    /// A connection beside the service's own.
+    pub(crate) async fn disk(&self, read_only: bool) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.0.file()).read_only(read_only);
         SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// Calls a method with bytes as they are.
+    pub(crate) async fn raw(
+        &self,
+        path: &'static str,
+        request: Request<Vec<u8>>,
+    ) -> Result<Bytes, Status> {
+        stage::raw(self.0.routes(), path, request).await
     }
 }
 

@@ -10,7 +10,7 @@ use participant::{
     key::{SAGA_DIRECTION, SAGA_ID, SAGA_STEP},
 };
 use proto::facade::v1::Reason;
-use tonic::{Code, Request, metadata::MetadataMap, transport::server::TcpConnectInfo};
+use tonic::{Request, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
 use crate::{
     Failure, Trace, deadline,
@@ -60,9 +60,7 @@ impl Call {
         let (metadata, extensions, body) = request.into_parts();
         let (limit, sound) = match deadline::read(metadata.as_ref()) {
             Ok(limit) => (limit, Ok(())),
-            Err(what) => {
-                (None, Err(Failure::refused(Code::InvalidArgument, Reason::InvalidRequest, what)))
-            }
+            Err(what) => (None, Err(Failure::new(Reason::InvalidRequest, what))),
         };
         let call = Self {
             method: method.to_owned(),
@@ -136,8 +134,7 @@ impl Call {
     /// # Errors
     /// INVALID_ARGUMENT `NOT_A_SAGA_STEP` where the saga metadata is missing or malformed.
     pub fn step_key(&self) -> Result<Key, Failure> {
-        let not_a_step =
-            |why: String| Failure::refused(Code::InvalidArgument, Reason::NotASagaStep, why);
+        let not_a_step = |why: String| Failure::new(Reason::NotASagaStep, why);
         Key::from_metadata(&self.came_with.metadata).map_err(|error| not_a_step(error.to_string()))?.ok_or_else(|| {
             not_a_step(format!(
                 "{} is a saga step: send the metadata saga-id, saga-step and saga-direction with it",

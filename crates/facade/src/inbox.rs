@@ -5,7 +5,6 @@ use futures::future::BoxFuture;
 use participant::{Answered, Delivery, Key, Outcome, store::Store};
 use prost::Message;
 use proto::{Response, facade::v1::Reason};
-use tonic::Code;
 
 use crate::{Call, Decline, Failure, Reply, reply::Payload};
 
@@ -32,13 +31,14 @@ impl<S: Store> Inbox<S> {
             + Send
             + 'static,
     {
-        self.once(call, call.step_key()?, work).await
+        self.once(call, call.step_key()?, work).await.map(reply)
     }
 
-    /// Answers a write outside a saga, under its `request_id`.
+    /// Answers a write outside a saga, under its `request_id`. What `work` declines is refused with the status of its
+    /// reason, every time.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where the database failed.
+    /// The status of a decline; FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where the database failed.
     pub async fn request<R, W>(
         &self,
         call: &Call,
@@ -52,7 +52,13 @@ impl<S: Store> Inbox<S> {
             + Send
             + 'static,
     {
-        self.once(call, call.request_key(request_id), work).await
+        let answered = self.once(call, call.request_key(request_id), work).await?;
+        match answered.outcome {
+            Outcome::Declined(decline) => {
+                Err(Failure::from(Decline::from(decline)).first_given_in(answered.trace_id))
+            }
+            Outcome::Done(_) | Outcome::NothingToUndo => Ok(reply(answered)),
+        }
     }
 
     /// Answers a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
@@ -77,12 +83,12 @@ impl<S: Store> Inbox<S> {
         let answered = self.0.undo(delivery, move |connection, response| {
             Box::pin(async move { Ok(stored(work(connection, C::decode(response)?).await?)) })
         });
-        reply(answered.await)
+        answered.await.map(reply).map_err(Failure::from)
     }
 
-    async fn once<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Reply<R>, Failure>
+    async fn once<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Answered, Failure>
     where
-        R: Message + Response + Default + 'static,
+        R: Message + Response + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
             + Clone
             + Send
@@ -92,7 +98,7 @@ impl<S: Store> Inbox<S> {
         let answered = self.0.call(delivery(call, key, &trace_id), move |connection| {
             Box::pin(async move { Ok(stored(work(connection).await?)) })
         });
-        reply(answered.await)
+        Ok(answered.await?)
     }
 }
 
@@ -109,34 +115,32 @@ fn stored<R: Message + Response>(mut response: R) -> Bytes {
     response.encode_to_vec().into()
 }
 
-/// A repeat gets the first reply, with the first trace id.
-fn reply<R: Default>(answered: Result<Answered, participant::Error>) -> Result<Reply<R>, Failure> {
-    let Answered { outcome, trace_id, .. } = answered?;
-    let reply = match outcome {
+/// What a saga step is answered: its decline is an answer too. A repeat gets the first one, with the first trace id.
+fn reply<R: Default>(answered: Answered) -> Reply<R> {
+    let reply = match answered.outcome {
         Outcome::Done(response) => Reply::of(Payload::Stored(response)),
         Outcome::NothingToUndo => Reply::from(R::default()),
-        Outcome::Declined(decline) => Reply::from(R::default())
-            .declined(Decline { code: decline.reason, message: decline.message }),
+        Outcome::Declined(decline) => Reply::from(R::default()).declined(decline.into()),
     };
-    Ok(reply.first_given_in(trace_id))
+    reply.first_given_in(answered.trace_id)
 }
 
 impl From<participant::Error> for Failure {
     fn from(error: participant::Error) -> Self {
         let message = error.to_string();
         match error {
-            participant::Error::KeyReused { .. } => {
-                Self::refused(Code::FailedPrecondition, Reason::KeyReused, message)
-            }
+            participant::Error::KeyReused { .. } => Self::new(Reason::KeyReused, message),
             // Not a decline: the call may have taken effect, so the saga must not turn back by itself.
-            participant::Error::Forgotten { .. } => {
-                Self::refused(Code::DataLoss, Reason::KeyForgotten, message)
-            }
-            participant::Error::Direction { .. } => {
-                Self::refused(Code::InvalidArgument, Reason::NotASagaStep, message)
-            }
+            participant::Error::Forgotten { .. } => Self::new(Reason::KeyForgotten, message),
+            participant::Error::Direction { .. } => Self::new(Reason::NotASagaStep, message),
             participant::Error::Work(_) | participant::Error::Store(_) => Self::unavailable(error),
         }
+    }
+}
+
+impl From<participant::Decline> for Decline {
+    fn from(decline: participant::Decline) -> Self {
+        Self { code: decline.reason, message: decline.message }
     }
 }
 

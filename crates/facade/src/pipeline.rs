@@ -23,7 +23,7 @@ use crate::{
     method, redact,
     reply::Payload,
     result,
-    status::Told,
+    status::StatusDetails,
     stream::Outgoing,
     wire::causes,
 };
@@ -192,18 +192,17 @@ impl Facade {
             let trace_id = call.trace().id();
             let (line, given) = match opened {
                 Ok(answers) => (Line::done(), Ok(Outgoing::carry(answers, trace_id, show))),
-                Err(failure)
-                    if call.wants_envelope() || matches!(failure, Failure::Declined(_)) =>
-                {
-                    let told = Told::of(&failure);
-                    let blank = Payload::Typed(R::default());
-                    let response = Filled::new(blank, told.result(&trace_id));
-                    show(&response);
-                    (Line::of(&failure, &told), Ok(Outgoing::single(response)))
-                }
                 Err(failure) => {
-                    let told = Told::of(&failure);
-                    (Line::of(&failure, &told), Err(told.status(&trace_id)))
+                    let details = StatusDetails::of(&failure);
+                    let line = Line::of(&failure, &details);
+                    if call.wants_envelope() {
+                        let blank = Payload::Typed(R::default());
+                        let response = Filled::new(blank, details.result(&trace_id));
+                        show(&response);
+                        (line, Ok(Outgoing::single(response)))
+                    } else {
+                        (line, Err(details.into_status(&trace_id)))
+                    }
                 }
             };
             self.log(&call, Duration::ZERO, &line);
@@ -288,17 +287,18 @@ impl Line {
         self.code == Code::Ok && self.reason == "OK"
     }
 
-    fn of(failure: &Failure, told: &Told) -> Self {
-        let (code, cause) = match failure {
-            Failure::Declined(_) => (Code::Ok, None),
-            Failure::Unavailable(cause) | Failure::Internal(cause) => {
-                (told.code, Some(causes(cause.as_ref())))
-            }
-            Failure::Invalid(_) | Failure::Refused { .. } | Failure::Overloaded { .. } => {
-                (told.code, None)
-            }
+    fn of(failure: &Failure, details: &StatusDetails) -> Self {
+        let cause = match failure {
+            Failure::Unavailable(cause) | Failure::Internal(cause) => Some(causes(cause.as_ref())),
+            Failure::Invalid(_) | Failure::Refused { .. } | Failure::Overloaded { .. } => None,
         };
-        Self { code, reason: told.reason.clone(), message: told.message.clone(), cause }
+        Self { code: details.code, cause, ..Self::declined(details) }
+    }
+
+    /// The call was carried out, and the business said no.
+    fn declined(details: &StatusDetails) -> Self {
+        let (reason, message) = (details.reason.clone(), details.message.clone());
+        Self { code: Code::Ok, reason, message, cause: None }
     }
 }
 
@@ -314,26 +314,28 @@ fn answer<R, O>(
     fill: impl FnOnce(Payload<R>, ResultInfo) -> (O, bool),
     outcome: Result<Reply<R>, Failure>,
 ) -> Answer<O> {
-    let (failure, payload, trace_id, facts) = match outcome {
+    let trace_of = |first: Option<String>| first.unwrap_or_else(|| call.trace().id());
+    let (line, details, payload, trace_id) = match outcome {
         Ok(Reply { payload, decline: None, trace_id, .. }) => {
-            let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
-            let (response, _) = fill(payload, result::done(trace_id));
+            let (response, _) = fill(payload, result::done(trace_of(trace_id)));
             return Answer { line: Line::done(), given: Ok(tonic::Response::new(response)) };
         }
         Ok(Reply { payload, decline: Some(decline), trace_id, facts }) => {
-            (Failure::Declined(decline), Some(payload), trace_id, facts)
+            let details = StatusDetails::of_decline(&decline).with_facts(facts);
+            (Line::declined(&details), details, Some(payload), trace_of(trace_id))
         }
-        Err(failure) => (failure, None, None, Vec::new()),
+        Err(mut failure) => {
+            let details = StatusDetails::of(&failure);
+            let line = Line::of(&failure, &details);
+            let blank = call.wants_envelope().then(|| Payload::Typed(blank()));
+            (line, details, blank, trace_of(failure.take_trace_id()))
+        }
     };
-    let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
-    let told = Told::of(&failure).with_facts(facts);
-    let line = Line::of(&failure, &told);
-    if call.wants_envelope() || matches!(failure, Failure::Declined(_)) {
-        let payload = payload.unwrap_or_else(|| Payload::Typed(blank()));
-        if let (response, true) = fill(payload, told.result(&trace_id)) {
-            return Answer { line, given: Ok(tonic::Response::new(response)) };
-        }
+    // A response type without a result can say no only by its status.
+    if let Some(payload) = payload
+        && let (response, true) = fill(payload, details.result(&trace_id))
+    {
+        return Answer { line, given: Ok(tonic::Response::new(response)) };
     }
-    // A response type without a result can only tell a decline by its status.
-    Answer { line, given: Err(told.status(&trace_id)) }
+    Answer { line, given: Err(details.into_status(&trace_id)) }
 }

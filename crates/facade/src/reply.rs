@@ -27,7 +27,8 @@ impl<R> Reply<R> {
         Self { payload, decline: None, trace_id: None, facts: Vec::new() }
     }
 
-    /// Says no, and still gives a payload (such as the id of the saga that declined).
+    /// Says no: OK with `success: false`, for saga steps and served methods alone. Still gives a payload (such as the id of
+    /// the saga that declined).
     #[must_use]
     pub fn declined(mut self, decline: Decline) -> Self {
         self.decline = Some(decline);

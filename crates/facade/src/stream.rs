@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use proto::Response;
 use tonic::Status;
 
-use crate::{Failure, codec::Filled, reply::Payload, result, status::Told};
+use crate::{Failure, codec::Filled, reply::Payload, result, status::StatusDetails};
 
 /// What a streaming handler answers: payloads without result; a failure ends the stream.
 pub type Answers<R> = BoxStream<'static, Result<R, Failure>>;
@@ -33,7 +33,7 @@ impl<R: Response + Send + 'static> Outgoing<R> {
                         show(&response);
                         Ok(response)
                     }
-                    Err(failure) => Err(Told::of(&failure).status(&trace_id)),
+                    Err(failure) => Err(StatusDetails::of(&failure).into_status(&trace_id)),
                 })
                 .boxed(),
         )

@@ -122,7 +122,7 @@ impl Layer {
     async fn refuse(&self, kept: Kept, failure: Failure) -> Response {
         let path = kept.uri.path().to_owned();
         let method = match &failure {
-            Failure::Refused { reason: Reason::MethodUnknown, .. } => None,
+            Failure::Refused { reason, .. } if *reason == Reason::MethodUnknown.code() => None,
             _ => self.methods.descriptor(&path).or_else(|| method::of_ours(&path)),
         };
         let asked = Asked { waited: kept.waited, ..Asked::default() };
@@ -158,11 +158,9 @@ fn failure(uri: &Uri, status: &Status) -> Failure {
         Code::Unimplemented if status.metadata().get(GRPC_ACCEPT_ENCODING).is_none() => {
             let path: String = uri.path().chars().take(PATH_TOLD).collect();
             let sentence = format!("this server has no method {path}");
-            Failure::refused(Code::Unimplemented, Reason::MethodUnknown, sentence)
+            Failure::new(Reason::MethodUnknown, sentence)
         }
-        Code::OutOfRange | Code::ResourceExhausted => {
-            Failure::refused(Code::OutOfRange, Reason::MessageTooLarge, said)
-        }
+        Code::OutOfRange | Code::ResourceExhausted => Failure::new(Reason::MessageTooLarge, said),
         Code::Internal => unreadable(Code::InvalidArgument, said),
         code => unreadable(code, said),
     }

@@ -40,7 +40,7 @@ pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failur
     let journal = driver.journal();
     let listed = journal.find(saga_id).await.map_err(Failure::unavailable)?;
     let Some(mut listed) = listed else {
-        return Err(Failure::declined(Reason::SagaUnknown, format!("there is no saga {saga_id}")));
+        return Err(Failure::new(Reason::SagaUnknown, format!("there is no saga {saga_id}")));
     };
     let Some(registered) = driver.registry().find_hash(&listed.header.definition_hash) else {
         let why = definition_unreadable(&listed.header);

@@ -10,7 +10,6 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use proto::{canonical, facade::v1::Reason};
 use saga::{SagaState, Status};
-use tonic::Code;
 
 use super::{
     overloaded,
@@ -51,7 +50,7 @@ impl Handler for Served {
         Box::pin(async move {
             let newest = driver.registry().find_serving(&definition, method.full_name());
             let registered = newest.ok_or_else(|| {
-                Failure::declined(
+                Failure::new(
                     Reason::DefinitionUnknown,
                     format!("no definition {definition} that serves this method is registered"),
                 )
@@ -94,7 +93,7 @@ async fn answer(
         Start::Overloaded => return Err(overloaded()),
         Start::KeyReused => {
             let sentence = "another request was sent under this idempotency key";
-            return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));
+            return Err(Failure::new(Reason::KeyReused, sentence));
         }
     };
     // Boxed: few callers come here, and the others need no room for it.
@@ -174,21 +173,14 @@ fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {
         }
         (aside, _) => aside.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
-    let (code, reason, goes_on) = match driver.is_halted() {
-        true => (Code::Unavailable, Reason::Unavailable, "goes on when this node is started again"),
-        false => (Code::DeadlineExceeded, Reason::DeadlinePassed, "goes on"),
+    let (reason, goes_on) = match driver.is_halted() {
+        true => (Reason::Unavailable, "goes on when this node is started again"),
+        false => (Reason::DeadlinePassed, "goes on"),
     };
-    Failure::Refused {
-        code,
-        reason,
-        message: format!(
-            "the saga {saga_id} {goes_on} and stands in {state}: {stands}; ask again with the same request for its end"
-        ),
-        facts: vec![
-            ("saga_id".to_owned(), saga_id.to_owned()),
-            ("saga_state".to_owned(), state.to_owned()),
-        ],
-    }
+    let message = format!(
+        "the saga {saga_id} {goes_on} and stands in {state}: {stands}; ask again with the same request for its end"
+    );
+    Failure::new(reason, message).with_fact("saga_id", saga_id).with_fact("saga_state", state)
 }
 
 /// Tells the caller the saga, where the response has a field for it.

@@ -3,7 +3,6 @@
 use facade::Failure;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use proto::{facade::v1::Reason, saga::v1::Event};
-use tonic::Code;
 
 use super::{events, read};
 use crate::driver::Driver;
@@ -51,8 +50,7 @@ async fn later(driver: &Driver, saga_id: &str, after: u64) -> Result<(Vec<Event>
         };
         tokio::select! {
             () = changed => {}
-            () = driver.halted() => return Err(Failure::refused(
-                Code::Unavailable,
+            () = driver.halted() => return Err(Failure::new(
                 Reason::Unavailable,
                 format!("this node is stopping: watch again after record {after}"),
             )),
@@ -63,5 +61,5 @@ async fn later(driver: &Driver, saga_id: &str, after: u64) -> Result<(Vec<Event>
 /// A saga that cannot be read has no events to show.
 fn unwatchable(listed: &crate::journal::Listed) -> Failure {
     let why = listed.aside.as_ref().map(ToString::to_string).unwrap_or_default();
-    Failure::refused(Code::DataLoss, Reason::JournalUnreadable, why)
+    Failure::new(Reason::JournalUnreadable, why)
 }

@@ -12,7 +12,7 @@ use proto::{
     },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use stage::{Alone, Open};
+use stage::{Alone, Open, told};
 use tonic::{Request, Status, service::Routes};
 
 pub(crate) use stage::{code, euros, message, paths, step};
@@ -56,10 +56,10 @@ impl Till {
         }
     }
 
-    /// Puts euros into a wallet, and gives the code.
+    /// Puts euros into a wallet, and gives the code, or the status where it is not OK.
     pub(crate) async fn tops_up(&self, request_id: &str, user_id: &str, cents: i64) -> String {
         let filled = self.client().top_up(top_up(request_id, user_id, cents)).await;
-        code(filled.unwrap().get_ref()).to_owned()
+        told(filled)
     }
 
     /// Charges in a saga.

@@ -6,7 +6,7 @@
 use std::{env, fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
 fn main() -> Result<()> {
     let protos = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
@@ -28,6 +28,12 @@ fn main() -> Result<()> {
     for service in &services {
         let package = service.package_name();
         builder = builder.extern_path(format!(".{package}"), rust_package(package));
+    }
+    for method in services.iter().flat_map(ServiceDescriptor::methods) {
+        let (input, output) = (method.input(), method.output());
+        builder = builder
+            .extern_path(format!(".{}", input.full_name()), received(&input))
+            .extern_path(format!(".{}", output.full_name()), filled(&output));
     }
     builder
         .extern_path(".sagamesh.facade.v1", rust_package("sagamesh.facade.v1"))
@@ -95,12 +101,11 @@ fn through(
     method: &MethodDescriptor,
 ) -> std::fmt::Result {
     let function = snake_case(method.name());
-    let (input, output) =
-        (message(method.input().full_name()), message(method.output().full_name()));
+    let (input, output) = (received(&method.input()), filled(&method.output()));
     let path = format!("/{}/{}", service.full_name(), method.name());
     let (kind, returned) = if method.is_server_streaming() {
-        writeln!(code, "type {}Stream = crate::stream::Outgoing<{output}>;", method.name())?;
-        ("stream", format!("crate::stream::Outgoing<{output}>"))
+        writeln!(code, "type {}Stream = {};", method.name(), streamed(&method.output()))?;
+        ("stream", streamed(&method.output()))
     } else {
         ("unary", output)
     };
@@ -127,6 +132,20 @@ fn docs(path: &[i32], service: &ServiceDescriptor) -> String {
 
 fn message(full_name: &str) -> String {
     rust_package(full_name)
+}
+
+/// What the codec makes of a request.
+fn received(request: &MessageDescriptor) -> String {
+    format!("crate::codec::Received<{}>", message(request.full_name()))
+}
+
+/// What the codec takes for a response.
+fn filled(response: &MessageDescriptor) -> String {
+    format!("crate::codec::Filled<{}>", message(response.full_name()))
+}
+
+fn streamed(response: &MessageDescriptor) -> String {
+    format!("crate::stream::Outgoing<{}>", message(response.full_name()))
 }
 
 fn snake_case(name: &str) -> String {

@@ -85,12 +85,12 @@ mod tests {
         let Failure::Refused { code, reason, message, .. } = failure else {
             panic!("not refused: {failure:?}")
         };
-        assert_eq!((code, reason), (Code::Aborted, Reason::OrderState));
+        assert_eq!((code, reason.as_str()), (Code::Aborted, "ORDER_STATE"));
         assert!(message.contains("O-1 is still being placed"), "{message}");
 
         let failure = ask_again(of_work(Error::Overtaken { order_no: order_no() }));
         assert!(matches!(failure, Failure::Unavailable(_)));
-        let failure = ask_again(Failure::declined(Reason::OrderState, "no"));
-        assert!(matches!(failure, Failure::Declined(_)));
+        let failure = ask_again(Failure::new(Reason::OrderState, "no"));
+        assert!(matches!(failure, Failure::Refused { code: Code::FailedPrecondition, .. }));
     }
 }

@@ -45,7 +45,7 @@ impl OrderService for Service {
         let facts = wire::facts(&request)?;
         let (saga_id, at) = (call.saga_id().to_owned(), self.clock.now());
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     let order_no = moves::new_order_no(at);
                     let (order, bill) = moves::place(connection, &facts, order_no, saga_id, at)?;
@@ -61,9 +61,9 @@ impl OrderService for Service {
         request: MarkPaidRequest,
     ) -> Result<Reply<MarkPaidResponse>, Failure> {
         let paid = wire::money("paid", request.paid.as_ref())?;
-        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     let order = moves::mark_paid(connection, &order_no, paid, at)?;
                     let state = wire::state(order.state).into();
@@ -78,9 +78,9 @@ impl OrderService for Service {
         call: Call,
         request: CancelOrderRequest,
     ) -> Result<Reply<CancelOrderResponse>, Failure> {
-        let (reason, at) = (request.reason.clone(), self.clock.now());
+        let (reason, at) = (request.reason, self.clock.now());
         self.inbox
-            .undo(&call, &request, move |connection, created: CreateOrderResponse| {
+            .undo(&call, move |connection, created: CreateOrderResponse| {
                 Box::pin(async move {
                     let (order_no, step) = (created.order_no, Move::UndoPlacing);
                     let order = moves::step(connection, &order_no, step, &reason, at)?;
@@ -97,10 +97,10 @@ impl OrderService for Service {
         request: BeginCancelRequest,
     ) -> Result<Reply<BeginCancelResponse>, Failure> {
         let (key, at) = (call.step_key()?.to_string(), self.clock.now());
-        let BeginCancelRequest { order_no, user_id, reason, was_placing } = request.clone();
+        let BeginCancelRequest { order_no, user_id, reason, was_placing } = request;
         let wish = Wish { order_no, user_id, reason, was_placing, key };
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     let order = moves::begin_cancel(connection, wish, at)?;
                     let state = wire::state(order.state).into();
@@ -124,9 +124,9 @@ impl OrderService for Service {
     ) -> Result<Reply<AbandonCancelResponse>, Failure> {
         // Neither the request nor the answer of the call that is undone names the order: its key does.
         let (key, at) = (call.step_key()?.of_call().to_string(), self.clock.now());
-        let reason = request.reason.clone();
+        let reason = request.reason;
         self.inbox
-            .undo(&call, &request, move |connection, begun: BeginCancelResponse| {
+            .undo(&call, move |connection, begun: BeginCancelResponse| {
                 Box::pin(async move {
                     // Its placing was undone, so no cancel was begun that could be abandoned.
                     if begun.state() == OrderState::Cancelled {
@@ -145,9 +145,9 @@ impl OrderService for Service {
         call: Call,
         request: FinishCancelRequest,
     ) -> Result<Reply<FinishCancelResponse>, Failure> {
-        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     let order = moves::step(connection, &order_no, Move::FinishCancel, "", at)?;
                     let state = wire::state(order.state).into();
@@ -162,9 +162,9 @@ impl OrderService for Service {
         call: Call,
         request: ShipOrderRequest,
     ) -> Result<Reply<ShipOrderResponse>, Failure> {
-        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let order = moves::step(connection, &order_no, Move::Ship, "", at)?;
                     let order = Some(store::detailed(connection, order)?.into());
@@ -179,9 +179,9 @@ impl OrderService for Service {
         call: Call,
         request: CompleteOrderRequest,
     ) -> Result<Reply<CompleteOrderResponse>, Failure> {
-        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let order = moves::step(connection, &order_no, Move::Complete, "", at)?;
                     let order = Some(store::detailed(connection, order)?.into());

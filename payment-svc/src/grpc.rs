@@ -36,12 +36,12 @@ impl<G: Gateway> Service<G> {
         Self { database, inbox, clock, gateway }
     }
 
-    fn begun(&self, request: &ChargeRequest) -> Result<Payment, Failure> {
+    fn begun(&self, request: ChargeRequest) -> Result<Payment, Failure> {
         let amount = wire::amount(request.amount.as_ref())?;
         Ok(Payment {
             payment_no: format!("P-{}", Uuid::now_v7().simple()),
-            order_no: request.order_no.clone(),
-            user_id: request.user_id.clone(),
+            order_no: request.order_no,
+            user_id: request.user_id,
             state: State::Processing,
             amount,
             refunded: Money::new(amount.currency, 0),
@@ -57,10 +57,9 @@ impl<G: Gateway> PaymentService for Service<G> {
         call: Call,
         request: ChargeRequest,
     ) -> Result<Reply<ChargeResponse>, Failure> {
-        let (payment, gateway, at) =
-            (self.begun(&request)?, self.gateway.clone(), self.clock.now());
+        let (payment, gateway, at) = (self.begun(request)?, self.gateway.clone(), self.clock.now());
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     Ok(wire::charged(pay::charge(&gateway, connection, payment, at)?))
                 })
@@ -73,12 +72,11 @@ impl<G: Gateway> PaymentService for Service<G> {
         call: Call,
         request: RefundRequest,
     ) -> Result<Reply<RefundResponse>, Failure> {
-        let (order_no, gateway, at) =
-            (request.order_no.clone(), self.gateway.clone(), self.clock.now());
+        let (order_no, gateway, at) = (request.order_no, self.gateway.clone(), self.clock.now());
         match call.step_key()?.direction() {
             Direction::Forward => {
                 self.inbox
-                    .call(&call, &request, move |connection| {
+                    .call(&call, move |connection| {
                         Box::pin(async move {
                             Ok(wire::refunded(pay::refund(&gateway, connection, &order_no, at)?))
                         })
@@ -87,7 +85,7 @@ impl<G: Gateway> PaymentService for Service<G> {
             }
             Direction::Undo => {
                 self.inbox
-                    .undo(&call, &request, move |connection, charged: ChargeResponse| {
+                    .undo(&call, move |connection, charged: ChargeResponse| {
                         Box::pin(async move {
                             let payment_no = &charged.payment_no;
                             Ok(wire::refunded(pay::undo(&gateway, connection, payment_no, at)?))
@@ -103,13 +101,13 @@ impl<G: Gateway> PaymentService for Service<G> {
         call: Call,
         request: OpenWalletRequest,
     ) -> Result<Reply<OpenWalletResponse>, Failure> {
-        let user_id = request.user_id.clone();
+        let user_id = request.user_id;
         let currency: Currency = request
             .currency
             .parse()
             .map_err(|error: money::Error| Failure::invalid("currency", error.to_string()))?;
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let wallet = store::open_wallet(connection, &user_id, currency)?;
                     Ok(OpenWalletResponse { result: None, wallet: Some(wallet.into()) })
@@ -123,11 +121,11 @@ impl<G: Gateway> PaymentService for Service<G> {
         call: Call,
         request: TopUpRequest,
     ) -> Result<Reply<TopUpResponse>, Failure> {
-        let (user_id, amount) = (request.user_id.clone(), wire::amount(request.amount.as_ref())?);
+        let (user_id, amount) = (request.user_id, wire::amount(request.amount.as_ref())?);
         let (transaction_no, at) =
             (format!("top-up/{}", Uuid::now_v7().simple()), self.clock.now());
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let wallet = store::top_up(connection, transaction_no, &user_id, amount, at)?;
                     Ok(TopUpResponse { result: None, wallet: Some(wallet.into()) })

@@ -55,10 +55,10 @@ impl PointsService for Service {
         call: Call,
         request: DeductRequest,
     ) -> Result<Reply<DeductResponse>, Failure> {
-        let DeductRequest { user_id, order_no, points } = request.clone();
+        let DeductRequest { user_id, order_no, points } = request;
         let at = self.clock.now();
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     let member = store::spend(connection, &user_id, &order_no, points, at)?;
                     Ok(DeductResponse { result: None, balance: member.balance, order_no })
@@ -72,18 +72,18 @@ impl PointsService for Service {
         call: Call,
         request: RefundRequest,
     ) -> Result<Reply<RefundResponse>, Failure> {
-        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        let (order_no, at) = (request.order_no, self.clock.now());
         match call.step_key()?.direction() {
             Direction::Forward => {
                 self.inbox
-                    .call(&call, &request, move |connection| {
+                    .call(&call, move |connection| {
                         Box::pin(async move { Ok(refund(connection, &order_no, at)?) })
                     })
                     .await
             }
             Direction::Undo => {
                 self.inbox
-                    .undo(&call, &request, move |connection, spent: DeductResponse| {
+                    .undo(&call, move |connection, spent: DeductResponse| {
                         // The order of the call that is undone, whatever the undo's own request says.
                         Box::pin(async move { Ok(refund(connection, &spent.order_no, at)?) })
                     })
@@ -97,9 +97,9 @@ impl PointsService for Service {
         call: Call,
         request: OpenAccountRequest,
     ) -> Result<Reply<OpenAccountResponse>, Failure> {
-        let user_id = request.user_id.clone();
+        let user_id = request.user_id;
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let member = store::open(connection, &user_id)?;
                     Ok(OpenAccountResponse { result: None, account: Some(member.into()) })
@@ -113,9 +113,9 @@ impl PointsService for Service {
         call: Call,
         request: SetStandingRequest,
     ) -> Result<Reply<SetStandingResponse>, Failure> {
-        let (user_id, suspended) = (request.user_id.clone(), request.suspended);
+        let (user_id, suspended) = (request.user_id, request.suspended);
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let member = store::set_standing(connection, &user_id, suspended)?;
                     Ok(SetStandingResponse { result: None, account: Some(member.into()) })
@@ -125,9 +125,9 @@ impl PointsService for Service {
     }
 
     async fn earn(&self, call: Call, request: EarnRequest) -> Result<Reply<EarnResponse>, Failure> {
-        let (user_id, points, at) = (request.user_id.clone(), request.points, self.clock.now());
+        let (user_id, points, at) = (request.user_id, request.points, self.clock.now());
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let member = store::earn(connection, &user_id, points, at)?;
                     Ok(EarnResponse { result: None, account: Some(member.into()) })

@@ -13,24 +13,28 @@ const RESULT: &str = "sagamesh.facade.v1.ResultInfo";
 /// `impl Response` for each message that carries a `ResultInfo result`.
 pub(crate) fn responses(pool: &DescriptorPool) -> String {
     let mut code = String::new();
-    for message in pool.all_messages().filter(carries_result) {
+    for message in pool.all_messages() {
+        let Some(result) = result_of(&message) else { continue };
         writeln!(
             code,
             "impl crate::Response for {} {{\n    \
+                 const RESULT: u32 = {};\n    \
                  fn result(&self) -> Option<&crate::facade::v1::ResultInfo> {{ self.result.as_ref() }}\n    \
-                 fn set_result(&mut self, result: crate::facade::v1::ResultInfo) {{ self.result = Some(result); }}\n\
+                 fn set_result(&mut self, result: crate::facade::v1::ResultInfo) {{ self.result = Some(result); }}\n    \
+                 fn clear_result(&mut self) {{ self.result = None; }}\n\
              }}",
-            rust_path(&message)
+            rust_path(&message),
+            result.number()
         )
         .expect("writing to a string cannot fail");
     }
     code
 }
 
-fn carries_result(message: &MessageDescriptor) -> bool {
-    message.get_field_by_name("result").is_some_and(
-        |field| matches!(field.kind(), Kind::Message(kind) if kind.full_name() == RESULT),
-    )
+fn result_of(message: &MessageDescriptor) -> Option<FieldDescriptor> {
+    message
+        .get_field_by_name("result")
+        .filter(|field| matches!(field.kind(), Kind::Message(kind) if kind.full_name() == RESULT))
 }
 
 fn rust_path(message: &MessageDescriptor) -> String {

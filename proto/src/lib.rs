@@ -30,10 +30,14 @@ mod generated {
 
 /// A response message: the facade fills its `ResultInfo result`.
 pub trait Response {
+    /// The number of the field `result`.
+    const RESULT: u32;
     /// The result, once it is filled.
     fn result(&self) -> Option<&facade::v1::ResultInfo>;
     /// Fills the result.
     fn set_result(&mut self, result: facade::v1::ResultInfo);
+    /// Empties the result.
+    fn clear_result(&mut self);
 }
 
 /// The encoded `google.protobuf.FileDescriptorSet` of every package, with its imports and custom options.

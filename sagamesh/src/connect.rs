@@ -9,7 +9,7 @@ use tonic::{
 
 use crate::{
     arguments::{Format, Global},
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, result_of},
     output,
 };
 
@@ -51,14 +51,24 @@ pub(crate) fn request<T>(global: &Global, message: T) -> Request<T> {
     request
 }
 
-/// The answer, where the call was carried out and not declined. As JSON, a decline is shown like any other answer.
-pub(crate) fn success<R: proto::Response + Name>(
+/// The answer, where the call was carried out and not declined. As JSON, a no is shown too: a response with its result,
+/// whether it came as one or as a status.
+pub(crate) fn success<R: proto::Response + Name + Default>(
     what: &str,
     global: &Global,
     answer: Result<Response<R>, Status>,
 ) -> Outcome<R> {
-    let response =
-        answer.map_err(|status| Failure::of_status(what, &global.server, &status))?.into_inner();
+    let response = match answer {
+        Ok(response) => response.into_inner(),
+        Err(status) => {
+            if let Some(result) = result_of(&status).filter(|_| global.output == Format::Json) {
+                let mut response = R::default();
+                response.set_result(result);
+                output::json(&response)?;
+            }
+            return Err(Failure::of_status(what, &global.server, &status));
+        }
+    };
     match response.result() {
         Some(result @ ResultInfo { success: false, .. }) => {
             if global.output == Format::Json {

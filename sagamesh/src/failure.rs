@@ -64,9 +64,9 @@ impl Failure {
         let details = status.get_error_details();
         let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
         let code = match status.code() {
-            Code::InvalidArgument => 2,
+            Code::InvalidArgument | Code::OutOfRange => 2,
             Code::NotFound => 3,
-            Code::FailedPrecondition => 4,
+            Code::FailedPrecondition | Code::AlreadyExists => 4,
             Code::Unavailable => 6,
             Code::DeadlineExceeded => 7,
             _ => UNEXPECTED,
@@ -85,22 +85,15 @@ impl Failure {
                 failure.because(format!("{}: {}", broken.field, broken.description))
             }),
         };
-        failure.try_next(cure(&reason)).leading_to("trace", trace_of(status))
+        let trace_id = result_of(status).map(|result| result.trace_id).unwrap_or_default();
+        failure.try_next(cure(&reason)).leading_to("trace", trace_id)
     }
 
     /// A call that was carried out and declined.
     pub(crate) fn of_decline(what: &str, result: &ResultInfo) -> Self {
         let code = match Reason::from_code(&result.code) {
-            Some(
-                Reason::OrderUnknown
-                | Reason::SagaUnknown
-                | Reason::DefinitionUnknown
-                | Reason::SkuUnknown
-                | Reason::UserUnknown
-                | Reason::WalletUnknown
-                | Reason::PaymentUnknown,
-            ) => 3,
             Some(Reason::OrderState | Reason::SagaState) => 4,
+            Some(reason) if reason.status() == Code::NotFound => 3,
             _ => 9,
         };
         let failure = Self::new(code, what).because(reasoned(&result.code, &result.message));
@@ -108,12 +101,12 @@ impl Failure {
     }
 }
 
-/// The trace that the facade told with a status.
-fn trace_of(status: &Status) -> String {
+/// The result that the facade gives with a status.
+pub(crate) fn result_of(status: &Status) -> Option<ResultInfo> {
     let details = tonic_types::pb::Status::decode(status.details()).unwrap_or_default().details;
-    let told = details.iter().find(|detail| detail.type_url.ends_with(&ResultInfo::full_name()));
-    let told = told.and_then(|detail| ResultInfo::decode(detail.value.as_slice()).ok());
-    told.map(|result| result.trace_id).unwrap_or_default()
+    let name = ResultInfo::full_name();
+    let result = details.iter().find(|detail| detail.type_url.ends_with(&name))?;
+    ResultInfo::decode(result.value.as_slice()).ok()
 }
 
 fn reasoned(reason: &str, message: &str) -> String {
@@ -187,6 +180,10 @@ mod tests {
         assert_eq!(
             (status(Code::Unavailable), status(Code::DeadlineExceeded), status(Code::Internal)),
             (6, 7, 1)
+        );
+        assert_eq!(
+            (status(Code::NotFound), status(Code::FailedPrecondition), status(Code::OutOfRange)),
+            (3, 4, 2)
         );
         let away = Failure::of_status("x", "http://h:1", &Status::unavailable("tcp connect error"))
             .to_string();

@@ -276,11 +276,42 @@ fn a_decline_is_told_to_a_person_and_to_a_script() {
     assert_eq!(shown["result"]["success"], false);
     assert!(!saga_id.is_empty() && told.contains(saga_id), "{told}");
     assert!(told.contains(shown["result"]["trace_id"].as_str().unwrap()), "{told}");
+}
 
-    let output = sagamesh(&["saga", "get", "x", "--server", &server]).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{told}");
-    assert!(told.contains("SAGA_UNKNOWN") && told.contains("trace "), "{told}");
+/// What is not there exits 3, what its state does not allow 4; both say what, why, what to do, and the trace.
+#[test]
+fn a_status_is_told_to_a_person_and_to_a_script() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = dev(folder.path(), port_base());
+    let server = format!("http://127.0.0.1:{}", process.base);
+    let place = ["order", "place", "--user", "nobody", "--line", "tea=1", "-o", "json"];
+    let placed = sagamesh(&place).args(["--server", &server]).output().unwrap();
+    let placed: serde_json::Value = serde_json::from_slice(&placed.stdout).unwrap();
+    let ended = placed["saga_id"].as_str().unwrap();
+    let refusals: [(&[&str], i32, &str); 7] = [
+        (&["saga", "get", "x"], 3, "SAGA_UNKNOWN"),
+        (&["saga", "watch", "x"], 3, "SAGA_UNKNOWN"),
+        (&["saga", "definition", "x"], 3, "DEFINITION_UNKNOWN"),
+        (&["saga", "start", "x", "--key", "k"], 3, "DEFINITION_UNKNOWN"),
+        (&["order", "get", "O-x"], 3, "ORDER_UNKNOWN"),
+        (&["saga", "cancel", ended, "--reason", "r"], 4, "SAGA_STATE"),
+        (&["saga", "skip", ended, "nothing", "--reason", "r"], 3, "STEP_UNKNOWN"),
+    ];
+    for (arguments, exit_code, reason) in refusals {
+        let output =
+            sagamesh(arguments).args(["-o", "json", "--server", &server]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(exit_code), "{arguments:?}: {told}");
+        for part in ["error: the ", "why:  ", reason, "next: ", "trace "] {
+            assert!(told.contains(part), "{arguments:?}: {part:?} is not in {told}");
+        }
+        // A stream of events has no response of its own.
+        if arguments[1] != "watch" {
+            let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let result = &shown["result"];
+            assert_eq!((&result["success"], &result["code"]), (&false.into(), &reason.into()));
+        }
+    }
 }
 
 #[test]

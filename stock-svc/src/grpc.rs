@@ -55,10 +55,10 @@ impl StockService for Service {
         call: Call,
         request: FreezeRequest,
     ) -> Result<Reply<FreezeResponse>, Failure> {
-        let FreezeRequest { order_no, lines } = request.clone();
+        let FreezeRequest { order_no, lines } = request;
         let (taken, at) = (in_lock_order(wire::lines(&lines)), self.clock.now());
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     store::freeze(connection, &order_no, &taken, at)?;
                     Ok(FreezeResponse { result: None, order_no, lines })
@@ -72,9 +72,9 @@ impl StockService for Service {
         call: Call,
         request: ConfirmRequest,
     ) -> Result<Reply<ConfirmResponse>, Failure> {
-        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     let sold = store::settle(connection, &order_no, Settlement::CONFIRM, at)?;
                     Ok(ConfirmResponse { result: None, lines: wire::told(sold) })
@@ -86,11 +86,11 @@ impl StockService for Service {
     async fn unfreeze(
         &self,
         call: Call,
-        request: UnfreezeRequest,
+        _request: UnfreezeRequest,
     ) -> Result<Reply<UnfreezeResponse>, Failure> {
         let at = self.clock.now();
         self.inbox
-            .undo(&call, &request, move |connection, frozen: FreezeResponse| {
+            .undo(&call, move |connection, frozen: FreezeResponse| {
                 Box::pin(async move {
                     // The order of the call that is undone, whatever the undo's own request says.
                     let order_no = frozen.order_no;
@@ -106,9 +106,9 @@ impl StockService for Service {
         call: Call,
         request: RestockRequest,
     ) -> Result<Reply<RestockResponse>, Failure> {
-        let (order_no, at) = (request.order_no.clone(), self.clock.now());
+        let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
-            .call(&call, &request, move |connection| {
+            .call(&call, move |connection| {
                 Box::pin(async move {
                     let back = store::settle(connection, &order_no, Settlement::RESTOCK, at)?;
                     Ok(RestockResponse { result: None, lines: wire::told(back) })
@@ -124,7 +124,7 @@ impl StockService for Service {
     ) -> Result<Reply<UpsertProductResponse>, Failure> {
         let product = wire::product(&request)?;
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     store::upsert(connection, &product)?;
                     Ok(UpsertProductResponse { result: None, product: Some(product.into()) })
@@ -138,10 +138,10 @@ impl StockService for Service {
         call: Call,
         request: AddStockRequest,
     ) -> Result<Reply<AddStockResponse>, Failure> {
-        let line = Line { sku: request.sku.clone(), quantity: request.quantity };
+        let line = Line { sku: request.sku, quantity: request.quantity };
         let at = self.clock.now();
         self.inbox
-            .request(&call, &request.request_id, &request, move |connection| {
+            .request(&call, &request.request_id, move |connection| {
                 Box::pin(async move {
                     let units = store::add(connection, &line, at)?;
                     let stock = Some(wire::stock(line.sku, units));

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use http::{HeaderMap, HeaderName};
 use participant::{
@@ -9,7 +10,7 @@ use participant::{
     key::{SAGA_DIRECTION, SAGA_ID, SAGA_STEP},
 };
 use proto::facade::v1::Reason;
-use tonic::{Code, Extensions, metadata::MetadataMap, transport::server::TcpConnectInfo};
+use tonic::{Request, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
 use crate::{
     Failure, Trace, deadline,
@@ -37,25 +38,29 @@ pub struct Call {
     caller: Caller,
     trace: Trace,
     /// Shared: a handler gets the call by value.
-    metadata: Arc<MetadataMap>,
+    came_with: Arc<CameWith>,
     arrived: Timestamp,
     limit: Option<Duration>,
     envelope: bool,
+}
+
+#[derive(Debug)]
+struct CameWith {
+    metadata: MetadataMap,
+    body: Bytes,
 }
 
 impl Call {
     /// Reads the call's context; `Err` names what is malformed in its metadata.
     pub(crate) fn read(
         method: &str,
-        metadata: MetadataMap,
-        extensions: &Extensions,
+        request: Request<Bytes>,
         clock: &Clock,
     ) -> (Self, Result<(), Failure>) {
+        let (metadata, extensions, body) = request.into_parts();
         let (limit, sound) = match deadline::read(metadata.as_ref()) {
             Ok(limit) => (limit, Ok(())),
-            Err(what) => {
-                (None, Err(Failure::refused(Code::InvalidArgument, Reason::InvalidRequest, what)))
-            }
+            Err(what) => (None, Err(Failure::new(Reason::InvalidRequest, what))),
         };
         let call = Self {
             method: method.to_owned(),
@@ -66,7 +71,7 @@ impl Call {
             arrived: clock.now(),
             limit,
             envelope: metadata.as_ref().get(&RESPONSE_MODE).is_some_and(|mode| mode == ENVELOPE),
-            metadata: Arc::new(metadata),
+            came_with: Arc::new(CameWith { metadata, body }),
         };
         (call, sound)
     }
@@ -75,6 +80,12 @@ impl Call {
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
+    }
+
+    /// The encoded request, in the bytes that came.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.came_with.body
     }
 
     /// Who makes the call.
@@ -108,7 +119,7 @@ impl Call {
 
     /// A header as text; empty where there is none.
     pub(crate) fn header(&self, name: &HeaderName) -> &str {
-        let headers: &HeaderMap = self.metadata.as_ref().as_ref();
+        let headers: &HeaderMap = self.came_with.metadata.as_ref();
         headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
@@ -123,9 +134,8 @@ impl Call {
     /// # Errors
     /// INVALID_ARGUMENT `NOT_A_SAGA_STEP` where the saga metadata is missing or malformed.
     pub fn step_key(&self) -> Result<Key, Failure> {
-        let not_a_step =
-            |why: String| Failure::refused(Code::InvalidArgument, Reason::NotASagaStep, why);
-        Key::from_metadata(&self.metadata).map_err(|error| not_a_step(error.to_string()))?.ok_or_else(|| {
+        let not_a_step = |why: String| Failure::new(Reason::NotASagaStep, why);
+        Key::from_metadata(&self.came_with.metadata).map_err(|error| not_a_step(error.to_string()))?.ok_or_else(|| {
             not_a_step(format!(
                 "{} is a saga step: send the metadata saga-id, saga-step and saga-direction with it",
                 self.method

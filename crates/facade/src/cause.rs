@@ -29,7 +29,7 @@ pub trait Cause: Error + Send + Sync + Sized + 'static {
     }
 }
 
-/// What it is outside the inbox, of a read.
+/// What it is outside the inbox, of a read: a status, a no of the business too.
 impl<C: Cause> From<C> for Failure {
     fn from(cause: C) -> Self {
         match cause.decline() {

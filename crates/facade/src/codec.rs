@@ -1,66 +1,125 @@
-//! Message codecs: typed messages, and bytes left as they are.
+//! Message codecs: typed requests with the bytes that they came in, responses with their result, and bytes left as they
+//! are.
 
 use std::marker::PhantomData;
 
 use bytes::{Buf, BufMut, Bytes};
-use prost::Message;
+use prost::{EncodeError, Message};
+use proto::{Response, facade::v1::ResultInfo};
 use tonic::{
     Status,
     codec::{DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
+use crate::reply::Payload;
+
+/// A request, and its bytes as they came. A program that knows other fields than its caller would make other bytes of it.
+#[derive(Debug)]
+pub(crate) struct Received<Q> {
+    pub(crate) message: Q,
+    pub(crate) bytes: Bytes,
+}
+
+/// A response with its result, as it goes out.
+#[derive(Debug)]
+pub(crate) enum Filled<R> {
+    /// The result is filled in the message.
+    Typed(R),
+    /// The encoded response, which has no result; the result goes behind it.
+    Stored(Bytes, ResultInfo),
+}
+
+impl<R: Response> Filled<R> {
+    pub(crate) fn new(payload: Payload<R>, result: ResultInfo) -> Self {
+        match payload {
+            Payload::Typed(mut message) => {
+                message.set_result(result);
+                Self::Typed(message)
+            }
+            Payload::Stored(bytes) => Self::Stored(bytes, result),
+        }
+    }
+}
+
+impl<R: Message + Response> Filled<R> {
+    /// Writes it into a buffer that grows.
+    fn write(&self, buffer: &mut impl BufMut) -> Result<(), EncodeError> {
+        match self {
+            Self::Typed(message) => message.encode(buffer),
+            Self::Stored(bytes, result) => {
+                buffer.put_slice(bytes);
+                prost::encoding::message::encode(R::RESULT, result, buffer);
+                Ok(())
+            }
+        }
+    }
+
+    /// Its bytes, for the log.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes).map(|()| bytes)
+    }
+}
+
 /// Typed messages. A body that is no such message is the caller's fault: INVALID_ARGUMENT, where tonic's own codec
 /// answers INTERNAL.
 #[derive(Debug)]
-pub struct Codec<T, U>(PhantomData<(T, U)>);
+pub(crate) struct Codec<R, Q>(PhantomData<(R, Q)>);
 
-impl<T, U> Default for Codec<T, U> {
+impl<R, Q> Default for Codec<R, Q> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<T, U> tonic::codec::Codec for Codec<T, U>
+impl<R, Q> tonic::codec::Codec for Codec<R, Q>
 where
-    T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    R: Message + Response + Send + 'static,
+    Q: Message + Default + Send + 'static,
 {
-    type Encode = T;
-    type Decode = U;
-    type Encoder = Typed<T>;
-    type Decoder = Typed<U>;
+    type Encode = Filled<R>;
+    type Decode = Received<Q>;
+    type Encoder = Typed<R>;
+    type Decoder = Typed<Q>;
 
-    fn encoder(&mut self) -> Typed<T> {
+    fn encoder(&mut self) -> Typed<R> {
         Typed(PhantomData)
     }
 
-    fn decoder(&mut self) -> Typed<U> {
+    fn decoder(&mut self) -> Typed<Q> {
         Typed(PhantomData)
     }
 }
 
-/// Encodes and decodes one message type.
+/// Encodes responses of one type, or decodes requests of one type.
 #[derive(Debug)]
-pub struct Typed<T>(PhantomData<T>);
+pub(crate) struct Typed<T>(PhantomData<T>);
 
-impl<T: Message> Encoder for Typed<T> {
-    type Item = T;
+impl<R: Message + Response> Encoder for Typed<R> {
+    type Item = Filled<R>;
     type Error = Status;
 
-    fn encode(&mut self, message: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        message.encode(buffer).map_err(|error| Status::internal(error.to_string()))
+    fn encode(&mut self, response: Filled<R>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        response.write(buffer).map_err(|error| Status::internal(error.to_string()))
     }
 }
 
-impl<T: Message + Default> Decoder for Typed<T> {
-    type Item = T;
+impl<Q: Message + Default> Decoder for Typed<Q> {
+    type Item = Received<Q>;
     type Error = Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
-        T::decode(buffer).map(Some).map_err(|error| {
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Received<Q>>, Status> {
+        let bytes = copied(buffer);
+        let message = Q::decode(bytes.as_ref()).map_err(|error| {
             Status::invalid_argument(format!("it is not the method's request message: {error}"))
-        })
+        })?;
+        Ok(Some(Received { message, bytes }))
     }
+}
+
+/// A copy: a slice would pin the connection's whole receive buffer for as long as it is kept.
+fn copied(buffer: &mut DecodeBuf<'_>) -> Bytes {
+    Bytes::copy_from_slice(&buffer.copy_to_bytes(buffer.remaining()))
 }
 
 /// Bytes as they are, both ways: for methods that are known only at run time.
@@ -97,7 +156,6 @@ impl Decoder for Raw {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        // A copy: handing out a slice would pin the connection's whole receive buffer for as long as it is kept.
-        Ok(Some(Bytes::copy_from_slice(&buffer.copy_to_bytes(buffer.remaining()))))
+        Ok(Some(copied(buffer)))
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use prost_reflect::{DynamicMessage, MethodDescriptor};
-use proto::{canonical, rules::dynamic_violations};
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use proto::{canonical, facade::v1::ResultInfo, rules::dynamic_violations};
 use tonic::{
     Status,
     body::Body,
@@ -24,7 +24,8 @@ use crate::{
     codec::Raw,
     pipeline::{Asked, Shape},
     redact,
-    result::fill_result,
+    reply::Payload,
+    result::{fill_result, result_of},
 };
 
 /// What answers a dynamic method. The request is sound by the method's rules when it arrives.
@@ -130,23 +131,40 @@ async fn answer(
     path: &str,
     request: tonic::Request<Bytes>,
 ) -> Result<tonic::Response<Bytes>, Status> {
-    let (metadata, extensions, body) = request.into_parts();
     let input = served.descriptor.input();
-    let request = DynamicMessage::decode(input.clone(), body).map_err(|error| {
-        Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
-    })?;
+    let message =
+        DynamicMessage::decode(input.clone(), request.get_ref().as_ref()).map_err(|error| {
+            Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
+        })?;
     let output = served.descriptor.output();
     let shape = Shape {
-        blank: || DynamicMessage::new(output),
-        fill: fill_result,
-        show: |response: &DynamicMessage| Some(response.clone()),
+        blank: || DynamicMessage::new(output.clone()),
+        fill: |payload, result| fill(&output, payload, result),
+        show: |response: &Bytes| redact::shown(Some(output.clone()), response),
     };
-    let shown = redact::wanted().then(|| request.clone());
-    let asked = Asked { broken: dynamic_violations(&request), shown, waited: Duration::ZERO };
+    let shown = redact::wanted().then(|| message.clone());
+    let asked = Asked { broken: dynamic_violations(&message), shown, waited: Duration::ZERO };
     let handler = Arc::clone(&served.handler);
-    let response = facade
-        .run(path, metadata, &extensions, asked, shape, |call| handler.handle(call, request))
-        .await?;
-    // A repeat must get its maps as the first answer had them.
-    Ok(response.map(|message| canonical::encode(message).into()))
+    facade.run(path, request, asked, shape, |call| handler.handle(call, message)).await
+}
+
+/// What goes out, and whether its type has a result.
+fn fill(
+    kind: &MessageDescriptor,
+    payload: Payload<DynamicMessage>,
+    result: ResultInfo,
+) -> (Bytes, bool) {
+    match payload {
+        Payload::Typed(mut message) => {
+            let filled = fill_result(&mut message, result);
+            // A repeat must get its maps as the first answer had them.
+            (canonical::encode(message).into(), filled)
+        }
+        Payload::Stored(bytes) => {
+            let Some(field) = result_of(kind) else { return (bytes, false) };
+            let mut whole = Vec::from(bytes);
+            prost::encoding::message::encode(field.number(), &result, &mut whole);
+            (whole.into(), true)
+        }
+    }
 }

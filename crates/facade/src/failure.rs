@@ -21,23 +21,25 @@ impl Decline {
     }
 }
 
-/// Why a call has no response to give.
+/// Why a call has no response to give: always a status other than OK, and in an envelope where its caller wants one.
+///
+/// What a saga step or a served method declines is an answer, and no failure: see [`Reply::declined`](crate::Reply).
 #[derive(Debug)]
 pub enum Failure {
-    /// OK with `success: false`.
-    Declined(Decline),
     /// INVALID_ARGUMENT with every violation.
     Invalid(Vec<Violation>),
-    /// A status other than OK with its reason: the call was not carried out.
+    /// A status with its reason: the call was not carried out.
     Refused {
         /// The gRPC status.
         code: Code,
-        /// The registered reason, sent as `ErrorInfo`.
-        reason: Reason,
+        /// The code of a registered reason, sent as `ErrorInfo`.
+        reason: String,
         /// A sentence for a person.
         message: String,
         /// More facts for `ErrorInfo`, such as the saga's id.
         facts: Vec<(String, String)>,
+        /// The trace of the delivery that was refused first, where it was an earlier one.
+        trace_id: Option<String>,
     },
     /// RESOURCE_EXHAUSTED with `RetryInfo`: there is too much to do at the moment, and nothing was begun.
     Overloaded {
@@ -53,14 +55,33 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A decline for a registered reason.
-    pub fn declined(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Declined(Decline::new(reason, message))
+    /// The status that the registry has for the reason.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self::refused(reason.status(), reason, message)
     }
 
-    /// A status other than OK, with its reason.
+    /// Another status than the registry has for the reason.
     pub fn refused(code: Code, reason: Reason, message: impl Into<String>) -> Self {
-        Self::Refused { code, reason, message: message.into(), facts: Vec::new() }
+        let (reason, message) = (reason.code().to_owned(), message.into());
+        Self::Refused { code, reason, message, facts: Vec::new(), trace_id: None }
+    }
+
+    /// Adds a fact for `ErrorInfo`, where there is a reason that it belongs to.
+    #[must_use]
+    pub fn with_fact(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Self::Refused { facts, .. } = &mut self {
+            facts.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// The refusal that an earlier delivery got, whose trace it carries.
+    #[must_use]
+    pub(crate) fn first_given_in(mut self, first: String) -> Self {
+        if let Self::Refused { trace_id, .. } = &mut self {
+            *trace_id = Some(first);
+        }
+        self
     }
 
     /// INVALID_ARGUMENT for one field.
@@ -68,10 +89,21 @@ impl Failure {
         Self::Invalid(vec![Violation { path: path.into(), message: message.into() }])
     }
 
+    /// The trace of the delivery that was refused first, where it was an earlier one.
+    pub(crate) fn take_trace_id(&mut self) -> Option<String> {
+        match self {
+            Self::Refused { trace_id, .. } => trace_id.take(),
+            Self::Invalid(_)
+            | Self::Overloaded { .. }
+            | Self::Unavailable(_)
+            | Self::Internal(_) => None,
+        }
+    }
+
     /// DEADLINE_EXCEEDED: the caller's time is up.
     pub(crate) fn too_late() -> Self {
         let sentence = "the caller's deadline passed before the answer was ready";
-        Self::refused(Code::DeadlineExceeded, Reason::DeadlinePassed, sentence)
+        Self::new(Reason::DeadlinePassed, sentence)
     }
 
     /// What goes wrong inside, whatever it is.
@@ -85,8 +117,11 @@ impl Failure {
     }
 }
 
+/// What a saga step would decline, of any other call.
 impl From<Decline> for Failure {
-    fn from(decline: Decline) -> Self {
-        Self::Declined(decline)
+    fn from(Decline { code: reason, message }: Decline) -> Self {
+        // One that is not registered here was decided by a newer program.
+        let code = Reason::from_code(&reason).map_or(Code::FailedPrecondition, Reason::status);
+        Self::Refused { code, reason, message, facts: Vec::new(), trace_id: None }
     }
 }

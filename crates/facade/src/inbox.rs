@@ -1,12 +1,12 @@
-//! The inbox as handlers use it: typed requests and responses, the call's own key and trace.
+//! The inbox as handlers use it: typed responses, the call's own key, bytes and trace.
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use participant::{Answered, Delivery, Key, Outcome, store::Store};
 use prost::Message;
-use proto::facade::v1::Reason;
-use tonic::Code;
+use proto::{Response, facade::v1::Reason};
 
-use crate::{Call, Decline, Failure, Reply};
+use crate::{Call, Decline, Failure, Reply, reply::Payload};
 
 /// Makes a handler's work take effect at most once. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,43 +23,42 @@ impl<S: Store> Inbox<S> {
     /// # Errors
     /// INVALID_ARGUMENT where the call is no forward saga step; FAILED_PRECONDITION `KEY_REUSED`; DATA_LOSS
     /// `KEY_FORGOTTEN`; UNAVAILABLE where the database failed.
-    pub async fn call<Q, R, W>(
-        &self,
-        call: &Call,
-        request: &Q,
-        work: W,
-    ) -> Result<Reply<R>, Failure>
+    pub async fn call<R, W>(&self, call: &Call, work: W) -> Result<Reply<R>, Failure>
     where
-        Q: Message,
-        R: Message + Default + 'static,
+        R: Message + Response + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
             + Clone
             + Send
             + 'static,
     {
-        self.once(call, call.step_key()?, request, work).await
+        self.once(call, call.step_key()?, work).await.map(reply)
     }
 
-    /// Answers a write outside a saga, under its `request_id`.
+    /// Answers a write outside a saga, under its `request_id`. What `work` declines is refused with the status of its
+    /// reason, every time.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where the database failed.
-    pub async fn request<Q, R, W>(
+    /// The status of a decline; FAILED_PRECONDITION `KEY_REUSED`; UNAVAILABLE where the database failed.
+    pub async fn request<R, W>(
         &self,
         call: &Call,
         request_id: &str,
-        request: &Q,
         work: W,
     ) -> Result<Reply<R>, Failure>
     where
-        Q: Message,
-        R: Message + Default + 'static,
+        R: Message + Response + Default + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
             + Clone
             + Send
             + 'static,
     {
-        self.once(call, call.request_key(request_id), request, work).await
+        let answered = self.once(call, call.request_key(request_id), work).await?;
+        match answered.outcome {
+            Outcome::Declined(decline) => {
+                Err(Failure::from(Decline::from(decline)).first_given_in(answered.trace_id))
+            }
+            Outcome::Done(_) | Outcome::NothingToUndo => Ok(reply(answered)),
+        }
     }
 
     /// Answers a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
@@ -67,16 +66,10 @@ impl<S: Store> Inbox<S> {
     ///
     /// # Errors
     /// As for [`Inbox::call`].
-    pub async fn undo<Q, C, R, W>(
-        &self,
-        call: &Call,
-        request: &Q,
-        work: W,
-    ) -> Result<Reply<R>, Failure>
+    pub async fn undo<C, R, W>(&self, call: &Call, work: W) -> Result<Reply<R>, Failure>
     where
-        Q: Message,
         C: Message + Default,
-        R: Message + Default + 'static,
+        R: Message + Response + Default + 'static,
         W: for<'t> FnOnce(
                 &'t mut S::Connection,
                 C,
@@ -85,76 +78,69 @@ impl<S: Store> Inbox<S> {
             + Send
             + 'static,
     {
-        let encoded = request.encode_to_vec();
         let trace_id = call.trace().id();
-        let delivery = delivery(call, call.step_key()?, &encoded, &trace_id);
+        let delivery = delivery(call, call.step_key()?, &trace_id);
         let answered = self.0.undo(delivery, move |connection, response| {
-            Box::pin(async move {
-                let response = work(connection, C::decode(response)?).await?;
-                Ok(response.encode_to_vec().into())
-            })
+            Box::pin(async move { Ok(stored(work(connection, C::decode(response)?).await?)) })
         });
-        reply(answered.await)
+        answered.await.map(reply).map_err(Failure::from)
     }
 
-    async fn once<Q, R, W>(
-        &self,
-        call: &Call,
-        key: Key,
-        request: &Q,
-        work: W,
-    ) -> Result<Reply<R>, Failure>
+    async fn once<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Answered, Failure>
     where
-        Q: Message,
-        R: Message + Default + 'static,
+        R: Message + Response + 'static,
         W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
             + Clone
             + Send
             + 'static,
     {
-        let encoded = request.encode_to_vec();
         let trace_id = call.trace().id();
-        let answered = self.0.call(delivery(call, key, &encoded, &trace_id), move |connection| {
-            Box::pin(async move { Ok(work(connection).await?.encode_to_vec().into()) })
+        let answered = self.0.call(delivery(call, key, &trace_id), move |connection| {
+            Box::pin(async move { Ok(stored(work(connection).await?)) })
         });
-        reply(answered.await)
+        Ok(answered.await?)
     }
 }
 
-fn delivery<'a>(call: &'a Call, key: Key, request: &'a [u8], trace_id: &'a str) -> Delivery<'a> {
-    Delivery { key, method: call.method().trim_start_matches('/'), request, trace_id }
+/// The bytes that came say which request it is. What this program would make of the message leaves out the fields that
+/// only its caller knows; the next version of it would take the same request for another one.
+fn delivery<'a>(call: &'a Call, key: Key, trace_id: &'a str) -> Delivery<'a> {
+    let method = call.method().trim_start_matches('/');
+    Delivery { key, method, request: call.body(), trace_id }
 }
 
-/// A repeat gets the first reply, with the first trace id.
-fn reply<R: Message + Default>(
-    answered: Result<Answered, participant::Error>,
-) -> Result<Reply<R>, Failure> {
-    let Answered { outcome, trace_id, .. } = answered?;
-    let reply = match outcome {
-        Outcome::Done(response) => Reply::from(R::decode(response).map_err(Failure::internal)?),
+/// A response as it is stored: without a result, which the facade puts behind it.
+fn stored<R: Message + Response>(mut response: R) -> Bytes {
+    response.clear_result();
+    response.encode_to_vec().into()
+}
+
+/// What a saga step is answered: its decline is an answer too. A repeat gets the first one, with the first trace id.
+fn reply<R: Default>(answered: Answered) -> Reply<R> {
+    let reply = match answered.outcome {
+        Outcome::Done(response) => Reply::of(Payload::Stored(response)),
         Outcome::NothingToUndo => Reply::from(R::default()),
-        Outcome::Declined(decline) => Reply::from(R::default())
-            .declined(Decline { code: decline.reason, message: decline.message }),
+        Outcome::Declined(decline) => Reply::from(R::default()).declined(decline.into()),
     };
-    Ok(reply.first_given_in(trace_id))
+    reply.first_given_in(answered.trace_id)
 }
 
 impl From<participant::Error> for Failure {
     fn from(error: participant::Error) -> Self {
         let message = error.to_string();
         match error {
-            participant::Error::KeyReused { .. } => {
-                Self::refused(Code::FailedPrecondition, Reason::KeyReused, message)
-            }
+            participant::Error::KeyReused { .. } => Self::new(Reason::KeyReused, message),
             // Not a decline: the call may have taken effect, so the saga must not turn back by itself.
-            participant::Error::Forgotten { .. } => {
-                Self::refused(Code::DataLoss, Reason::KeyForgotten, message)
-            }
-            participant::Error::Direction { .. } => {
-                Self::refused(Code::InvalidArgument, Reason::NotASagaStep, message)
-            }
+            participant::Error::Forgotten { .. } => Self::new(Reason::KeyForgotten, message),
+            participant::Error::Direction { .. } => Self::new(Reason::NotASagaStep, message),
             participant::Error::Work(_) | participant::Error::Store(_) => Self::unavailable(error),
         }
+    }
+}
+
+impl From<participant::Decline> for Decline {
+    fn from(decline: participant::Decline) -> Self {
+        Self { code: decline.reason, message: decline.message }
     }
 }
 
@@ -162,5 +148,20 @@ impl From<participant::Error> for Failure {
 impl From<Decline> for participant::Failure {
     fn from(decline: Decline) -> Self {
         participant::Decline::new(decline.code, decline.message).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use proto::{facade::v1::ResultInfo, points::v1::DeductResponse};
+
+    use super::stored;
+
+    #[test]
+    fn a_response_is_stored_without_a_result() {
+        let response = DeductResponse { balance: 7, ..DeductResponse::default() };
+        let touched = DeductResponse { result: Some(ResultInfo::default()), ..response.clone() };
+        assert_eq!(stored(touched), response.encode_to_vec());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use clock::Clock;
 use futures::FutureExt;
 use participant::{retention::KeepAnswers, store::Store};
@@ -12,14 +13,17 @@ use proto::{
     facade::v1::ResultInfo,
     rules::{Checked, Violation, violations},
 };
-use tonic::{Code, Extensions, Status, metadata::MetadataMap};
+use tonic::{Code, Status};
 use tracing::Instrument;
 
 use crate::{
     Answers, Call, Failure, Inbox, Reply,
+    codec::{Filled, Received},
     log::{self, Calls},
     method, redact,
-    status::Told,
+    reply::Payload,
+    result,
+    status::StatusDetails,
     stream::Outgoing,
     wire::causes,
 };
@@ -53,9 +57,9 @@ pub(crate) struct Asked {
 pub(crate) struct Shape<B, F, S> {
     /// A response without payload.
     pub(crate) blank: B,
-    /// Fills the result; `false` where the type has none.
+    /// Makes a response and its result what goes out; `false` where the type has no result.
     pub(crate) fill: F,
-    /// The response as the log shows it.
+    /// What goes out as the log shows it.
     pub(crate) show: S,
 }
 
@@ -97,50 +101,46 @@ impl Facade {
     pub(crate) async fn unary<Q, R, H, F>(
         &self,
         method: &'static str,
-        request: tonic::Request<Q>,
+        request: tonic::Request<Received<Q>>,
         handler: H,
-    ) -> Result<tonic::Response<R>, Status>
+    ) -> Result<tonic::Response<Filled<R>>, Status>
     where
         Q: Message + Checked,
         R: Message + Default + Response,
         H: FnOnce(Call, Q) -> F,
         F: Future<Output = Result<Reply<R>, Failure>> + Send,
     {
-        let (metadata, extensions, request) = request.into_parts();
+        let (request, message) = apart(request);
         let shape = Shape {
             blank: R::default,
-            fill: |response: &mut R, result| {
-                response.set_result(result);
-                true
-            },
-            show: |response: &R| redact::shown(method::output_of_ours(method), response),
+            fill: |payload, result| (Filled::new(payload, result), true),
+            show: |response: &Filled<R>| shown_response(method, response),
         };
         let asked = Asked {
-            broken: violations(&request),
-            shown: shown_request(method, &request),
+            broken: violations(&message),
+            shown: shown_request(method, request.get_ref()),
             waited: Duration::ZERO,
         };
-        self.run(method, metadata, &extensions, asked, shape, |call| handler(call, request)).await
+        self.run(method, request, asked, shape, |call| handler(call, message)).await
     }
 
-    /// Runs a handler whose messages are known only at run time.
-    pub(crate) async fn run<R, B, S, W, H, F>(
+    /// Runs a handler; what is particular to its messages is in `asked` and `shape`. The request is the encoded one.
+    pub(crate) async fn run<R, O, B, S, W, H, F>(
         &self,
         method: &str,
-        metadata: MetadataMap,
-        extensions: &Extensions,
+        request: tonic::Request<Bytes>,
         asked: Asked,
         shape: Shape<B, S, W>,
         handler: H,
-    ) -> Result<tonic::Response<R>, Status>
+    ) -> Result<tonic::Response<O>, Status>
     where
         B: FnOnce() -> R,
-        S: FnOnce(&mut R, ResultInfo) -> bool,
-        W: FnOnce(&R) -> Option<DynamicMessage>,
+        S: FnOnce(Payload<R>, ResultInfo) -> (O, bool),
+        W: FnOnce(&O) -> Option<DynamicMessage>,
         H: FnOnce(Call) -> F,
         F: Future<Output = Result<Reply<R>, Failure>> + Send,
     {
-        let (call, sound) = Call::read(method, metadata, extensions, &self.inner.clock);
+        let (call, sound) = Call::read(method, request, &self.inner.clock);
         let span = log::span(&call);
         async {
             redact::log_request(asked.shown);
@@ -165,7 +165,7 @@ impl Facade {
     pub(crate) async fn stream<Q, R, H, F>(
         &self,
         method: &'static str,
-        request: tonic::Request<Q>,
+        request: tonic::Request<Received<Q>>,
         handler: H,
     ) -> Result<tonic::Response<Outgoing<R>>, Status>
     where
@@ -174,39 +174,38 @@ impl Facade {
         H: FnOnce(Call, Q) -> F,
         F: Future<Output = Result<Answers<R>, Failure>> + Send,
     {
-        let (metadata, extensions, request) = request.into_parts();
-        let (call, sound) = Call::read(method, metadata, &extensions, &self.inner.clock);
+        let (request, message) = apart(request);
+        let shown = shown_request(method, request.get_ref());
+        let (call, sound) = Call::read(method, request, &self.inner.clock);
         let span = log::span(&call);
         let show = {
             let span = span.clone();
-            move |response: &R| {
+            move |response: &Filled<R>| {
                 if redact::wanted() {
-                    let shown = redact::shown(method::output_of_ours(method), response);
-                    span.in_scope(|| redact::log_response(shown));
+                    span.in_scope(|| redact::log_response(shown_response(method, response)));
                 }
             }
         };
         async {
-            redact::log_request(shown_request(method, &request));
-            let opened = match sound.and(refuse_broken(violations(&request))) {
-                Ok(()) => self.guard(&call, handler(call.clone(), request)).await,
+            redact::log_request(shown);
+            let opened = match sound.and(refuse_broken(violations(&message))) {
+                Ok(()) => self.guard(&call, handler(call.clone(), message)).await,
                 Err(failure) => Err(failure),
             };
             let trace_id = call.trace().id();
             let (line, given) = match opened {
                 Ok(answers) => (Line::done(), Ok(Outgoing::carry(answers, trace_id, show))),
-                Err(failure)
-                    if call.wants_envelope() || matches!(failure, Failure::Declined(_)) =>
-                {
-                    let mut response = R::default();
-                    let told = Told::of(&failure);
-                    response.set_result(told.result(&trace_id));
-                    show(&response);
-                    (Line::of(&failure, &told), Ok(Outgoing::single(response)))
-                }
                 Err(failure) => {
-                    let told = Told::of(&failure);
-                    (Line::of(&failure, &told), Err(told.status(&trace_id)))
+                    let details = StatusDetails::of(&failure);
+                    let line = Line::of(&failure, &details);
+                    if call.wants_envelope() {
+                        let blank = Payload::Typed(R::default());
+                        let response = Filled::new(blank, details.result(&trace_id));
+                        show(&response);
+                        (line, Ok(Outgoing::single(response)))
+                    } else {
+                        (line, Err(details.into_status(&trace_id)))
+                    }
                 }
             };
             self.log(&call, Duration::ZERO, &line);
@@ -242,8 +241,22 @@ impl Facade {
     }
 }
 
-fn shown_request(method: &str, request: &impl Message) -> Option<DynamicMessage> {
+/// The request in its bytes, and its message.
+fn apart<Q>(request: tonic::Request<Received<Q>>) -> (tonic::Request<Bytes>, Q) {
+    let (metadata, extensions, Received { message, bytes }) = request.into_parts();
+    (tonic::Request::from_parts(metadata, extensions, bytes), message)
+}
+
+/// `None` where the log does not show messages: nothing is decoded then.
+fn shown_request(method: &str, request: &[u8]) -> Option<DynamicMessage> {
     redact::wanted().then(|| redact::shown(method::input_of_ours(method), request)).flatten()
+}
+
+fn shown_response<R: Message + Response>(
+    method: &str,
+    response: &Filled<R>,
+) -> Option<DynamicMessage> {
+    redact::shown(method::output_of_ours(method), &response.bytes().ok()?)
 }
 
 fn refuse_broken(broken: Vec<Violation>) -> Result<(), Failure> {
@@ -277,59 +290,55 @@ impl Line {
         self.code == Code::Ok && self.reason == "OK"
     }
 
-    fn of(failure: &Failure, told: &Told) -> Self {
-        let (code, cause) = match failure {
-            Failure::Declined(_) => (Code::Ok, None),
-            Failure::Unavailable(cause) | Failure::Internal(cause) => {
-                (told.code, Some(causes(cause.as_ref())))
-            }
-            Failure::Invalid(_) | Failure::Refused { .. } | Failure::Overloaded { .. } => {
-                (told.code, None)
-            }
+    fn of(failure: &Failure, details: &StatusDetails) -> Self {
+        let cause = match failure {
+            Failure::Unavailable(cause) | Failure::Internal(cause) => Some(causes(cause.as_ref())),
+            Failure::Invalid(_) | Failure::Refused { .. } | Failure::Overloaded { .. } => None,
         };
-        Self { code, reason: told.reason.clone(), message: told.message.clone(), cause }
+        Self { code: details.code, cause, ..Self::declined(details) }
+    }
+
+    /// The call was carried out, and the business said no.
+    fn declined(details: &StatusDetails) -> Self {
+        let (reason, message) = (details.reason.clone(), details.message.clone());
+        Self { code: Code::Ok, reason, message, cause: None }
     }
 }
 
-struct Answer<R> {
+struct Answer<O> {
     line: Line,
-    given: Result<tonic::Response<R>, Status>,
+    given: Result<tonic::Response<O>, Status>,
 }
 
 /// Turns what the handler came to into what the caller gets.
-fn answer<R>(
+fn answer<R, O>(
     call: &Call,
     blank: impl FnOnce() -> R,
-    fill: impl FnOnce(&mut R, ResultInfo) -> bool,
+    fill: impl FnOnce(Payload<R>, ResultInfo) -> (O, bool),
     outcome: Result<Reply<R>, Failure>,
-) -> Answer<R> {
-    let (failure, payload, trace_id, facts) = match outcome {
+) -> Answer<O> {
+    let trace_of = |first: Option<String>| first.unwrap_or_else(|| call.trace().id());
+    let (line, details, payload, trace_id) = match outcome {
         Ok(Reply { payload, decline: None, trace_id, .. }) => {
-            let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
-            let result = ResultInfo {
-                success: true,
-                code: "OK".to_owned(),
-                message: String::new(),
-                trace_id,
-            };
-            let mut response = payload;
-            fill(&mut response, result);
+            let (response, _) = fill(payload, result::done(trace_of(trace_id)));
             return Answer { line: Line::done(), given: Ok(tonic::Response::new(response)) };
         }
         Ok(Reply { payload, decline: Some(decline), trace_id, facts }) => {
-            (Failure::Declined(decline), Some(payload), trace_id, facts)
+            let details = StatusDetails::of_decline(&decline).with_facts(facts);
+            (Line::declined(&details), details, Some(payload), trace_of(trace_id))
         }
-        Err(failure) => (failure, None, None, Vec::new()),
+        Err(mut failure) => {
+            let details = StatusDetails::of(&failure);
+            let line = Line::of(&failure, &details);
+            let blank = call.wants_envelope().then(|| Payload::Typed(blank()));
+            (line, details, blank, trace_of(failure.take_trace_id()))
+        }
     };
-    let trace_id = trace_id.unwrap_or_else(|| call.trace().id());
-    let told = Told::of(&failure).with_facts(facts);
-    let line = Line::of(&failure, &told);
-    if call.wants_envelope() || matches!(failure, Failure::Declined(_)) {
-        let mut response = payload.unwrap_or_else(blank);
-        if fill(&mut response, told.result(&trace_id)) {
-            return Answer { line, given: Ok(tonic::Response::new(response)) };
-        }
+    // A response type without a result can say no only by its status.
+    if let Some(payload) = payload
+        && let (response, true) = fill(payload, details.result(&trace_id))
+    {
+        return Answer { line, given: Ok(tonic::Response::new(response)) };
     }
-    // A response type without a result can only tell a decline by its status.
-    Answer { line, given: Err(told.status(&trace_id)) }
+    Answer { line, given: Err(details.into_status(&trace_id)) }
 }

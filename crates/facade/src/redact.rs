@@ -1,6 +1,5 @@
 //! Messages in the log at debug level, without the fields marked `debug_redact`.
 
-use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage, Value};
 
 /// May hold any message, and with it fields that nobody here can know to be marked.
@@ -11,12 +10,9 @@ pub(crate) fn wanted() -> bool {
     tracing::enabled!(tracing::Level::DEBUG)
 }
 
-/// A typed message of ours as its descriptor shows it.
-pub(crate) fn shown(
-    kind: Option<MessageDescriptor>,
-    message: &impl Message,
-) -> Option<DynamicMessage> {
-    DynamicMessage::decode(kind?, message.encode_to_vec().as_slice()).ok()
+/// An encoded message of ours as its descriptor shows it.
+pub(crate) fn shown(kind: Option<MessageDescriptor>, bytes: &[u8]) -> Option<DynamicMessage> {
+    DynamicMessage::decode(kind?, bytes).ok()
 }
 
 /// Logs what was asked.

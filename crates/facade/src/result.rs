@@ -1,16 +1,30 @@
-//! The `result` of a response that is known only at run time.
+//! The `result` of a response.
 
 use prost::Message;
-use prost_reflect::{DynamicMessage, Kind, ReflectMessage, Value};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value,
+};
 use proto::facade::v1::ResultInfo;
+
+/// Of a call that did what it was asked to.
+pub(crate) fn done(trace_id: String) -> ResultInfo {
+    ResultInfo { success: true, code: "OK".to_owned(), message: String::new(), trace_id }
+}
+
+/// The field that takes the result, where the type has one.
+pub(crate) fn result_of(kind: &MessageDescriptor) -> Option<FieldDescriptor> {
+    kind.get_field_by_name("result").filter(|field| match field.kind() {
+        Kind::Message(kind) => {
+            !field.is_list() && kind.full_name() == "sagamesh.facade.v1.ResultInfo"
+        }
+        _ => false,
+    })
+}
 
 /// Fills a response's `result` where its type has one of type `ResultInfo`.
 pub(crate) fn fill_result(message: &mut DynamicMessage, result: ResultInfo) -> bool {
-    let Some(field) = message.descriptor().get_field_by_name("result") else { return false };
+    let Some(field) = result_of(&message.descriptor()) else { return false };
     let Kind::Message(kind) = field.kind() else { return false };
-    if field.is_list() || kind.full_name() != "sagamesh.facade.v1.ResultInfo" {
-        return false;
-    }
     // Through bytes: the response's pool may be another copy than ours.
     let Ok(value) = DynamicMessage::decode(kind, result.encode_to_vec().as_slice()) else {
         return false;

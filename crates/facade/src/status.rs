@@ -7,7 +7,7 @@ use proto::facade::v1::{Reason, ResultInfo};
 use tonic::{Code, Status};
 use tonic_types::pb::{self, bad_request::FieldViolation};
 
-use crate::Failure;
+use crate::{Decline, Failure};
 
 /// The header or trailer that tells how a call went.
 pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -20,8 +20,8 @@ const VIOLATIONS_TOLD: usize = 32;
 /// Of these, the ones in the sentence.
 const VIOLATIONS_SAID: usize = 12;
 
-/// How a failure is told: its status, reason and sentence.
-pub(crate) struct Told {
+/// What a caller gets to know of a no: its status, reason and sentence.
+pub(crate) struct StatusDetails {
     pub(crate) code: Code,
     pub(crate) reason: String,
     pub(crate) message: String,
@@ -29,20 +29,21 @@ pub(crate) struct Told {
     facts: Vec<(String, String)>,
 }
 
-impl Told {
+impl StatusDetails {
+    fn new(code: Code, reason: &str, message: String) -> Self {
+        Self { code, reason: reason.to_owned(), message, details: Vec::new(), facts: Vec::new() }
+    }
+
+    /// A decline. Its status is for a response type that has no result to say it in.
+    pub(crate) fn of_decline(decline: &Decline) -> Self {
+        Self::new(Code::FailedPrecondition, &decline.code, decline.message.clone())
+    }
+
     pub(crate) fn of(failure: &Failure) -> Self {
-        let told = |code, reason: Reason, message: String| Self {
-            code,
-            reason: reason.code().to_owned(),
-            message,
-            details: Vec::new(),
-            facts: Vec::new(),
+        let registered = |reason: Reason, message: &str| {
+            Self::new(reason.status(), reason.code(), message.to_owned())
         };
         match failure {
-            Failure::Declined(decline) => Self {
-                reason: decline.code.clone(),
-                ..told(Code::FailedPrecondition, Reason::Unspecified, decline.message.clone())
-            },
             Failure::Invalid(violations) => {
                 let field_violations = violations
                     .iter()
@@ -67,27 +68,23 @@ impl Told {
                         "google.rpc.BadRequest",
                         &pb::BadRequest { field_violations },
                     )],
-                    ..told(Code::InvalidArgument, Reason::InvalidRequest, sentence.join("; "))
+                    ..registered(Reason::InvalidRequest, &sentence.join("; "))
                 }
             }
-            Failure::Refused { code, reason, message, facts } => {
-                Self { facts: facts.clone(), ..told(*code, *reason, message.clone()) }
+            Failure::Refused { code, reason, message, facts, .. } => {
+                Self { facts: facts.clone(), ..Self::new(*code, reason, message.clone()) }
             }
             Failure::Overloaded { message, retry_after } => {
                 let retry_delay = prost_types::Duration::try_from(*retry_after).ok();
                 Self {
                     details: vec![any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay })],
-                    ..told(Code::ResourceExhausted, Reason::Overloaded, message.clone())
+                    ..registered(Reason::Overloaded, message)
                 }
             }
-            Failure::Unavailable(_) => told(
-                Code::Unavailable,
-                Reason::Unavailable,
-                Reason::Unavailable.sentence().to_owned(),
-            ),
-            Failure::Internal(_) => {
-                told(Code::Internal, Reason::Internal, Reason::Internal.sentence().to_owned())
+            Failure::Unavailable(_) => {
+                registered(Reason::Unavailable, Reason::Unavailable.sentence())
             }
+            Failure::Internal(_) => registered(Reason::Internal, Reason::Internal.sentence()),
         }
     }
 
@@ -105,7 +102,7 @@ impl Told {
         }
     }
 
-    pub(crate) fn status(mut self, trace_id: &str) -> Status {
+    pub(crate) fn into_status(mut self, trace_id: &str) -> Status {
         let result = self.result(trace_id);
         let info = pb::ErrorInfo {
             reason: self.reason.clone(),

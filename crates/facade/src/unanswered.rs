@@ -32,6 +32,7 @@ use crate::{
     dynamic::Methods,
     method,
     pipeline::{Asked, Shape},
+    reply::Payload,
     result::fill_result,
     status::GRPC_STATUS,
 };
@@ -121,20 +122,23 @@ impl Layer {
     async fn refuse(&self, kept: Kept, failure: Failure) -> Response {
         let path = kept.uri.path().to_owned();
         let method = match &failure {
-            Failure::Refused { reason: Reason::MethodUnknown, .. } => None,
+            Failure::Refused { reason, .. } if *reason == Reason::MethodUnknown.code() => None,
             _ => self.methods.descriptor(&path).or_else(|| method::of_ours(&path)),
         };
         let asked = Asked { waited: kept.waited, ..Asked::default() };
-        let (metadata, extensions) = kept.context();
         let shape = Shape {
             blank: || method.map(|method| DynamicMessage::new(method.output())),
-            fill: |response: &mut Option<DynamicMessage>, result| {
-                response.as_mut().is_some_and(|response| fill_result(response, result))
+            fill: |payload, result| match payload {
+                Payload::Typed(Some(mut response)) => {
+                    let filled = fill_result(&mut response, result);
+                    (Some(response), filled)
+                }
+                Payload::Typed(None) | Payload::Stored(_) => (None, false),
             },
             show: Option::clone,
         };
         let handler = |_| std::future::ready(Err(failure));
-        let answered = self.facade.run(&path, metadata, &extensions, asked, shape, handler).await;
+        let answered = self.facade.run(&path, kept.request(), asked, shape, handler).await;
         match answered {
             Ok(envelope) => in_body(envelope.into_inner()),
             Err(status) => status.into_http(),
@@ -154,11 +158,9 @@ fn failure(uri: &Uri, status: &Status) -> Failure {
         Code::Unimplemented if status.metadata().get(GRPC_ACCEPT_ENCODING).is_none() => {
             let path: String = uri.path().chars().take(PATH_TOLD).collect();
             let sentence = format!("this server has no method {path}");
-            Failure::refused(Code::Unimplemented, Reason::MethodUnknown, sentence)
+            Failure::new(Reason::MethodUnknown, sentence)
         }
-        Code::OutOfRange | Code::ResourceExhausted => {
-            Failure::refused(Code::OutOfRange, Reason::MessageTooLarge, said)
-        }
+        Code::OutOfRange | Code::ResourceExhausted => Failure::new(Reason::MessageTooLarge, said),
         Code::Internal => unreadable(Code::InvalidArgument, said),
         code => unreadable(code, said),
     }
@@ -203,7 +205,8 @@ impl Kept {
         deadline::read(headers).ok().flatten().map(deadline::latest)
     }
 
-    fn context(self) -> (MetadataMap, Extensions) {
+    /// The call without its body.
+    fn request(self) -> tonic::Request<Bytes> {
         let mut headers = HeaderMap::new();
         for (name, value) in call::CONTEXT.into_iter().zip(self.headers) {
             if let Some(value) = value {
@@ -214,6 +217,6 @@ impl Kept {
         if let Some(peer) = self.peer {
             extensions.insert(peer);
         }
-        (MetadataMap::from_headers(headers), extensions)
+        tonic::Request::from_parts(MetadataMap::from_headers(headers), extensions, Bytes::new())
     }
 }

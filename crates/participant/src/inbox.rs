@@ -54,7 +54,7 @@ pub struct Delivery<'a> {
     pub key: Key,
     /// `package.Service/Method`.
     pub method: &'a str,
-    /// The encoded request, the same bytes on every repeat.
+    /// The encoded request as it came. Not encoded again: a program that knows other fields would make other bytes of it.
     pub request: &'a [u8],
     /// The trace of this delivery; stored when it is the one that decides.
     pub trace_id: &'a str,

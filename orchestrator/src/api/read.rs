@@ -6,7 +6,6 @@ use definition::Compiled;
 use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
 use saga::{Record, Status};
-use tonic::Code;
 
 use crate::{
     driver::{Driver, Handle, Published, Reading, Replayed, definition_unreadable, replay},
@@ -69,19 +68,15 @@ pub(super) async fn look_up(driver: &Driver, saga_id: &str) -> Result<Option<Fou
 
 /// A saga whose key is there, and which is not: somebody deleted it.
 pub(super) fn lost(saga_id: &str) -> Failure {
-    Failure::Refused {
-        code: Code::DataLoss,
-        reason: Reason::JournalUnreadable,
-        message: format!(
-            "the saga {saga_id} was started by this request, and is missing from the journal: restore the database \
-             from a backup"
-        ),
-        facts: vec![("saga_id".to_owned(), saga_id.to_owned())],
-    }
+    let message = format!(
+        "the saga {saga_id} was started by this request, and is missing from the journal: restore the database from a \
+         backup"
+    );
+    Failure::new(Reason::JournalUnreadable, message).with_fact("saga_id", saga_id)
 }
 
 pub(super) fn unknown(saga_id: &str) -> Failure {
-    Failure::declined(Reason::SagaUnknown, format!("there is no saga {saga_id}"))
+    Failure::new(Reason::SagaUnknown, format!("there is no saga {saga_id}"))
 }
 
 pub(super) fn unreadable(why: String) -> saga::Reason {

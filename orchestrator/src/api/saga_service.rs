@@ -21,7 +21,6 @@ use proto::{
     },
 };
 use saga::{Event, Status};
-use tonic::Code;
 
 use super::{not_started, overloaded, read, view, watch};
 use crate::{
@@ -87,7 +86,7 @@ impl Handlers {
         match ordered {
             Ok(()) => self.show(saga_id).await,
             Err(OrderError::Illegal(refused)) => {
-                Err(Failure::declined(Reason::SagaState, refused.to_string()))
+                Err(Failure::new(Reason::SagaState, refused.to_string()))
             }
             Err(OrderError::Journal(error)) => Err(Failure::unavailable(error)),
             Err(OrderError::Gone) => Err(self.not_running(saga_id).await?),
@@ -98,16 +97,15 @@ impl Handlers {
     async fn not_running(&self, saga_id: &str) -> Result<Failure, Failure> {
         let found = read::find(&self.driver, saga_id).await?;
         Ok(match (found.status().is_ended(), &found.listed.aside) {
-            (true, _) => Failure::declined(
+            (true, _) => Failure::new(
                 Reason::SagaState,
                 format!("the saga has ended: {}", found.status().as_str()),
             ),
-            (false, Some(why)) => Failure::declined(
+            (false, Some(why)) => Failure::new(
                 Reason::SagaState,
                 format!("the saga stands aside ({why}): it can only be retried or resolved"),
             ),
-            (false, None) => Failure::refused(
-                Code::Unavailable,
+            (false, None) => Failure::new(
                 Reason::Unavailable,
                 "no task runs the saga at this moment; it is taken up again within seconds",
             ),
@@ -128,7 +126,7 @@ impl SagaService for Handlers {
             } else {
                 format!(" version {}", request.version)
             };
-            Failure::declined(
+            Failure::new(
                 Reason::DefinitionUnknown,
                 format!("no definition {}{version} is registered", request.definition),
             )
@@ -167,11 +165,7 @@ impl SagaService for Handlers {
             Start::KeyReused => {
                 let sentence =
                     "a saga of this definition was started under this key with another input";
-                return Err(Failure::refused(
-                    Code::FailedPrecondition,
-                    Reason::KeyReused,
-                    sentence,
-                ));
+                return Err(Failure::new(Reason::KeyReused, sentence));
             }
         }
         Ok(response.into())
@@ -295,7 +289,7 @@ impl SagaService for Handlers {
         };
         let Some(step) = story.definition.engine().find(&request.step) else {
             let sentence = format!("the saga has no step {}", request.step);
-            return Err(Failure::declined(Reason::SagaState, sentence));
+            return Err(Failure::new(Reason::StepUnknown, sentence));
         };
         let saga = self
             .steer(&request.saga_id, Event::SkippedByHand { step, reason: request.reason })
@@ -349,7 +343,7 @@ impl SagaService for Handlers {
     ) -> Result<Reply<GetDefinitionResponse>, Failure> {
         let registered =
             self.driver.registry().find(&request.name, request.version).ok_or_else(|| {
-                Failure::declined(
+                Failure::new(
                     Reason::DefinitionUnknown,
                     format!("no definition {} is registered", request.name),
                 )

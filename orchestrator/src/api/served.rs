@@ -10,7 +10,6 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use proto::{canonical, facade::v1::Reason};
 use saga::{SagaState, Status, StepId};
-use tonic::Code;
 
 use super::{
     not_started, overloaded,
@@ -55,7 +54,7 @@ impl Handler for Served {
         Box::pin(async move {
             let newest = driver.registry().find_serving(&definition, method.full_name());
             let registered = newest.ok_or_else(|| {
-                Failure::declined(
+                Failure::new(
                     Reason::DefinitionUnknown,
                     format!("no definition {definition} that serves this method is registered"),
                 )
@@ -103,7 +102,7 @@ async fn answer(
         Start::Overloaded => return Err(overloaded()),
         Start::KeyReused => {
             let sentence = "another request was sent under this idempotency key";
-            return Err(Failure::refused(Code::FailedPrecondition, Reason::KeyReused, sentence));
+            return Err(Failure::new(Reason::KeyReused, sentence));
         }
     };
     // Boxed: few callers come here, and the others need no room for it.
@@ -191,12 +190,8 @@ fn decline(ending: &Ending) -> Decline {
 /// A saga that has ended, and nobody can tell how.
 fn unreadable(saga_id: &str, why: Option<&saga::Reason>) -> Failure {
     let why = why.map(ToString::to_string).unwrap_or_default();
-    Failure::Refused {
-        code: Code::DataLoss,
-        reason: Reason::JournalUnreadable,
-        message: format!("the saga {saga_id} has ended, and its journal cannot be read: {why}"),
-        facts: vec![("saga_id".to_owned(), saga_id.to_owned())],
-    }
+    let message = format!("the saga {saga_id} has ended, and its journal cannot be read: {why}");
+    Failure::new(Reason::JournalUnreadable, message).with_fact("saga_id", saga_id)
 }
 
 fn needs_a_person(saga_id: &str, why: Option<&Why>) -> Failure {
@@ -205,18 +200,13 @@ fn needs_a_person(saga_id: &str, why: Option<&Why>) -> Failure {
         None => ("", String::new()),
     };
     let at = if step.is_empty() { String::new() } else { format!("{step}: ") };
-    Failure::Refused {
-        code: Code::Unavailable,
-        reason: Reason::SagaAttention,
-        message: format!(
-            "the saga {saga_id} needs a person before it goes on: {at}{reason}; ask again with the same request for its end"
-        ),
-        facts: vec![
-            ("saga_id".to_owned(), saga_id.to_owned()),
-            ("saga_state".to_owned(), Status::Attention.as_str().to_owned()),
-            ("step".to_owned(), step.to_owned()),
-        ],
-    }
+    let message = format!(
+        "the saga {saga_id} needs a person before it goes on: {at}{reason}; ask again with the same request for its end"
+    );
+    Failure::new(Reason::SagaAttention, message)
+        .with_fact("saga_id", saga_id)
+        .with_fact("saga_state", Status::Attention.as_str())
+        .with_fact("step", step)
 }
 
 fn declined(
@@ -239,21 +229,14 @@ fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {
         }
         (aside, _) => aside.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
-    let (code, reason, goes_on) = match driver.is_halted() {
-        true => (Code::Unavailable, Reason::Unavailable, "goes on when this node is started again"),
-        false => (Code::DeadlineExceeded, Reason::DeadlinePassed, "goes on"),
+    let (reason, goes_on) = match driver.is_halted() {
+        true => (Reason::Unavailable, "goes on when this node is started again"),
+        false => (Reason::DeadlinePassed, "goes on"),
     };
-    Failure::Refused {
-        code,
-        reason,
-        message: format!(
-            "the saga {saga_id} {goes_on} and stands in {state}: {stands}; ask again with the same request for its end"
-        ),
-        facts: vec![
-            ("saga_id".to_owned(), saga_id.to_owned()),
-            ("saga_state".to_owned(), state.to_owned()),
-        ],
-    }
+    let message = format!(
+        "the saga {saga_id} {goes_on} and stands in {state}: {stands}; ask again with the same request for its end"
+    );
+    Failure::new(reason, message).with_fact("saga_id", saga_id).with_fact("saga_state", state)
 }
 
 /// Tells the caller the saga, where the response has a field for it.

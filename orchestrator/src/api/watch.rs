@@ -7,7 +7,6 @@ use facade::{Failure, wire::causes};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use proto::{facade::v1::Reason, saga::v1::Event};
 use saga::Record;
-use tonic::Code;
 
 use super::{
     events,
@@ -93,8 +92,7 @@ impl Watcher {
             tokio::select! {
                 () = changed => {}
                 () = self.driver.clock().sleep(read::POLL_INTERVAL) => {}
-                () = self.driver.halted() => return Err(Failure::refused(
-                    Code::Unavailable,
+                () = self.driver.halted() => return Err(Failure::new(
                     Reason::Unavailable,
                     format!("this node is stopping: watch again after record {from}"),
                 )),
@@ -122,5 +120,5 @@ impl Watcher {
 /// A saga that cannot be read has no events to show.
 fn unwatchable(why: Option<&saga::Reason>) -> Failure {
     let why = why.map(ToString::to_string).unwrap_or_default();
-    Failure::refused(Code::DataLoss, Reason::JournalUnreadable, why)
+    Failure::new(Reason::JournalUnreadable, why)
 }

@@ -75,6 +75,7 @@ impl Model {
             ("complete", Shipped) => self.goes(Completed),
             ("finish", Cancelling) if before_cancel == Some(Shipped) => self.goes(Returned),
             ("finish", Cancelling) => self.goes(Refunded),
+            ("ship" | "complete", _) => "FailedPrecondition ORDER_STATE",
             _ => "ORDER_STATE",
         })
     }
@@ -112,7 +113,10 @@ fn an_order_only_goes_where_its_state_allows_and_its_log_tells_the_way() {
         2 => Just("finish"), 2 => select(&MOVES[..]),
     ];
     let moves = proptest::collection::vec((one, 0..CANCELS), 1..40);
-    let answered = |name: &&str| [format!("{name} OK"), format!("{name} ORDER_STATE")];
+    let answered = |name: &&str| {
+        let status = if ["ship", "complete"].contains(name) { "FailedPrecondition " } else { "" };
+        [format!("{name} OK"), format!("{name} {status}ORDER_STATE")]
+    };
     let mut claimed: Vec<String> = MOVES.iter().flat_map(answered).collect();
     claimed.push("begin Aborted ORDER_STATE".to_owned());
     play(64, &moves, &claimed, async |moves, met| run(&moves, met).await);

@@ -1,8 +1,8 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
 use proto::order::v1::{CreateOrderRequest, ListOrdersRequest, OrderState};
-use stage::{body, twice};
-use tonic::Request;
+use stage::{refused, refused_twice, the_same_refusal, twice};
+use tonic::{Code, Request};
 
 use crate::desk::{
     DUE, Desk, abandon, begin, code, complete, create, finish, pay, ship, step, told, undo,
@@ -36,10 +36,14 @@ async fn a_repeat_of_any_write_gets_the_first_answer_byte_for_byte() {
 async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     let desk = Desk::open().await;
     let order_no = desk.places("s1").await;
-    let declined = twice!(desk, ship_order, Request::new(ship("r", &order_no)));
-    assert_eq!(code(&declined), "ORDER_STATE");
+    let unknown = twice!(desk, begin_cancel, step("s2", begin("O-none")));
+    assert_eq!(code(&unknown), "ORDER_UNKNOWN");
+    let (precondition, why) = (Code::FailedPrecondition, "ORDER_STATE");
+    let request = || Request::new(ship("r", &order_no));
+    let early = refused_twice!(desk, ship_order, request(), precondition, why);
     desk.moves("s1", "pay", &order_no).await;
-    assert_eq!(body(desk.client().ship_order(ship("r", &order_no)).await), declined);
+    let later = refused(desk.client().ship_order(request()).await, precondition, why);
+    let _ = the_same_refusal(early, later);
     assert_eq!(desk.moves("another", "ship", &order_no).await, "OK");
 }
 

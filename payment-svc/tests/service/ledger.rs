@@ -7,7 +7,7 @@ use proto::{
     facade::v1::Money,
     payment::v1::{ChargeRequest, OpenWalletRequest, Payment, PaymentState, TopUpRequest},
 };
-use stage::{Met, play};
+use stage::{Met, play, told};
 
 use crate::till::{Till, charge, code, open, step, top_up};
 
@@ -80,7 +80,8 @@ impl Model {
                     *cents += amount.1;
                     "OK"
                 }
-                Err(reason) => reason,
+                Err("WALLET_UNKNOWN") => "NotFound WALLET_UNKNOWN",
+                Err(_) => "FailedPrecondition CURRENCY_MISMATCH",
             }),
             Deed::Charge(saga, user, order, amount) => self.charge((saga, order), user, *amount),
             Deed::Undo(saga, order) => Some(self.undo((saga, order))),
@@ -155,7 +156,7 @@ async fn act(till: &Till, number: usize, deed: &Deed) -> String {
     match deed {
         Deed::TopUp(user, amount) => {
             let request = TopUpRequest { amount: money(*amount), ..top_up(&number, user, 0) };
-            code(till.client().top_up(request).await.unwrap().get_ref()).to_owned()
+            told(till.client().top_up(request).await)
         }
         Deed::Charge(saga, user, order, amount) => {
             let request = ChargeRequest { amount: money(*amount), ..charge(user, order, 0) };
@@ -252,8 +253,8 @@ async fn run(deeds: &[Deed], met: &Met) {
 fn all_movements_sum_to_zero_and_no_wallet_is_ever_negative() {
     let claimed = [
         "TopUp OK",
-        "TopUp WALLET_UNKNOWN",
-        "TopUp CURRENCY_MISMATCH",
+        "TopUp NotFound WALLET_UNKNOWN",
+        "TopUp FailedPrecondition CURRENCY_MISMATCH",
         "Charge OK",
         "Charge INSUFFICIENT_FUNDS",
         "Charge WALLET_UNKNOWN",

@@ -1,7 +1,7 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
 use proto::payment::v1::{OpenWalletRequest, PaymentState};
-use stage::{body, traced, twice};
+use stage::{body, refused_twice, the_same_refusal, traced, twice};
 use tonic::{Code, Request};
 
 use crate::till::{Till, charge, code, open, refund, step, top_up, undo, wallet};
@@ -36,7 +36,9 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     till.has("ann", 1).await;
     let poor = twice!(till, charge, step("s1", charge("ann", "O-1", 2)));
     let early = twice!(till, refund, step("c2", refund("O-2")));
-    let stranger = twice!(till, top_up, Request::new(top_up("1", "bob", 1)));
+    let (not_found, why) = (Code::NotFound, "WALLET_UNKNOWN");
+    let request = || Request::new(top_up("1", "bob", 1));
+    let stranger = refused_twice!(till, top_up, request(), not_found, why);
     till.has("bob", 0).await;
     till.tops_up("more", "ann", 9).await;
     till.charges("s2", "ann", "O-2", 1).await;
@@ -45,8 +47,8 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     assert_eq!((code(&later), &later), ("INSUFFICIENT_FUNDS", &poor));
     let later = body(till.client().refund(step("c2", refund("O-2"))).await);
     assert_eq!((code(&later), &later), ("PAYMENT_UNKNOWN", &early));
-    let later = body(till.client().top_up(top_up("1", "bob", 1)).await);
-    assert_eq!((code(&later), &later), ("WALLET_UNKNOWN", &stranger));
+    let later = stage::refused(till.client().top_up(request()).await, not_found, why);
+    let _ = the_same_refusal(stranger, later);
     assert_eq!((till.cents("ann").await, till.cents("bob").await), (9, 0));
 
     let states: Vec<_> = till.payments("ann").await.iter().map(|one| one.state()).collect();
@@ -80,8 +82,8 @@ async fn another_request_under_a_used_key_is_refused() {
         stage::refused(refused, Code::FailedPrecondition, "KEY_REUSED");
     }
     assert_eq!((till.cents("ann").await, till.payments("ann").await.len()), (50, 3));
-    let read = client.get_wallet(wallet("bob")).await.unwrap();
-    assert_eq!(code(read.get_ref()), "WALLET_UNKNOWN", "a refused request opens no wallet");
+    // A refused request opens no wallet.
+    stage::refused(client.get_wallet(wallet("bob")).await, Code::NotFound, "WALLET_UNKNOWN");
 }
 
 #[tokio::test]

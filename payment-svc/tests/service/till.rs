@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use proto::{
     facade::v1::Money,
     payment::v1::{
@@ -11,8 +12,8 @@ use proto::{
     },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use stage::{Alone, Open};
-use tonic::{Request, service::Routes};
+use stage::{Alone, Open, told};
+use tonic::{Request, Status, service::Routes};
 
 pub(crate) use stage::{code, euros, message, paths, step};
 
@@ -55,10 +56,10 @@ impl Till {
         }
     }
 
-    /// Puts euros into a wallet, and gives the code.
+    /// Puts euros into a wallet, and gives the code, or the status where it is not OK.
     pub(crate) async fn tops_up(&self, request_id: &str, user_id: &str, cents: i64) -> String {
         let filled = self.client().top_up(top_up(request_id, user_id, cents)).await;
-        code(filled.unwrap().get_ref()).to_owned()
+        told(filled)
     }
 
     /// Charges in a saga.
@@ -135,9 +136,22 @@ impl Till {
     }
 
     async fn books(&self) -> SqliteConnection {
-        let path = self.0.file();
-        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        self.disk(true).await
+    }
+
+    /// A connection beside the service's own.
+    pub(crate) async fn disk(&self, read_only: bool) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.0.file()).read_only(read_only);
         SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// Calls a method with bytes as they are.
+    pub(crate) async fn raw(
+        &self,
+        path: &'static str,
+        request: Request<Vec<u8>>,
+    ) -> Result<Bytes, Status> {
+        stage::raw(self.0.routes(), path, request).await
     }
 }
 

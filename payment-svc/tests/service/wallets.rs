@@ -5,8 +5,10 @@ use std::time::Duration;
 use proto::payment::v1::{
     GetPaymentRequest, ListPaymentsRequest, OpenWalletRequest, TopUpRequest, Wallet,
 };
+use stage::refused;
+use tonic::Code;
 
-use crate::till::{Till, code, dollars, euros, list, message, open, paths, top_up, wallet};
+use crate::till::{Till, code, dollars, euros, list, open, paths, top_up, wallet};
 
 fn ann(cents: i64) -> Option<Wallet> {
     Some(Wallet { user_id: "ann".to_owned(), balance: Some(euros(cents)) })
@@ -28,9 +30,9 @@ async fn a_user_has_one_wallet_in_one_currency() {
     till.has("ann", 7).await;
     let currency = "USD".to_owned();
     let request = OpenWalletRequest { currency, ..open("1", "ann") };
-    let second = till.client().open_wallet(request).await.unwrap().into_inner();
-    assert_eq!((code(&second), &second.wallet), ("CURRENCY_MISMATCH", &None));
-    assert_eq!(message(&second), "the wallet of ann is in EUR, not in USD");
+    let second = till.client().open_wallet(request).await;
+    let second = refused(second, Code::FailedPrecondition, "CURRENCY_MISMATCH");
+    assert_eq!(second.message(), "the wallet of ann is in EUR, not in USD");
     let read = till.client().get_wallet(wallet("ann")).await.unwrap().into_inner();
     assert_eq!((code(&read), &read.wallet), ("OK", &ann(7)));
 }
@@ -50,12 +52,10 @@ async fn a_top_up_that_cannot_be_says_why_and_adds_nothing() {
     let till = Till::open().await;
     till.has("ann", 7).await;
     let in_dollars = TopUpRequest { amount: Some(dollars(1)), ..top_up("1", "ann", 1) };
-    for (request, reason) in
-        [(in_dollars, "CURRENCY_MISMATCH"), (top_up("2", "bob", 1), "WALLET_UNKNOWN")]
-    {
-        let declined = till.client().top_up(request).await.unwrap().into_inner();
-        assert_eq!((code(&declined), &declined.wallet), (reason, &None));
-    }
+    let mixed = till.client().top_up(in_dollars).await;
+    refused(mixed, Code::FailedPrecondition, "CURRENCY_MISMATCH");
+    let unknown = till.client().top_up(top_up("2", "bob", 1)).await;
+    refused(unknown, Code::NotFound, "WALLET_UNKNOWN");
     assert_eq!((till.cents("ann").await, till.movements().await.len()), (7, 2));
     assert!(!till.balances().await.contains_key("bank/USD"));
 }
@@ -70,28 +70,24 @@ async fn no_wallet_grows_over_what_the_books_can_hold() {
         async move { client.top_up(top_up(&number.to_string(), "ann", LARGEST)).await }
     });
     let answers = futures::future::join_all(top_ups).await;
-    let declined: Vec<_> = answers
-        .into_iter()
-        .map(|answer| answer.unwrap().into_inner())
-        .filter(|answer| code(answer) != "OK")
-        .collect();
-    let [declined] = declined.try_into().unwrap();
-    assert_eq!(code(&declined), "AMOUNT_OUT_OF_RANGE");
+    let [too_much] =
+        answers.into_iter().filter_map(Result::err).collect::<Vec<_>>().try_into().unwrap();
+    let too_much = refused::<()>(Err(too_much), Code::OutOfRange, "AMOUNT_OUT_OF_RANGE");
     let sentence = "10000000000.00 EUR more would be over what an account can hold";
-    assert_eq!(message(&declined), sentence);
+    assert_eq!(too_much.message(), sentence);
     assert_eq!(till.cents("ann").await, 999 * LARGEST + 1);
 }
 
 #[tokio::test]
-async fn a_read_of_something_unknown_is_a_decline_and_a_stranger_has_no_payments() {
+async fn an_unknown_wallet_or_payment_is_not_found_and_a_stranger_has_no_payments() {
     let till = Till::open().await;
-    let read = till.client().get_wallet(wallet("bob")).await.unwrap();
-    assert_eq!((code(read.get_ref()), &read.get_ref().wallet), ("WALLET_UNKNOWN", &None));
-    assert_eq!(message(read.get_ref()), "the user bob has no wallet");
+    let read = till.client().get_wallet(wallet("bob")).await;
+    let unknown = refused(read, Code::NotFound, "WALLET_UNKNOWN");
+    assert_eq!(unknown.message(), "the user bob has no wallet");
     let request = GetPaymentRequest { payment_no: "P-9".to_owned() };
-    let read = till.client().get_payment(request).await.unwrap();
-    assert_eq!((code(read.get_ref()), &read.get_ref().payment), ("PAYMENT_UNKNOWN", &None));
-    assert_eq!(message(read.get_ref()), "there is no payment P-9");
+    let read = till.client().get_payment(request).await;
+    let unknown = refused(read, Code::NotFound, "PAYMENT_UNKNOWN");
+    assert_eq!(unknown.message(), "there is no payment P-9");
     let listed = till.client().list_payments(list("bob")).await.unwrap().into_inner();
     assert_eq!((code(&listed), listed.payments.len()), ("OK", 0));
 }

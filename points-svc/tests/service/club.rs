@@ -7,7 +7,7 @@ use proto::points::v1::{
     ListEntriesRequest, OpenAccountRequest, RefundRequest, SetStandingRequest,
     points_service_client::PointsServiceClient,
 };
-use stage::{Alone, Open};
+use stage::{Alone, Open, told};
 use tonic::{Request, service::Routes};
 
 pub(crate) use stage::{code, message, paths, step};
@@ -44,10 +44,10 @@ impl Club {
         }
     }
 
-    /// Adds points, and gives the code.
+    /// Adds points, and gives the code, or the status where it is not OK.
     pub(crate) async fn earns(&self, request_id: &str, user_id: &str, points: i64) -> String {
         let earned = self.client().earn(earn(request_id, user_id, points)).await;
-        code(earned.unwrap().get_ref()).to_owned()
+        told(earned)
     }
 
     /// Deducts in a saga, and gives the code.

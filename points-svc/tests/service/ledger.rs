@@ -70,7 +70,7 @@ impl Model {
                     *balance += points;
                     "OK"
                 }
-                None => "USER_UNKNOWN",
+                None => "NotFound USER_UNKNOWN",
             }),
             Deed::Deduct(saga, user, order, points) => self.deduct((saga, order), user, *points),
             Deed::Undo(saga, order) => Some(self.undo((saga, order))),
@@ -176,7 +176,7 @@ async fn run(deeds: &[Deed], met: &Met) {
 fn a_balance_is_always_the_sum_of_its_ledger_and_never_negative() {
     let claimed = [
         "Earn OK",
-        "Earn USER_UNKNOWN",
+        "Earn NotFound USER_UNKNOWN",
         "Deduct OK",
         "Deduct INSUFFICIENT_POINTS",
         "Deduct ORDER_STATE",

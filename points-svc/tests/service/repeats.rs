@@ -1,6 +1,6 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
-use stage::{body, traced, twice};
+use stage::{body, refused_twice, the_same_refusal, traced, twice};
 use tonic::{Code, Request};
 
 use crate::club::{Club, code, deduct, earn, member, open, refund, standing, step, undo};
@@ -36,7 +36,9 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     club.has("ann", 1).await;
     let poor = twice!(club, deduct, step("s1", deduct("ann", "O-1", 2)));
     let early = twice!(club, refund, step("c2", refund("O-2")));
-    let stranger = twice!(club, earn, Request::new(earn("1", "bob", 1)));
+    let (not_found, why) = (Code::NotFound, "USER_UNKNOWN");
+    let request = || Request::new(earn("1", "bob", 1));
+    let stranger = refused_twice!(club, earn, request(), not_found, why);
     club.has("bob", 0).await;
     club.earns("more", "ann", 9).await;
     club.deducts("s2", "ann", "O-2", 1).await;
@@ -45,8 +47,8 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     assert_eq!((code(&later), &later), ("INSUFFICIENT_POINTS", &poor));
     let later = body(club.client().refund(step("c2", refund("O-2"))).await);
     assert_eq!((code(&later), &later), ("ORDER_UNKNOWN", &early));
-    let later = body(club.client().earn(earn("1", "bob", 1)).await);
-    assert_eq!((code(&later), &later), ("USER_UNKNOWN", &stranger));
+    let later = stage::refused(club.client().earn(request()).await, not_found, why);
+    let _ = the_same_refusal(stranger, later);
     assert_eq!((club.balance("ann").await, club.balance("bob").await), (9, 0));
 }
 

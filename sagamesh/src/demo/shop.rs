@@ -20,7 +20,7 @@ use proto::{
         stock_service_client::StockServiceClient,
     },
 };
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Code, Response, Status, transport::Channel};
 
 use crate::{
     connect,
@@ -150,12 +150,23 @@ fn euros(minor_units: i64) -> shared::Money {
 
 /// A step of the demo that must succeed.
 pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> Outcome<R> {
-    let what = "the demo cannot go on";
-    let response =
-        answer.map_err(|status| Failure::of_status(what, "the demo's mesh", &status))?.into_inner();
+    let (what, server) = ("the demo cannot go on", "the demo's mesh");
+    let next = "give the demo a data folder of its own with --data, and start it again";
+    let response = match answer {
+        Ok(response) => response.into_inner(),
+        Err(status) => {
+            let failure = Failure::of_status(what, server, &status);
+            // What does not fit is there from before; that it cannot be had just now has another cure.
+            return Err(match status.code() {
+                Code::NotFound | Code::FailedPrecondition | Code::OutOfRange => {
+                    failure.try_next(next)
+                }
+                _ => failure,
+            });
+        }
+    };
     match response.result() {
-        Some(result) if !result.success => Err(Failure::of_decline(what, result)
-            .try_next("give the demo a data folder of its own with --data, and start it again")),
+        Some(result) if !result.success => Err(Failure::of_decline(what, result).try_next(next)),
         _ => Ok(response),
     }
 }

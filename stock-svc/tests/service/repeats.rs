@@ -1,7 +1,7 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
 use proto::stock::v1::UpsertProductRequest;
-use stage::{body, twice};
+use stage::{body, refused_twice, the_same_refusal, twice};
 use tonic::{Code, Request};
 
 use crate::shop::{Shop, add, code, confirm, freeze, restock, step, undo, unfreeze, upsert};
@@ -28,7 +28,12 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     shop.client().add_stock(add("more", "tea", 9)).await.unwrap();
     let later = body(shop.client().freeze(step("s1", freeze("O-1", &[("tea", 2)]))).await);
     assert_eq!((code(&later), &later), ("INSUFFICIENT_STOCK", &declined));
-    twice!(shop, add_stock, Request::new(add("1", "pot", 1)));
+    let (not_found, why) = (Code::NotFound, "SKU_UNKNOWN");
+    let unknown = refused_twice!(shop, add_stock, Request::new(add("1", "pot", 1)), not_found, why);
+    shop.sells("pot", 0).await;
+    let later = shop.client().add_stock(add("1", "pot", 1)).await;
+    let _ = the_same_refusal(unknown, stage::refused(later, not_found, why));
+    assert_eq!(shop.units("pot").await, (0, 0, 0));
     assert_eq!(shop.units("tea").await, (10, 0, 0));
 }
 

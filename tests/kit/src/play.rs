@@ -207,8 +207,6 @@ async fn run(mut sagas: SagaServiceClient<Routes>, start: &Start) -> Saga {
     let Start { definition, key, input_json } = start.clone();
     let request = StartSagaRequest { definition, version: 0, key, input_json };
     let started = sagas.start_saga(request).await.expect("the saga is started").into_inner();
-    let refused = started.result.filter(|result| !result.success);
-    assert!(refused.is_none(), "the start was refused: {refused:?}");
     stand(sagas, &started.saga_id).await
 }
 

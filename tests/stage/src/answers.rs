@@ -1,8 +1,9 @@
 //! Answers as tests read them.
 
-use proto::Response;
+use prost::{Message, Name};
+use proto::{Response, facade::v1::ResultInfo};
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use tonic_types::{StatusExt, pb};
 
 /// The response of a call that was carried out.
 pub fn body<R>(answer: Result<tonic::Response<R>, Status>) -> R {
@@ -31,6 +32,18 @@ pub fn told<R: Response>(answer: Result<tonic::Response<R>, Status>) -> String {
 #[must_use]
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().unwrap().reason
+}
+
+/// The result that a status which is not OK carries beside its reason.
+///
+/// # Panics
+/// Where there is none.
+#[must_use]
+pub fn result_of(status: &Status) -> ResultInfo {
+    let details = pb::Status::decode(status.details()).unwrap().details;
+    let name = ResultInfo::full_name();
+    let result = details.iter().find(|detail| detail.type_url.ends_with(&name));
+    ResultInfo::decode(result.expect("a result").value.as_slice()).unwrap()
 }
 
 /// The paths of the fields that break a rule.

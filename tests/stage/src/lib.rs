@@ -2,7 +2,8 @@
 //!
 //! - [`Alone`]: the service, served in this process on a clock that stands still
 //! - [`step`], [`undo`]: requests of a saga; [`code`], [`reason`], [`refused`] and their like: answers read
-//! - [`twice!`]: a repeat gets the first answer, byte for byte
+//! - [`twice!`], [`refused_twice!`]: a repeat gets the first answer, byte for byte
+//! - [`raw()`]: calls whose messages are bytes
 //! - [`at_once`]: many callers at the same time
 //! - [`database`], [`refuses`]: the tables by themselves
 //! - [`play`]: generated deeds against a model
@@ -16,14 +17,16 @@ mod alone;
 mod answers;
 mod deeds;
 mod many;
+mod raw;
 mod repeat;
 mod requests;
 mod tables;
 
 pub use alone::{Alone, Open};
-pub use answers::{body, code, message, paths, reason, refused, told};
+pub use answers::{body, code, message, paths, reason, refused, result_of, told};
 pub use deeds::{Met, play};
 pub use many::{MANY, at_once, count};
-pub use repeat::{the_same, traced};
+pub use raw::{UNKNOWN_FIELD, raw};
+pub use repeat::{the_same, the_same_refusal, traced};
 pub use requests::{euros, name_of, step, undo};
 pub use tables::{database, refuses};

@@ -4,7 +4,7 @@ use prost::Message;
 use proto::Response;
 use tonic::{Request, Status};
 
-use crate::body;
+use crate::{body, result_of};
 
 /// Sends a request twice, in two traces, and checks that the answers agree byte for byte; gives the first.
 ///
@@ -16,6 +16,28 @@ macro_rules! twice {
         let second = $service.client().$method($crate::traced("2", $request)).await;
         $crate::the_same(first, second, stringify!($method))
     }};
+}
+
+/// Sends a request that is refused twice, in two traces, and checks that both statuses are this one, with the same details;
+/// gives it.
+#[macro_export]
+macro_rules! refused_twice {
+    ($service:expr, $method:ident, $request:expr, $code:expr, $reason:expr) => {{
+        let first = $service.client().$method($crate::traced("1", $request)).await;
+        let second = $service.client().$method($crate::traced("2", $request)).await;
+        $crate::the_same_refusal(
+            $crate::refused(first, $code, $reason),
+            $crate::refused(second, $code, $reason),
+        )
+    }};
+}
+
+/// Checks that both statuses are that of the first trace, byte for byte.
+#[must_use]
+pub fn the_same_refusal(first: Status, second: Status) -> Status {
+    assert_eq!((first.message(), first.details()), (second.message(), second.details()));
+    assert_eq!(result_of(&first).trace_id, "1".repeat(32));
+    first
 }
 
 /// The request in the trace whose id is this digit, again and again.

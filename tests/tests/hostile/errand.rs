@@ -84,8 +84,8 @@ pub(crate) async fn end_all(mesh: &Mesh) {
         for saga in left {
             let (saga_id, reason) = (saga.saga_id.clone(), "the test is over".to_owned());
             let mut sagas = mesh.sagas();
-            // What the saga's state does not allow any more is declined, and looked at again.
-            match saga.state() {
+            // What the saga's state does not allow any more is refused, and looked at again.
+            let ordered = match saga.state() {
                 SagaState::Paused => {
                     sagas.resume_saga(ResumeSagaRequest { saga_id, reason }).await.map(drop)
                 }
@@ -96,8 +96,10 @@ pub(crate) async fn end_all(mesh: &Mesh) {
                     sagas.cancel_saga(CancelSagaRequest { saga_id, reason }).await.map(drop)
                 }
                 _ => Ok(()),
+            };
+            if let Err(status) = ordered {
+                assert_eq!(status.code(), tonic::Code::FailedPrecondition, "{status:?}");
             }
-            .unwrap();
         }
         clock.sleep(std::time::Duration::from_millis(30)).await;
     }

@@ -14,6 +14,7 @@ mod garbage;
 mod operators;
 mod panics;
 mod races;
+mod refusals;
 mod rpc;
 mod rule;
 mod seed;

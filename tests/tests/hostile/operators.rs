@@ -7,10 +7,8 @@ use proto::saga::v1::{
     RetrySagaRequest, SagaState, SkipStepRequest,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use tests::{
-    Mesh, Wiring,
-    shop::{TEA, code},
-};
+use stage::told;
+use tests::{Mesh, Wiring, shop::TEA};
 
 use crate::{
     books, errand, panics,
@@ -34,63 +32,27 @@ const ANY: [EventKind; 6] = [
 async fn order(mesh: &Mesh, saga_id: &str, what: EventKind, rng: &mut StdRng) -> bool {
     let (saga_id, reason) = (saga_id.to_owned(), "a race".to_owned());
     let mut sagas = mesh.sagas();
-    let result = match what {
-        EventKind::Paused => {
-            sagas
-                .pause_saga(PauseSagaRequest { saga_id, reason })
-                .await
-                .unwrap()
-                .into_inner()
-                .result
-        }
-        EventKind::Resumed => {
-            sagas
-                .resume_saga(ResumeSagaRequest { saga_id, reason })
-                .await
-                .unwrap()
-                .into_inner()
-                .result
-        }
-        EventKind::Retried => {
-            sagas
-                .retry_saga(RetrySagaRequest { saga_id, reason })
-                .await
-                .unwrap()
-                .into_inner()
-                .result
-        }
+    let answer = match what {
+        EventKind::Paused => told(sagas.pause_saga(PauseSagaRequest { saga_id, reason }).await),
+        EventKind::Resumed => told(sagas.resume_saga(ResumeSagaRequest { saga_id, reason }).await),
+        EventKind::Retried => told(sagas.retry_saga(RetrySagaRequest { saga_id, reason }).await),
         EventKind::Cancelled => {
-            sagas
-                .cancel_saga(CancelSagaRequest { saga_id, reason })
-                .await
-                .unwrap()
-                .into_inner()
-                .result
+            told(sagas.cancel_saga(CancelSagaRequest { saga_id, reason }).await)
         }
         EventKind::SkippedByHand => {
             let steps =
                 ["freeze_stock", "deduct_points", "charge_payment", "confirm_stock", "mark_paid"];
             let step = steps[rng.random_range(0..steps.len())].to_owned();
-            sagas
-                .skip_step(SkipStepRequest { saga_id, step, reason })
-                .await
-                .unwrap()
-                .into_inner()
-                .result
+            told(sagas.skip_step(SkipStepRequest { saga_id, step, reason }).await)
         }
         EventKind::Resolved => {
-            sagas
-                .resolve_saga(ResolveSagaRequest { saga_id, reason })
-                .await
-                .unwrap()
-                .into_inner()
-                .result
+            told(sagas.resolve_saga(ResolveSagaRequest { saga_id, reason }).await)
         }
         other => panic!("no operator does {other:?}"),
     };
-    match code(result.as_ref()).as_str() {
+    match answer.as_str() {
         "OK" => true,
-        "SAGA_STATE" => false,
+        "FailedPrecondition SAGA_STATE" => false,
         other => panic!("{what:?} came to {other}"),
     }
 }

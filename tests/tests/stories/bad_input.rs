@@ -168,8 +168,8 @@ async fn a_start_with_a_broken_input_is_refused() {
         assert_eq!(refused.code(), Code::InvalidArgument, "{input}");
         assert_eq!(paths(&refused), ["input_json"]);
     }
-    let unknown = mesh.sagas().start_saga(start("no-such", "k", "{}")).await.unwrap().into_inner();
-    assert_eq!(code(unknown.result.as_ref()), "DEFINITION_UNKNOWN");
+    let unknown = mesh.sagas().start_saga(start("no-such", "k", "{}")).await;
+    stage::refused(unknown, Code::NotFound, "DEFINITION_UNKNOWN");
     let broken =
         r#"{"submit_token": "t", "user_id": "a b", "lines": [{"sku": "tea", "quantity": 0}]}"#;
     let refused = mesh.sagas().start_saga(start("place-order", "", broken)).await.unwrap_err();

@@ -4,20 +4,17 @@ use std::time::Duration;
 
 use clock::Clock;
 use proto::saga::v1::{GetSagaRequest, PauseSagaRequest, SagaState, StartSagaRequest};
-use tests::{
-    Mesh, Wiring,
-    shop::{code, order},
-};
+use stage::told;
+use tests::{Mesh, Wiring, shop::order};
 use tonic::Code;
 
 use crate::operators::waiting_for_payment;
 
 async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
     let request = GetSagaRequest { saga_id: saga_id.to_owned() };
-    let answer = mesh.sagas().get_saga(request).await.unwrap().into_inner();
-    match code(answer.result.as_ref()).as_str() {
+    match told(mesh.sagas().get_saga(request).await).as_str() {
         "OK" => true,
-        "SAGA_UNKNOWN" => false,
+        "NotFound SAGA_UNKNOWN" => false,
         other => panic!("{other}"),
     }
 }

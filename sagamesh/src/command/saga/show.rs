@@ -74,9 +74,6 @@ pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String)
         client.watch_saga(request).await.map_err(|status| failed(&status))?.into_inner();
     let mut timeline = Timeline::default();
     while let Some(response) = events.message().await.map_err(|status| failed(&status))? {
-        if let Some(result) = response.result.as_ref().filter(|result| !result.success) {
-            return Err(Failure::of_decline("the saga cannot be watched", result));
-        }
         let Some(event) = response.event else { continue };
         if global.output == Format::Json {
             output::json(&event)?;

@@ -139,7 +139,10 @@ fn stall(mesh: &Mesh, number: usize) -> String {
 fn resume(mesh: &Mesh, saga_id: &str) {
     let request =
         ResumeSagaRequest { saga_id: saga_id.to_owned(), reason: "all are there".to_owned() };
-    mesh.block_on(mesh.sagas().resume_saga(request)).unwrap();
+    if let Err(ended) = mesh.block_on(mesh.sagas().resume_saga(request)) {
+        assert_eq!(ended.code(), Code::FailedPrecondition, "{ended:?}");
+        assert!(ended.message().starts_with("the saga has ended"), "{ended:?}");
+    }
 }
 
 /// Watches a saga until an event is `enough`, or it has ended; gives where it stands then.

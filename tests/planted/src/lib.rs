@@ -55,6 +55,7 @@ bugs! {
     RecoveryStopsAtFirstBad: "The first saga that cannot be read ends recovery for all.",
     ChangedRecordUnseen: "A record that was changed behind the journal's back is believed.",
     TokenNotPerUser: "A submit token is one for all users.",
+    DeclineAfterWrite: "A freeze writes before it looks, so a decline has its neighbours run again.",
     FreezeNotAllOrNone: "A freeze that lacks one line keeps the others.",
     RefundTwice: "A refund that is asked for twice pays twice.",
 }

@@ -4,7 +4,7 @@
 //! - [`step`], [`undo`]: requests of a saga; [`code`], [`reason`], [`refused`] and their like: answers read
 //! - [`twice!`]: a repeat gets the first answer, byte for byte
 //! - [`at_once`]: many callers at the same time
-//! - [`database`], [`refuses`]: the tables by themselves
+//! - [`database`], [`refuses`]: the tables by themselves; [`refusals_write_nothing`]: what is declined leaves no trace
 //! - [`play`]: generated deeds against a model
 //! - [`damage`]: texts and bytes with something changed
 
@@ -26,4 +26,4 @@ pub use deeds::{Met, play};
 pub use many::{MANY, at_once, count};
 pub use repeat::{the_same, traced};
 pub use requests::{euros, name_of, step, undo};
-pub use tables::{database, refuses};
+pub use tables::{Deed, database, refusals_write_nothing, refuses};

@@ -5,6 +5,7 @@
 //! - [`twice!`]: a repeat gets the first answer, byte for byte
 //! - [`at_once`]: many callers at the same time
 //! - [`database`], [`refuses`]: the tables by themselves; [`refusals_write_nothing`]: what is declined leaves no trace
+//! - [`run_twice`]: work that the database runs again
 //! - [`play`]: generated deeds against a model
 //! - [`damage`]: texts and bytes with something changed
 
@@ -12,6 +13,7 @@
 
 pub mod damage;
 
+mod again;
 mod alone;
 mod answers;
 mod deeds;
@@ -20,6 +22,7 @@ mod repeat;
 mod requests;
 mod tables;
 
+pub use again::run_twice;
 pub use alone::{Alone, Open};
 pub use answers::{body, code, message, paths, reason, refused, told};
 pub use deeds::{Met, play};

@@ -14,6 +14,7 @@ fn tea() -> CreateOrderRequest {
         points: 0,
         quotes: vec![QuotedItem { sku, found: true, on_sale: true, price, available: 9 }],
         buyer: Some(Buyer { found: true, suspended: false, points_balance: 0 }),
+        submit_token: String::new(),
     }
 }
 

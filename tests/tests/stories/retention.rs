@@ -1,4 +1,4 @@
-//! Sagas that ended long ago are removed. The orders that they placed are not theirs to remove.
+//! Sagas that ended long ago are removed. The orders that they placed are not theirs to remove, nor the tokens of those.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ended_long_ago_is_forgotten_with_its_token_and_what_has_not_ended_stays() {
+async fn what_ended_long_ago_is_forgotten_but_its_token_buys_once_and_what_has_not_ended_stays() {
     let (mesh, waiting) = waiting_for_payment().await;
     let pause = PauseSagaRequest { saga_id: waiting.clone(), reason: "for a while".to_owned() };
     mesh.sagas().pause_saga(pause).await.unwrap();
@@ -42,6 +42,9 @@ async fn what_ended_long_ago_is_forgotten_with_its_token_and_what_has_not_ended_
     clock.timeout(Duration::from_secs(20), forgotten).await.expect("the saga is removed");
     assert!(is_known(&mesh, &waiting).await);
     assert_eq!(mesh.order(&placed.order_no).await.saga_id, placed.saga_id);
-    let again = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
-    assert_ne!(again.order_no, placed.order_no, "the token went with its saga");
+    let again = mesh.place(order("t-2", "ada", "tea", 1)).await;
+    let result = again.result.unwrap();
+    assert_eq!(result.code, "ORDER_EXISTS", "the token outlives its saga: {result:?}");
+    assert!(result.message.contains(&placed.order_no), "{}", result.message);
+    mesh.place_well(order("t-3", "ada", "tea", 1)).await;
 }

@@ -15,11 +15,15 @@ create table orders (
     paid          bigint,
     -- The saga that placed it.
     saga_id       text    not null,
+    -- The user's idempotency key; null where the caller had none. Kept as long as the order: the saga that it named may be
+    -- removed, and the same token must not buy twice after that.
+    submit_token  text,
     -- The key of the call that began to cancel it, by which that call's undo finds the order.
     cancelled_by  text,
     -- Milliseconds since the Unix epoch.
     created_at    bigint  not null,
     constraint orders_order_no_key unique (order_no),
+    constraint orders_user_id_submit_token_key unique (user_id, submit_token),
     constraint orders_cancelled_by_key unique (cancelled_by),
     -- `or` and not `in`: of a list of more than two words SQLite builds a table, each time that it checks a row.
     constraint orders_state_is_known check (

@@ -14,6 +14,9 @@ pub(crate) enum Error {
     /// Also of another user's order: who it belongs to is nobody else's business.
     #[error("no order has the number {order_no}, or it belongs to another user")]
     Unknown { order_no: String },
+    /// Whatever became of it.
+    #[error("the user placed the order {order_no} under this submit token before")]
+    Exists { order_no: String },
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// No answer yet, so none that could be stored: see [`ask_again`].
@@ -31,6 +34,7 @@ impl Cause for Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::Unknown { .. } => Some(Reason::OrderUnknown),
+            Self::Exists { .. } => Some(Reason::OrderExists),
             Self::Refused(Refusal::State { .. } | Refusal::Amount { .. }) => {
                 Some(Reason::OrderState)
             }

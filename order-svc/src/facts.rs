@@ -18,6 +18,8 @@ pub struct Facts {
     pub wanted: Vec<Wanted>,
     /// Points to spend; at least zero.
     pub points: i64,
+    /// The token that the user places it under; `None` where there is none.
+    pub submit_token: Option<String>,
 }
 
 /// What the member directory says of the user.
@@ -134,7 +136,7 @@ pub(crate) mod tests {
         let user_id = "ada".to_owned();
         let buyer = Buyer { user_id, found: true, suspended: false, points_balance: 500 };
         let wanted = vec![wanted("tea", 2, euros(350)), wanted("cup", 1, euros(900))];
-        Facts { buyer, wanted, points: 500 }
+        Facts { buyer, wanted, points: 500, submit_token: None }
     }
 
     fn code(facts: &Facts) -> String {

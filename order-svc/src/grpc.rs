@@ -44,10 +44,11 @@ impl OrderService for Service {
     ) -> Result<Reply<CreateOrderResponse>, Failure> {
         let facts = wire::facts(&request)?;
         let (saga_id, at) = (call.saga_id().to_owned(), self.clock.now());
+        // Not in the work: run again, it must name the same order.
+        let order_no = moves::new_order_no(at);
         self.inbox
             .call(&call, move |connection| {
                 Box::pin(async move {
-                    let order_no = moves::new_order_no(at);
                     let (order, bill) = moves::place(connection, &facts, order_no, saga_id, at)?;
                     Ok(wire::created(order, bill))
                 })
@@ -216,3 +217,6 @@ impl OrderService for Service {
         Ok(ListOrdersResponse { result: None, orders, next_page_token }.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

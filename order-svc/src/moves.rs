@@ -19,7 +19,8 @@ pub(crate) fn new_order_no(at: Timestamp) -> String {
     format!("O-{}", Uuid::new_v7(at).simple())
 }
 
-/// Creates the order that the saga places, when no check speaks against it.
+/// Creates the order that the saga places, when no check speaks against it. A token buys once: the orchestrator starts one
+/// saga for it, and forgets it with that saga; the order does not.
 pub(crate) fn place(
     connection: &Connection,
     facts: &Facts,
@@ -27,6 +28,7 @@ pub(crate) fn place(
     saga_id: String,
     at: Timestamp,
 ) -> Result<(Order, Bill), participant::Failure> {
+    store::is_new(connection, &facts.buyer.user_id, facts.submit_token.as_deref())?;
     checks::judge(facts)?;
     let bill = facts.bill()?;
     let order = Order {
@@ -37,6 +39,7 @@ pub(crate) fn place(
         points: bill.points,
         paid: None,
         saga_id,
+        submit_token: facts.submit_token.clone(),
         cancelled_by: None,
         created_at: at,
     };

@@ -230,6 +230,8 @@ pub struct Order {
     pub paid: Option<Money>,
     /// The saga that placed it.
     pub saga_id: String,
+    /// The token that its user placed it under; `None` where there was none.
+    pub submit_token: Option<String>,
     /// The key of the call that began to cancel it; `None` while nobody does.
     pub cancelled_by: Option<String>,
     /// When its placing began.

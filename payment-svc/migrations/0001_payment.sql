@@ -1,7 +1,7 @@
 -- Tables whose key is a text are one tree of pages each, and not two: `without rowid`.
 
 -- Where money is: a user's wallet, the shop's takings, and the bank, where top-ups come from. What the wallets and the
--- shop have, the bank lacks, so all balances sum to zero.
+-- shop have, the bank lacks, so all balances sum to zero. A transfer locks its two accounts in the order of their ids.
 create table account (
     id          text   not null primary key,
     currency    text   not null,

@@ -167,3 +167,6 @@ impl<G: Gateway> PaymentService for Service<G> {
         Ok(ListPaymentsResponse { result: None, payments, next_page_token }.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ mod payments;
 use clock::Timestamp;
 
 pub(crate) use ledger::{
-    Transfer, Wallet, open_wallet, shop, top_up, transfer, wallet, wallet_for,
+    Account, Transfer, Wallet, open_wallet, top_up, transfer, wallet, wallet_for,
 };
 pub(crate) use payments::{create, of_number, of_order, payment, payments, set_state};
 

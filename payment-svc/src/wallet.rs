@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     gateway::{Connection, Gateway},
     payment::{Payment, State},
-    store::{self, Transfer},
+    store::{self, Account, Transfer},
 };
 
 /// Moves money between a user's wallet and the shop's takings.
@@ -22,11 +22,10 @@ impl Gateway for Wallets {
         at: Timestamp,
     ) -> Result<(), Error> {
         let wallet = store::wallet_for(connection, &payment.user_id, payment.amount.currency)?;
-        let shop = store::shop(connection, payment.amount.currency)?;
         let transfer = Transfer {
             transaction_no: format!("charge/{}", payment.payment_no),
             from: wallet.account,
-            to: shop,
+            to: Account::shop(payment.amount.currency),
             amount: payment.amount.minor_units,
         };
         store::transfer(connection, &transfer, at)
@@ -39,7 +38,6 @@ impl Gateway for Wallets {
         at: Timestamp,
     ) -> Result<(), Error> {
         let wallet = store::wallet_for(connection, &payment.user_id, payment.amount.currency)?;
-        let shop = store::shop(connection, payment.amount.currency)?;
         let transfer = Transfer {
             // The ledger's key: the refund of a payment exists once, whatever asks for it.
             transaction_no: match payment.state == State::Refunded && planted::is(Bug::RefundTwice)
@@ -47,7 +45,7 @@ impl Gateway for Wallets {
                 false => format!("refund/{}", payment.payment_no),
                 true => format!("refund/{}/again/{}", payment.payment_no, at.0),
             },
-            from: shop,
+            from: Account::shop(payment.amount.currency),
             to: wallet.account,
             amount: payment.amount.minor_units,
         };

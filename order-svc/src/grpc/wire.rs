@@ -31,7 +31,9 @@ pub(super) fn facts(request: &wire::CreateOrderRequest) -> Result<Facts, Failure
     });
     let wire::Buyer { found, suspended, points_balance } = buyer;
     let buyer = Buyer { user_id: request.user_id.clone(), found, suspended, points_balance };
-    Ok(Facts { buyer, wanted: wanted.collect(), points: request.points })
+    let token = request.submit_token.as_str();
+    let submit_token = (!token.is_empty()).then(|| token.to_owned());
+    Ok(Facts { buyer, wanted: wanted.collect(), points: request.points, submit_token })
 }
 
 fn quote(index: usize, quoted: &wire::QuotedItem) -> Result<Quote, Failure> {
@@ -102,6 +104,7 @@ impl From<Detail> for wire::Order {
             saga_id: order.saga_id,
             transitions: transitions.into_iter().map(Into::into).collect(),
             created_at: Some(instant(order.created_at)),
+            submit_token: order.submit_token.unwrap_or_default(),
         }
     }
 }

@@ -27,6 +27,7 @@ fn order(state: State) -> Order {
         points: 100,
         paid: None,
         saga_id: "s1".to_owned(),
+        submit_token: None,
         cancelled_by: None,
         created_at: Timestamp(1),
     }

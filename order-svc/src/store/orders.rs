@@ -2,7 +2,10 @@
 
 use clock::Timestamp;
 use money::Money;
-use participant::{Database, sqlite::Row};
+use participant::{
+    Database,
+    sqlite::{Row, is_taken},
+};
 
 use crate::{
     error::Error,
@@ -12,20 +15,25 @@ use crate::{
 
 const CREATE: &str = "
     insert into orders
-        (order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        (order_no, user_id, state, shipped, currency, total, points, paid, saga_id, submit_token,
+         cancelled_by, created_at)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const CREATE_LINE: &str = "
     insert into order_line (order_no, number, sku, quantity, unit_price)
     values (?1, ?2, ?3, ?4, ?5)";
 
 const FIND: &str = "
-    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
+    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, submit_token,
+           cancelled_by, created_at
     from orders
     where order_no = ?1";
 
+const UNDER_TOKEN: &str = "select order_no from orders where user_id = ?1 and submit_token = ?2";
+
 const CANCELLED_BY: &str = "
-    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
+    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, submit_token,
+           cancelled_by, created_at
     from orders
     where cancelled_by = ?1";
 
@@ -42,20 +50,37 @@ const RECORD: &str = "
 
 // Two statements and not one that asks whether a user is given: only so is each read by its own index.
 const PAGE: &str = "
-    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
+    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, submit_token,
+           cancelled_by, created_at
     from orders
     where seq < ?1 and (?2 = '' or state = ?2)
     order by seq desc
     limit ?3";
 
 const PAGE_OF_USER: &str = "
-    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, cancelled_by, created_at
+    select seq, order_no, user_id, state, shipped, currency, total, points, paid, saga_id, submit_token,
+           cancelled_by, created_at
     from orders
     where seq < ?1 and (?2 = '' or state = ?2) and user_id = ?4
     order by seq desc
     limit ?3";
 
-/// Writes a new order with its lines.
+/// Says no where the user has an order under this token.
+pub(crate) fn is_new(
+    connection: &Connection,
+    user_id: &str,
+    submit_token: Option<&str>,
+) -> Result<(), Error> {
+    let Some(token) = submit_token else { return Ok(()) };
+    let existing = connection.optional(UNDER_TOKEN, (user_id, token), |row| row.get(0))?;
+    match existing {
+        Some(order_no) => Err(Error::Exists { order_no }),
+        None => Ok(()),
+    }
+}
+
+/// Writes a new order with its lines. Where transactions run side by side, the token may have been taken since it was
+/// looked for.
 pub(crate) fn create(connection: &Connection, order: &Order, lines: &[Line]) -> Result<(), Error> {
     let values = (
         &order.order_no,
@@ -67,10 +92,16 @@ pub(crate) fn create(connection: &Connection, order: &Order, lines: &[Line]) -> 
         order.points,
         order.paid.map(|paid| paid.minor_units),
         &order.saga_id,
+        &order.submit_token,
         &order.cancelled_by,
         millis(order.created_at),
     );
-    connection.execute(CREATE, values)?;
+    if let Err(error) = connection.execute(CREATE, values) {
+        if is_taken(&error) {
+            is_new(connection, &order.user_id, order.submit_token.as_deref())?;
+        }
+        return Err(error.into());
+    }
     for (number, Line { sku, quantity, unit_price }) in (1_i64..).zip(lines) {
         let values = (&order.order_no, number, sku, quantity, unit_price.minor_units);
         connection.execute(CREATE_LINE, values)?;
@@ -171,8 +202,9 @@ fn read(row: &Row<'_>) -> Result<Order, Error> {
         points: row.get(7)?,
         paid: paid.map(|paid| Money::new(currency, paid)),
         saga_id: row.get(9)?,
-        cancelled_by: row.get(10)?,
-        created_at: instant(row.get(11)?).ok_or_else(broken)?,
+        submit_token: row.get(10)?,
+        cancelled_by: row.get(11)?,
+        created_at: instant(row.get(12)?).ok_or_else(broken)?,
         order_no,
     })
 }

@@ -1,18 +1,22 @@
 use participant::Store;
-use stage::{database, refuses};
+use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::{
     SCHEMA,
     error::Error,
-    facts::tests::{euros, good},
-    moves,
+    facts::{
+        Facts,
+        tests::{euros, good},
+    },
+    moves::{self, Wish},
     order::{Move, Order, Refusal},
 };
 
 fn paid(connection: &Connection) -> Order {
     let (order_no, saga_id) = ("O-1".to_owned(), "s1".to_owned());
-    moves::place(connection, &good(), order_no, saga_id, Timestamp(1)).unwrap();
+    let facts = Facts { submit_token: Some("t-0".to_owned()), ..good() };
+    moves::place(connection, &facts, order_no, saga_id, Timestamp(1)).unwrap();
     moves::mark_paid(connection, "O-1", euros(1_100), Timestamp(2)).unwrap()
 }
 
@@ -29,6 +33,8 @@ const BROKEN: &[(&str, &str)] = &[
         "orders_total_within_limit",
     ),
     ("update orders set state = 'CANCELLING'", "orders_cancelled_by_fits_state"),
+    ("insert into orders select 9, 'O-9', user_id, state, shipped, currency, total, points, paid, 's9',
+        submit_token, null, 1 from orders", "orders.user_id, orders.submit_token"),
     ("update orders set cancelled_by = 'k'", "orders_cancelled_by_fits_state"),
     ("update order_line set quantity = 0", "order_line_quantity_positive"),
     ("update order_line set unit_price = -1", "order_line_price_not_negative"),
@@ -40,6 +46,98 @@ const BROKEN: &[(&str, &str)] = &[
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
     refuses(&database, |connection| drop(paid(connection)), BROKEN).await;
+}
+
+fn placed(
+    connection: &Connection,
+    facts: &Facts,
+    order_no: &str,
+) -> Result<(), participant::Failure> {
+    let (order_no, saga_id) = (order_no.to_owned(), format!("s-{order_no}"));
+    moves::place(connection, facts, order_no, saga_id, Timestamp(3)).map(drop)
+}
+
+fn under_token() -> Facts {
+    Facts { submit_token: Some("t-1".to_owned()), ..good() }
+}
+
+fn moved(connection: &Connection, order_no: &str, step: Move) -> Result<(), participant::Failure> {
+    Ok(moves::step(connection, order_no, step, "", Timestamp(3)).map(drop)?)
+}
+
+fn cancelled(
+    connection: &Connection,
+    order_no: &str,
+    user_id: &str,
+) -> Result<(), participant::Failure> {
+    let (order_no, user_id) = (order_no.to_owned(), user_id.to_owned());
+    let wish =
+        Wish { order_no, user_id, reason: String::new(), was_placing: false, key: "k".to_owned() };
+    Ok(moves::begin_cancel(connection, wish, Timestamp(3)).map(drop)?)
+}
+
+fn created_unseen(connection: &Connection) -> Result<(), participant::Failure> {
+    let first = find(connection, "O-2")?;
+    let order_no = "O-9".to_owned();
+    Ok(create(connection, &Order { order_no, ..first }, &[])?)
+}
+
+/// Every way in which a write is declined; of the checks the first and the last, since all are made before any write.
+const REFUSALS: &[(&str, Deed)] = &[
+    ("ORDER_EXISTS", |connection| placed(connection, &under_token(), "O-9")),
+    // As where another transaction has taken the token since it was looked for.
+    ("ORDER_EXISTS", created_unseen),
+    ("USER_SUSPENDED", |connection| {
+        let mut facts = good();
+        facts.buyer.suspended = true;
+        placed(connection, &facts, "O-9")
+    }),
+    ("INSUFFICIENT_STOCK", |connection| {
+        let mut facts = good();
+        facts.wanted[0].quantity = 1_001;
+        placed(connection, &facts, "O-9")
+    }),
+    ("ORDER_UNKNOWN", |connection| moved(connection, "O-9", Move::Ship)),
+    ("ORDER_STATE", |connection| moved(connection, "O-1", Move::UndoPlacing)),
+    ("ORDER_STATE", |connection| moved(connection, "O-1", Move::Complete)),
+    ("ORDER_STATE", |connection| moved(connection, "O-1", Move::FinishCancel)),
+    ("ORDER_STATE", |connection| moved(connection, "O-2", Move::Ship)),
+    ("ORDER_UNKNOWN", |connection| {
+        Ok(moves::mark_paid(connection, "O-9", euros(1_100), Timestamp(3)).map(drop)?)
+    }),
+    ("ORDER_STATE", |connection| {
+        Ok(moves::mark_paid(connection, "O-1", euros(1_100), Timestamp(3)).map(drop)?)
+    }),
+    ("ORDER_STATE", |connection| {
+        Ok(moves::mark_paid(connection, "O-2", euros(1), Timestamp(3)).map(drop)?)
+    }),
+    ("ORDER_UNKNOWN", |connection| cancelled(connection, "O-9", "ada")),
+    ("ORDER_UNKNOWN", |connection| cancelled(connection, "O-1", "grace")),
+    ("ORDER_STATE", |connection| cancelled(connection, "O-3", "ada")),
+    ("ORDER_STATE", |connection| {
+        Ok(moves::abandon_cancel(connection, "done", "", Timestamp(3)).map(drop)?)
+    }),
+];
+
+#[tokio::test]
+async fn what_is_refused_has_written_nothing() {
+    let (_folder, database) = database(SCHEMA).await;
+    let desk = |connection: &mut Connection| {
+        paid(connection);
+        placed(connection, &under_token(), "O-2").unwrap();
+        placed(connection, &good(), "O-3").unwrap();
+        moves::mark_paid(connection, "O-3", euros(1_100), Timestamp(2)).unwrap();
+        let wish = Wish {
+            order_no: "O-3".to_owned(),
+            user_id: "ada".to_owned(),
+            reason: String::new(),
+            was_placing: false,
+            key: "done".to_owned(),
+        };
+        moves::begin_cancel(connection, wish, Timestamp(2)).unwrap();
+        moved(connection, "O-3", Move::FinishCancel).unwrap();
+    };
+    refusals_write_nothing(&database, desk, REFUSALS).await;
 }
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod placing;
 mod races;
 mod refusals;
 mod repeats;
+mod tokens;

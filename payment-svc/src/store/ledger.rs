@@ -7,6 +7,9 @@ use participant::{Database, sqlite::Row};
 use super::millis;
 use crate::{error::Error, gateway::Connection};
 
+/// The most that an account may hold or owe, in minor units.
+const BALANCE_MAX: i64 = 1_000_000_000_000_000;
+
 const OPEN_ACCOUNT: &str = "
     insert into account (id, currency, balance)
     values (?1, ?2, 0)
@@ -22,21 +25,13 @@ const WALLET: &str = "
     from wallet join account on account.id = wallet.account
     where wallet.user_id = ?1";
 
-// Relative and guarded for both accounts, before either is changed: two payments cannot both take the last money, and a
-// transfer that is refused has changed nothing. Only the bank may owe. The limits are compared in such a way that no sum of
-// the guard leaves 64 bits, however large the amount is.
-const TAKE: &str = "
+// Relative and guarded: two payments cannot both take the last money. Only the bank may owe.
+const CHANGE: &str = "
     update account
-    set balance = balance - ?3
+    set balance = balance + ?2
     where id = ?1
-      and (balance >= ?3 or id like 'bank/%')
-      and balance >= ?3 - 1000000000000000
-      and not exists (
-          select 1 from account
-          where id = ?2 and balance > 1000000000000000 - ?3
-      )";
-
-const GIVE: &str = "update account set balance = balance + ?2 where id = ?1";
+      and (balance + ?2 >= 0 or id like 'bank/%')
+      and balance + ?2 between -1000000000000000 and 1000000000000000";
 
 const BALANCE: &str = "select balance from account where id = ?1";
 
@@ -60,7 +55,17 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Only the bank, where all money comes from.
+    /// The shop's takings in a currency.
+    pub(crate) fn shop(currency: Currency) -> Self {
+        Self { id: format!("shop/{currency}"), currency }
+    }
+
+    /// Where all money of a currency comes from.
+    fn bank(currency: Currency) -> Self {
+        Self { id: format!("bank/{currency}"), currency }
+    }
+
+    /// Only the bank.
     fn may_owe(&self) -> bool {
         self.id.starts_with("bank/")
     }
@@ -83,7 +88,8 @@ pub(crate) fn open_wallet(
     user_id: &str,
     currency: Currency,
 ) -> Result<Wallet, Error> {
-    let account = open(connection, format!("wallet/{user_id}"), currency)?;
+    let account = Account { id: format!("wallet/{user_id}"), currency };
+    open(connection, &account)?;
     connection.execute(OPEN_WALLET, (user_id, &account.id))?;
     wallet_for(connection, user_id, currency)
 }
@@ -97,50 +103,70 @@ pub(crate) fn top_up(
     at: Timestamp,
 ) -> Result<Wallet, Error> {
     let to = wallet_for(connection, user_id, amount.currency)?.account;
-    let from = open(connection, format!("bank/{}", amount.currency), amount.currency)?;
-    let amount = amount.minor_units;
+    let (from, amount) = (Account::bank(amount.currency), amount.minor_units);
     transfer(connection, &Transfer { transaction_no, from, to, amount }, at)?;
     of(connection, user_id)
 }
 
-/// The shop's takings in a currency.
-pub(crate) fn shop(connection: &Connection, currency: Currency) -> Result<Account, Error> {
-    open(connection, format!("shop/{currency}"), currency)
+/// Opens the account, where it is not there.
+fn open(connection: &Connection, account: &Account) -> Result<(), Error> {
+    connection.execute(OPEN_ACCOUNT, (&account.id, account.currency.as_str()))?;
+    Ok(())
 }
 
-/// The account of this id, opened where it is not there.
-fn open(connection: &Connection, id: String, currency: Currency) -> Result<Account, Error> {
-    connection.execute(OPEN_ACCOUNT, (&id, currency.as_str()))?;
-    Ok(Account { id, currency })
-}
-
-/// Moves money and records it. What leaves one account arrives at the other.
+/// Moves money and records it. What leaves one account arrives at the other; an account that is not there is opened. What
+/// the accounts do not allow is refused before anything is written.
+///
+/// Accounts are locked in the order of their ids, whichever way the money goes: a charge and a refund wait for each other
+/// in turn and never in a ring.
 pub(crate) fn transfer(
     connection: &Connection,
     transfer: &Transfer,
     at: Timestamp,
 ) -> Result<(), Error> {
+    check(connection, transfer)?;
     let Transfer { transaction_no, from, to, amount } = transfer;
-    if connection.execute(TAKE, (&from.id, &to.id, amount))? == 0 {
-        return Err(refusal(connection, transfer)?);
-    }
-    if connection.execute(GIVE, (&to.id, amount))? == 0 {
-        // The failure takes back what was taken.
-        return Err(Error::Unreadable { table: "account", key: to.id.clone() });
+    let mut changes = [(from, -amount), (to, *amount)];
+    changes.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
+    for (account, by) in changes {
+        if !change(connection, account, by)? {
+            // Where transactions run side by side, another has come between.
+            check(connection, transfer)?;
+            return Err(Error::Unreadable { table: "account", key: account.id.clone() });
+        }
     }
     connection.execute(RECORD, (transaction_no, &to.id, &from.id, amount, millis(at)))?;
     Ok(())
 }
 
-/// Why the accounts' rules did not let a transfer pass.
-fn refusal(connection: &Connection, transfer: &Transfer) -> Result<Error, Error> {
-    let Transfer { from, amount, .. } = transfer;
-    let balance: i64 = connection.one(BALANCE, [&from.id], |row| row.get(0))?;
+/// Whether the accounts allow the transfer, by what is in them now. The limits are compared in such a way that no sum
+/// leaves 64 bits, however large the amount is.
+fn check(connection: &Connection, transfer: &Transfer) -> Result<(), Error> {
+    let Transfer { from, to, amount, .. } = transfer;
     let asked = Money::new(from.currency, *amount);
-    if balance < *amount && !from.may_owe() {
-        return Ok(Error::InsufficientFunds { asked, balance: Money::new(from.currency, balance) });
+    let (left, held) = (balance(connection, from)?, balance(connection, to)?);
+    if left < *amount && !from.may_owe() {
+        return Err(Error::InsufficientFunds { asked, balance: Money::new(from.currency, left) });
     }
-    Ok(Error::OverLimit { asked })
+    match left < amount - BALANCE_MAX || held > BALANCE_MAX - amount {
+        true => Err(Error::OverLimit { asked }),
+        false => Ok(()),
+    }
+}
+
+/// Adds to what is in the account, which is opened where it is not there. False where the account does not allow it.
+fn change(connection: &Connection, account: &Account, by: i64) -> Result<bool, Error> {
+    if connection.execute(CHANGE, (&account.id, by))? > 0 {
+        return Ok(true);
+    }
+    open(connection, account)?;
+    Ok(connection.execute(CHANGE, (&account.id, by))? > 0)
+}
+
+/// Nothing, where the account is not there yet.
+fn balance(connection: &Connection, account: &Account) -> Result<i64, Error> {
+    let balance: Option<i64> = connection.optional(BALANCE, [&account.id], |row| row.get(0))?;
+    Ok(balance.unwrap_or_default())
 }
 
 /// The user's wallet, which must be in this currency.

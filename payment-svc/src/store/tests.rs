@@ -1,6 +1,6 @@
 use money::Money;
 use participant::Store;
-use stage::{database, refuses};
+use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::{
@@ -71,6 +71,70 @@ const BROKEN: &[(&str, &str)] = &[
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
     refuses(&database, |connection| ann(connection), BROKEN).await;
+}
+
+fn dollars(minor_units: i64) -> Money {
+    Money::new("USD".parse().unwrap(), minor_units)
+}
+
+fn topped_up(
+    connection: &Connection,
+    user_id: &str,
+    amount: Money,
+) -> Result<(), participant::Failure> {
+    Ok(top_up(connection, "t-2".to_owned(), user_id, amount, Timestamp(3)).map(drop)?)
+}
+
+/// What the gateway does with a payment, without the record that the payment has.
+fn moved(connection: &Connection, payment: Payment) -> Result<(), participant::Failure> {
+    Ok(Wallets.charge(connection, &payment, Timestamp(3))?)
+}
+
+fn of(user_id: &str, amount: Money) -> Payment {
+    Payment { user_id: user_id.to_owned(), amount, ..payment("O-9", 1) }
+}
+
+/// Every way in which a write is declined. A charge that the gateway declines is kept on record; the gateway itself must
+/// have written nothing.
+const REFUSALS: &[(&str, Deed)] = &[
+    ("CURRENCY_MISMATCH", |connection| {
+        Ok(open_wallet(connection, "ann", dollars(0).currency).map(drop)?)
+    }),
+    ("WALLET_UNKNOWN", |connection| topped_up(connection, "eve", euros(1))),
+    ("CURRENCY_MISMATCH", |connection| topped_up(connection, "ann", dollars(1))),
+    ("AMOUNT_OUT_OF_RANGE", |connection| topped_up(connection, "ann", euros(MOST))),
+    // Nothing was ever topped up in dollars, so the bank has no account in them.
+    ("AMOUNT_OUT_OF_RANGE", |connection| topped_up(connection, "bob", dollars(MOST + 1))),
+    ("WALLET_UNKNOWN", |connection| moved(connection, of("eve", euros(1)))),
+    ("CURRENCY_MISMATCH", |connection| moved(connection, of("ann", dollars(1)))),
+    ("INSUFFICIENT_FUNDS", |connection| moved(connection, of("ann", euros(31)))),
+    // Nor was anything sold for dollars, so the shop has none either.
+    ("INSUFFICIENT_FUNDS", |connection| moved(connection, of("bob", dollars(1)))),
+    ("ORDER_STATE", |connection| {
+        pay::charge(&Wallets, connection, payment("O-1", 1), Timestamp(3)).map(drop)
+    }),
+    ("ORDER_STATE", |connection| pay::refund(&Wallets, connection, "O-2", Timestamp(3)).map(drop)),
+    ("ORDER_STATE", |connection| pay::undo(&Wallets, connection, "P-O-2", Timestamp(3)).map(drop)),
+    ("ORDER_STATE", |connection| pay::undo(&Wallets, connection, "P-O-3", Timestamp(3)).map(drop)),
+    ("PAYMENT_UNKNOWN", |connection| {
+        pay::refund(&Wallets, connection, "O-3", Timestamp(3)).map(drop)
+    }),
+    ("PAYMENT_UNKNOWN", |connection| {
+        pay::undo(&Wallets, connection, "P-O-4", Timestamp(3)).map(drop)
+    }),
+];
+
+#[tokio::test]
+async fn what_is_refused_has_written_nothing() {
+    let (_folder, database) = database(SCHEMA).await;
+    let wallets = |connection: &mut Connection| {
+        ann(connection);
+        open_wallet(connection, "bob", dollars(0).currency).unwrap();
+        pay::charge(&Wallets, connection, payment("O-2", 5), Timestamp(2)).unwrap();
+        pay::refund(&Wallets, connection, "O-2", Timestamp(2)).unwrap();
+        pay::charge(&Wallets, connection, payment("O-3", 31), Timestamp(2)).unwrap_err();
+    };
+    refusals_write_nothing(&database, wallets, REFUSALS).await;
 }
 
 #[tokio::test]

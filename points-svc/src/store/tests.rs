@@ -1,6 +1,6 @@
 use facade::Failure;
 use participant::Store;
-use stage::{database, refuses};
+use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::SCHEMA;
@@ -35,6 +35,53 @@ const BROKEN: &[(&str, &str)] = &[
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
     refuses(&database, |connection| ann(connection), BROKEN).await;
+}
+
+fn earned(connection: &Connection, user_id: &str, points: i64) -> Result<(), participant::Failure> {
+    Ok(earn(connection, user_id, points, Timestamp(3)).map(drop)?)
+}
+
+fn spent(
+    connection: &Connection,
+    user_id: &str,
+    order_no: &str,
+    points: i64,
+) -> Result<(), participant::Failure> {
+    Ok(spend(connection, user_id, order_no, points, Timestamp(3)).map(drop)?)
+}
+
+fn refunded(connection: &Connection, order_no: &str) -> Result<(), participant::Failure> {
+    Ok(refund(connection, order_no, Timestamp(3)).map(drop)?)
+}
+
+/// Every way in which a write is declined.
+const REFUSALS: &[(&str, Deed)] = &[
+    ("USER_UNKNOWN", |connection| Ok(set_standing(connection, "bob", true).map(drop)?)),
+    ("USER_UNKNOWN", |connection| earned(connection, "bob", 1)),
+    ("AMOUNT_OUT_OF_RANGE", |connection| earned(connection, "ann", POINTS_MAX)),
+    ("USER_UNKNOWN", |connection| spent(connection, "bob", "O-3", 1)),
+    ("INSUFFICIENT_POINTS", |connection| spent(connection, "ann", "O-3", 4)),
+    ("ORDER_STATE", |connection| spent(connection, "ann", "O-1", 1)),
+    ("ORDER_STATE", |connection| spent(connection, "ann", "O-2", 1)),
+    ("ORDER_STATE", |connection| refunded(connection, "O-2")),
+    ("ORDER_UNKNOWN", |connection| refunded(connection, "O-3")),
+    // A member who was given as many points as an account holds gets none back.
+    ("AMOUNT_OUT_OF_RANGE", |connection| refunded(connection, "O-full")),
+];
+
+#[tokio::test]
+async fn what_is_refused_has_written_nothing() {
+    let (_folder, database) = database(SCHEMA).await;
+    let club = |connection: &mut Connection| {
+        ann(connection);
+        spent(connection, "ann", "O-2", 1).unwrap();
+        refunded(connection, "O-2").unwrap();
+        open(connection, "full").unwrap();
+        earned(connection, "full", POINTS_MAX).unwrap();
+        spent(connection, "full", "O-full", 1).unwrap();
+        earned(connection, "full", 1).unwrap();
+    };
+    refusals_write_nothing(&database, club, REFUSALS).await;
 }
 
 #[tokio::test]

@@ -27,12 +27,18 @@ const STATE: &str = "select state from reservation where order_no = ?1";
 const LINES: &str = "select sku, quantity from reservation_line where order_no = ?1 order by sku";
 
 /// Takes all lines for the order, or fails at the first that there is not enough of. `lines` are in lock order.
+///
+/// What can be seen to fail fails before anything is written, since a decline after a write has the other work of its
+/// transaction run again. The statements are guarded all the same, for stores where transactions run side by side.
 pub(crate) fn freeze(
     connection: &Connection,
     order_no: &str,
     lines: &[Line],
     at: Timestamp,
 ) -> Result<(), Error> {
+    if !planted::is(Bug::DeclineAfterWrite) {
+        check(connection, order_no, lines)?;
+    }
     let frozen = Hold::Frozen.as_str();
     if connection.execute(RESERVE, (order_no, frozen, millis(at)))? == 0 {
         return Err(Error::AlreadyReserved { order_no: order_no.to_owned() });
@@ -48,6 +54,17 @@ pub(crate) fn freeze(
         connection.execute(RESERVE_LINE, (order_no, sku, quantity))?;
     }
     flow::record(connection, Change::Freeze, lines, Some(order_no), at)
+}
+
+/// Whether the order may take the lines, by what is there now.
+fn check(connection: &Connection, order_no: &str, lines: &[Line]) -> Result<(), Error> {
+    if connection.optional(STATE, [order_no], |_| Ok::<_, Error>(()))?.is_some() {
+        return Err(Error::AlreadyReserved { order_no: order_no.to_owned() });
+    }
+    match planted::is(Bug::FreezeNotAllOrNone) {
+        true => Ok(()),
+        false => lines.iter().try_for_each(|line| units::has(connection, line)),
+    }
 }
 
 /// Moves the order's reservation and all its units, and gives its lines.

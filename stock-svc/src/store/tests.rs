@@ -1,11 +1,11 @@
 use participant::Store;
-use stage::{database, refuses};
+use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::{
     SCHEMA,
     error::Error,
-    stock::{Line, Product, UNITS_MAX},
+    stock::{Line, Product, Settlement, UNITS_MAX},
 };
 
 fn tea(connection: &Connection) {
@@ -35,6 +35,61 @@ const BROKEN: &[(&str, &str)] = &[
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
     refuses(&database, |connection| tea(connection), BROKEN).await;
+}
+
+fn frozen(
+    connection: &Connection,
+    order_no: &str,
+    lines: &[(&str, i64)],
+) -> Result<(), participant::Failure> {
+    let line = |(sku, quantity): &(&str, i64)| Line { sku: (*sku).to_owned(), quantity: *quantity };
+    let lines: Vec<Line> = lines.iter().map(line).collect();
+    Ok(freeze(connection, order_no, &lines, Timestamp(3))?)
+}
+
+fn settled(
+    connection: &Connection,
+    order_no: &str,
+    settlement: Settlement,
+) -> Result<(), participant::Failure> {
+    Ok(settle(connection, order_no, settlement, Timestamp(3)).map(drop)?)
+}
+
+fn added(connection: &Connection, sku: &str, quantity: i64) -> Result<(), participant::Failure> {
+    let line = Line { sku: sku.to_owned(), quantity };
+    Ok(add(connection, &line, Timestamp(3)).map(drop)?)
+}
+
+/// Every way in which a write is declined.
+const REFUSALS: &[(&str, Deed)] = &[
+    ("INSUFFICIENT_STOCK", |connection| frozen(connection, "O-2", &[("tea", 4)])),
+    ("INSUFFICIENT_STOCK", |connection| frozen(connection, "O-2", &[("cup", 1), ("tea", 4)])),
+    ("INSUFFICIENT_STOCK", |connection| frozen(connection, "O-2", &[("cup", 2), ("tea", 1)])),
+    ("SKU_UNKNOWN", |connection| frozen(connection, "O-2", &[("cup", 1), ("pot", 1)])),
+    ("ORDER_STATE", |connection| frozen(connection, "O-1", &[("tea", 1)])),
+    ("RESERVATION_UNKNOWN", |connection| settled(connection, "O-2", Settlement::CONFIRM)),
+    ("RESERVATION_UNKNOWN", |connection| settled(connection, "O-2", Settlement::UNFREEZE)),
+    ("RESERVATION_UNKNOWN", |connection| settled(connection, "O-2", Settlement::RESTOCK)),
+    ("RESERVATION_UNKNOWN", |connection| settled(connection, "O-1", Settlement::RESTOCK)),
+    ("RESERVATION_UNKNOWN", |connection| settled(connection, "O-0", Settlement::CONFIRM)),
+    ("RESERVATION_UNKNOWN", |connection| settled(connection, "O-0", Settlement::UNFREEZE)),
+    ("AMOUNT_OUT_OF_RANGE", |connection| added(connection, "tea", UNITS_MAX)),
+    ("SKU_UNKNOWN", |connection| added(connection, "pot", 1)),
+];
+
+#[tokio::test]
+async fn what_is_refused_has_written_nothing() {
+    let (_folder, database) = database(SCHEMA).await;
+    let shop = |connection: &mut Connection| {
+        tea(connection);
+        let price = money::Money::new("EUR".parse().unwrap(), 900);
+        let cup = Product { sku: "cup".to_owned(), title: String::new(), price, on_sale: true };
+        upsert(connection, &cup).unwrap();
+        added(connection, "cup", 1).unwrap();
+        frozen(connection, "O-0", &[("tea", 1)]).unwrap();
+        settled(connection, "O-0", Settlement::UNFREEZE).unwrap();
+    };
+    refusals_write_nothing(&database, shop, REFUSALS).await;
 }
 
 #[tokio::test]

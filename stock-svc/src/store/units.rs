@@ -31,23 +31,31 @@ pub(crate) fn add(connection: &Connection, line: &Line, at: Timestamp) -> Result
 pub(super) fn change(connection: &Connection, change: Change, line: &Line) -> Result<(), Error> {
     let Units { available, frozen, sold } = change.of(line.quantity);
     match connection.execute(CHANGE, (&line.sku, available, frozen, sold, UNITS_MAX))? {
-        0 => Err(refusal(connection, change, line)?),
+        0 => Err(refusal(change, line, of(connection, &line.sku)?)),
         _ => Ok(()),
     }
 }
 
-/// Why the guard let the line not pass.
-fn refusal(connection: &Connection, change: Change, line: &Line) -> Result<Error, Error> {
-    let Units { available, .. } = of(connection, &line.sku)?;
-    let (sku, asked) = (line.sku.clone(), line.quantity);
-    Ok(match change {
+/// Says no unless there are so many units available.
+pub(super) fn has(connection: &Connection, line: &Line) -> Result<(), Error> {
+    let units = of(connection, &line.sku)?;
+    match units.available >= line.quantity {
+        true => Ok(()),
+        false => Err(refusal(Change::Freeze, line, units)),
+    }
+}
+
+/// Why the line does not pass where the SKU's units are these.
+fn refusal(change: Change, line: &Line, units: Units) -> Error {
+    let (sku, asked, available) = (line.sku.clone(), line.quantity, units.available);
+    match change {
         Change::Add => Error::OverLimit { sku, asked },
         Change::Freeze => Error::InsufficientStock { sku, asked, available },
         // A reservation has its units behind it: the books are wrong, and no caller can mend that.
         Change::Confirm | Change::Unfreeze | Change::Restock => {
             Error::Unreadable { table: "stock", key: sku }
         }
-    })
+    }
 }
 
 /// Where the SKU's units are.

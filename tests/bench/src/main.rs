@@ -16,6 +16,7 @@ mod recover;
 mod report;
 mod run;
 mod shop;
+mod sold_out;
 mod stored;
 mod system;
 

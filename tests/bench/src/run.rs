@@ -3,7 +3,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use proto::checkout::v1::checkout_service_client::CheckoutServiceClient;
+use proto::{
+    checkout::v1::checkout_service_client::CheckoutServiceClient,
+    stock::v1::stock_service_client::StockServiceClient,
+};
 use tonic::{
     Code,
     transport::{Channel, Endpoint},
@@ -16,7 +19,7 @@ use crate::{
     contract::{RunRequest, StepRequest, noop_service_client::NoopServiceClient},
     load::{self, Gun, Numbers, Seen, Shot},
     measure::{self, Cpu},
-    probe, report, shop, stored,
+    probe, report, shop, sold_out, stored,
     system::System,
 };
 
@@ -191,7 +194,7 @@ async fn shoot(
 fn start(run: &Run, data: &Path) -> Result<Parts> {
     let participant = match run.workload {
         Workload::Noop => Some(Process::start(&["participant"])?),
-        Workload::PlaceOrder | Workload::Decline => None,
+        Workload::PlaceOrder | Workload::Decline | Workload::SoldOut => None,
     };
     let address = participant.as_ref().map(|process| process.addresses[0].clone());
     Ok(Parts { system: Some(system(arguments(run, data, address))?), participant })
@@ -235,6 +238,11 @@ async fn remote_gun(run: &Run, system: &Process) -> Result<Gun> {
             let clients = ways.map(|way| way.map(NoopServiceClient::new));
             Ok(noop_gun(clients.collect::<Result<_>>()?, run.payload))
         }
+        Workload::SoldOut => {
+            shop::seed(&channels, Workload::SoldOut).await?;
+            sold_out::seed(channels[2].clone()).await?;
+            Ok(sold_out::gun(StockServiceClient::new(channels[2].clone())))
+        }
         workload => {
             shop::seed(&channels, workload).await?;
             Ok(shop::gun(CheckoutServiceClient::new(channels[0].clone()), workload))
@@ -246,6 +254,8 @@ pub(crate) async fn near_gun(run: &Run, system: &System) -> Result<Gun> {
     let routes = system.routes.clone();
     match run.workload {
         Workload::Noop => Ok(noop_gun(vec![NoopServiceClient::new(routes)], run.payload)),
+        // The mesh hands out the routes of its orchestrator alone.
+        Workload::SoldOut => bail!("sold-out is measured over gRPC: leave --transport out"),
         workload => {
             let channels: Vec<Channel> =
                 system.addresses.iter().map(|address| channel(address)).collect::<Result<_>>()?;

@@ -1,4 +1,4 @@
-//! The shop of the workloads `place-order` and `decline`: 100 SKUs and 1,000 users, two lines an order.
+//! The shop of all workloads but `noop`: 100 SKUs and 1,000 users, two lines an order.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ const CURRENCY: &str = "EUR";
 /// More than any run can sell or spend.
 const PLENTY: i64 = 1_000_000_000;
 
-fn euros(minor_units: i64) -> Option<Money> {
+pub(crate) fn euros(minor_units: i64) -> Option<Money> {
     Some(Money { currency: CURRENCY.to_owned(), minor_units })
 }
 
-fn sku(number: u64) -> String {
+pub(crate) fn sku(number: u64) -> String {
     format!("sku-{}", number % SKUS)
 }
 

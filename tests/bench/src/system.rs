@@ -28,7 +28,9 @@ impl System {
     pub(crate) async fn start(arguments: arguments::System) -> Result<Self> {
         match arguments.workload {
             Workload::Noop => Self::noop(arguments).await,
-            Workload::PlaceOrder | Workload::Decline => Self::shop(arguments).await,
+            Workload::PlaceOrder | Workload::Decline | Workload::SoldOut => {
+                Self::shop(arguments).await
+            }
         }
         .map_err(|why| anyhow!(why))
     }

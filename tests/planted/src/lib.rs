@@ -57,6 +57,7 @@ bugs! {
     ChangedRecordUnseen: "A record that was changed behind the journal's back is believed.",
     CutJournalUnseen: "The last records of a journal are cut off, and what is left is believed.",
     TokenNotPerUser: "A submit token is one for all users.",
+    DeclineAfterWrite: "A freeze writes before it looks, so a decline has its neighbours run again.",
     FreezeNotAllOrNone: "A freeze that lacks one line keeps the others.",
     RefundTwice: "A refund that is asked for twice pays twice.",
 }

@@ -5,7 +5,8 @@
 //! - [`twice!`], [`refused_twice!`]: a repeat gets the first answer, byte for byte
 //! - [`raw()`]: calls whose messages are bytes
 //! - [`at_once`]: many callers at the same time
-//! - [`database`], [`refuses`]: the tables by themselves
+//! - [`database`], [`refuses`]: the tables by themselves; [`refusals_write_nothing`]: what is declined leaves no trace
+//! - [`run_twice`]: work that the database runs again
 //! - [`play`]: generated deeds against a model
 //! - [`damage`]: texts and bytes with something changed
 
@@ -13,6 +14,7 @@
 
 pub mod damage;
 
+mod again;
 mod alone;
 mod answers;
 mod deeds;
@@ -22,6 +24,7 @@ mod repeat;
 mod requests;
 mod tables;
 
+pub use again::run_twice;
 pub use alone::{Alone, Open};
 pub use answers::{body, code, message, paths, reason, refused, result_of, told};
 pub use deeds::{Met, play};
@@ -29,4 +32,4 @@ pub use many::{MANY, at_once, count};
 pub use raw::{UNKNOWN_FIELD, raw};
 pub use repeat::{the_same, the_same_refusal, traced};
 pub use requests::{euros, name_of, step, undo};
-pub use tables::{database, refuses};
+pub use tables::{Deed, database, refusals_write_nothing, refuses};

@@ -1,7 +1,7 @@
 //! A service's tables by themselves: what no rule allows, the database refuses too.
 
 use participant::{
-    Database, Store,
+    Database, Failure, Store,
     sqlite::{self, Connection},
     store,
 };
@@ -34,5 +34,35 @@ pub async fn refuses(
         let refusal = std::error::Error::source(&refusal).map(ToString::to_string);
         let refusal = refusal.unwrap_or_default();
         assert!(refusal.contains(*constraint), "{statement}: {refusal}");
+    }
+}
+
+/// Something that a service does in its tables.
+pub type Deed = fn(&Connection) -> Result<(), Failure>;
+
+/// Checks that each deed is declined, once `prepare` has filled the database, for the reason beside it, and before it has
+/// written anything: a decline after a write has the other work of its transaction run again.
+pub async fn refusals_write_nothing(
+    database: &Database,
+    prepare: impl Fn(&mut Connection) + Send + 'static,
+    refusals: &[(&str, Deed)],
+) {
+    let prepared = database.write(move |connection| {
+        prepare(connection);
+        Box::pin(async { Ok::<_, store::Error>(()) })
+    });
+    prepared.await.unwrap();
+    for (number, (reason, deed)) in refusals.iter().enumerate() {
+        let deed = *deed;
+        let answered = database.write(move |connection| {
+            let answered = (deed(connection), connection.has_changed());
+            Box::pin(async move { Ok::<_, store::Error>(answered) })
+        });
+        let (answer, changed) = answered.await.unwrap();
+        let Err(Failure::Declined(decline)) = answer else {
+            panic!("number {number} is not declined with {reason}: {answer:?}")
+        };
+        assert_eq!(decline.reason, *reason, "number {number}: {}", decline.message);
+        assert!(!changed, "number {number} is declined after a write: {reason}");
     }
 }

@@ -51,6 +51,7 @@ pub(crate) async fn order_that_waits(mesh: &Mesh, name: &str, user: &str) -> Cre
             available: 9,
         }],
         buyer: Some(Buyer { found: true, suspended: false, points_balance: 0 }),
+        submit_token: String::new(),
     };
     let mut request = Request::new(order);
     *request.metadata_mut() = rpc::step(name, "create", "forward");

@@ -313,6 +313,7 @@ fn pairs() -> [Pair; 4] {
                         suspended: false,
                         points_balance: 0,
                     }),
+                    submit_token: String::new(),
                 }
                 .encode_to_vec()
             },

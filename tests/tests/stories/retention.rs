@@ -1,14 +1,15 @@
-//! Sagas that ended long ago are removed. The orders that they placed are not theirs to remove.
+//! Sagas that ended long ago are removed. The orders that they placed are not theirs to remove, nor the tokens of those.
 
 use std::time::Duration;
 
 use clock::Clock;
 use proto::saga::v1::{GetSagaRequest, PauseSagaRequest, SagaState, StartSagaRequest};
+use sqlx::Connection;
 use stage::told;
 use tests::{Mesh, Wiring, shop::order};
 use tonic::Code;
 
-use crate::operators::waiting_for_payment;
+use crate::{aside::journal, operators::waiting_for_payment};
 
 async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
     let request = GetSagaRequest { saga_id: saga_id.to_owned() };
@@ -74,4 +75,24 @@ async fn a_decline_is_repeated_as_it_was_also_when_its_saga_is_no_longer_there()
     let started = mesh.sagas().start_saga(start).await.unwrap().into_inner();
     assert_eq!((started.saga_id.as_str(), started.already_started), (&*declined.saga_id, true));
     assert_eq!(started.state(), SagaState::Compensated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_key_is_gone_buys_nothing_a_second_time() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let folder = mesh.stop().await;
+    let mut connection = journal(&folder).await;
+    let forget = "delete from saga_key; delete from event; delete from saga";
+    sqlx::raw_sql(forget).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+
+    let mesh = Wiring::default().on(folder).damaged().start().await;
+    let again = mesh.place(order("t-1", "ada", "tea", 1)).await;
+    let result = again.result.unwrap();
+    assert_eq!(result.code, "ORDER_EXISTS", "{result:?}");
+    assert!(result.message.contains(&placed.order_no), "{}", result.message);
+    assert_eq!(mesh.standing().await.tea.2, 1, "bought a second time");
+    mesh.place_well(order("t-2", "ada", "tea", 1)).await;
 }

@@ -42,7 +42,14 @@ impl Connection {
     /// Whether the job that runs has changed nothing so far, and its transaction is still there: SQLite ends one by
     /// itself when, say, the disk is full.
     pub(super) fn is_untouched(&self) -> bool {
-        self.sqlite.total_changes() == self.before.get() && !self.sqlite.is_autocommit()
+        !self.has_changed() && !self.sqlite.is_autocommit()
+    }
+
+    /// Whether the work that runs on this connection has changed a row since it began, also one that it has changed back.
+    /// Work that is refused after that takes the rest of its transaction with it, which is then run again.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.sqlite.total_changes() != self.before.get()
     }
 
     /// Runs a statement that gives no rows, and tells how many it has changed. Parameters are `?1`, `?2`, …

@@ -39,9 +39,9 @@ pub(crate) const WORLD: [(&str, &str); 5] = [
     (
         ORDER,
         "insert into orders values
-         (1, 'paid', 'ada', 'PAID', 0, 'EUR', 300, 10, 290, 's-paid', null, 0),
-         (2, 'declined', 'ada', 'CANCELLED', 0, 'EUR', 200, 5, null, 's-declined', null, 0),
-         (3, 'refunded', 'ada', 'REFUNDED', 0, 'EUR', 100, 5, 95, 's-refunded', 'k', 0);
+         (1, 'paid', 'ada', 'PAID', 0, 'EUR', 300, 10, 290, 's-paid', 't-1', null, 0),
+         (2, 'declined', 'ada', 'CANCELLED', 0, 'EUR', 200, 5, null, 's-declined', 't-2', null, 0),
+         (3, 'refunded', 'ada', 'REFUNDED', 0, 'EUR', 100, 5, 95, 's-refunded', null, 'k', 0);
          insert into order_line values
          ('paid', 1, 'tea', 3, 100), ('declined', 1, 'tea', 2, 100), ('refunded', 1, 'tea', 1, 100);
          insert into transition values

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use clock::{Clock, Timestamp};
+use clock::{Clock, Timer};
 use http::{HeaderMap, HeaderName};
 use participant::{
     Key,
@@ -39,7 +39,7 @@ pub struct Call {
     trace: Trace,
     /// Shared: a handler gets the call by value.
     came_with: Arc<CameWith>,
-    arrived: Timestamp,
+    timer: Timer,
     limit: Option<Duration>,
     envelope: bool,
 }
@@ -68,7 +68,7 @@ impl Call {
                 peer: extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr),
             },
             trace: Trace::from_metadata(&metadata),
-            arrived: clock.now(),
+            timer: clock.timer(),
             limit,
             envelope: metadata.as_ref().get(&RESPONSE_MODE).is_some_and(|mode| mode == ENVELOPE),
             came_with: Arc::new(CameWith { metadata, body }),
@@ -100,10 +100,10 @@ impl Call {
         &self.trace
     }
 
-    /// When the call arrived.
+    /// How long ago the call arrived.
     #[must_use]
-    pub fn arrived(&self) -> Timestamp {
-        self.arrived
+    pub fn elapsed(&self) -> Duration {
+        self.timer.elapsed()
     }
 
     /// How long the handler may take; `None` where the caller sets no deadline.

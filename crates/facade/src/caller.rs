@@ -112,10 +112,10 @@ impl Client {
         call: &Outgoing<'_>,
         patience: Duration,
     ) -> Result<network::Stream, NoStream> {
-        let line = Line::begin(&call.path, &call.headers, self.clock.now());
+        let line = Line::begin(&call.path, &call.headers, self.clock.timer());
         let waited = network.wait(&self.clock, call.limit, patience).await;
         if let Err(none) = &waited {
-            line.end(&self.clock, call.descriptor, &Err(none.clone().into()));
+            line.end(call.descriptor, &Err(none.clone().into()));
         }
         waited
     }
@@ -126,7 +126,7 @@ impl Client {
     /// The callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE where the connection breaks.
     pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, Status> {
         let Outgoing { path, request, mut headers, trace, limit, descriptor } = call;
-        let line = Line::begin(&path, &headers, self.clock.now());
+        let line = Line::begin(&path, &headers, self.clock.timer());
         line.request(descriptor, &request);
         trace.inject(&mut headers);
         deadline::write(limit, &mut headers);
@@ -149,7 +149,7 @@ impl Client {
         let answer = answered.unwrap_or_else(|_| {
             Err(Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis())))
         });
-        line.end(&self.clock, descriptor, &answer);
+        line.end(descriptor, &answer);
         answer
     }
 }

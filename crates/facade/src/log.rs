@@ -129,7 +129,7 @@ pub(crate) fn line(
     }
     let peer = call.caller().peer.map(|peer| peer.to_string());
     let peer = peer.as_deref().unwrap_or("in-process");
-    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let elapsed_ms = clock::millis(elapsed);
     let status = format!("{:?}", line.code);
     let reason = line.reason.as_str();
     if let Some(cause) = &line.cause {

@@ -237,7 +237,7 @@ impl Facade {
     fn log(&self, call: &Call, waited: Duration, line: &Line) {
         let Settings { clock, calls, overload, .. } = &*self.inner;
         let now = clock.now();
-        log::line(*calls, overload, call, now, waited + now.since(call.arrived()), line);
+        log::line(*calls, overload, call, now, waited + call.elapsed(), line);
     }
 }
 

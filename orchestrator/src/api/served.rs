@@ -83,7 +83,7 @@ async fn answer(
     let start = driver.start(Arc::clone(&definition), key.clone(), request, call.trace());
     let started = start.await.map_err(not_started)?;
     // The start waited for the disk: only the rest of the caller's time is left.
-    let rest = || limit.saturating_sub(driver.clock().now().since(call.arrived()));
+    let rest = || limit.saturating_sub(call.elapsed());
     let saga_id = match started {
         Start::New { saga_id, handle } => {
             match read::reached(driver, &handle, ended_or_needs_a_person, rest()).await {

@@ -2,7 +2,7 @@
 //! messages without the fields marked `debug_redact`.
 
 use bytes::Bytes;
-use clock::{Clock, Timestamp};
+use clock::Timer;
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 use participant::key::{SAGA_DIRECTION, SAGA_STEP};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
@@ -15,16 +15,16 @@ pub(super) struct Line {
     path: PathAndQuery,
     step: Option<HeaderValue>,
     direction: Option<HeaderValue>,
-    started: Timestamp,
+    timer: Timer,
 }
 
 impl Line {
-    pub(super) fn begin(path: &PathAndQuery, headers: &HeaderMap, started: Timestamp) -> Self {
+    pub(super) fn begin(path: &PathAndQuery, headers: &HeaderMap, timer: Timer) -> Self {
         Self {
             path: path.clone(),
             step: headers.get(&SAGA_STEP).cloned(),
             direction: headers.get(&SAGA_DIRECTION).cloned(),
-            started,
+            timer,
         }
     }
 
@@ -43,14 +43,8 @@ impl Line {
         }
     }
 
-    pub(super) fn end(
-        self,
-        clock: &Clock,
-        descriptor: &MethodDescriptor,
-        answer: &Result<Bytes, Status>,
-    ) {
-        let elapsed = clock.now().since(self.started).as_millis();
-        let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+    pub(super) fn end(self, descriptor: &MethodDescriptor, answer: &Result<Bytes, Status>) {
+        let elapsed_ms = clock::millis(self.timer.elapsed());
         let (callee, step, direction) = (self.path.path(), text(&self.step), text(&self.direction));
         match answer {
             Ok(response) if redact::wanted() => {

@@ -45,6 +45,16 @@ create table reservation_line (
     constraint reservation_line_quantity_positive check (quantity > 0)
 ) without rowid;
 
+create trigger reservation_line_is_never_changed before update on reservation_line
+begin
+    select raise(abort, 'the lines of a reservation never change');
+end;
+
+create trigger reservation_line_is_never_removed before delete on reservation_line
+begin
+    select raise(abort, 'the lines of a reservation never change');
+end;
+
 -- Every change of a SKU's units, for whoever asks how a number came about. Append-only.
 create table flow (
     seq      integer not null primary key,
@@ -63,3 +73,13 @@ create table flow (
 
 -- A SKU's flows are read a page at a time, oldest first.
 create index flow_by_sku on flow (sku, seq);
+
+create trigger flow_is_never_changed before update on flow
+begin
+    select raise(abort, 'the flows of stock are append-only');
+end;
+
+create trigger flow_is_never_removed before delete on flow
+begin
+    select raise(abort, 'the flows of stock are append-only');
+end;

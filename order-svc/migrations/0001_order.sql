@@ -1,4 +1,5 @@
--- An order, at the prices that it was placed for. Named in the plural because `order` is a word of SQL.
+-- An order, at the prices that it was placed for. Named in the plural because `order` is a word of SQL. A transaction locks
+-- one row of it, and before any of the tables below.
 create table orders (
     -- Grows by the order: lists are newest first.
     seq           integer not null primary key,

@@ -11,7 +11,8 @@ create table product (
     constraint product_currency_is_a_code check (length(currency) = 3)
 ) without rowid;
 
--- Where a SKU's units are. Apart from the catalogue: units move with every order, a title hardly ever.
+-- Where a SKU's units are. Apart from the catalogue: units move with every order, a title hardly ever. The rows of an order's
+-- SKUs are locked in the order of the SKUs, and after the order's reservation.
 create table stock (
     sku       text   not null primary key references product (sku),
     available bigint not null,
@@ -36,7 +37,8 @@ create table reservation (
         state = 'FROZEN' or state = 'SOLD' or state = 'RELEASED' or state = 'RESTOCKED')
 ) without rowid;
 
--- Which units a reservation holds. Never changed: what became of them is the reservation's state.
+-- Which units a reservation holds. Never changed: what became of them is the reservation's state. Written by SKU, after the
+-- rows of `stock`; an order's rows are written by one transaction alone.
 create table reservation_line (
     order_no text   not null references reservation (order_no),
     sku      text   not null references stock (sku),

@@ -1,4 +1,5 @@
--- An order, at the prices that it was placed for. Named in the plural because `order` is a word of SQL.
+-- An order, at the prices that it was placed for. Named in the plural because `order` is a word of SQL. A transaction locks
+-- one row of it, and before any of the tables below.
 create table orders (
     -- Grows by the order: lists are newest first.
     seq           integer not null primary key,
@@ -59,6 +60,16 @@ create table order_line (
     constraint order_line_price_not_negative check (unit_price >= 0)
 ) without rowid;
 
+create trigger order_line_is_never_changed before update on order_line
+begin
+    select raise(abort, 'the lines of an order never change');
+end;
+
+create trigger order_line_is_never_removed before delete on order_line
+begin
+    select raise(abort, 'the lines of an order never change');
+end;
+
 -- How each order came to its state, for whoever asks why. Append-only, written with every change of state.
 create table transition (
     seq        integer not null primary key,
@@ -72,3 +83,13 @@ create table transition (
 );
 
 create index transition_by_order on transition (order_no, seq);
+
+create trigger transition_is_never_changed before update on transition
+begin
+    select raise(abort, 'the transitions of an order are append-only');
+end;
+
+create trigger transition_is_never_removed before delete on transition
+begin
+    select raise(abort, 'the transitions of an order are append-only');
+end;

@@ -39,7 +39,8 @@ begin
     select raise(abort, 'the ledger is append-only');
 end;
 
--- What was asked for an order and what became of it.
+-- What was asked for an order and what became of it. A transaction locks one row of it: a new one before the accounts, as a
+-- charge does, where nobody else can have it yet; one that is there after them, as a refund does.
 create table payment (
     payment_no text   not null primary key,
     order_no   text   not null,

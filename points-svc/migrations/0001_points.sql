@@ -1,5 +1,6 @@
 -- Who may order, and how many points they have. The balance is the ledger's sum, kept so that a spend can be guarded by
--- one statement. One tree of pages for the table and its key, and not two: `without rowid`.
+-- one statement. A transaction locks one row of it, and before its entry in the ledger.
+-- One tree of pages for the table and its key, and not two: `without rowid`.
 create table member (
     user_id   text    not null primary key,
     suspended boolean not null,

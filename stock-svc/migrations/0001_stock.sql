@@ -11,7 +11,8 @@ create table product (
     constraint product_currency_is_a_code check (length(currency) = 3)
 ) without rowid;
 
--- Where a SKU's units are. Apart from the catalogue: units move with every order, a title hardly ever.
+-- Where a SKU's units are. Apart from the catalogue: units move with every order, a title hardly ever. The rows of an order's
+-- SKUs are locked in the order of the SKUs, and after the order's reservation.
 create table stock (
     sku       text   not null primary key references product (sku),
     available bigint not null,
@@ -36,7 +37,8 @@ create table reservation (
         state = 'FROZEN' or state = 'SOLD' or state = 'RELEASED' or state = 'RESTOCKED')
 ) without rowid;
 
--- Which units a reservation holds. Never changed: what became of them is the reservation's state.
+-- Which units a reservation holds. Never changed: what became of them is the reservation's state. Written by SKU, after the
+-- rows of `stock`; an order's rows are written by one transaction alone.
 create table reservation_line (
     order_no text   not null references reservation (order_no),
     sku      text   not null references stock (sku),
@@ -44,6 +46,16 @@ create table reservation_line (
     primary key (order_no, sku),
     constraint reservation_line_quantity_positive check (quantity > 0)
 ) without rowid;
+
+create trigger reservation_line_is_never_changed before update on reservation_line
+begin
+    select raise(abort, 'the lines of a reservation never change');
+end;
+
+create trigger reservation_line_is_never_removed before delete on reservation_line
+begin
+    select raise(abort, 'the lines of a reservation never change');
+end;
 
 -- Every change of a SKU's units, for whoever asks how a number came about. Append-only.
 create table flow (
@@ -63,3 +75,13 @@ create table flow (
 
 -- A SKU's flows are read a page at a time, oldest first.
 create index flow_by_sku on flow (sku, seq);
+
+create trigger flow_is_never_changed before update on flow
+begin
+    select raise(abort, 'the flows of stock are append-only');
+end;
+
+create trigger flow_is_never_removed before delete on flow
+begin
+    select raise(abort, 'the flows of stock are append-only');
+end;

@@ -138,6 +138,30 @@ async fn what_is_refused_has_written_nothing() {
 }
 
 #[tokio::test]
+async fn accounts_are_locked_in_one_order_whichever_way_the_money_goes() {
+    let (_folder, database) = database(SCHEMA).await;
+    let locked = database.write(|connection| {
+        Box::pin(async move {
+            ann(connection);
+            connection.execute("create temp table locked (id text)", [])?;
+            connection.execute(
+                "create temp trigger note before update on main.account
+                 begin insert into locked values (old.id); end",
+                [],
+            )?;
+            pay::charge(&Wallets, connection, payment("O-2", 10), Timestamp(3)).unwrap();
+            pay::refund(&Wallets, connection, "O-2", Timestamp(3)).unwrap();
+            top_up(connection, "t-2".to_owned(), "ann", euros(1), Timestamp(3)).unwrap();
+            connection.all("select id from locked order by rowid", [], |row| row.get::<String>(0))
+        })
+    });
+    let locked: Vec<String> =
+        locked.await.map_err(|error: participant::store::Error| error).unwrap();
+    let [shop, wallet, bank] = ["shop/EUR", "wallet/ann", "bank/EUR"];
+    assert_eq!(locked, [shop, wallet, shop, wallet, bank, wallet]);
+}
+
+#[tokio::test]
 async fn a_charge_that_no_account_can_hold_changes_none() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {

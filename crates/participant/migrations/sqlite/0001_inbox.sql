@@ -1,5 +1,6 @@
 -- What each delivery came to, so that a repeat gets the first answer and a call never takes effect after its undo.
--- A row is written in the transaction of the effect it stands for.
+-- A row is written in the transaction of the effect it stands for. An undo takes its own row before its call's; nothing else
+-- takes two.
 create table inbox (
     key          text    not null primary key,
     -- Null on a tombstone: the undo that writes it has not seen the call's request.

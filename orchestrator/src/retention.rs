@@ -4,12 +4,12 @@
 //! start is told so, and no second saga begins.
 
 use clock::Timestamp;
-use participant::retention::{Aging, Batch};
+use store::retention::{Aging, Batch};
 
 use crate::journal;
 
-pub(crate) use participant::retention::run;
-pub use participant::retention::{Keep, KeepAnswers};
+pub(crate) use store::retention::run;
+pub use store::retention::{Keep, KeepAnswers};
 
 /// Sagas in one transaction, which the sagas that run wait for.
 const BATCH: u32 = 20;

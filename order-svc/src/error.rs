@@ -25,7 +25,7 @@ pub(crate) enum Error {
     #[error("the order {order_no} was moved by somebody else at the same moment")]
     Overtaken { order_no: String },
     #[error("the order database failed")]
-    Database(#[from] participant::store::Error),
+    Database(#[from] ::store::Error),
     #[error("the {table} row of {key} makes no sense")]
     Unreadable { table: &'static str, key: String },
 }

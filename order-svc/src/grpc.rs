@@ -2,11 +2,11 @@
 
 mod wire;
 
+use ::store::sqlite::Database;
 use clock::Clock;
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::order_service::OrderService,
 };
-use participant::Database;
 use proto::order::v1::{
     AbandonCancelRequest, AbandonCancelResponse, BeginCancelRequest, BeginCancelResponse,
     CancelOrderRequest, CancelOrderResponse, CompleteOrderRequest, CompleteOrderResponse,

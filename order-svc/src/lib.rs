@@ -24,7 +24,6 @@ use std::path::PathBuf;
 
 use clock::Clock;
 use facade::{Facade, process::Config, server::Mount, services::order_service, wire::causes};
-use participant::{Database, sqlite};
 
 const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_order.sql"))];
 
@@ -33,7 +32,7 @@ const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_ord
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = Database::open(folder.join("order.db"), &sqlite::migrations(SCHEMA))
+    let database = participant::sqlite::open(folder.join("order.db"), SCHEMA)
         .await
         .map_err(|error| causes(&error))?;
     Ok(order_service::mount(grpc::Service::new(database, &facade)))

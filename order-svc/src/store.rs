@@ -10,9 +10,9 @@ use clock::Timestamp;
 
 use crate::error::Error;
 
+pub(crate) use ::store::sqlite::Connection;
 pub(crate) use detail::{Detail, detail, detailed};
 pub(crate) use orders::{Filter, cancelled_by, create, find, is_new, page, save};
-pub(crate) use participant::sqlite::Connection;
 
 /// An instant as the integer columns hold it: milliseconds since the Unix epoch.
 fn millis(at: Timestamp) -> i64 {

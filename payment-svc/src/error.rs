@@ -60,7 +60,7 @@ pub enum Error {
     PaymentUnknown(String),
     /// The database failed.
     #[error("the payment database failed")]
-    Database(#[from] participant::store::Error),
+    Database(#[from] ::store::Error),
     /// A row that no version of this service writes.
     #[error("the {table} row of {key} makes no sense")]
     Unreadable {

@@ -2,12 +2,13 @@
 
 mod wire;
 
+use ::store::sqlite::Database;
 use clock::Clock;
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::payment_service::PaymentService,
 };
 use money::{Currency, Money};
-use participant::{Database, Direction};
+use participant::Direction;
 use proto::payment::v1::{
     ChargeRequest, ChargeResponse, GetPaymentRequest, GetPaymentResponse, GetWalletRequest,
     GetWalletResponse, ListPaymentsRequest, ListPaymentsResponse, OpenWalletRequest,

@@ -21,7 +21,6 @@ use std::path::PathBuf;
 
 use clock::Clock;
 use facade::{Facade, process::Config, server::Mount, services::payment_service, wire::causes};
-use participant::{Database, sqlite};
 
 const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_payment.sql"))];
 
@@ -30,7 +29,7 @@ const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_p
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = Database::open(folder.join("payment.db"), &sqlite::migrations(SCHEMA))
+    let database = participant::sqlite::open(folder.join("payment.db"), SCHEMA)
         .await
         .map_err(|error| causes(&error))?;
     let service = grpc::Service::new(database, &facade, wallet::Wallets);

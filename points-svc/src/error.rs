@@ -21,7 +21,7 @@ pub(crate) enum Error {
     #[error("the order {order_no} has spent no points")]
     NothingSpent { order_no: String },
     #[error("the points database failed")]
-    Database(#[from] participant::store::Error),
+    Database(#[from] ::store::Error),
     #[error("the ledger's entry {seq} makes no sense")]
     Unreadable { seq: i64 },
 }

@@ -2,11 +2,12 @@
 
 mod wire;
 
+use ::store::sqlite::Database;
 use clock::{Clock, Timestamp};
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::points_service::PointsService,
 };
-use participant::{Database, Direction};
+use participant::Direction;
 use proto::points::v1::{
     DeductRequest, DeductResponse, EarnRequest, EarnResponse, GetAccountRequest,
     GetAccountResponse, GetMemberRequest, GetMemberResponse, ListEntriesRequest,

@@ -17,7 +17,6 @@ use std::path::PathBuf;
 
 use clock::Clock;
 use facade::{Facade, process::Config, server::Mount, services::points_service, wire::causes};
-use participant::{Database, sqlite};
 
 const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_points.sql"))];
 
@@ -26,7 +25,7 @@ const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_po
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = Database::open(folder.join("points.db"), &sqlite::migrations(SCHEMA))
+    let database = participant::sqlite::open(folder.join("points.db"), SCHEMA)
         .await
         .map_err(|error| causes(&error))?;
     Ok(points_service::mount(grpc::Service::new(database, &facade)))

@@ -2,15 +2,15 @@
 //!
 //! Writers run inside the inbox's transaction; an error leaves nothing of them behind. Readers see what is committed.
 
+use ::store::sqlite::{Database, Row};
 use clock::Timestamp;
-use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,
     points::{Member, Movement, POINTS_MAX},
 };
 
-pub(crate) use participant::sqlite::Connection;
+pub(crate) use ::store::sqlite::Connection;
 
 const MEMBER: &str = "select user_id, suspended, balance from member where user_id = ?1";
 

@@ -25,7 +25,7 @@ pub(crate) enum Error {
     #[error("stock was already reserved for the order {order_no}, by another call")]
     AlreadyReserved { order_no: String },
     #[error("the stock database failed")]
-    Database(#[from] participant::store::Error),
+    Database(#[from] ::store::Error),
     #[error("the {table} row of {key} makes no sense")]
     Unreadable { table: &'static str, key: String },
 }

@@ -2,11 +2,11 @@
 
 mod wire;
 
+use ::store::sqlite::Database;
 use clock::Clock;
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::stock_service::StockService,
 };
-use participant::Database;
 use proto::stock::v1::{
     AddStockRequest, AddStockResponse, ConfirmRequest, ConfirmResponse, FreezeRequest,
     FreezeResponse, GetProductRequest, GetProductResponse, GetStockRequest, GetStockResponse,

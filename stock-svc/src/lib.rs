@@ -18,7 +18,6 @@ use std::path::PathBuf;
 
 use clock::Clock;
 use facade::{Facade, process::Config, server::Mount, services::stock_service, wire::causes};
-use participant::{Database, sqlite};
 
 const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_stock.sql"))];
 
@@ -27,7 +26,7 @@ const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_sto
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = Database::open(folder.join("stock.db"), &sqlite::migrations(SCHEMA))
+    let database = participant::sqlite::open(folder.join("stock.db"), SCHEMA)
         .await
         .map_err(|error| causes(&error))?;
     Ok(stock_service::mount(grpc::Service::new(database, &facade)))

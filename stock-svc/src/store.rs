@@ -7,8 +7,8 @@ mod flow;
 mod reservation;
 mod units;
 
+use ::store::sqlite::Connection;
 use clock::Timestamp;
-use participant::sqlite::Connection;
 
 pub(crate) use catalogue::{product, products, quotes, upsert};
 pub(crate) use flow::{Flow, flows};

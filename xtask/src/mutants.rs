@@ -32,6 +32,7 @@ struct Layer {
 
 const LAYERS: &[Layer] = &[
     Layer { name: "engine", package: "saga", test: "" },
+    Layer { name: "store", package: "store", test: "" },
     Layer { name: "inbox", package: "participant", test: "" },
     Layer { name: "stock service", package: "stock-svc", test: "" },
     Layer { name: "payment service", package: "payment-svc", test: "" },

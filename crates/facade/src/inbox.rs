@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use participant::{Answered, Delivery, Key, Outcome, store::Store};
+use participant::{Answered, Delivery, InboxStore, Key, Outcome};
 use prost::Message;
 use proto::{Response, facade::v1::Reason};
 
@@ -12,7 +12,7 @@ use crate::{Call, Decline, Failure, Reply, reply::Payload};
 #[derive(Clone, Debug)]
 pub struct Inbox<S>(participant::Inbox<S>);
 
-impl<S: Store> Inbox<S> {
+impl<S: InboxStore> Inbox<S> {
     pub(crate) fn new(inbox: participant::Inbox<S>) -> Self {
         Self(inbox)
     }

@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 use crate::{Call, pipeline::Line};
 
 /// A call that takes longer is logged whatever the setting.
-const SLOW: Duration = Duration::from_secs(1);
+const SLOW_CALL: Duration = Duration::from_secs(1);
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -84,7 +84,7 @@ pub(crate) fn span(call: &Call) -> Span {
 
 /// How long after a line about overload there is no other. Under more load than there is room for, a line a call would
 /// cost more than the refusal that it tells of.
-const SELDOM: Duration = Duration::from_secs(1);
+const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls that were refused because there was too much to do.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl Overload {
     fn refused(&self, now: Timestamp) -> Option<u64> {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let last = self.last_line.load(Ordering::Relaxed);
-        let due = last == 0 || now.since(Timestamp(last)) >= SELDOM;
+        let due = last == 0 || now.since(Timestamp(last)) >= OVERLOAD_LOG_INTERVAL;
         // Of two that come at once, one writes the line.
         let mine = due
             && self
@@ -124,7 +124,7 @@ pub(crate) fn line(
         if refused.is_none() {
             return;
         }
-    } else if line.is_plain() && calls == Calls::Notable && elapsed < SLOW {
+    } else if line.is_plain() && calls == Calls::Notable && elapsed < SLOW_CALL {
         return;
     }
     let peer = call.caller().peer.map(|peer| peer.to_string());

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::Bytes;
 use clock::Clock;
 use futures::FutureExt;
-use participant::{retention::KeepAnswers, store::Store};
+use participant::InboxStore;
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -13,6 +13,7 @@ use proto::{
     facade::v1::ResultInfo,
     rules::{Checked, Violation, violations},
 };
+use store::retention::KeepAnswers;
 use tonic::{Code, Status};
 use tracing::Instrument;
 
@@ -84,7 +85,7 @@ impl Facade {
 
     /// The inbox in a service's database, on this facade's clock.
     #[must_use]
-    pub fn inbox<S: Store>(&self, store: S) -> Inbox<S> {
+    pub fn inbox<S: InboxStore>(&self, store: S) -> Inbox<S> {
         let Settings { clock, keep_inbox, .. } = &*self.inner;
         Inbox::new(
             participant::Inbox::new(store, clock.clone())

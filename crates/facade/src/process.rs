@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use participant::retention::KeepAnswers;
 use serde::{Deserialize, de::DeserializeOwned};
+use store::retention::KeepAnswers;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{

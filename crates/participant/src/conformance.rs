@@ -23,8 +23,9 @@ mod stage;
 use std::{future::Future, time::Duration};
 
 use clock::Clock;
+use store::Store;
 
-use crate::{answer::Failure, store::Store};
+use crate::{outcome::Failure, table::InboxStore};
 
 /// Far above what a case takes: past it, something waits for what will never come.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -32,7 +33,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// A store under test, with a table of effects beside its inbox.
 pub trait Bench: Send + Sync + Sized + 'static {
     /// The store.
-    type Store: Store;
+    type Store: InboxStore;
 
     /// A bench with an empty store of its own.
     fn open() -> impl Future<Output = Self> + Send;

@@ -33,19 +33,19 @@ use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use futures::future::BoxFuture;
 use planted::Bug;
+use store::retention::Keep;
 
 use crate::{
-    answer::{Answered, Failure},
     inbox::refusal::Refusal,
     key::{Direction, Key},
+    outcome::{Answered, Failure},
     request::Fingerprint,
-    retention::Keep,
-    store::{self, Held, Row, Store},
+    table::{Held, InboxStore, Row},
 };
 
 /// How much longer a row is there than it is answered for: a clock that was set back by less makes no old delivery take
 /// effect.
-const LONGER: Duration = Duration::from_secs(60 * 60);
+const KEEP_MARGIN: Duration = Duration::from_secs(60 * 60);
 
 /// A delivery of a request.
 #[derive(Clone, Debug)]
@@ -96,13 +96,13 @@ pub enum Error {
     },
     /// The work could not be carried out; nothing of it was kept, and a repeat runs it again.
     #[error("the work failed")]
-    Work(#[source] store::Cause),
+    Work(#[source] store::SharedError),
     /// The store could not carry the delivery out, or cannot tell whether it did: the same key tells.
     #[error("the inbox's database failed")]
     Store(#[source] store::Error),
 }
 
-impl<S: Store> Inbox<S> {
+impl<S: InboxStore> Inbox<S> {
     /// The inbox in `store`; `clock` dates its rows. They are kept for ever.
     pub fn new(store: S, clock: Clock) -> Self {
         Self { store, clock, keep: None }
@@ -114,7 +114,7 @@ impl<S: Store> Inbox<S> {
     #[must_use]
     pub fn keeping(self, keep: Option<Keep>) -> Self {
         if let Some(keep) = keep {
-            self.store.forget(&self.clock, keep.and(LONGER));
+            self.store.forget(&self.clock, keep.and(KEEP_MARGIN));
         }
         Self { keep, ..self }
     }
@@ -143,7 +143,7 @@ impl<S: Store> Inbox<S> {
             let (taken, work) = (Arc::clone(&taken), work.clone());
             Box::pin(async move { call::answer::<S, _>(connection, &taken, work).await })
         });
-        refusal::told(answered.await)
+        refusal::into_result(answered.await)
     }
 
     /// Answers an undo: runs `work` with the call's stored response where the call took effect, and gives the
@@ -166,7 +166,7 @@ impl<S: Store> Inbox<S> {
             let (taken, work) = (Arc::clone(&taken), work.clone());
             Box::pin(async move { undo::answer::<S, _>(connection, &taken, work).await })
         });
-        refusal::told(answered.await)
+        refusal::into_result(answered.await)
     }
 
     /// The delivery as the writer's task can own it.
@@ -205,7 +205,7 @@ impl Taken {
     }
 
     /// The row that an earlier delivery of this very request left under `key`.
-    async fn earlier<S: Store>(&self, connection: &mut S::Connection) -> Result<Row, Refusal> {
+    async fn earlier<S: InboxStore>(&self, connection: &mut S::Connection) -> Result<Row, Refusal> {
         let row = held::<S>(connection, &self.key).await?;
         // A tombstone carries no request: it refuses every one.
         let other = row.fingerprint.as_ref().is_some_and(|earlier| *earlier != self.fingerprint);
@@ -228,7 +228,10 @@ impl Taken {
 }
 
 /// The row of a key that could not be claimed.
-async fn held<S: Store>(connection: &mut S::Connection, key: &Key) -> Result<Row, store::Error> {
+async fn held<S: InboxStore>(
+    connection: &mut S::Connection,
+    key: &Key,
+) -> Result<Row, store::Error> {
     S::find(connection, key).await?.ok_or_else(|| unreadable(key, "it was there and is gone"))
 }
 

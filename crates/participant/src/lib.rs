@@ -1,19 +1,19 @@
-//! The inbox that makes a service a safe participant of sagas, and the database that it lives in.
+//! The inbox that makes a service a safe participant of sagas.
 //!
 //! A service hands each write to an [`Inbox`], with the [`Key`] of the delivery. The inbox runs the work at most
 //! once per key, in one transaction with its own row, and answers every repeat with the first answer.
 //!
 //! - [`key`]: what makes two deliveries the same one
 //! - [`inbox`]: the rules, which hold for every store
-//! - [`store`]: what the rules need of a database
-//! - [`retention`]: how what is old is removed, here and in the journal
-//! - [`sqlite`]: SQLite, with one writer that commits for many callers at once
+//! - [`table`]: what the rules need of a database
+//! - [`sqlite`]: the inbox in SQLite
 //! - [`mod@conformance`]: what must hold on every store, for its tests to run
 //!
 //! A handler, with `Freeze` as the method and an own error that converts into [`Failure`]:
 //!
 //! ```
-//! # use participant::{Answered, Database, Decline, Delivery, Error, Failure, Inbox, Key};
+//! # use participant::{Answered, Decline, Delivery, Error, Failure, Inbox, Key};
+//! # use store::sqlite::Database;
 //! # async fn freeze(inbox: Inbox<Database>, key: Key, request: Vec<u8>, trace_id: String) -> Result<Answered, Error> {
 //! let method = "sagamesh.stock.v1.StockService/Freeze";
 //! let delivery = Delivery { key, method, request: &request, trace_id: &trace_id };
@@ -31,21 +31,19 @@
 //! # }
 //! ```
 //!
-//! Any other write goes through [`Store::write`], which has the same writer and the same promise: an answer
+//! Any other write goes through [`store::Store::write`], which has the same writer and the same promise: an answer
 //! comes after the commit.
 
 pub mod conformance;
 pub mod inbox;
 pub mod key;
 pub mod request;
-pub mod retention;
 pub mod sqlite;
-pub mod store;
+pub mod table;
 
-mod answer;
+mod outcome;
 
-pub use answer::{Answered, Decline, Failure, Outcome, SUPERSEDED};
 pub use inbox::{Delivery, Error, Inbox};
 pub use key::{Direction, Key};
-pub use sqlite::Database;
-pub use store::Store;
+pub use outcome::{Answered, Decline, Failure, Outcome, SUPERSEDED};
+pub use table::InboxStore;

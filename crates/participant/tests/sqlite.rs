@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use clock::{Clock, Timestamp};
 use futures::FutureExt;
-use participant::{
-    Answered, Database, Delivery, Direction, Inbox, Key, conformance::Bench, inbox::Error, store,
-};
+use participant::{Answered, Delivery, Direction, Inbox, Key, conformance::Bench, inbox::Error};
+use store::sqlite::Database;
 
 participant::conformance!(bench::Sqlite);
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
-use participant::retention::Keep;
 use saga::{Reason, Status};
+use store::retention::Keep;
 
 pub use chain::Link;
 pub use ending::Ending;
@@ -189,7 +189,7 @@ pub struct Definition {
 pub enum Error {
     /// Nothing was written, or whether it was is unknown: read again before going on.
     #[error("the journal's database failed")]
-    Store(#[source] participant::store::Error),
+    Store(#[source] store::Error),
     /// The journal is closed: the process is stopping.
     #[error("the journal is closed")]
     Closed,
@@ -214,7 +214,7 @@ impl Error {
     /// Whether nothing was written for certain.
     #[must_use]
     pub fn kept_nothing(&self) -> bool {
-        use participant::store::Error as Store;
+        use store::Error as Store;
         match self {
             Self::Store(error) => {
                 matches!(
@@ -231,13 +231,11 @@ impl Error {
     }
 }
 
-impl From<participant::store::Error> for Error {
-    fn from(error: participant::store::Error) -> Self {
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
         match error {
-            participant::store::Error::Closed => Self::Closed,
-            error @ participant::store::Error::Mistyped { .. } => {
-                Self::Unreadable(facade::wire::causes(&error))
-            }
+            store::Error::Closed => Self::Closed,
+            error @ store::Error::Mistyped { .. } => Self::Unreadable(facade::wire::causes(&error)),
             error => Self::Store(error),
         }
     }

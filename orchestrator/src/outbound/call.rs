@@ -18,7 +18,7 @@ use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 use tokio_util::sync::CancellationToken;
 
-use super::{Participants, answers};
+use super::{Participants, classify};
 use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
@@ -92,17 +92,17 @@ impl Attempt<'_> {
         let stream = tokio::select! {
             biased;
             stream = client.stream(&call, IN_LINE.min(rest)) => stream,
-            () = withdrawn.cancelled() => return answers::not_made(WITHDRAWN),
+            () = withdrawn.cancelled() => return classify::not_made(WITHDRAWN),
         };
         let said = match stream {
             Ok(stream) => {
                 call.limit = self.timeout.min(self.rest(clock));
                 client.unary(stream, call).await
             }
-            Err(NoStream::AllTaken(why)) => return answers::not_made(&why),
+            Err(NoStream::AllTaken(why)) => return classify::not_made(&why),
             Err(NoStream::Unreachable(status)) => Err(status),
         };
-        answers::read(said, &self.target.output, self.direction, self.overrides)
+        classify::read(said, &self.target.output, self.direction, self.overrides)
     }
 
     /// How long this attempt may still take.

@@ -1,7 +1,7 @@
 //! Calls to participants: by method name, over the network or within the process, and what their answers mean.
 
-pub mod answers;
 pub mod call;
+pub mod classify;
 pub mod participants;
 pub mod reflection;
 

@@ -20,7 +20,7 @@ fn tea() -> CreateOrderRequest {
 
 fn numbers(connection: &store::Connection) -> Vec<String> {
     let numbers = connection.all("select order_no from orders", [], |row| row.get(0));
-    numbers.map_err(|error: participant::store::Error| error).unwrap()
+    numbers.map_err(|error: ::store::Error| error).unwrap()
 }
 
 #[tokio::test]

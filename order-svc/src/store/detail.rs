@@ -1,7 +1,7 @@
 //! An order with its lines and its past.
 
+use ::store::sqlite::{Database, Row};
 use money::{Currency, Money};
-use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,

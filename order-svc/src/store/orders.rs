@@ -1,11 +1,8 @@
 //! Orders: created once, moved from state to state.
 
+use ::store::sqlite::{Database, Row, is_taken};
 use clock::Timestamp;
 use money::Money;
-use participant::{
-    Database,
-    sqlite::{Row, is_taken},
-};
 
 use crate::{
     error::Error,

@@ -1,4 +1,4 @@
-use participant::Store;
+use ::store::Store;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
@@ -159,7 +159,7 @@ async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
             moves::step(connection, "O-1", Move::Ship, "", Timestamp(3)).unwrap();
             let after = stale.after(Move::Ship).unwrap();
             let overtaken = save(connection, &stale, &after, "", Timestamp(4));
-            Ok::<_, participant::store::Error>(overtaken.unwrap_err())
+            Ok::<_, ::store::Error>(overtaken.unwrap_err())
         })
     });
     let error = overtaken.await.unwrap();
@@ -177,7 +177,7 @@ async fn a_refusal_is_a_decline_and_a_row_that_makes_no_sense_is_not() {
             paid(connection);
             let refused = moves::step(connection, "O-1", Move::Complete, "", Timestamp(3));
             connection.execute("update orders set currency = 'E1R'", [])?;
-            Ok::<_, participant::store::Error>(refused.unwrap_err())
+            Ok::<_, ::store::Error>(refused.unwrap_err())
         })
     });
     let error = refused.await.unwrap();

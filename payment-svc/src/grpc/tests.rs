@@ -6,9 +6,9 @@ use stage::{body, code, database, euros, run_twice, step};
 use super::*;
 use crate::{SCHEMA, wallet::Wallets};
 
-fn texts(connection: &participant::sqlite::Connection, statement: &str) -> Vec<String> {
+fn texts(connection: &::store::sqlite::Connection, statement: &str) -> Vec<String> {
     let texts = connection.all(statement, [], |row| row.get(0));
-    texts.map_err(|error: participant::store::Error| error).unwrap()
+    texts.map_err(|error: ::store::Error| error).unwrap()
 }
 
 #[tokio::test]

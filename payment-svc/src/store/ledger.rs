@@ -1,8 +1,8 @@
 //! Accounts, and the one way in which money moves between them.
 
+use ::store::sqlite::{Database, Row};
 use clock::Timestamp;
 use money::{Currency, Money};
-use participant::{Database, sqlite::Row};
 
 use super::millis;
 use crate::{error::Error, gateway::Connection};

@@ -1,8 +1,8 @@
 //! Payments and their states.
 
+use ::store::sqlite::{Database, Row};
 use clock::Timestamp;
 use money::Money;
-use participant::{Database, sqlite::Row};
 
 use super::millis;
 use crate::{

@@ -1,5 +1,5 @@
+use ::store::Store;
 use money::Money;
-use participant::Store;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
@@ -155,8 +155,7 @@ async fn accounts_are_locked_in_one_order_whichever_way_the_money_goes() {
             connection.all("select id from locked order by rowid", [], |row| row.get::<String>(0))
         })
     });
-    let locked: Vec<String> =
-        locked.await.map_err(|error: participant::store::Error| error).unwrap();
+    let locked: Vec<String> = locked.await.map_err(|error: ::store::Error| error).unwrap();
     let [shop, wallet, bank] = ["shop/EUR", "wallet/ann", "bank/EUR"];
     assert_eq!(locked, [shop, wallet, shop, wallet, bank, wallet]);
 }
@@ -175,7 +174,7 @@ async fn a_charge_that_no_account_can_hold_changes_none() {
             let balance = wallet_for(connection, "ann", euros(0).currency).unwrap().balance;
             let moved: i64 =
                 connection.one("select count(*) from movement", [], |row| row.get(0))?;
-            Ok::<_, participant::store::Error>((refused, balance, moved))
+            Ok::<_, ::store::Error>((refused, balance, moved))
         })
     });
     let (refused, balance, moved) = refused.await.unwrap();
@@ -197,7 +196,7 @@ async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size
             }
             let most = "most".to_owned();
             top_up(connection, most, "ann", euros(MOST - 50), Timestamp(3)).unwrap();
-            Ok::<_, participant::store::Error>(refused)
+            Ok::<_, ::store::Error>(refused)
         })
     });
     for error in refused.await.unwrap() {
@@ -216,7 +215,7 @@ async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
             ann(connection);
             // No currency has a digit; the table only counts the letters.
             connection.execute("update account set currency = 'E1R'", [])?;
-            Ok::<_, participant::store::Error>(())
+            Ok::<_, ::store::Error>(())
         })
     });
     written.await.unwrap();

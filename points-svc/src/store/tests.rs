@@ -1,5 +1,5 @@
+use ::store::Store;
 use facade::Failure;
-use participant::Store;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
@@ -95,7 +95,7 @@ async fn an_account_never_holds_more_points_than_the_limit() {
             for points in [2, POINTS_MAX, i64::MAX] {
                 refused.push(earn(connection, "ann", points, Timestamp(3)).unwrap_err());
             }
-            Ok::<_, participant::store::Error>(refused)
+            Ok::<_, ::store::Error>(refused)
         })
     });
     for error in refused.await.unwrap() {
@@ -113,7 +113,7 @@ async fn an_entry_that_makes_no_sense_is_a_failure_and_never_a_decline() {
             ann(connection);
             // No clock that this service knows goes back before the epoch; the table does not look.
             connection.execute(RECORD, ("ann", "EARN", 1, 4, None::<String>, -1))?;
-            Ok::<_, participant::store::Error>(())
+            Ok::<_, ::store::Error>(())
         })
     });
     written.await.unwrap();

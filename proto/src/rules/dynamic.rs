@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, ReflectMessage, Value};
 
 use super::{
-    CURRENCY, ENOUGH, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency,
+    CURRENCY, IDENTIFIER, MAX_VIOLATIONS, POSITIVE, Violation, double, first_double, is_currency,
     is_identifier,
 };
 
@@ -28,7 +28,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn message(&mut self, message: &DynamicMessage, parent: &str) {
-        if self.found.len() >= ENOUGH {
+        if self.found.len() >= MAX_VIOLATIONS {
             return;
         }
         for field in message.descriptor().fields() {

@@ -33,7 +33,7 @@ pub struct Violation {
 
 /// No message is looked into once this many violations are found: a request of a million bad lines must not cost more
 /// than one of a hundred.
-const ENOUGH: usize = 128;
+const MAX_VIOLATIONS: usize = 128;
 
 const IDENTIFIER: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ -";
 const CURRENCY: &str = "must be an ISO 4217 code: three of A-Z";

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use validator::ValidationError;
 
 use super::{
-    CURRENCY, Checked, ENOUGH, IDENTIFIER, POSITIVE, Violation, double, first_double, is_currency,
-    is_identifier,
+    CURRENCY, Checked, IDENTIFIER, MAX_VIOLATIONS, POSITIVE, Violation, double, first_double,
+    is_currency, is_identifier,
 };
 use crate::facade::v1::Money;
 
@@ -19,7 +19,7 @@ pub fn violations(message: &dyn Checked) -> Vec<Violation> {
 }
 
 fn collect(message: &dyn Checked, path: &str, found: &mut Vec<Violation>) {
-    if found.len() >= ENOUGH {
+    if found.len() >= MAX_VIOLATIONS {
         return;
     }
     if let Err(errors) = message.validate() {

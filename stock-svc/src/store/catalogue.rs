@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use ::store::sqlite::{Database, Row};
 use money::Money;
-use participant::{Database, sqlite::Row};
 
 use crate::{error::Error, stock::Product, store::Connection};
 

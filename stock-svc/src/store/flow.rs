@@ -1,7 +1,7 @@
 //! The record of every change of units.
 
+use ::store::sqlite::{Database, Row};
 use clock::Timestamp;
-use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,

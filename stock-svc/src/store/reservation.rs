@@ -1,7 +1,7 @@
 //! What orders hold: taken whole, and moved whole.
 
+use ::store::sqlite::Row;
 use clock::Timestamp;
-use participant::sqlite::Row;
 use planted::Bug;
 
 use crate::{

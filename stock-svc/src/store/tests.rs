@@ -1,4 +1,4 @@
-use participant::Store;
+use ::store::Store;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;
@@ -114,7 +114,7 @@ async fn a_sku_never_has_more_units_in_all_than_the_limit() {
                 add(connection, &line(1), Timestamp(3)).unwrap_err(),
                 add(connection, &line(UNITS_MAX), Timestamp(3)).unwrap_err(),
             ];
-            Ok::<_, participant::store::Error>(refused)
+            Ok::<_, ::store::Error>(refused)
         })
     });
     for error in refused.await.unwrap() {
@@ -133,7 +133,7 @@ async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
             tea(connection);
             // No currency has a digit; the table only counts the letters.
             connection.execute("update product set currency = 'E1R'", [])?;
-            Ok::<_, participant::store::Error>(())
+            Ok::<_, ::store::Error>(())
         })
     });
     written.await.unwrap();

@@ -1,7 +1,7 @@
 //! Where a SKU's units are, and the one statement that moves them.
 
+use ::store::sqlite::{Database, Row};
 use clock::Timestamp;
-use participant::{Database, sqlite::Row};
 
 use crate::{
     error::Error,

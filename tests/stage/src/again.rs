@@ -6,7 +6,10 @@ use futures::{
     future::{BoxFuture, join3},
     poll,
 };
-use participant::{Database, Store, sqlite::Connection, store};
+use store::{
+    Store,
+    sqlite::{Connection, Database},
+};
 use tokio::sync::oneshot;
 
 /// Has the work that `call` hands to the database run twice; gives the call's answer, and what `look` sees right after

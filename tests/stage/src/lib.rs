@@ -16,20 +16,20 @@ pub mod damage;
 
 mod again;
 mod alone;
-mod answers;
 mod deeds;
 mod many;
 mod raw;
 mod repeat;
 mod requests;
+mod responses;
 mod tables;
 
 pub use again::run_twice;
 pub use alone::{Alone, Open};
-pub use answers::{body, code, message, paths, reason, refused, result_of, told};
 pub use deeds::{Met, play};
 pub use many::{MANY, at_once, count};
 pub use raw::{UNKNOWN_FIELD, raw};
 pub use repeat::{the_same, the_same_refusal, traced};
 pub use requests::{euros, name_of, step, undo};
+pub use responses::{body, code, message, paths, reason, refused, result_of, told};
 pub use tables::{Deed, database, refusals_write_nothing, refuses};

@@ -1,17 +1,17 @@
 //! A service's tables by themselves: what no rule allows, the database refuses too.
 
-use participant::{
-    Database, Failure, Store,
-    sqlite::{self, Connection},
-    store,
+use participant::Failure;
+use store::{
+    Store,
+    sqlite::{Connection, Database},
 };
 use tempfile::TempDir;
 
 /// A new database with this schema. It lives as long as its folder.
-pub async fn database(schema: &[(&'static str, &'static str)]) -> (TempDir, Database) {
+pub async fn database(schema: &'static [(&'static str, &'static str)]) -> (TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("service.db");
-    let database = Database::open(path, &sqlite::migrations(schema)).await.unwrap();
+    let database = participant::sqlite::open(path, schema).await.unwrap();
     (folder, database)
 }
 

@@ -4,9 +4,9 @@
 //! between, and no stream where one message is sent and one received. A call begins when it has a stream: what the peer
 //! does not allow at once waits here, in the order in which it came.
 
-mod answer;
 mod connect;
 mod pool;
+mod response;
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ use http::{
 };
 use tonic::Status;
 
-use self::{answer::broken, pool::Pool};
+use self::{pool::Pool, response::broken};
 use super::NoStream;
 
 /// After how many time-outs in a row, with no word from the peer between, a connection is given up. A peer that hangs
@@ -130,13 +130,13 @@ impl Stream {
         message: &Bytes,
     ) -> Result<Bytes, Status> {
         let request = self.peer.request(path, headers)?;
-        let message = answer::framed(message)?;
+        let message = response::framed(message)?;
         let (response, mut stream) = self.requests.send_request(request, false).map_err(broken)?;
         stream.send_data(message, true).map_err(broken)?;
         let response = response.await;
         let heard = || self.unanswered.store(0, Ordering::Relaxed);
         heard();
-        answer::read(response.map_err(broken)?, heard).await
+        response::read(response.map_err(broken)?, heard).await
     }
 
     /// The call was not answered in time.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures::FutureExt;
 
 use crate::{
-    answer::Outcome,
     conformance::{
         Bench,
         stage::{
@@ -14,6 +13,7 @@ use crate::{
             undone, work,
         },
     },
+    outcome::Outcome,
 };
 
 /// Where [`two_effects`] can be stopped: before the first, between the two, after the second.

@@ -3,12 +3,12 @@
 use futures::future::join_all;
 
 use crate::{
-    answer::{Decline, Failure, Outcome},
     conformance::{
         Bench,
         stage::{Call, Stage, again, answered, effect, effect_then, work},
     },
     inbox::Error,
+    outcome::{Decline, Failure, Outcome},
 };
 
 fn no() -> Decline {

@@ -1,7 +1,6 @@
 //! What could not be carried out leaves nothing, tells nobody of success, and can be asked again.
 
 use crate::{
-    answer::{Failure, Outcome},
     conformance::{
         Bench,
         stage::{
@@ -10,7 +9,7 @@ use crate::{
         },
     },
     inbox::Error,
-    store,
+    outcome::{Failure, Outcome},
 };
 
 /// Nothing of it is stored, so the same key runs the work again.

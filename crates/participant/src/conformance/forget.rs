@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clock::{Clock, Hands, Timestamp};
+use store::retention::Keep;
 
 use crate::{
-    answer::{Answered, Outcome},
     conformance::{
         Bench,
         stage::{
@@ -14,7 +14,7 @@ use crate::{
     },
     inbox::{Error, Inbox},
     key::{Direction, Key},
-    retention::Keep,
+    outcome::{Answered, Outcome},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

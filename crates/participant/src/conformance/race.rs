@@ -5,11 +5,11 @@ use futures::future::join_all;
 use tokio::task::JoinHandle;
 
 use crate::{
-    answer::{Answered, Decline, Outcome},
     conformance::{
         Bench,
         stage::{Stage, again, answered, effect, undoing, undone},
     },
+    outcome::{Answered, Decline, Outcome},
 };
 
 const ROUNDS: usize = 200;

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use futures::future::join_all;
 
 use crate::{
-    answer::Outcome,
     conformance::{
         Bench,
         stage::{CALL, Call, REQUEST, Stage, again, answered, effect, gate, gated, never},
     },
     key::{Direction, Key},
+    outcome::Outcome,
 };
 
 /// Whatever the bytes are, none at all included: some databases keep an empty value as no value.

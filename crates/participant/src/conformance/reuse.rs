@@ -1,7 +1,6 @@
 //! A key that is used for another request is refused, and what it holds stays.
 
 use crate::{
-    answer::{Answered, Decline, Failure},
     conformance::{
         Bench,
         stage::{
@@ -11,6 +10,7 @@ use crate::{
     },
     inbox::Error,
     key::Direction,
+    outcome::{Answered, Decline, Failure},
 };
 
 /// What differs from the first delivery to `method`: the request, or only the method that it was sent to.

@@ -8,14 +8,14 @@ use std::sync::{
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use futures::future::BoxFuture;
+use store::Store;
 use tokio::sync::oneshot;
 
 use crate::{
-    answer::{Answered, Failure},
     conformance::Bench,
     inbox::{Delivery, Error, Inbox},
     key::{Direction, Key},
-    store::Store,
+    outcome::{Answered, Failure},
 };
 
 pub(super) type Connection<B> = <<B as Bench>::Store as Store>::Connection;

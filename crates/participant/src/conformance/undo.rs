@@ -6,7 +6,6 @@ use bytes::Bytes;
 use clock::Clock;
 
 use crate::{
-    answer::{Answered, Decline, Failure, Outcome, SUPERSEDED},
     conformance::{
         Bench,
         stage::{
@@ -16,6 +15,7 @@ use crate::{
     },
     inbox::Error,
     key::Direction,
+    outcome::{Answered, Decline, Failure, Outcome, SUPERSEDED},
 };
 
 /// It runs with the response of its call and has an answer of its own, which its repeats get.

@@ -5,9 +5,9 @@ use futures::future::BoxFuture;
 use planted::Bug;
 
 use crate::{
-    answer::{Answered, Decline, Failure, Outcome},
     inbox::{Taken, refusal::Refusal, unreadable},
-    store::{Held, Store},
+    outcome::{Answered, Decline, Failure, Outcome},
+    table::{Held, InboxStore},
 };
 
 pub(super) async fn answer<S, W>(
@@ -16,7 +16,7 @@ pub(super) async fn answer<S, W>(
     work: W,
 ) -> Result<Answered, Refusal>
 where
-    S: Store,
+    S: InboxStore,
     W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<Bytes, Failure>>,
 {
     if !S::claim(connection, &delivery.key).await? {
@@ -48,7 +48,7 @@ where
 }
 
 /// The answer that an earlier delivery, or the undo that came first, has decided.
-async fn repeat<S: Store>(
+async fn repeat<S: InboxStore>(
     connection: &mut S::Connection,
     delivery: &Taken,
 ) -> Result<Answered, Refusal> {

@@ -1,6 +1,6 @@
 //! What ends a delivery's transaction without leaving anything in it.
 
-use crate::{answer::Answered, inbox::Error, key::Key, store};
+use crate::{inbox::Error, key::Key, outcome::Answered};
 
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -9,7 +9,7 @@ pub(super) enum Refusal {
     Forgotten(Key),
     /// An answer that must not be stored: the decline of an undo.
     Unstored(Answered),
-    Work(store::Cause),
+    Work(store::SharedError),
     Store(store::Error),
 }
 
@@ -20,7 +20,7 @@ impl From<store::Error> for Refusal {
 }
 
 /// The transaction's result as the caller is told it.
-pub(super) fn told(answered: Result<Answered, Refusal>) -> Result<Answered, Error> {
+pub(super) fn into_result(answered: Result<Answered, Refusal>) -> Result<Answered, Error> {
     answered.or_else(|refusal| match refusal {
         Refusal::Unstored(answered) => Ok(answered),
         Refusal::KeyReused(key) => Err(Error::KeyReused { key }),

@@ -5,9 +5,9 @@ use futures::future::BoxFuture;
 use planted::Bug;
 
 use crate::{
-    answer::{Answered, Failure, Outcome},
     inbox::{Taken, held, refusal::Refusal, unreadable},
-    store::{Held, Row, Store},
+    outcome::{Answered, Failure, Outcome},
+    table::{Held, InboxStore, Row},
 };
 
 /// `work` is given its call's stored response.
@@ -17,13 +17,13 @@ pub(super) async fn answer<S, W>(
     work: W,
 ) -> Result<Answered, Refusal>
 where
-    S: Store,
+    S: InboxStore,
     W: for<'t> FnOnce(&'t mut S::Connection, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>>,
 {
     if !S::claim(connection, &delivery.key).await? {
         return repeat::<S>(connection, delivery).await;
     }
-    let (held, outcome) = match bury_or_find::<S>(connection, delivery).await? {
+    let (held, outcome) = match tombstone_or_call::<S>(connection, delivery).await? {
         None => (Held::Nothing, Outcome::NothingToUndo),
         Some(call) => match work(connection, call).await {
             Ok(response) => (Held::Undone(response.clone()), Outcome::Done(response)),
@@ -39,7 +39,7 @@ where
 }
 
 /// The response of the call that is to be undone; where there is none to undo, the call's key is closed for good.
-async fn bury_or_find<S: Store>(
+async fn tombstone_or_call<S: InboxStore>(
     connection: &mut S::Connection,
     delivery: &Taken,
 ) -> Result<Option<Bytes>, Refusal> {
@@ -61,7 +61,7 @@ async fn bury_or_find<S: Store>(
 }
 
 /// The answer that an earlier delivery of this undo has decided.
-async fn repeat<S: Store>(
+async fn repeat<S: InboxStore>(
     connection: &mut S::Connection,
     delivery: &Taken,
 ) -> Result<Answered, Refusal> {

@@ -3,16 +3,17 @@
 //! The rows of sagas stand in the order of the sagas' starts, because the ids begin with that instant, and are found by
 //! their place. Those of requests are found by when they were written.
 
-use std::{future::ready, sync::Weak};
+use std::future::ready;
 
 use clock::Timestamp;
 
-use crate::{
-    key::Key,
+use store::{
+    Error, Store,
     retention::{Aging, Batch},
-    sqlite::{Database, Handles, connection::Connection},
-    store::{Error, Store},
+    sqlite::{Connection, WeakDatabase},
 };
+
+use crate::key::Key;
 
 /// Rows of each kind in one transaction, which the other writers wait for.
 const BATCH: u32 = 100;
@@ -29,15 +30,15 @@ const REMOVE_REQUESTS: &str = "
 /// The inbox's rows, as long as somebody has the database open.
 #[derive(Debug)]
 pub(super) struct Rows {
-    handles: Weak<Handles>,
+    database: WeakDatabase,
     /// How far the rows of sagas have been looked at: what stands before is of no concern any more, since the inbox
     /// refuses to write there.
     reached: String,
 }
 
 impl Rows {
-    pub(super) fn of(handles: Weak<Handles>) -> Self {
-        Self { handles, reached: Key::first_of_sagas() }
+    pub(super) fn of(database: WeakDatabase) -> Self {
+        Self { database, reached: Key::first_of_sagas() }
     }
 }
 
@@ -47,8 +48,8 @@ impl Aging for Rows {
     const WHAT: &'static str = "rows of the inbox";
 
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, Error> {
-        let Some(handles) = self.handles.upgrade() else { return Ok(Batch::default()) };
-        let (database, from) = (Database(handles), self.reached.clone());
+        let Some(database) = self.database.upgrade() else { return Ok(Batch::default()) };
+        let from = self.reached.clone();
         let removed =
             database.write(move |connection| Box::pin(ready(remove(connection, before, &from))));
         let (batch, reached) = removed.await?;

@@ -2,11 +2,15 @@
 
 use clock::Timestamp;
 
+use store::{
+    Error,
+    sqlite::{Connection, Row as Found},
+};
+
 use crate::{
     key::Key,
     request::Fingerprint,
-    sqlite::connection::{Connection, Row as Found},
-    store::{Columns, Error, Held, Row},
+    table::{Columns, Held, Row},
 };
 
 const IS_TAKEN: &str = "select 1 from inbox where key = ?1";

@@ -2,18 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up fails its test")]
 
-use participant::{
-    Database, Failure,
-    conformance::Bench,
-    sqlite::{self, Connection},
-    store,
-};
+use participant::{Failure, conformance::Bench};
+use store::sqlite::{Connection, Database};
 use tempfile::TempDir;
 
-const SCHEMA: &str = "
+const SCHEMA: &[(&str, &str)] = &[(
+    "effects",
+    "
     create table effect (label text not null);
     create table parent (id integer primary key);
-    create table child (parent_id integer references parent (id) deferrable initially deferred);";
+    create table child (parent_id integer references parent (id) deferrable initially deferred);",
+)];
 
 /// Closed by itself when it is dropped, its folder removed.
 pub(crate) struct Sqlite {
@@ -26,8 +25,8 @@ impl Bench for Sqlite {
 
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let migrator = sqlite::migrations(&[("effects", SCHEMA)]);
-        let database = Database::open(folder.path().join("bench.db"), &migrator).await.unwrap();
+        let path = folder.path().join("bench.db");
+        let database = participant::sqlite::open(path, SCHEMA).await.unwrap();
         Self { database, _folder: folder }
     }
 

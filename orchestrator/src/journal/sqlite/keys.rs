@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use clock::Timestamp;
 use facade::Trace;
-use participant::{
-    retention::Keep,
-    sqlite::{Connection, Row},
-};
 use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Event, Reason, Status};
 use sha2::{Digest, Sha256};
+use store::{
+    retention::Keep,
+    sqlite::{Connection, Row},
+};
 
 use super::{query, rows};
 use crate::journal::{Ending, Error, Header, Kept, Number, Started, Why, record};

@@ -2,9 +2,9 @@
 //! stored.
 
 use clock::Timestamp;
-use participant::sqlite::Connection;
 use rusqlite::{params_from_iter, types::Value};
 use saga::Status;
+use store::sqlite::Connection;
 
 use super::rows;
 use crate::journal::{Error, Filter, Listed};

@@ -10,12 +10,12 @@ use std::{future::ready, path::Path};
 
 use async_trait::async_trait;
 use clock::Timestamp;
-use participant::{
-    Database, Store,
-    retention::Keep,
-    sqlite::{Connection, open},
-};
 use saga::Reason;
+use store::{
+    Store,
+    retention::Keep,
+    sqlite::{Connection, Database, Schema, open},
+};
 
 use super::{
     Definition, Entry, Error, Filter, Header, Journal, Kept, Listed, Loaded, Number, Readmit,
@@ -23,6 +23,11 @@ use super::{
 };
 
 pub(super) use rows::SEQ_BITS;
+
+const SCHEMA: Schema = Schema::own(&[
+    ("journal", include_str!("../../../migrations/0001_journal.sql")),
+    ("retention", include_str!("../../../migrations/0002_retention.sql")),
+]);
 
 /// The journal in one SQLite file: WAL, `synchronous=FULL`, one writer.
 #[derive(Debug)]
@@ -36,11 +41,7 @@ impl Sqlite {
     /// # Errors
     /// See [`open::Error`]: each is one sentence with its cure.
     pub async fn open(path: &Path) -> Result<Self, open::Error> {
-        let migrations = participant::sqlite::migrations(&[
-            ("journal", include_str!("../../../migrations/0001_journal.sql")),
-            ("retention", include_str!("../../../migrations/0002_retention.sql")),
-        ]);
-        let database = Database::open(path, &migrations).await?;
+        let database = Database::open(path, &[SCHEMA]).await?;
         Ok(Self { database })
     }
 

@@ -1,6 +1,6 @@
 //! The journal's reads, but for the lists.
 
-use participant::sqlite::Connection;
+use store::sqlite::Connection;
 
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Listed, Loaded, Number, Unfinished};

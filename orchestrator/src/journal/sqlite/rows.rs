@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use clock::Timestamp;
-use participant::sqlite::Row;
 use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Reason, Status};
+use store::sqlite::Row;
 
 use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Mark, Number, Standing, Why};
 

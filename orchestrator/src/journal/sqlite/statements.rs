@@ -1,8 +1,8 @@
 //! The journal's writes, each inside a transaction that it may share with others.
 
 use clock::Timestamp;
-use participant::sqlite::{Connection, is_taken};
 use saga::Reason;
+use store::sqlite::{Connection, is_taken};
 
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Standing};

@@ -9,7 +9,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tonic::Status;
 
-use super::answer::broken;
+use super::response::broken;
 
 /// How long the making of a connection is waited for, and then for the peer's first SETTINGS. The kernel takes a
 /// connection also for a process that hangs; SETTINGS come from the process itself.

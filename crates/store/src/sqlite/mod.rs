@@ -1,4 +1,4 @@
-//! SQLite: a service's own database, and the inbox in it.
+//! SQLite: one file, one process.
 //!
 //! Everything that is SQLite's dialect or SQLite's habit is below this module. One file has one process
 //! ([`open`] holds a lock beside it) and one writer, a task that nobody cancels: it takes all the work that is
@@ -8,37 +8,32 @@
 pub mod open;
 
 mod connection;
-mod forget;
 mod job;
 mod migration;
 mod readers;
-mod rows;
 mod writer;
 
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use clock::Clock;
 use futures::future::BoxFuture;
-use sqlx::migrate::Migrator;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    retention::{self, Keep},
+    Error, Store, Work,
     sqlite::{job::Job, readers::Readers},
-    store::{self, Store, Work},
 };
 
 pub use connection::{Connection, Prepared, Row, is_taken};
-pub use migration::migrations;
+pub use migration::Schema;
 
 /// Work that may wait for the writer; the next caller waits to hand its own over.
-const QUEUE: usize = 4096;
+const JOB_QUEUE: usize = 4096;
 
 /// Connections for reading, and of these apart for lists.
 const READERS: u32 = 4;
@@ -62,14 +57,13 @@ struct Handles {
 }
 
 impl Database {
-    /// Opens or creates the database in the file `path`, in a folder that exists, and brings its schema up to
-    /// `migrator` (see [`migrations`]) and to the inbox's own.
+    /// Opens or creates the database in the file `path`, in a folder that exists, and brings it up to `schemas`.
     ///
     /// # Errors
     /// See [`open::Error`]: each is one sentence with its cure. Nothing is changed in a database that is refused.
-    pub async fn open(path: impl AsRef<Path>, migrator: &Migrator) -> Result<Self, open::Error> {
-        let open::Opened { lock, path } = open::open(path.as_ref(), migrator).await?;
-        let (jobs, waiting) = mpsc::channel(QUEUE);
+    pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Self, open::Error> {
+        let open::Opened { lock, path } = open::open(path.as_ref(), schemas).await?;
+        let (jobs, waiting) = mpsc::channel(JOB_QUEUE);
         let (running, ended) = watch::channel(());
         let commits = Arc::default();
         let readers = Arc::new(Readers::of(path.clone(), READERS));
@@ -98,7 +92,7 @@ impl Database {
     pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<store::Error> + Send + 'static,
+        E: From<Error> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.0.readers.read(work).await
@@ -111,7 +105,7 @@ impl Database {
     pub async fn search<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<store::Error> + Send + 'static,
+        E: From<Error> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.0.searchers.read(work).await
@@ -123,6 +117,12 @@ impl Database {
         self.0.commits.load(Ordering::Relaxed)
     }
 
+    /// The database for somebody who does not keep it open.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakDatabase {
+        WeakDatabase { handles: Arc::downgrade(&self.0), ended: self.0.ended.clone() }
+    }
+
     /// Takes no more work, finishes what was handed over, and frees the file. May be called again.
     pub async fn close(&self) {
         drop(self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -131,10 +131,31 @@ impl Database {
         while ended.changed().await.is_ok() {}
     }
 
-    async fn hand_over(&self, job: Box<dyn Job>) -> Result<(), store::Error> {
+    async fn hand_over(&self, job: Box<dyn Job>) -> Result<(), Error> {
         let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // The sender is kept no longer than this: `close` waits for the last one.
-        jobs.ok_or(store::Error::Closed)?.send(job).await.map_err(|_| store::Error::Closed)
+        jobs.ok_or(Error::Closed)?.send(job).await.map_err(|_| Error::Closed)
+    }
+}
+
+/// A [`Database`] that is not kept open.
+#[derive(Clone, Debug)]
+pub struct WeakDatabase {
+    handles: Weak<Handles>,
+    ended: watch::Receiver<()>,
+}
+
+impl WeakDatabase {
+    /// The database, where somebody else has it open.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Database> {
+        self.handles.upgrade().map(Database)
+    }
+
+    /// Completes when the database is closed.
+    pub async fn closed(&mut self) {
+        // The error is the news: the sender is dropped when the writer has ended.
+        while self.ended.changed().await.is_ok() {}
     }
 }
 
@@ -148,47 +169,15 @@ impl Store for Database {
     async fn write<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<store::Error> + Send + 'static,
+        E: From<Error> + Send + 'static,
         W: for<'t> FnMut(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         let (job, answer) = job::pair(Box::new(work) as Work<Connection, T, E>);
         self.hand_over(job).await?;
-        answer.await.unwrap_or_else(|_| Err(store::Error::Unanswered.into()))
+        answer.await.unwrap_or_else(|_| Err(Error::Unanswered.into()))
     }
 
-    async fn retract(connection: &mut Connection) -> Result<(), store::Error> {
+    async fn retract(connection: &mut Connection) -> Result<(), Error> {
         writer::retract(connection)
-    }
-
-    async fn claim(connection: &mut Connection, key: &crate::Key) -> Result<bool, store::Error> {
-        rows::claim(connection, key)
-    }
-
-    async fn find(
-        connection: &mut Connection,
-        key: &crate::Key,
-    ) -> Result<Option<store::Row>, store::Error> {
-        rows::find(connection, key)
-    }
-
-    async fn settle(
-        connection: &mut Connection,
-        key: &crate::Key,
-        row: &store::Row,
-    ) -> Result<(), store::Error> {
-        rows::settle(connection, key, row)
-    }
-
-    fn forget(&self, clock: &Clock, keep: Keep) {
-        let (clock, mut ended) = (clock.clone(), self.0.ended.clone());
-        // Nobody's database stays open for this.
-        let rows = forget::Rows::of(Arc::downgrade(&self.0));
-        tokio::spawn(async move {
-            tokio::select! {
-                () = retention::run(clock, keep, rows) => {}
-                // The error is the news: the sender is dropped when the writer has ended.
-                _ = ended.changed() => {}
-            }
-        });
     }
 }

@@ -7,10 +7,10 @@ use clock::{Clock, Timestamp, duration};
 use serde::Deserialize;
 
 /// How many times as long as a batch took the writer is left to the rest.
-const BREATHS: u32 = 4;
-const SHORTEST_BREATH: Duration = Duration::from_millis(5);
+const REST_FACTOR: u32 = 4;
+const MIN_REST: Duration = Duration::from_millis(5);
 /// How long until it is looked again.
-const PAUSE: Duration = Duration::from_secs(30);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long something is kept: `500ms`, `30s`, `2m`, `1h`, `30d`; a year at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -71,7 +71,7 @@ impl TryFrom<String> for Keep {
 pub struct KeepAnswers(Keep);
 
 impl KeepAnswers {
-    const LEAST: Duration = Duration::from_secs(24 * 60 * 60);
+    const MIN_KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
     /// As a [`Keep`].
     #[must_use]
@@ -82,7 +82,7 @@ impl KeepAnswers {
 
 impl Default for KeepAnswers {
     fn default() -> Self {
-        Self(Keep(7 * Self::LEAST))
+        Self(Keep(7 * Self::MIN_KEEP))
     }
 }
 
@@ -91,7 +91,7 @@ impl FromStr for KeepAnswers {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let keep: Keep = text.parse()?;
-        match keep.0 < Self::LEAST {
+        match keep.0 < Self::MIN_KEEP {
             false => Ok(Self(keep)),
             true => Err(format!(
                 "{text} is too short: a repeat that comes later would take effect again; write 24h or more"
@@ -150,7 +150,7 @@ pub async fn run<A: Aging>(clock: Clock, keep: Keep, mut aging: A) {
                 "what is too old could not be removed; it is tried again"
             ),
         }
-        clock.sleep(PAUSE).await;
+        clock.sleep(SWEEP_INTERVAL).await;
     }
 }
 
@@ -163,8 +163,8 @@ async fn sweep<A: Aging>(clock: &Clock, keep: Keep, aging: &mut A) -> Result<u64
         if !batch.more {
             return Ok(removed);
         }
-        let breath = clock.now().since(begun) * BREATHS;
-        clock.sleep(breath.max(SHORTEST_BREATH)).await;
+        let rest = clock.now().since(begun) * REST_FACTOR;
+        clock.sleep(rest.max(MIN_REST)).await;
     }
 }
 

@@ -14,11 +14,9 @@ use futures::{
     future::{BoxFuture, join, join_all},
     poll,
 };
-use participant::{
-    Database, Failure, Store,
-    conformance::Bench,
-    sqlite::{self, Connection},
-    store::Error,
+use store::{
+    Error, Store,
+    sqlite::{self, Connection, Database, Schema},
 };
 use tokio::sync::oneshot;
 
@@ -67,11 +65,7 @@ fn add<'d>(database: &'d Database, label: &'static str) -> Written<'d, ()> {
 }
 
 async fn added(connection: &mut Connection, label: &str) -> Result<(), Error> {
-    Sqlite::add(connection, label).await.map_err(statement)
-}
-
-fn statement(failure: Failure) -> Error {
-    refusal(&format!("{failure:?}"))
+    Sqlite::add(connection, label)
 }
 
 fn refusal(why: &str) -> Error {
@@ -266,9 +260,8 @@ async fn only_what_was_committed_counts_as_a_commit() {
 async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
     let bench = Sqlite::open().await;
     let database = &bench.database;
-    let spoils: Written<'_, ()> = Box::pin(database.write(|connection| {
-        Box::pin(async move { Sqlite::spoil(connection).await.map_err(statement) })
-    }));
+    let spoils: Written<'_, ()> =
+        Box::pin(database.write(|connection| Box::pin(async move { Sqlite::spoil(connection) })));
     let refuses: Written<'_, ()> =
         Box::pin(database.write(|_| Box::pin(async { Err(refusal("not today")) })));
     let busy = Busy::start(database).await;
@@ -428,8 +421,8 @@ async fn close_waits_for_the_reads_that_were_begun_and_takes_no_more() {
 async fn close_finishes_what_was_handed_over_and_takes_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("close.db");
-    let migrator = sqlite::migrations(&[("effects", "create table effect (label text not null)")]);
-    let database = Database::open(&path, &migrator).await.unwrap();
+    let schema = Schema::own(&[("effects", "create table effect (label text not null)")]);
+    let database = Database::open(&path, &[schema]).await.unwrap();
     let busy = Busy::start(&database).await;
     let mut handed: Vec<_> = (0..10).map(|_| add(&database, "any")).collect();
     for write in &mut handed {
@@ -444,7 +437,7 @@ async fn close_finishes_what_was_handed_over_and_takes_no_more() {
     assert!(written.iter().all(Result::is_ok), "{written:?}");
     closing.await;
     database.close().await;
-    let reopened = Database::open(&path, &migrator).await.unwrap();
+    let reopened = Database::open(&path, &[schema]).await.unwrap();
     assert_eq!(reopened.read(seen).await.unwrap(), 10);
 }
 

@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 
-use crate::store;
-
 /// The reason of a call that arrives after its undo.
 pub const SUPERSEDED: &str = "SUPERSEDED";
 
@@ -62,7 +60,7 @@ pub enum Failure {
     /// that failed. An undo keeps nothing: for it this is [`Failure::Declined`].
     DeclinedKeeping(Decline),
     /// It could not be carried out: nothing is stored, and a repeat runs the work again.
-    Technical(store::Cause),
+    Technical(store::SharedError),
 }
 
 impl Failure {

@@ -4,13 +4,13 @@ use std::{cell::Cell, fmt, path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{CachedStatement, OpenFlags, Params, ffi, types::FromSql};
 
-use crate::store::Error;
+use crate::Error;
 
 /// The writer is alone, so only a reader's checkpoint or an operator's shell can be in its way.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements that stay prepared; a service has fewer.
-const PREPARED: usize = 128;
+const STATEMENT_CACHE: usize = 128;
 
 /// A connection inside a transaction.
 ///
@@ -28,8 +28,8 @@ impl Connection {
     pub(super) fn open(path: &Path, pragmas: &str) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sqlite = rusqlite::Connection::open_with_flags(path, flags)?;
-        sqlite.busy_timeout(BUSY)?;
-        sqlite.set_prepared_statement_cache_capacity(PREPARED);
+        sqlite.busy_timeout(BUSY_TIMEOUT)?;
+        sqlite.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
         sqlite.execute_batch(pragmas)?;
         Ok(Self { sqlite, before: Cell::default() })
     }

@@ -9,15 +9,15 @@ use std::{
 
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
-use crate::sqlite::migration;
+use crate::sqlite::migration::{self, Schema};
 
 /// A larger file is not read through before it is used, in bytes: a start must not take minutes. What is damaged in it is
 /// found when it is read.
-const CHECKED_WHOLE: u64 = 256 << 20;
+const FULL_CHECK_MAX_BYTES: u64 = 256 << 20;
 
 // SQLite's primary result codes.
 const CORRUPT: i32 = 11;
@@ -125,12 +125,12 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
 }
 
-pub(super) async fn open(path: &Path, migrator: &Migrator) -> Result<Opened, Error> {
+pub(super) async fn open(path: &Path, schemas: &[Schema]) -> Result<Opened, Error> {
     let path = located(path)?;
     let lock = lock(&path)?;
     let mut connection = connect(&path).await.map_err(|cause| explained(&path, cause))?;
     check(&mut connection, &path).await?;
-    let plan = migration::Plan::of(migrator);
+    let plan = migration::Plan::of(schemas);
     plan.refuse_unknown(&mut connection, &path).await?;
     write_ahead(&mut connection, &path).await?;
     plan.run(&mut connection, &path).await?;
@@ -190,7 +190,7 @@ async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 }
 
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
-    let whole = path.metadata().is_ok_and(|file| file.len() <= CHECKED_WHOLE);
+    let whole = path.metadata().is_ok_and(|file| file.len() <= FULL_CHECK_MAX_BYTES);
     let check = match whole {
         true => "pragma quick_check(1)",
         false => "select 'ok' from (select count(*) from sqlite_schema)",

@@ -5,10 +5,7 @@ use std::{any::Any, fmt, panic::AssertUnwindSafe};
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::oneshot;
 
-use crate::{
-    sqlite::connection::Connection,
-    store::{Error, Work},
-};
+use crate::{Error, Work, sqlite::connection::Connection};
 
 /// What becomes of what a job has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +57,8 @@ where
             let work = &mut self.work;
             // What a panic may have left half done is rolled back.
             let ran = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
-            let result = ran.unwrap_or_else(|panic| Err(Error::Panicked(said(&*panic)).into()));
+            let result =
+                ran.unwrap_or_else(|panic| Err(Error::Panicked(panic_message(&*panic)).into()));
             let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
             self.ran = Some(result);
             verdict
@@ -79,7 +77,7 @@ where
 }
 
 /// What a panic says.
-pub(super) fn said(panic: &(dyn Any + Send)) -> String {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")

@@ -4,25 +4,26 @@
 
 use std::{fs, path::Path};
 
-use participant::{
-    Database, Store,
-    sqlite::{self, Row, open::Error},
-    store,
+use sqlx::{Connection, SqliteConnection};
+use store::{
+    Store,
+    sqlite::{Database, Row, Schema, open::Error},
 };
-use sqlx::{Connection, SqliteConnection, migrate::Migrator};
 use tempfile::{TempDir, tempdir};
 
 const FIRST: (&str, &str) = ("notes", "create table note (line text not null)");
 const SECOND: (&str, &str) = ("marks", "create table mark (line text not null)");
 
-fn first() -> Migrator {
-    sqlite::migrations(&[FIRST])
+const BOTH: &[Schema] = &[Schema::own(&[FIRST, SECOND])];
+
+fn first() -> &'static [Schema] {
+    const { &[Schema::own(&[FIRST])] }
 }
 
 /// A database with ten notes, closed again.
-async fn noted(folder: &TempDir, migrator: &Migrator) -> std::path::PathBuf {
+async fn noted(folder: &TempDir, schemas: &[Schema]) -> std::path::PathBuf {
     let path = folder.path().join("notes.db");
-    let database = Database::open(&path, migrator).await.unwrap();
+    let database = Database::open(&path, schemas).await.unwrap();
     for _ in 0..10 {
         note(&database).await;
     }
@@ -67,14 +68,14 @@ async fn meddle(path: &Path, sql: &'static str) {
     connection.close().await.unwrap();
 }
 
-async fn refused(path: &Path, migrator: &Migrator) -> Error {
-    Database::open(path, migrator).await.expect_err("the database is refused")
+async fn refused(path: &Path, schemas: &[Schema]) -> Error {
+    Database::open(path, schemas).await.expect_err("the database is refused")
 }
 
 /// The refusal of a file that must stay as it is.
-async fn refused_untouched(path: &Path, migrator: &Migrator) -> Error {
+async fn refused_untouched(path: &Path, schemas: &[Schema]) -> Error {
     let before = fs::read(path).unwrap();
-    let error = refused(path, migrator).await;
+    let error = refused(path, schemas).await;
     assert!(fs::read(path).unwrap() == before, "the refusal changed the file: {error}");
     error
 }
@@ -89,15 +90,15 @@ fn assert_says(error: &Error, path: &Path, cure: &str) {
 #[tokio::test]
 async fn what_was_written_is_there_when_the_file_is_opened_again() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &first()).await;
-    let database = Database::open(&path, &first()).await.unwrap();
+    let path = noted(&folder, first()).await;
+    let database = Database::open(&path, first()).await.unwrap();
     assert_eq!(notes(&database).await, 10);
 }
 
 #[tokio::test]
 async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
     let folder = tempdir().unwrap();
-    let database = Database::open(folder.path().join("a.db"), &first()).await.unwrap();
+    let database = Database::open(folder.path().join("a.db"), first()).await.unwrap();
     let settings = database.write(|connection| {
         Box::pin(async move {
             let mode = connection.one("pragma journal_mode", [], first_text)?;
@@ -112,7 +113,7 @@ async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
 #[tokio::test]
 async fn sqlite_is_free_of_the_bug_that_loses_a_reset_log() {
     let folder = tempdir().unwrap();
-    let database = Database::open(folder.path().join("a.db"), &first()).await.unwrap();
+    let database = Database::open(folder.path().join("a.db"), first()).await.unwrap();
     let version = text(&database, "select sqlite_version()").await;
     let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
     assert!(parts >= vec![3, 51, 3], "{version}");
@@ -121,34 +122,34 @@ async fn sqlite_is_free_of_the_bug_that_loses_a_reset_log() {
 #[tokio::test]
 async fn a_file_is_opened_once_whatever_name_it_is_opened_by() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &first()).await;
+    let path = noted(&folder, first()).await;
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let open = Database::open(&path, &first()).await.unwrap();
+    let open = Database::open(&path, first()).await.unwrap();
     for name in [&path, &link, &folder.path().join("./notes.db")] {
-        let error = refused(name, &first()).await;
+        let error = refused(name, first()).await;
         assert!(matches!(error, Error::InUse { .. }), "{error:?}");
         assert_says(&error, &path.canonicalize().unwrap(), "stop that one");
     }
     note(&open).await;
     open.close().await;
-    let again = Database::open(&link, &first()).await.unwrap();
+    let again = Database::open(&link, first()).await.unwrap();
     assert_eq!(notes(&again).await, 11);
 }
 
 #[tokio::test]
 async fn a_refused_opening_lets_the_file_go() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &sqlite::migrations(&[FIRST, SECOND])).await;
-    refused(&path, &first()).await;
-    Database::open(&path, &sqlite::migrations(&[FIRST, SECOND])).await.unwrap();
+    let path = noted(&folder, BOTH).await;
+    refused(&path, first()).await;
+    Database::open(&path, BOTH).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_schema_of_a_newer_version_is_refused() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &sqlite::migrations(&[FIRST, SECOND])).await;
-    let error = refused_untouched(&path, &first()).await;
+    let path = noted(&folder, BOTH).await;
+    let error = refused_untouched(&path, first()).await;
     assert!(matches!(error, Error::Newer { version: 2, .. }), "{error:?}");
     assert_says(&error, &path, "run that version");
 }
@@ -157,34 +158,38 @@ async fn a_schema_of_a_newer_version_is_refused() {
 #[tokio::test]
 async fn a_restored_copy_of_a_newer_version_is_refused_and_stays_as_it_is() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &sqlite::migrations(&[FIRST, SECOND])).await;
+    let path = noted(&folder, BOTH).await;
     meddle(&path, "pragma journal_mode = delete").await;
-    let error = refused_untouched(&path, &first()).await;
+    let error = refused_untouched(&path, first()).await;
     assert!(matches!(error, Error::Newer { version: 2, .. }), "{error:?}");
 
-    let database = Database::open(&path, &sqlite::migrations(&[FIRST, SECOND])).await.unwrap();
+    let database = Database::open(&path, BOTH).await.unwrap();
     assert_eq!(text(&database, "pragma journal_mode").await, "wal");
 }
 
 #[tokio::test]
-async fn an_inbox_of_a_newer_version_is_refused_before_the_service_is_migrated() {
+async fn one_schema_of_a_newer_version_is_refused_before_the_other_is_migrated() {
+    const OTHER: Schema = Schema {
+        table: "_other_migrations",
+        migrations: &[("other", "create table other (line text not null)")],
+    };
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &first()).await;
+    let path = noted(&folder, &[Schema::own(&[FIRST]), OTHER]).await;
     meddle(
         &path,
-        "insert into _inbox_migrations (version, description, success, checksum, execution_time)
+        "insert into _other_migrations (version, description, success, checksum, execution_time)
          values (99, 'tomorrow', true, x'00', 0)",
     )
     .await;
-    let error = refused_untouched(&path, &sqlite::migrations(&[FIRST, SECOND])).await;
+    let error = refused_untouched(&path, &[Schema::own(&[FIRST, SECOND]), OTHER]).await;
     assert!(matches!(error, Error::Newer { version: 99, .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn the_database_of_another_service_is_refused() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &first()).await;
-    let error = refused_untouched(&path, &sqlite::migrations(&[SECOND])).await;
+    let path = noted(&folder, first()).await;
+    let error = refused_untouched(&path, &[Schema::own(&[SECOND])]).await;
     assert!(matches!(error, Error::Foreign { version: 1, .. }), "{error:?}");
     assert_says(&error, &path, "name the right file");
 }
@@ -192,8 +197,8 @@ async fn the_database_of_another_service_is_refused() {
 #[tokio::test]
 async fn an_older_schema_is_brought_up_to_date() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &first()).await;
-    let database = Database::open(&path, &sqlite::migrations(&[FIRST, SECOND])).await.unwrap();
+    let path = noted(&folder, first()).await;
+    let database = Database::open(&path, BOTH).await.unwrap();
     let marks = integer(&database, "select count(*) from mark").await;
     assert_eq!((marks, notes(&database).await), (0, 10));
 }
@@ -201,11 +206,12 @@ async fn an_older_schema_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &first()).await;
-    let broken = ("marks", "create table mark (line text); insert into nowhere values (1);");
-    let error = refused(&path, &sqlite::migrations(&[FIRST, broken])).await;
+    let path = noted(&folder, first()).await;
+    const BROKEN: (&str, &str) =
+        ("marks", "create table mark (line text); insert into nowhere values (1);");
+    let error = refused(&path, &[Schema::own(&[FIRST, BROKEN])]).await;
     assert!(matches!(error, Error::Migration { .. }), "{error:?}");
-    let database = Database::open(&path, &sqlite::migrations(&[FIRST, SECOND])).await.unwrap();
+    let database = Database::open(&path, BOTH).await.unwrap();
     assert_eq!(notes(&database).await, 10);
 }
 
@@ -214,7 +220,7 @@ async fn a_file_that_is_no_database_is_refused() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("letter.db");
     fs::write(&path, "Dear reader, ".repeat(1000)).unwrap();
-    let error = refused_untouched(&path, &first()).await;
+    let error = refused_untouched(&path, first()).await;
     assert!(matches!(error, Error::NotADatabase { .. }), "{error:?}");
     assert_says(&error, &path, "move it away");
 }
@@ -222,12 +228,12 @@ async fn a_file_that_is_no_database_is_refused() {
 #[tokio::test]
 async fn a_damaged_database_is_refused() {
     let folder = tempdir().unwrap();
-    let path = noted(&folder, &first()).await;
+    let path = noted(&folder, first()).await;
     let mut bytes = fs::read(&path).unwrap();
     // The first page is left: it says that this is a database.
     bytes[4096..].fill(0x5a);
     fs::write(&path, bytes).unwrap();
-    let error = refused_untouched(&path, &first()).await;
+    let error = refused_untouched(&path, first()).await;
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     assert_says(&error, &path, "restore the last backup");
 }
@@ -238,7 +244,7 @@ async fn a_folder_that_is_missing_or_is_a_file_is_refused() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     for parent in [folder.path().join("missing"), file] {
-        let error = refused(&parent.join("a.db"), &first()).await;
+        let error = refused(&parent.join("a.db"), first()).await;
         assert!(matches!(error, Error::Folder { .. }), "{error:?}");
         assert_says(&error, &parent, "create it");
     }
@@ -248,7 +254,7 @@ async fn a_folder_that_is_missing_or_is_a_file_is_refused() {
 #[tokio::test]
 async fn a_path_that_names_a_folder_is_refused() {
     let folder = tempdir().unwrap();
-    let error = refused(folder.path(), &first()).await;
+    let error = refused(folder.path(), first()).await;
     assert!(matches!(error, Error::NotAFile { .. }), "{error:?}");
     assert_says(&error, folder.path(), "move what is there away");
 }
@@ -258,7 +264,7 @@ async fn a_path_that_names_a_folder_is_refused() {
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_is_refused() {
     let path = Path::new("/proc/sagamesh.db");
-    let error = refused(path, &first()).await;
+    let error = refused(path, first()).await;
     assert!(matches!(error, Error::NotWritable { .. }), "{error:?}");
     assert_says(&error, path, "make it and its folder writable");
 }

@@ -1,4 +1,4 @@
-//! Schemas: the service's own, and the inbox's beside it.
+//! Schemas: each counts its own migrations, so that a service's and the inbox's are brought up to date apart.
 
 use std::{borrow::Cow, path::Path};
 
@@ -9,40 +9,46 @@ use sqlx::{
 
 use crate::sqlite::open::Error;
 
-/// A table of its own, so that the inbox's migrations and a service's count apart.
-const INBOX_TABLE: &str = "_inbox_migrations";
-
-const INBOX: &[(&str, &str)] = &[("inbox", include_str!("../../migrations/sqlite/0001_inbox.sql"))];
-
-/// A service's migrations, (description, SQL) in the order in which they are applied, numbered from 1.
+/// Migrations that belong together, and the table in which it is kept which of them were applied.
 ///
-/// Append to the list only: what has been applied is never changed, and a database that it does not fit is
-/// refused.
-#[must_use]
-pub fn migrations(steps: &[(&'static str, &'static str)]) -> Migrator {
-    let numbered = (1..).zip(steps).map(|(version, (description, sql))| {
-        Migration::new(
-            version,
-            Cow::Borrowed(*description),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
-    });
-    Migrator::with_migrations(numbered.collect())
+/// Append to the list only: what has been applied is never changed, and a database that it does not fit is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// The table; of no other schema in the same database.
+    pub table: &'static str,
+    /// Description and SQL of each, in the order in which they are applied, numbered from 1.
+    pub migrations: &'static [(&'static str, &'static str)],
 }
 
-/// What both schemas are to become.
-pub(super) struct Plan<'m> {
-    inbox: Migrator,
-    service: &'m Migrator,
+impl Schema {
+    /// The schema that a database is there for.
+    #[must_use]
+    pub const fn own(migrations: &'static [(&'static str, &'static str)]) -> Self {
+        Self { table: "_sqlx_migrations", migrations }
+    }
+
+    fn migrator(self) -> Migrator {
+        let numbered = (1..).zip(self.migrations).map(|(version, (description, sql))| {
+            Migration::new(
+                version,
+                Cow::Borrowed(*description),
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                false,
+            )
+        });
+        let mut migrator = Migrator::with_migrations(numbered.collect());
+        migrator.dangerous_set_table_name(self.table);
+        migrator
+    }
 }
 
-impl<'m> Plan<'m> {
-    pub(super) fn of(service: &'m Migrator) -> Self {
-        let mut inbox = migrations(INBOX);
-        inbox.dangerous_set_table_name(INBOX_TABLE);
-        Self { inbox, service }
+/// What the schemas of a database are to become.
+pub(super) struct Plan(Vec<Migrator>);
+
+impl Plan {
+    pub(super) fn of(schemas: &[Schema]) -> Self {
+        Self(schemas.iter().map(|schema| schema.migrator()).collect())
     }
 
     /// Refuses a database that this program's migrations do not lead to. Changes nothing.
@@ -51,19 +57,19 @@ impl<'m> Plan<'m> {
         connection: &mut SqliteConnection,
         path: &Path,
     ) -> Result<(), Error> {
-        for migrator in [&self.inbox, self.service] {
+        for migrator in &self.0 {
             refuse_unknown(connection, migrator, path).await?;
         }
         Ok(())
     }
 
-    /// Brings both schemas up to date; only after [`Plan::refuse_unknown`] has let both pass.
+    /// Brings all schemas up to date; only after [`Plan::refuse_unknown`] has let them pass.
     pub(super) async fn run(
         &self,
         connection: &mut SqliteConnection,
         path: &Path,
     ) -> Result<(), Error> {
-        for migrator in [&self.inbox, self.service] {
+        for migrator in &self.0 {
             migrator
                 .run_direct(None, connection, false)
                 .await

@@ -8,8 +8,8 @@ use std::{
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
-    sqlite::{connection::Connection, job::said},
-    store::Error,
+    Error,
+    sqlite::{connection::Connection, job::panic_message},
 };
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Readers {
         read.await.unwrap_or_else(|ended| {
             Err(match ended.try_into_panic() {
                 // Its connection went with it.
-                Ok(panic) => Error::Panicked(said(&*panic)),
+                Ok(panic) => Error::Panicked(panic_message(&*panic)),
                 Err(_) => Error::Closed,
             }
             .into())

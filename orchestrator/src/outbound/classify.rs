@@ -15,7 +15,7 @@ use tonic_types::StatusExt;
 use definition::{Class, Overrides};
 
 /// How long a participant is left alone that pushes back without saying how long.
-const PUSH_BACK: Duration = Duration::from_secs(1);
+const DEFAULT_PUSH_BACK: Duration = Duration::from_secs(1);
 
 /// What a participant said.
 pub type Said = Result<Bytes, Status>;
@@ -38,7 +38,7 @@ pub fn read(
 #[must_use]
 pub(super) fn not_made(why: &str) -> Answer {
     let reason = Reason::new(Registered::Unavailable.code(), why);
-    Answer::PushedBack { reason, wait: PUSH_BACK }
+    Answer::PushedBack { reason, wait: DEFAULT_PUSH_BACK }
 }
 
 fn read_body(
@@ -123,7 +123,7 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
 fn push_back(status: &Status) -> Option<Duration> {
     let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
     match status.code() {
-        Code::ResourceExhausted => Some(told.unwrap_or(PUSH_BACK)),
+        Code::ResourceExhausted => Some(told.unwrap_or(DEFAULT_PUSH_BACK)),
         Code::Unavailable => told,
         _ => None,
     }

@@ -24,20 +24,20 @@ use tokio::{
 };
 
 use crate::{
+    Error,
     sqlite::{
         connection::Connection,
         job::{Job, Verdict},
     },
-    store::Error,
 };
 
 /// Jobs in one transaction. While they are committed, the callers of the transaction before them go on: larger ones would
 /// have all wait for the disk at once, and then the disk for all.
-const BATCH: usize = 64;
+const MAX_JOBS: usize = 64;
 
 /// Callers that are answered at once while the thread has nothing to do. What they do next goes out before the others are
 /// answered: otherwise disk, process and participants would work in turns, each on the sagas of one transaction.
-const AT_ONCE: usize = 16;
+const ANSWERS_AT_ONCE: usize = 16;
 
 type Jobs = Vec<Box<dyn Job>>;
 
@@ -73,16 +73,16 @@ impl Writer {
     /// Works until nobody can hand over more and everything is done. Should the thread come to grief, the callers learn
     /// that nobody answers.
     pub(super) async fn run(&mut self) {
-        let mut jobs = Vec::with_capacity(BATCH);
-        while self.jobs.recv_many(&mut jobs, BATCH).await > 0 {
+        let mut jobs = Vec::with_capacity(MAX_JOBS);
+        while self.jobs.recv_many(&mut jobs, MAX_JOBS).await > 0 {
             let mut handed = self.hand_over(&mut jobs).await;
             while handed {
                 let Some((done, transaction)) = self.transactions.recv().await else { return };
                 // What has come meanwhile goes first: the thread works on while the callers are answered.
-                let waiting = self.jobs.recv_many(&mut jobs, BATCH).now_or_never();
+                let waiting = self.jobs.recv_many(&mut jobs, MAX_JOBS).now_or_never();
                 handed =
                     waiting.is_some_and(|waiting| waiting > 0) && self.hand_over(&mut jobs).await;
-                let at_once = if handed { BATCH } else { AT_ONCE };
+                let at_once = if handed { MAX_JOBS } else { ANSWERS_AT_ONCE };
                 self.answer(done, transaction, at_once).await;
             }
         }

@@ -1,0 +1,113 @@
+//! What the inbox needs of a database beyond transactions: three statements on its table, and the removal of old rows.
+//!
+//! A store must keep a promise beyond the methods' own: of two transactions that claim the same key, the second waits for
+//! the first to end before it learns whether a row is there. That is what makes a call and its undo, or two deliveries of
+//! one call, take turns.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use clock::{Clock, Timestamp};
+use store::{Error, Store, retention::Keep};
+
+use crate::{key::Key, outcome::Decline, request::Fingerprint};
+
+/// A database that can hold an inbox.
+pub trait InboxStore: Store {
+    /// Takes `key` for the running work, or answers false where there is a row of it. Where another transaction has taken
+    /// it, that one's end is waited for.
+    fn claim(
+        connection: &mut Self::Connection,
+        key: &Key,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// The row of `key`.
+    fn find(
+        connection: &mut Self::Connection,
+        key: &Key,
+    ) -> impl Future<Output = Result<Option<Row>, Error>> + Send;
+
+    /// Writes the row of `key`, which the running work has claimed.
+    fn settle(
+        connection: &mut Self::Connection,
+        key: &Key,
+        row: &Row,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Removes what is older than `keep` from now on, little by little, as long as the store is open: the rows of sagas
+    /// that began before ([`Key::began`]), and those that requests left before. The row of a saga that does not tell when
+    /// it began stays.
+    fn forget(&self, clock: &Clock, keep: Keep);
+}
+
+/// A row of the inbox, without its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Of the request; none on a tombstone, whose writer has not seen the call's request.
+    pub fingerprint: Option<Fingerprint>,
+    /// What the row says.
+    pub held: Held,
+    /// Of the delivery that wrote the row.
+    pub trace_id: String,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// What a row of the inbox says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The call took effect; its encoded response.
+    Done(Bytes),
+    /// The business declined the call.
+    Declined(Decline),
+    /// The undo came first: the call is refused for ever.
+    Tombstone,
+    /// The undo took effect; its encoded response.
+    Undone(Bytes),
+    /// The undo found nothing to undo.
+    Nothing,
+}
+
+/// [`Held`] as columns of the inbox's table, the same in every dialect.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'a> {
+    /// One of the five words that the table allows.
+    pub kind: &'a str,
+    /// The encoded response.
+    pub answer: Option<&'a [u8]>,
+    /// A decline's reason.
+    pub reason: Option<&'a str>,
+    /// A decline's message.
+    pub message: Option<&'a str>,
+}
+
+impl Held {
+    /// The columns that say this.
+    #[must_use]
+    pub fn columns(&self) -> Columns<'_> {
+        let bare = |kind| Columns { kind, answer: None, reason: None, message: None };
+        match self {
+            Self::Done(response) => Columns { answer: Some(response), ..bare("done") },
+            Self::Declined(Decline { reason, message }) => {
+                Columns { reason: Some(reason), message: Some(message), ..bare("declined") }
+            }
+            Self::Tombstone => bare("tombstone"),
+            Self::Undone(response) => Columns { answer: Some(response), ..bare("undone") },
+            Self::Nothing => bare("nothing"),
+        }
+    }
+
+    /// What `columns` say; `None` when no inbox wrote them.
+    #[must_use]
+    pub fn of_columns(columns: Columns<'_>) -> Option<Self> {
+        let response = || columns.answer.map(Bytes::copy_from_slice);
+        match columns.kind {
+            "done" => response().map(Self::Done),
+            "declined" => Some(Self::Declined(Decline::new(columns.reason?, columns.message?))),
+            "tombstone" => Some(Self::Tombstone),
+            "undone" => response().map(Self::Undone),
+            "nothing" => Some(Self::Nothing),
+            _ => None,
+        }
+    }
+}

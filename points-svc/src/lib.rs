@@ -16,8 +16,12 @@ mod store;
 use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::points_service, wire::causes};
-use participant::{Database, sqlite};
+use facade::{
+    Facade,
+    process::{self, Config},
+    server::Mount,
+    services::points_service,
+};
 
 const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_points.sql"))];
 
@@ -26,9 +30,7 @@ const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_po
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = Database::open(folder.join("points.db"), &sqlite::migrations(SCHEMA))
-        .await
-        .map_err(|error| causes(&error))?;
+    let database = process::open_database(&folder, "points.db", SCHEMA).await?;
     Ok(points_service::mount(grpc::Service::new(database, &facade)))
 }
 
@@ -37,5 +39,5 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// # Errors
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    facade::process::run_service(config, clock, open).await
+    process::run_service(config, clock, open).await
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use participant::retention::Keep;
+use participant::{Database, retention::Keep, sqlite};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,6 +14,7 @@ use crate::{
     Facade,
     log::{self, Calls, Format},
     server::{self, Mount, Server},
+    wire::causes,
 };
 
 /// What every role is configured by. One YAML file; an unknown setting is an error.
@@ -101,6 +102,20 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     Ok(async move {
         let _ = stopped.await;
     })
+}
+
+/// Opens or creates the database of a service, the file `name` in `folder`, with this schema (see
+/// [`participant::sqlite::migrations`]).
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open_database(
+    folder: &Path,
+    name: &str,
+    schema: &[(&'static str, &'static str)],
+) -> Result<Database, String> {
+    let opened = Database::open(folder.join(name), &sqlite::migrations(schema)).await;
+    opened.map_err(|error| causes(&error))
 }
 
 /// Runs one service in a process of its own until it is told to stop. `open` opens its database and gives its

@@ -4,13 +4,13 @@ use clock::Timestamp;
 use money::Money;
 use participant::{
     Database,
-    sqlite::{Row, is_taken},
+    sqlite::{Row, is_taken, millis},
 };
 
 use crate::{
     error::Error,
     order::{Line, Order, State},
-    store::{Connection, Detail, detailed, instant, millis, unreadable},
+    store::{Connection, Detail, detailed, unreadable},
 };
 
 const CREATE: &str = "
@@ -204,7 +204,7 @@ fn read(row: &Row<'_>) -> Result<Order, Error> {
         saga_id: row.get(9)?,
         submit_token: row.get(10)?,
         cancelled_by: row.get(11)?,
-        created_at: instant(row.get(12)?).ok_or_else(broken)?,
+        created_at: row.instant(12)?.ok_or_else(broken)?,
         order_no,
     })
 }

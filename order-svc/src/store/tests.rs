@@ -1,3 +1,4 @@
+use clock::Timestamp;
 use participant::Store;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 

@@ -2,9 +2,11 @@
 
 use clock::Timestamp;
 use money::{Currency, Money};
-use participant::{Database, sqlite::Row};
+use participant::{
+    Database,
+    sqlite::{Row, millis},
+};
 
-use super::millis;
 use crate::{error::Error, gateway::Connection};
 
 /// The most that an account may hold or owe, in minor units.

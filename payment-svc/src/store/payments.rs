@@ -1,10 +1,11 @@
 //! Payments and their states.
 
-use clock::Timestamp;
 use money::Money;
-use participant::{Database, sqlite::Row};
+use participant::{
+    Database,
+    sqlite::{Row, millis},
+};
 
-use super::millis;
 use crate::{
     error::Error,
     gateway::Connection,
@@ -112,7 +113,7 @@ fn read(row: &Row<'_>) -> Result<Payment, Error> {
         amount: Money::new(currency, row.get(5)?),
         refunded: Money::new(currency, row.get(6)?),
         failure: row.get(7)?,
-        created_at: Timestamp(u64::try_from(row.get::<i64>(8)?).map_err(|_| unreadable())?),
+        created_at: row.instant(8)?.ok_or_else(unreadable)?,
         payment_no,
     })
 }

@@ -1,13 +1,13 @@
 //! What orders hold: taken whole, and moved whole.
 
 use clock::Timestamp;
-use participant::sqlite::Row;
+use participant::sqlite::{Row, millis};
 use planted::Bug;
 
 use crate::{
     error::Error,
     stock::{self, Change, Hold, Line, Settlement},
-    store::{Connection, flow, millis, units},
+    store::{Connection, flow, units},
 };
 
 const RESERVE: &str = "

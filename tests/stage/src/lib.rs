@@ -3,7 +3,7 @@
 //! - [`Alone`]: the service, served in this process on a clock that stands still
 //! - [`step`], [`undo`]: requests of a saga; [`code`], [`reason`], [`refused`] and their like: answers read
 //! - [`twice!`]: a repeat gets the first answer, byte for byte
-//! - [`at_once`]: many callers at the same time
+//! - [`at_once`], [`race_undoes`]: many callers at the same time
 //! - [`database`], [`refuses`]: the tables by themselves; [`refusals_write_nothing`]: what is declined leaves no trace
 //! - [`run_twice`]: work that the database runs again
 //! - [`play`]: generated deeds against a model
@@ -26,7 +26,7 @@ pub use again::run_twice;
 pub use alone::{Alone, Open};
 pub use answers::{body, code, message, paths, reason, refused, told};
 pub use deeds::{Met, play};
-pub use many::{MANY, at_once, count};
+pub use many::{MANY, at_once, count, race_undoes};
 pub use repeat::{the_same, traced};
 pub use requests::{euros, name_of, step, undo};
 pub use tables::{Deed, database, refusals_write_nothing, refuses};

@@ -9,6 +9,7 @@ pub mod open;
 
 mod connection;
 mod forget;
+mod instant;
 mod job;
 mod migration;
 mod readers;
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use connection::{Connection, Prepared, Row, is_taken};
+pub use instant::millis;
 pub use migration::migrations;
 
 /// Work that may wait for the writer; the next caller waits to hand its own over.

@@ -23,7 +23,12 @@ mod store;
 use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::order_service, wire::causes};
+use facade::{
+    Facade,
+    process::{self, Config},
+    server::Mount,
+    services::order_service,
+};
 
 const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_order.sql"))];
 
@@ -32,9 +37,7 @@ const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_ord
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = participant::sqlite::open(folder.join("order.db"), SCHEMA)
-        .await
-        .map_err(|error| causes(&error))?;
+    let database = process::open_database(&folder, "order.db", SCHEMA).await?;
     Ok(order_service::mount(grpc::Service::new(database, &facade)))
 }
 
@@ -43,5 +46,5 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// # Errors
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    facade::process::run_service(config, clock, open).await
+    process::run_service(config, clock, open).await
 }

@@ -6,22 +6,11 @@
 mod detail;
 mod orders;
 
-use clock::Timestamp;
-
 use crate::error::Error;
 
 pub(crate) use ::store::sqlite::Connection;
 pub(crate) use detail::{Detail, detail, detailed};
 pub(crate) use orders::{Filter, cancelled_by, create, find, is_new, page, save};
-
-/// An instant as the integer columns hold it: milliseconds since the Unix epoch.
-fn millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
-}
-
-fn instant(millis: i64) -> Option<Timestamp> {
-    u64::try_from(millis).ok().map(Timestamp)
-}
 
 fn unreadable(table: &'static str, key: &str) -> Error {
     Error::Unreadable { table, key: key.to_owned() }

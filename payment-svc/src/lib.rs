@@ -20,7 +20,12 @@ mod wallet;
 use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::payment_service, wire::causes};
+use facade::{
+    Facade,
+    process::{self, Config},
+    server::Mount,
+    services::payment_service,
+};
 
 const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_payment.sql"))];
 
@@ -29,9 +34,7 @@ const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_p
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = participant::sqlite::open(folder.join("payment.db"), SCHEMA)
-        .await
-        .map_err(|error| causes(&error))?;
+    let database = process::open_database(&folder, "payment.db", SCHEMA).await?;
     let service = grpc::Service::new(database, &facade, wallet::Wallets);
     Ok(payment_service::mount(service))
 }
@@ -41,5 +44,5 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// # Errors
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    facade::process::run_service(config, clock, open).await
+    process::run_service(config, clock, open).await
 }

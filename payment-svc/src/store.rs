@@ -5,17 +5,10 @@
 mod ledger;
 mod payments;
 
-use clock::Timestamp;
-
 pub(crate) use ledger::{
     Account, Transfer, Wallet, open_wallet, top_up, transfer, wallet, wallet_for,
 };
 pub(crate) use payments::{create, of_number, of_order, payment, payments, set_state};
-
-/// An instant as the integer columns hold it: milliseconds since the Unix epoch.
-fn millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
-}
 
 #[cfg(test)]
 mod tests;

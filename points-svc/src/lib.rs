@@ -16,7 +16,12 @@ mod store;
 use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::points_service, wire::causes};
+use facade::{
+    Facade,
+    process::{self, Config},
+    server::Mount,
+    services::points_service,
+};
 
 const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_points.sql"))];
 
@@ -25,9 +30,7 @@ const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_po
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = participant::sqlite::open(folder.join("points.db"), SCHEMA)
-        .await
-        .map_err(|error| causes(&error))?;
+    let database = process::open_database(&folder, "points.db", SCHEMA).await?;
     Ok(points_service::mount(grpc::Service::new(database, &facade)))
 }
 
@@ -36,5 +39,5 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// # Errors
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    facade::process::run_service(config, clock, open).await
+    process::run_service(config, clock, open).await
 }

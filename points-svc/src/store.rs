@@ -2,7 +2,7 @@
 //!
 //! Writers run inside the inbox's transaction; an error leaves nothing of them behind. Readers see what is committed.
 
-use ::store::sqlite::{Database, Row};
+use ::store::sqlite::{Database, Row, millis};
 use clock::Timestamp;
 
 use crate::{
@@ -172,21 +172,17 @@ fn read(row: &Row<'_>) -> Result<Member, Error> {
 fn entry(row: &Row<'_>) -> Result<Entry, Error> {
     let (seq, kind): (i64, String) = (row.get(0)?, row.get(2)?);
     let movement = Movement::read(&kind, row.get(5)?);
-    let at = u64::try_from(row.get::<i64>(6)?).ok();
-    let (Some(movement), Some(at)) = (movement, at) else { return Err(Error::Unreadable { seq }) };
+    let (Some(movement), Some(at)) = (movement, row.instant(6)?) else {
+        return Err(Error::Unreadable { seq });
+    };
     Ok(Entry {
         seq,
         user_id: row.get(1)?,
         movement,
         change: row.get(3)?,
         balance_after: row.get(4)?,
-        at: Timestamp(at),
+        at,
     })
-}
-
-/// An instant as the integer columns hold it: milliseconds since the Unix epoch.
-fn millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -17,7 +17,12 @@ mod store;
 use std::path::PathBuf;
 
 use clock::Clock;
-use facade::{Facade, process::Config, server::Mount, services::stock_service, wire::causes};
+use facade::{
+    Facade,
+    process::{self, Config},
+    server::Mount,
+    services::stock_service,
+};
 
 const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_stock.sql"))];
 
@@ -26,9 +31,7 @@ const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_sto
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = participant::sqlite::open(folder.join("stock.db"), SCHEMA)
-        .await
-        .map_err(|error| causes(&error))?;
+    let database = process::open_database(&folder, "stock.db", SCHEMA).await?;
     Ok(stock_service::mount(grpc::Service::new(database, &facade)))
 }
 
@@ -37,5 +40,5 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 /// # Errors
 /// A sentence with the cure.
 pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    facade::process::run_service(config, clock, open).await
+    process::run_service(config, clock, open).await
 }

@@ -7,13 +7,14 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use store::retention::KeepAnswers;
+use store::{retention::KeepAnswers, sqlite::Database};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Facade,
     log::{self, Calls, Format},
     server::{self, Mount, Server},
+    wire::causes,
 };
 
 /// What every role is configured by. One YAML file; an unknown setting is an error.
@@ -101,6 +102,19 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     Ok(async move {
         let _ = stopped.await;
     })
+}
+
+/// Opens or creates the database of a service, the file `name` in `folder`, with its own schema and the inbox's.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open_database(
+    folder: &Path,
+    name: &str,
+    schema: &'static [(&'static str, &'static str)],
+) -> Result<Database, String> {
+    let opened = participant::sqlite::open(folder.join(name), schema).await;
+    opened.map_err(|error| causes(&error))
 }
 
 /// Runs one service in a process of its own until it is told to stop. `open` opens its database and gives its

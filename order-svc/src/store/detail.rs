@@ -6,7 +6,7 @@ use money::{Currency, Money};
 use crate::{
     error::Error,
     order::{Line, Order, State, Transition},
-    store::{Connection, find, instant, unreadable},
+    store::{Connection, find, unreadable},
 };
 
 const LINES: &str = "
@@ -54,7 +54,7 @@ fn transition(row: &Row<'_>, order_no: &str) -> Result<Transition, Error> {
     let broken = || unreadable("transition", order_no);
     let (from, to): (Option<String>, String) = (row.get(0)?, row.get(1)?);
     let from = from.map(|from| word(&from).ok_or_else(broken)).transpose()?;
-    let at = instant(row.get(3)?).ok_or_else(broken)?;
+    let at = row.instant(3)?.ok_or_else(broken)?;
     Ok(Transition { from, to: word(&to).ok_or_else(broken)?, at, reason: row.get(2)? })
 }
 

@@ -1,13 +1,13 @@
 //! Orders: created once, moved from state to state.
 
-use ::store::sqlite::{Database, Row, is_taken};
+use ::store::sqlite::{Database, Row, is_taken, millis};
 use clock::Timestamp;
 use money::Money;
 
 use crate::{
     error::Error,
     order::{Line, Order, State},
-    store::{Connection, Detail, detailed, instant, millis, unreadable},
+    store::{Connection, Detail, detailed, unreadable},
 };
 
 const CREATE: &str = "
@@ -201,7 +201,7 @@ fn read(row: &Row<'_>) -> Result<Order, Error> {
         saga_id: row.get(9)?,
         submit_token: row.get(10)?,
         cancelled_by: row.get(11)?,
-        created_at: instant(row.get(12)?).ok_or_else(broken)?,
+        created_at: row.instant(12)?.ok_or_else(broken)?,
         order_no,
     })
 }

@@ -1,4 +1,5 @@
 use ::store::Store;
+use clock::Timestamp;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use proto::order::v1::{ListOrdersRequest, OrderState};
-use stage::{MANY, at_once, count};
+use stage::{MANY, at_once, count, race_undoes};
 
 use crate::desk::{Desk, begin, create, ship, step, told, undo, undo_placing};
 
@@ -67,19 +67,20 @@ async fn a_cancel_that_races_the_shipping_finds_the_order_before_it_or_after_it(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_is_created_while_it_is_undone_is_cancelled_or_never_there() {
     let desk = Desk::open().await;
-    let answers = at_once((0..MANY).flat_map(|number| {
-        let (mut calls, mut undoes) = (desk.client(), desk.client());
-        let (saga, undone) = (format!("s{number}"), format!("s{number}"));
-        let both: [BoxFuture<'static, String>; 2] = [
-            Box::pin(async move { told(calls.create_order(step(&saga, create())).await) }),
-            Box::pin(async move {
-                let request = undo(&undone, "CreateOrder", undo_placing());
-                told(undoes.cancel_order(request).await)
-            }),
-        ];
-        both
-    }))
-    .await;
+    let answers =
+        race_undoes(
+            |saga| {
+                let mut client = desk.client();
+                async move { told(client.create_order(step(&saga, create())).await) }
+            },
+            |saga| {
+                let mut client = desk.client();
+                async move {
+                    told(client.cancel_order(undo(&saga, "CreateOrder", undo_placing())).await)
+                }
+            },
+        )
+        .await;
     assert!(answers.iter().all(|answer| ["OK", "SUPERSEDED"].contains(&answer.as_str())));
     let request = ListOrdersRequest { page_size: 1000, ..Default::default() };
     let orders = desk.client().list_orders(request).await.unwrap().into_inner().orders;

@@ -1,10 +1,9 @@
 //! Accounts, and the one way in which money moves between them.
 
-use ::store::sqlite::{Database, Row};
+use ::store::sqlite::{Database, Row, millis};
 use clock::Timestamp;
 use money::{Currency, Money};
 
-use super::millis;
 use crate::{error::Error, gateway::Connection};
 
 /// The most that an account may hold or owe, in minor units.

@@ -1,10 +1,8 @@
 //! Payments and their states.
 
-use ::store::sqlite::{Database, Row};
-use clock::Timestamp;
+use ::store::sqlite::{Database, Row, millis};
 use money::Money;
 
-use super::millis;
 use crate::{
     error::Error,
     gateway::Connection,
@@ -112,7 +110,7 @@ fn read(row: &Row<'_>) -> Result<Payment, Error> {
         amount: Money::new(currency, row.get(5)?),
         refunded: Money::new(currency, row.get(6)?),
         failure: row.get(7)?,
-        created_at: Timestamp(u64::try_from(row.get::<i64>(8)?).map_err(|_| unreadable())?),
+        created_at: row.instant(8)?.ok_or_else(unreadable)?,
         payment_no,
     })
 }

@@ -1,10 +1,9 @@
 //! Many at once: the books add up whoever comes first.
 
-use futures::future::BoxFuture;
 use proto::payment::v1::PaymentState;
-use stage::{MANY, at_once, count};
+use stage::{MANY, at_once, count, race_undoes, told};
 
-use crate::till::{Till, charge, code, refund, step, top_up, undo};
+use crate::till::{Till, charge, refund, step, top_up, undo};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_orders_for_the_last_money_exactly_those_succeed_that_there_is_money_for() {
@@ -14,8 +13,7 @@ async fn of_many_orders_for_the_last_money_exactly_those_succeed_that_there_is_m
         let mut client = till.client();
         async move {
             let order_no = format!("O-{number}");
-            let answer = client.charge(step(&order_no, charge("ann", &order_no, 5))).await;
-            code(answer.unwrap().get_ref()).to_owned()
+            told(client.charge(step(&order_no, charge("ann", &order_no, 5))).await)
         }
     }))
     .await;
@@ -54,14 +52,14 @@ async fn many_deliveries_of_one_charge_or_one_top_up_move_its_money_once() {
 async fn of_many_sagas_that_pay_for_one_order_one_does_and_of_many_refunds_one_does() {
     let till = Till::open().await;
     till.has("ann", 50).await;
-    let codes = at_once((0..MANY).map(|number| {
-        let mut client = till.client();
-        async move {
-            let answer = client.charge(step(&format!("s{number}"), charge("ann", "O-1", 5))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        }
-    }))
-    .await;
+    let codes =
+        at_once((0..MANY).map(|number| {
+            let mut client = till.client();
+            async move {
+                told(client.charge(step(&format!("s{number}"), charge("ann", "O-1", 5))).await)
+            }
+        }))
+        .await;
     assert_eq!((count(&codes, "OK"), count(&codes, "ORDER_STATE")), (1, MANY - 1));
 
     let winner = codes.iter().position(|code| code == "OK").unwrap();
@@ -73,7 +71,7 @@ async fn of_many_sagas_that_pay_for_one_order_one_does_and_of_many_refunds_one_d
             let undoes = number == winner;
             let request = refund("O-1");
             let request = if undoes { undo(&saga, request) } else { step(&saga, request) };
-            code(client.refund(request).await.unwrap().get_ref()).to_owned()
+            told(client.refund(request).await)
         }
     }))
     .await;
@@ -86,21 +84,16 @@ async fn of_many_sagas_that_pay_for_one_order_one_does_and_of_many_refunds_one_d
 async fn a_charge_that_races_its_undo_leaves_nothing_paid() {
     let till = Till::open().await;
     till.has("ann", 50).await;
-    let codes = at_once((0..MANY).flat_map(|number| {
-        let (mut calls, mut undoes) = (till.client(), till.client());
-        let saga = format!("s{number}");
-        let undone = saga.clone();
-        let call = Box::pin(async move {
-            let answer = calls.charge(step(&saga, charge("ann", &saga, 5))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        });
-        let undo = Box::pin(async move {
-            let answer = undoes.refund(undo(&undone, refund(&undone))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        });
-        let both: [BoxFuture<'static, String>; 2] = [call, undo];
-        both
-    }))
+    let codes = race_undoes(
+        |saga| {
+            let mut client = till.client();
+            async move { told(client.charge(step(&saga, charge("ann", &saga, 5))).await) }
+        },
+        |saga| {
+            let mut client = till.client();
+            async move { told(client.refund(undo(&saga, refund(&saga))).await) }
+        },
+    )
     .await;
     let known = ["OK", "SUPERSEDED", "INSUFFICIENT_FUNDS"];
     assert!(codes.iter().all(|code| known.contains(&code.as_str())), "{codes:?}");

@@ -1,10 +1,9 @@
 //! Many at once: the books add up whoever comes first.
 
-use futures::future::BoxFuture;
 use proto::points::v1::EntryKind;
-use stage::{MANY, at_once, count};
+use stage::{MANY, at_once, count, race_undoes, told};
 
-use crate::club::{Club, code, deduct, refund, step, undo};
+use crate::club::{Club, deduct, refund, step, undo};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_orders_for_the_last_points_exactly_those_succeed_that_there_are_points_for() {
@@ -14,8 +13,7 @@ async fn of_many_orders_for_the_last_points_exactly_those_succeed_that_there_are
         let mut client = club.client();
         async move {
             let order_no = format!("O-{number}");
-            let answer = client.deduct(step(&order_no, deduct("ann", &order_no, 5))).await;
-            code(answer.unwrap().get_ref()).to_owned()
+            told(client.deduct(step(&order_no, deduct("ann", &order_no, 5))).await)
         }
     }))
     .await;
@@ -44,14 +42,14 @@ async fn many_deliveries_of_one_deduction_take_its_points_once() {
 async fn of_many_sagas_that_spend_on_one_order_one_does_and_of_many_refunds_one_does() {
     let club = Club::open().await;
     club.has("ann", 50).await;
-    let codes = at_once((0..MANY).map(|number| {
-        let mut client = club.client();
-        async move {
-            let answer = client.deduct(step(&format!("s{number}"), deduct("ann", "O-1", 5))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        }
-    }))
-    .await;
+    let codes =
+        at_once((0..MANY).map(|number| {
+            let mut client = club.client();
+            async move {
+                told(client.deduct(step(&format!("s{number}"), deduct("ann", "O-1", 5))).await)
+            }
+        }))
+        .await;
     assert_eq!((count(&codes, "OK"), count(&codes, "ORDER_STATE")), (1, MANY - 1));
 
     let winner = codes.iter().position(|code| code == "OK").unwrap();
@@ -63,7 +61,7 @@ async fn of_many_sagas_that_spend_on_one_order_one_does_and_of_many_refunds_one_
             let undoes = number == winner;
             let request = refund("O-1");
             let request = if undoes { undo(&saga, request) } else { step(&saga, request) };
-            code(client.refund(request).await.unwrap().get_ref()).to_owned()
+            told(client.refund(request).await)
         }
     }))
     .await;
@@ -77,21 +75,16 @@ async fn of_many_sagas_that_spend_on_one_order_one_does_and_of_many_refunds_one_
 async fn a_deduction_that_races_its_undo_leaves_nothing_spent() {
     let club = Club::open().await;
     club.has("ann", 50).await;
-    let codes = at_once((0..MANY).flat_map(|number| {
-        let (mut calls, mut undoes) = (club.client(), club.client());
-        let saga = format!("s{number}");
-        let undone = saga.clone();
-        let call = Box::pin(async move {
-            let answer = calls.deduct(step(&saga, deduct("ann", &saga, 5))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        });
-        let undo = Box::pin(async move {
-            let answer = undoes.refund(undo(&undone, refund(&undone))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        });
-        let both: [BoxFuture<'static, String>; 2] = [call, undo];
-        both
-    }))
+    let codes = race_undoes(
+        |saga| {
+            let mut client = club.client();
+            async move { told(client.deduct(step(&saga, deduct("ann", &saga, 5))).await) }
+        },
+        |saga| {
+            let mut client = club.client();
+            async move { told(client.refund(undo(&saga, refund(&saga))).await) }
+        },
+    )
     .await;
     let known = ["OK", "SUPERSEDED", "INSUFFICIENT_POINTS"];
     assert!(codes.iter().all(|code| known.contains(&code.as_str())), "{codes:?}");

@@ -1,12 +1,12 @@
 //! The record of every change of units.
 
-use ::store::sqlite::{Database, Row};
+use ::store::sqlite::{Database, Row, millis};
 use clock::Timestamp;
 
 use crate::{
     error::Error,
     stock::{self, Change, Line},
-    store::{Connection, millis},
+    store::Connection,
 };
 
 const RECORD: &str =
@@ -59,11 +59,10 @@ pub(crate) async fn flows(
 
 fn read(row: &Row<'_>, sku: &str) -> Result<Flow, Error> {
     let (seq, kind): (i64, String) = (row.get(0)?, row.get(1)?);
-    let at = u64::try_from(row.get::<i64>(4)?).ok();
     let change = stock::read(&Change::ALL, Change::as_str, &kind);
-    let (Some(at), Some(change)) = (at, change) else {
+    let (Some(at), Some(change)) = (row.instant(4)?, change) else {
         return Err(Error::Unreadable { table: "flow", key: seq.to_string() });
     };
     let line = Line { sku: sku.to_owned(), quantity: row.get(2)? };
-    Ok(Flow { seq, change, line, order_no: row.get(3)?, at: Timestamp(at) })
+    Ok(Flow { seq, change, line, order_no: row.get(3)?, at })
 }

@@ -1,13 +1,13 @@
 //! What orders hold: taken whole, and moved whole.
 
-use ::store::sqlite::Row;
+use ::store::sqlite::{Row, millis};
 use clock::Timestamp;
 use planted::Bug;
 
 use crate::{
     error::Error,
     stock::{self, Change, Hold, Line, Settlement},
-    store::{Connection, flow, millis, units},
+    store::{Connection, flow, units},
 };
 
 const RESERVE: &str = "

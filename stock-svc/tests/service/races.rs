@@ -1,7 +1,8 @@
 //! Many at once: the books add up whoever comes first.
-use stage::{MANY, at_once};
 
-use crate::shop::{Shop, code, freeze, step, undo, unfreeze};
+use stage::{MANY, at_once, count, race_undoes, told};
+
+use crate::shop::{Shop, freeze, step, undo, unfreeze};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_orders_for_the_last_unit_exactly_one_gets_it() {
@@ -11,13 +12,11 @@ async fn of_many_orders_for_the_last_unit_exactly_one_gets_it() {
         let mut client = shop.client();
         async move {
             let order_no = format!("O-{number}");
-            let answer = client.freeze(step(&order_no, freeze(&order_no, &[("tea", 1)]))).await;
-            code(answer.unwrap().get_ref()).to_owned()
+            told(client.freeze(step(&order_no, freeze(&order_no, &[("tea", 1)]))).await)
         }
     }))
     .await;
-    let count = |wanted: &str| codes.iter().filter(|code| *code == wanted).count();
-    assert_eq!((count("OK"), count("INSUFFICIENT_STOCK")), (1, MANY - 1));
+    assert_eq!((count(&codes, "OK"), count(&codes, "INSUFFICIENT_STOCK")), (1, MANY - 1));
     assert_eq!(shop.units("tea").await, (0, 1, 0));
 }
 
@@ -34,12 +33,11 @@ async fn many_orders_for_the_same_goods_in_any_order_of_lines_take_what_there_is
             if number % 2 == 0 {
                 wanted.reverse();
             }
-            let answer = client.freeze(step(&order_no, freeze(&order_no, &wanted))).await;
-            code(answer.unwrap().get_ref()).to_owned()
+            told(client.freeze(step(&order_no, freeze(&order_no, &wanted))).await)
         }
     }))
     .await;
-    assert_eq!(codes.iter().filter(|code| *code == "OK").count(), 40);
+    assert_eq!(count(&codes, "OK"), 40);
     assert_eq!((shop.units("tea").await, shop.units("cup").await), ((0, 40, 0), (10, 40, 0)));
 }
 
@@ -63,21 +61,16 @@ async fn many_deliveries_of_one_freeze_take_its_units_once() {
 async fn a_freeze_that_races_its_undo_leaves_nothing_frozen() {
     let shop = Shop::open().await;
     shop.sells("tea", 5).await;
-    let codes = at_once((0..MANY).flat_map(|number| {
-        let (mut calls, mut undoes) = (shop.client(), shop.client());
-        let saga = format!("s{number}");
-        let undone = saga.clone();
-        let call = Box::pin(async move {
-            let answer = calls.freeze(step(&saga, freeze(&saga, &[("tea", 1)]))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        });
-        let undo = Box::pin(async move {
-            let answer = undoes.unfreeze(undo(&undone, unfreeze(&undone))).await;
-            code(answer.unwrap().get_ref()).to_owned()
-        });
-        let both: [futures::future::BoxFuture<'static, String>; 2] = [call, undo];
-        both
-    }))
+    let codes = race_undoes(
+        |saga| {
+            let mut client = shop.client();
+            async move { told(client.freeze(step(&saga, freeze(&saga, &[("tea", 1)]))).await) }
+        },
+        |saga| {
+            let mut client = shop.client();
+            async move { told(client.unfreeze(undo(&saga, unfreeze(&saga))).await) }
+        },
+    )
     .await;
     let known = ["OK", "SUPERSEDED", "INSUFFICIENT_STOCK"];
     assert!(codes.iter().all(|code| known.contains(&code.as_str())), "{codes:?}");

@@ -4,7 +4,7 @@
 //! - [`step`], [`undo`]: requests of a saga; [`code`], [`reason`], [`refused`] and their like: answers read
 //! - [`twice!`], [`refused_twice!`]: a repeat gets the first answer, byte for byte
 //! - [`raw()`]: calls whose messages are bytes
-//! - [`at_once`]: many callers at the same time
+//! - [`at_once`], [`race_undoes`]: many callers at the same time
 //! - [`database`], [`refuses`]: the tables by themselves; [`refusals_write_nothing`]: what is declined leaves no trace
 //! - [`run_twice`]: work that the database runs again
 //! - [`play`]: generated deeds against a model
@@ -27,7 +27,7 @@ mod tables;
 pub use again::run_twice;
 pub use alone::{Alone, Open};
 pub use deeds::{Met, play};
-pub use many::{MANY, at_once, count};
+pub use many::{MANY, at_once, count, race_undoes};
 pub use raw::{UNKNOWN_FIELD, raw};
 pub use repeat::{the_same, the_same_refusal, traced};
 pub use requests::{euros, name_of, step, undo};

@@ -1,6 +1,6 @@
 //! Many callers at the same time.
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 
 /// How many come at once.
 pub const MANY: usize = 64;
@@ -11,6 +11,24 @@ pub async fn at_once<T: Send + 'static>(
 ) -> Vec<T> {
     let running: Vec<_> = many.into_iter().map(tokio::spawn).collect();
     join_all(running).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// Makes the call of many sagas, and its undo, all at the same time; gives what each came to.
+pub async fn race_undoes<C, U>(
+    call: impl Fn(String) -> C,
+    undo: impl Fn(String) -> U,
+) -> Vec<String>
+where
+    C: Future<Output = String> + Send + 'static,
+    U: Future<Output = String> + Send + 'static,
+{
+    at_once((0..MANY).flat_map(|number| {
+        let saga = format!("s{number}");
+        let both: [BoxFuture<'static, String>; 2] =
+            [Box::pin(call(saga.clone())), Box::pin(undo(saga))];
+        both
+    }))
+    .await
 }
 
 /// How many of the answers are this one.

@@ -10,7 +10,7 @@ use clock::Timestamp;
 use store::{
     Error, Store,
     retention::{Aging, Batch},
-    sqlite::{Connection, WeakDatabase},
+    sqlite::{Connection, WeakDatabase, millis},
 };
 
 use crate::key::Key;
@@ -73,7 +73,7 @@ fn remove(
             removed += connection.execute(REMOVE_STEP, [key])?;
         }
     }
-    let at = i64::try_from(before.0).unwrap_or(i64::MAX);
+    let at = millis(before);
     let requests = connection.execute(REMOVE_REQUESTS, (at, BATCH))?;
     let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
     let more = steps.len() == full || requests == full;

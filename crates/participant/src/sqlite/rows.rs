@@ -1,10 +1,8 @@
 //! The inbox's three statements.
 
-use clock::Timestamp;
-
 use store::{
     Error,
-    sqlite::{Connection, Row as Found},
+    sqlite::{Connection, Row as Found, millis},
 };
 
 use crate::{
@@ -36,7 +34,7 @@ pub(super) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Er
 pub(super) fn settle(connection: &Connection, key: &Key, row: &Row) -> Result<(), Error> {
     let Columns { kind, answer, reason, message } = row.held.columns();
     let request_hash = row.fingerprint.as_ref().map(|fingerprint| &fingerprint.0);
-    let at = i64::try_from(row.at.0).unwrap_or(i64::MAX);
+    let at = millis(row.at);
     let values = (key.text(), request_hash, kind, answer, reason, message, &row.trace_id, at);
     connection.execute(SETTLE, values).map(drop)
 }
@@ -57,8 +55,7 @@ fn row(key: &Key, found: &Found<'_>) -> Result<Row, Error> {
     };
     let held = Held::of_columns(columns)
         .ok_or_else(|| unreadable(key, "its kind and its columns do not fit"))?;
-    let at = u64::try_from(found.get::<i64>(6)?).map(Timestamp);
-    let at = at.map_err(|_| unreadable(key, "it was written before 1970"))?;
+    let at = found.instant(6)?.ok_or_else(|| unreadable(key, "it was written before 1970"))?;
     Ok(Row { fingerprint, held, trace_id: found.get(5)?, at })
 }
 

@@ -8,6 +8,7 @@
 pub mod open;
 
 mod connection;
+mod instant;
 mod job;
 mod migration;
 mod readers;
@@ -30,6 +31,7 @@ use crate::{
 };
 
 pub use connection::{Connection, Prepared, Row, is_taken};
+pub use instant::millis;
 pub use migration::Schema;
 
 /// Work that may wait for the writer; the next caller waits to hand its own over.

@@ -6,12 +6,9 @@ use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Reason, Status};
 use store::sqlite::Row;
 
-use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Mark, Number, Standing, Why};
+pub(super) use store::sqlite::millis;
 
-/// Milliseconds as the database holds them.
-pub(super) fn millis(timestamp: Timestamp) -> i64 {
-    i64::try_from(timestamp.0).unwrap_or(i64::MAX)
-}
+use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Mark, Number, Standing, Why};
 
 /// The bits of a record's place that are its sequence number. A saga that comes to so many records has been tried again
 /// for a year; the numbers of the sagas last for 28 years of 10,000 a second.

@@ -95,7 +95,9 @@ impl Pool {
     }
 
     fn wants_another(&self) -> bool {
-        let is_short = self.open.len() < CONNECTIONS && !self.enough;
+        // A peer that allows no stream at all on one connection will not do so on the next.
+        let is_short =
+            self.open.len() < CONNECTIONS && !self.enough && self.open.iter().all(|open| open.used);
         !self.making && !self.waiting.is_empty() && (self.open.is_empty() || is_short)
     }
 

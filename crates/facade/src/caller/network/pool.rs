@@ -153,7 +153,7 @@ impl Peer {
         let pool = self.pool();
         let limit = pool.open.iter().fold(0_usize, |sum, open| sum.saturating_add(open.limit));
         NoStream::AllTaken(format!(
-            "no stream was free within {} ms: {} takes {limit} at once, over {} connections",
+            "no stream was free within {} ms: {} takes {limit} at once (connections: {})",
             waited.as_millis(),
             self.address,
             pool.open.len()

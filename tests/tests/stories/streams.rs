@@ -217,7 +217,7 @@ async fn a_call_in_line_when_the_node_stops_is_made_by_the_next_node() {
     assert!(!work.calls_of("/Do").contains(&job('z')), "a node that stops makes no new call");
 
     let mesh =
-        Wiring::default().on(folder).with_participant(Work::NAME, &work.address).start().await;
+        Wiring::default().on(folder).with_participant(Work::NAME, work.address).start().await;
     assert_eq!(mesh.ended(&in_line).await.state(), SagaState::Succeeded);
     assert!(work.calls_of("/Undo").is_empty());
 }

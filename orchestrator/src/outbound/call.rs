@@ -143,3 +143,109 @@ pub(crate) fn nobody(service: &str) -> String {
         "no participant is configured for {service}: name its address with --participant {service}=ADDRESS"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use facade::caller::{Outgoing, Stream};
+    use tonic::{
+        service::Routes,
+        transport::{Server, server::TcpIncoming},
+    };
+
+    use super::*;
+
+    const SERVICE: &str = "sagamesh.stock.v1.StockService";
+
+    fn target() -> Target {
+        let service = proto::descriptors().get_service_by_name(SERVICE).unwrap();
+        let descriptor = service.methods().find(|method| method.name() == "Freeze").unwrap();
+        Target {
+            service: SERVICE.to_owned(),
+            method: "Freeze".to_owned(),
+            path: format!("/{SERVICE}/Freeze").parse().unwrap(),
+            output: descriptor.output(),
+            descriptor,
+        }
+    }
+
+    /// A participant that takes one call at once on a connection.
+    async fn narrow(clock: &Clock) -> (Participants, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut server = Server::builder().max_concurrent_streams(1);
+        let serving = server.add_routes(Routes::default());
+        tokio::spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
+        let participants = Participants::new(clock.clone());
+        participants.add_address(SERVICE, &address).unwrap();
+        (participants, address)
+    }
+
+    async fn take(participants: &Participants, target: &Target) -> Stream {
+        let call = Outgoing {
+            path: target.path.clone(),
+            request: Bytes::new(),
+            headers: HeaderMap::new(),
+            trace: &Trace::start(),
+            limit: Duration::from_mins(1),
+            descriptor: &target.descriptor,
+        };
+        let participant = participants.find(SERVICE).unwrap();
+        participant.client().stream(&call, Duration::from_mins(1)).await.unwrap()
+    }
+
+    fn attempt<'a>(target: &'a Target, overrides: &'a Overrides) -> Attempt<'a> {
+        Attempt {
+            saga_id: "01a2205b-70a4-7369-9f14-501076fe2d60",
+            step: "freeze",
+            direction: Direction::Forward,
+            number: 1,
+            target,
+            request: Bytes::new(),
+            timeout: Duration::from_secs(5),
+            cut_off: None,
+            overrides,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_gets_no_stream_is_pushed_back_with_the_peers_limit_after_a_while() {
+        let (clock, hands) = Clock::manual(Timestamp(0));
+        let (participants, address) = narrow(&clock).await;
+        let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.push(take(&participants, &target).await);
+        }
+        let withdrawn = CancellationToken::new();
+        let in_line = attempt(&target, &overrides).make(&participants, &trace, &withdrawn);
+        let (answer, ()) = tokio::join!(in_line, async {
+            // Its own limit passes, and the rest of the time that it may be in line.
+            hands.advance_to_next().await;
+            tokio::task::yield_now().await;
+            hands.advance_to_next().await;
+        });
+        assert_eq!(clock.now(), Timestamp(0).after(IN_LINE));
+        let Answer::PushedBack { reason, wait } = answer else { panic!("{answer:?}") };
+        assert_eq!(reason.code, "UNAVAILABLE");
+        let limit = format!("{address} takes 4 at once (connections: 4)");
+        assert!(reason.message.contains(&limit), "{reason}");
+        assert!(!wait.is_zero());
+    }
+
+    #[tokio::test]
+    async fn an_attempt_in_line_is_pushed_back_at_the_sagas_deadline() {
+        let (clock, hands) = Clock::manual(Timestamp(0));
+        let (participants, _) = narrow(&clock).await;
+        let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.push(take(&participants, &target).await);
+        }
+        let withdrawn = CancellationToken::new();
+        let hurried = Attempt { cut_off: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
+        let in_line = hurried.make(&participants, &trace, &withdrawn);
+        let (answer, ()) = tokio::join!(in_line, hands.advance_to_next());
+        assert_eq!(clock.now(), Timestamp(2_000));
+        assert!(matches!(answer, Answer::PushedBack { .. }), "{answer:?}");
+    }
+}

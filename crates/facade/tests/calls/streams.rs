@@ -11,7 +11,6 @@ use facade::{
 use futures::{FutureExt, future::join_all, poll};
 use http::{HeaderMap, uri::PathAndQuery};
 use prost_reflect::MethodDescriptor;
-use tokio::net::TcpListener;
 use tonic::Code;
 
 use crate::{
@@ -194,29 +193,20 @@ async fn where_the_peer_takes_no_second_connection_the_first_one_must_do() {
     }
 }
 
-/// Takes each connection to close it.
-async fn revolving(listener: TcpListener) -> usize {
-    let mut connections = 0;
-    loop {
-        let mut peer = Peer::allowing(&listener, 100).await;
-        peer.go_away(0).await;
-        connections += 1;
-        if connections > 20 {
-            return connections;
-        }
-    }
-}
-
 #[tokio::test]
-async fn a_peer_that_closes_each_connection_at_once_is_not_connected_to_again_and_again() {
+async fn a_peer_that_closes_each_connection_unused_is_connected_to_once_for_each_call() {
     let (listener, address) = listen().await;
     let client = client(address);
-    let revolving = tokio::spawn(revolving(listener));
     for _ in 0..5 {
-        let told = call(&client, Bytes::new(), LIMIT).await.unwrap_err();
+        let told = begin(&client, b"", LIMIT);
+        let mut peer = Peer::allowing(&listener, 0).await;
+        peer.round_trip().await;
+        assert!(listener.accept().now_or_never().is_none(), "a second connection");
+        drop(peer);
+        let told = told.await.unwrap().unwrap_err();
         assert_eq!(told.code(), Code::Unavailable, "{told:?}");
+        assert!(told.message().contains("closed before it took a call"), "{told:?}");
     }
-    assert!(revolving.now_or_never().is_none(), "more connections than calls");
 }
 
 #[tokio::test]

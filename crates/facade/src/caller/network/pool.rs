@@ -95,7 +95,9 @@ impl Pool {
     }
 
     fn wants_another(&self) -> bool {
-        let is_short = self.open.len() < CONNECTIONS && !self.enough;
+        // A peer that allows no stream at all on one connection will not do so on the next.
+        let is_short =
+            self.open.len() < CONNECTIONS && !self.enough && self.open.iter().all(|open| open.used);
         !self.making && !self.waiting.is_empty() && (self.open.is_empty() || is_short)
     }
 
@@ -151,7 +153,7 @@ impl Peer {
         let pool = self.pool();
         let limit = pool.open.iter().fold(0_usize, |sum, open| sum.saturating_add(open.limit));
         NoStream::AllTaken(format!(
-            "no stream was free within {} ms: {} takes {limit} at once, over {} connections",
+            "no stream was free within {} ms: {} takes {limit} at once (connections: {})",
             waited.as_millis(),
             self.address,
             pool.open.len()

@@ -134,6 +134,9 @@ pub(crate) fn line(
     let reason = line.reason.as_str();
     if let Some(cause) = &line.cause {
         tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
+    } else if matches!(line.code, Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists) {
+        // What stands in the store decided, as with a decline: nothing is wrong with the caller or with us.
+        tracing::info!(peer, elapsed_ms, status, reason, why = line.message, "call declined");
     } else if line.code != Code::Ok {
         tracing::warn!(
             peer,

@@ -72,7 +72,7 @@ fn lists(held: u64) -> Vec<(&'static str, ListSagasRequest)> {
         ("--definition of none", ListSagasRequest { definition: "none".to_owned(), ..all() }),
         ("--started-after, none", ListSagasRequest { started_after: never, ..all() }),
         ("--started-before, all", ListSagasRequest { started_before: never, ..all() }),
-        ("--started-before, none", ListSagasRequest { started_before: early, ..all() }),
+        ("--started-before, early", ListSagasRequest { started_before: early, ..all() }),
         (
             "--state attention --definition",
             ListSagasRequest { definition: "noop".to_owned(), ..in_state(SagaState::Attention) },

@@ -60,12 +60,6 @@ impl Connection {
         Ok(self.prepared(statement)?.execute(values)?)
     }
 
-    /// The number of the row that was inserted last, in a table whose key is a whole number.
-    #[must_use]
-    pub fn last_number(&self) -> i64 {
-        self.sqlite.last_insert_rowid()
-    }
-
     /// A statement that is run more than once in a row, and looked for among those that are prepared once for all.
     ///
     /// # Errors

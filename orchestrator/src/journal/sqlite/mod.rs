@@ -6,7 +6,7 @@ mod query;
 mod rows;
 mod statements;
 
-use std::{future::ready, path::Path};
+use std::{future::ready, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use clock::Timestamp;
@@ -22,6 +22,8 @@ use super::{
     Standing, Started, Unfinished,
 };
 
+use statements::Numbers;
+
 pub(super) use rows::SEQ_BITS;
 
 const SCHEMA: Schema = Schema::own(&[
@@ -33,6 +35,7 @@ const SCHEMA: Schema = Schema::own(&[
 #[derive(Debug)]
 pub struct Sqlite {
     database: Database,
+    numbers: Arc<Numbers>,
 }
 
 impl Sqlite {
@@ -42,7 +45,7 @@ impl Sqlite {
     /// See [`open::Error`]: each is one sentence with its cure.
     pub async fn open(path: &Path) -> Result<Self, open::Error> {
         let database = Database::open(path, &[SCHEMA]).await?;
-        Ok(Self { database })
+        Ok(Self { database, numbers: Arc::default() })
     }
 
     /// Whatever waits for the writer at the same time shares a commit.
@@ -62,12 +65,13 @@ impl Journal for Sqlite {
         entries: Vec<Entry>,
         standing: Option<Standing>,
     ) -> Result<Started, Error> {
+        let numbers = Arc::clone(&self.numbers);
         self.write(move |connection| {
             let request_hash = keys::hash(&header.request);
             if !keys::take(connection, &header, &request_hash)? {
                 return keys::taken(connection, &header, &request_hash);
             }
-            let number = statements::start(connection, &header)?;
+            let number = statements::start(connection, &numbers, &header)?;
             statements::append(connection, number, &entries, standing.as_ref())?;
             Ok(Started::New(number))
         })

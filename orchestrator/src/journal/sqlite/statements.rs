@@ -1,5 +1,7 @@
 //! The journal's writes, each inside a transaction that it may share with others.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use clock::Timestamp;
 use saga::Reason;
 use store::sqlite::{Connection, is_taken};
@@ -7,11 +9,14 @@ use store::sqlite::{Connection, is_taken};
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Standing};
 
-// A number that no saga has, and no record either: those of a saga that somebody deleted are not taken for another's.
 const SAGA: &str = "
     insert into saga
         (number, id, definition_hash, definition, version, key, request, trace, deadline, created_at, updated_at, state)
-    values (max(coalesce((select max(number) from saga), 0), coalesce((select max(place) >> 20 from event), 0)) + 1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 'RUNNING')";
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, 'RUNNING')";
+
+// Of records too: those of a saga that somebody deleted are not to be taken for another's.
+const LAST_NUMBER: &str = "
+    select max(coalesce((select max(number) from saga), 0), coalesce((select max(place) >> 20 from event), 0))";
 
 const EVENT: &str = "insert into event (place, at, record, link) values (?1, ?2, ?3, ?4)";
 
@@ -53,9 +58,31 @@ const REGISTERED: &str = "
     from definition
     where name = ?1 and version = ?2";
 
+/// The numbers of new sagas, each given once. Where its saga was not kept, a number is left out.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(AtomicI64);
+
+impl Numbers {
+    /// A number that no saga has had that is there, or has left a record.
+    fn next(&self, connection: &Connection) -> Result<Number, Error> {
+        // Asked for once: there is one writer, and this is the only place that gives numbers.
+        if self.0.load(Ordering::Relaxed) == 0 {
+            let last = connection.one(LAST_NUMBER, [], |row| Ok::<i64, Error>(row.get(0)?))?;
+            self.0.store(last, Ordering::Relaxed);
+        }
+        Ok(Number(self.0.fetch_add(1, Ordering::Relaxed) + 1))
+    }
+}
+
 /// Inserts the saga.
-pub(super) fn start(connection: &Connection, header: &Header) -> Result<Number, Error> {
+pub(super) fn start(
+    connection: &Connection,
+    numbers: &Numbers,
+    header: &Header,
+) -> Result<Number, Error> {
+    let number = numbers.next(connection)?;
     let values = (
+        number.0,
         &header.saga_id,
         &header.definition_hash,
         &header.definition,
@@ -67,7 +94,7 @@ pub(super) fn start(connection: &Connection, header: &Header) -> Result<Number, 
         rows::millis(header.created_at),
     );
     connection.execute(SAGA, values)?;
-    Ok(Number(connection.last_number()))
+    Ok(number)
 }
 
 /// Inserts the records and, where it changed, where the saga stands.

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use proto::{canonical, facade::v1::Reason};
-use saga::{SagaState, Status, StepId};
+use saga::{SagaState, Status};
 
 use super::{
     not_started, overloaded,
@@ -143,11 +143,7 @@ fn ended_or_needs_a_person(status: Status) -> bool {
 
 /// How a saga ended.
 fn ending(state: &SagaState, definition: &saga::Definition, trace_id: &str) -> Ending {
-    let name = |step: StepId| definition.step(step).name.clone();
-    let why = state.cause().map(|cause| Why {
-        reason: cause.reason.clone(),
-        step: cause.step.map(name).unwrap_or_default(),
-    });
+    let why = state.cause().map(|cause| Why::of(cause, definition));
     let reply = state.reply().cloned().unwrap_or_default();
     Ending { status: state.status(), reply, why, trace_id: trace_id.to_owned() }
 }

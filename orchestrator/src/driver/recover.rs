@@ -64,9 +64,8 @@ impl Driver {
         }
         // Taken before recovery can find the saga.
         let Some(slot) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
-        let readmitted =
-            async { self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await };
-        readmitted.await.map_err(OrderError::Journal)?;
+        let readmitted = self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await;
+        readmitted.map_err(OrderError::Journal)?;
         let (order, answered) = Order::new(event);
         self.take_up(slot, saga_id, Some(order)).await;
         answered.await.unwrap_or(Err(OrderError::Gone))

@@ -336,11 +336,7 @@ impl SagaTask {
 
 /// Where the saga stands, as the index shows it.
 fn standing(state: &SagaState, definition: &Compiled) -> Standing {
-    let name = |step: StepId| definition.engine().step(step).name.clone();
-    let why = state.why().map(|cause| Why {
-        reason: cause.reason.clone(),
-        step: cause.step.map(name).unwrap_or_default(),
-    });
+    let why = state.why().map(|cause| Why::of(cause, definition.engine()));
     Standing { status: state.status(), why }
 }
 

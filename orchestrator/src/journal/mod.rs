@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
-use saga::{Reason, Status};
+use saga::{Cause, Reason, Status};
 use store::retention::Keep;
 
 pub use chain::Link;
@@ -93,6 +93,15 @@ pub struct Why {
     pub reason: Reason,
     /// The step that it is for; empty where it is for the saga as a whole.
     pub step: String,
+}
+
+impl Why {
+    /// The cause, with the name that its step has in the definition.
+    #[must_use]
+    pub fn of(cause: &Cause, definition: &saga::Definition) -> Self {
+        let step = cause.step.map(|step| definition.step(step).name.clone());
+        Self { reason: cause.reason.clone(), step: step.unwrap_or_default() }
+    }
 }
 
 /// Where a saga stands, as the index shows it.

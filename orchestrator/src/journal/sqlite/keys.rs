@@ -137,7 +137,8 @@ fn read_ended(connection: &Connection, row: &Row<'_>) -> Result<Ended, Error> {
         Status::from_name(&state).ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?;
     let trace: String = row.get(9)?;
     let trace_id = Trace::id_of(&trace).to_owned();
-    let mut ending = Ending { status, reply: Bytes::new(), why: why(row)?, trace_id };
+    let mut ending =
+        Ending { status, reply: Bytes::new(), why: rows::why(row, [6, 7, 8])?, trace_id };
     if status == Status::Succeeded {
         match reply(connection, number, row.get(5)?)? {
             Some(reply) => ending.reply = reply,
@@ -147,10 +148,6 @@ fn read_ended(connection: &Connection, row: &Row<'_>) -> Result<Ended, Error> {
     }
     let at = rows::timestamp(row, 4)?;
     Ok(Ended { number, key: row.get(1)?, definition: row.get(2)?, at, ending })
-}
-
-fn why(row: &Row<'_>) -> Result<Option<Why>, Error> {
-    rows::why(row, [6, 7, 8])
 }
 
 fn unreadable() -> Why {

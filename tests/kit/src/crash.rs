@@ -44,8 +44,14 @@ pub struct CrashPoint {
 pub(crate) struct Fuse {
     appends: Arc<AtomicU64>,
     reads: Arc<AtomicU64>,
-    point: Arc<watch::Sender<Option<CrashPoint>>>,
-    blown: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<State>>,
+}
+
+/// In one value, so that a fuse that is set anew either dies before or not at all.
+#[derive(Debug, Default)]
+struct State {
+    point: Option<CrashPoint>,
+    blown: bool,
 }
 
 impl Default for Fuse {
@@ -53,8 +59,7 @@ impl Default for Fuse {
         Self {
             appends: Arc::default(),
             reads: Arc::default(),
-            point: Arc::new(watch::Sender::new(None)),
-            blown: Arc::new(watch::Sender::new(false)),
+            state: Arc::new(watch::Sender::new(State::default())),
         }
     }
 }
@@ -63,8 +68,17 @@ impl Fuse {
     /// Sets where the process dies next; counts from here.
     pub(crate) fn set(&self, point: Option<CrashPoint>) {
         self.appends.store(0, Ordering::SeqCst);
-        self.blown.send_replace(false);
-        self.point.send_replace(point);
+        self.state.send_replace(State { point, blown: false });
+    }
+
+    /// Takes the crash point away. Whether the process had come to it before: then it is dead, and stays so.
+    pub(crate) fn disarm(&self) -> bool {
+        let mut dead = false;
+        self.state.send_modify(|state| {
+            state.point = None;
+            dead = state.blown;
+        });
+        dead
     }
 
     /// Appends since the fuse was set.
@@ -83,16 +97,21 @@ impl Fuse {
 
     /// Completes when the process has died.
     pub(crate) async fn blown(&self) {
-        let mut blown = self.blown.subscribe();
+        let mut state = self.state.subscribe();
         // The sender lives in `self`.
-        let _ = blown.wait_for(|blown| *blown).await;
+        let _ = state.wait_for(|state| state.blown).await;
     }
 
     /// Dies here, if this is the place: nothing of this process goes on.
     async fn pass(&self, append: u64, side: Side) {
-        let dead = *self.blown.borrow();
-        if dead || *self.point.borrow() == Some(CrashPoint { append, side }) {
-            self.blown.send_replace(true);
+        let mut dead = false;
+        self.state.send_if_modified(|state| {
+            let dies = !state.blown && state.point == Some(CrashPoint { append, side });
+            state.blown |= dies;
+            dead = state.blown;
+            dies
+        });
+        if dead {
             std::future::pending::<()>().await;
         }
     }

@@ -345,6 +345,13 @@ impl Mesh {
         self.fuse.set(point);
     }
 
+    /// Takes the crash point away. Whether the mesh had come to it before: then it must be crashed, for nothing in it
+    /// goes on.
+    #[must_use]
+    pub fn disarm(&self) -> bool {
+        self.fuse.disarm()
+    }
+
     /// Appends to the journal since [`Mesh::crash_at`] or the start.
     #[must_use]
     pub fn appends(&self) -> u64 {

@@ -9,7 +9,7 @@ use proto::saga::v1::{
     saga_service_client::SagaServiceClient,
 };
 use saga::{Direction, Status};
-use tonic::service::Routes;
+use tonic::{Code, service::Routes};
 
 use crate::{
     cell::{Cell, Outcome, Report, every_fault},
@@ -124,16 +124,16 @@ impl Mesh {
                 () = died => None,
             }
         });
-        let died = saga.is_none();
+        // A saga may be seen to stand, by what is on disk, while the mesh dies: it has died then.
+        let died = self.disarm();
         let saga = match saga {
-            Some(saga) => saga,
-            None => {
+            Some(saga) if !died => saga,
+            _ => {
                 self.crash();
                 self.restart();
                 self.block_on(run(self.sagas(), start))
             }
         };
-        self.crash_at(None);
         self.block_on(self.judge(definition, number, cell, start, saga, died))
     }
 
@@ -231,7 +231,11 @@ async fn stand(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
 async fn retry(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
     let request =
         RetrySagaRequest { saga_id: saga_id.to_owned(), reason: "it is mended".to_owned() };
-    sagas.retry_saga(request).await.expect("the saga is retried");
+    // After a death its journal shows that it needs a person before a task has taken it up.
+    while let Err(refused) = sagas.retry_saga(request.clone()).await {
+        assert_eq!(refused.code(), Code::Unavailable, "the saga is retried: {refused}");
+        tokio::task::yield_now().await;
+    }
     stand(sagas, saga_id).await
 }
 

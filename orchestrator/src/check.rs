@@ -1,28 +1,24 @@
 //! `sagamesh check`: a definition checked as a node would, without a node.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clock::Clock;
 use definition::{Problem, load};
 
-use crate::describe::Describer;
+use crate::{config::Participants, describe::Describer};
 
-/// Checks the definition in `path`, asking `participants` (service and address) by reflection; gives a sentence about
+/// Checks the definition in `path`, asking `participants`  by reflection; gives a sentence about
 /// it.
 ///
 /// # Errors
 /// Every problem, each with file, line, column and cure.
 pub async fn file(
     path: &Path,
-    participants: &[(String, String)],
+    participants: &Participants,
     descriptors: &[PathBuf],
 ) -> Result<String, Vec<Problem>> {
-    let addresses: BTreeMap<String, String> = participants.iter().cloned().collect();
     let clock = Clock::system();
-    let describer = Describer { clock: &clock, addresses: &addresses, files: descriptors };
+    let describer = Describer { clock: &clock, participants, files: descriptors };
     let folder = path.parent().unwrap_or(Path::new(""));
     let draft = load::read(path)?;
     let compiled = describer.compile(draft, folder).await?;

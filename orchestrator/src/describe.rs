@@ -1,21 +1,19 @@
 //! Where the descriptors of a definition come from: its own files, the contracts that this program ships with, or the
 //! participants themselves.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clock::Clock;
 use definition::{Compiled, Descriptors, Draft, Problem};
 
+use crate::config::Participants;
 use crate::outbound::{call::nobody, reflection};
 
 /// Finds descriptors.
 pub(crate) struct Describer<'a> {
     pub(crate) clock: &'a Clock,
-    /// Addresses by service, for those that are asked by reflection.
-    pub(crate) addresses: &'a BTreeMap<String, String>,
+    /// Those that are asked by reflection.
+    pub(crate) participants: &'a Participants,
     /// Descriptor files beside those that a definition names.
     pub(crate) files: &'a [PathBuf],
 }
@@ -51,8 +49,8 @@ impl Describer<'_> {
             return;
         }
         // An address wins over what ships: `--participant` may put another service in the place of ours.
-        if let Some(address) = self.addresses.get(service) {
-            match reflection::describe(self.clock, service, address).await {
+        if let Some(participant) = self.participants.get(service) {
+            match reflection::describe(self.clock, service, &participant.address).await {
                 Ok(pool) => descriptors.add_pool(pool),
                 Err(why) => descriptors.undescribed(service, why),
             }

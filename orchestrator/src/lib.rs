@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod check;
+pub mod config;
 pub mod driver;
 pub mod journal;
 pub mod node;
@@ -16,4 +17,5 @@ pub mod retention;
 
 mod describe;
 
-pub use node::{Bundle, Config, MAX_RUNNING, Node, Settings, run};
+pub use config::{Config, MAX_RUNNING};
+pub use node::{Bundle, Node, run};

@@ -1,75 +1,36 @@
 //! One orchestrator process, wired in the order in which things must be there.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use clock::Clock;
 use definition::{Compiled, Draft, load};
 use facade::{
     Facade,
-    process::{self, Log},
-    server::{self, Health, Server, Service},
+    config::Loaded,
+    health::Health,
+    listener,
+    process::{self, Process, Signals},
+    readiness::Readiness,
+    server::{Server, Service},
     services::saga_service,
 };
-use serde::Deserialize;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
     api::{saga_service::Handlers, served::Served},
+    config::{self, Config, Limits, Retention},
     describe::Describer,
     driver::Driver,
     journal::{self, Journal, sqlite::Sqlite},
     outbound::Participants,
     registry::Registry,
-    retention::{self, Keep, KeepAnswers},
+    retention::{self, Keep},
 };
 
 /// How long running sagas are given to record what is still answered when the process stops.
 const PARK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
-pub const MAX_RUNNING: usize = 10_000;
-
-/// The config file of the role `orchestrator`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Where it listens, for example `127.0.0.1:7070`.
-    pub listen: SocketAddr,
-    /// The folder of its journal; made when it is missing.
-    pub data: PathBuf,
-    /// The address of each service that sagas call, by the service's full name.
-    #[serde(default)]
-    pub participants: BTreeMap<String, String>,
-    /// Bundles of definitions that this program brings, by name.
-    #[serde(default)]
-    pub bundles: Vec<String>,
-    /// A folder of definitions.
-    #[serde(default)]
-    pub sagas: Option<PathBuf>,
-    /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
-    #[serde(default = "max_running")]
-    pub max_running: usize,
-    /// How long sagas are kept after their end; for ever where it is left out.
-    #[serde(default)]
-    pub keep_finished: Option<Keep>,
-    /// How long the idempotency keys of sagas that were removed are kept, from the end of the saga.
-    #[serde(default)]
-    pub keep_keys: KeepAnswers,
-    /// What it logs.
-    #[serde(default)]
-    pub log: Log,
-}
-
-fn max_running() -> usize {
-    MAX_RUNNING
-}
 
 /// Definitions that a program brings with it.
 #[derive(Clone, Copy, Debug)]
@@ -99,27 +60,6 @@ impl Bundle {
     }
 }
 
-/// What a node is made of.
-#[derive(Debug)]
-pub struct Settings {
-    /// The folder of its journal.
-    pub data: PathBuf,
-    /// Participants over the network: service and address.
-    pub addresses: BTreeMap<String, String>,
-    /// Participants in this process. An address for the same service wins.
-    pub in_process: Vec<(String, Routes)>,
-    /// Definitions that the program brings.
-    pub bundles: Vec<Bundle>,
-    /// A folder of definitions.
-    pub sagas: Option<PathBuf>,
-    /// How many sagas may run at once.
-    pub max_running: usize,
-    /// How long sagas are kept after their end; for ever where it is left out.
-    pub keep_finished: Option<Keep>,
-    /// How long the idempotency keys of sagas that were removed are kept, from the end of the saga.
-    pub keep_keys: KeepAnswers,
-}
-
 /// An open node: its journal is open, its definitions are registered, and nothing runs yet.
 pub struct Node {
     driver: Driver,
@@ -127,18 +67,24 @@ pub struct Node {
     participants: Participants,
     service: Service,
     health: Health,
-    keep_finished: Option<Keep>,
-    keep_keys: KeepAnswers,
+    limits: Limits,
+    retention: Retention,
 }
 
 impl Node {
-    /// Opens a node.
+    /// Opens a node with the definitions of `brought` that its config names. Services in this process are called without
+    /// the network; an address for the same service wins.
     ///
     /// # Errors
     /// Sentences with the cure: the folder cannot be used, or every problem of every definition.
-    pub async fn open(settings: Settings, facade: &Facade) -> Result<Self, String> {
-        let journal: journal::Shared = Arc::new(open_journal(&settings.data).await?);
-        Self::with_journal(settings, facade, journal).await
+    pub async fn open(
+        config: Config,
+        brought: &[Bundle],
+        in_process: Vec<(String, Routes)>,
+        facade: &Facade,
+    ) -> Result<Self, String> {
+        let journal: journal::Shared = Arc::new(open_journal(&config.database.folder).await?);
+        Self::with_journal(config, brought, in_process, facade, journal).await
     }
 
     /// Opens a node on a journal that is open already; one that does not open closes it.
@@ -146,12 +92,13 @@ impl Node {
     /// # Errors
     /// Every problem of every definition, a line each.
     pub async fn with_journal(
-        settings: Settings,
+        config: Config,
+        brought: &[Bundle],
+        in_process: Vec<(String, Routes)>,
         facade: &Facade,
         journal: journal::Shared,
     ) -> Result<Self, String> {
-        let clock = facade.clock().clone();
-        let opened = Self::wire(settings, facade, clock, Arc::clone(&journal)).await;
+        let opened = Self::wire(config, brought, in_process, facade, Arc::clone(&journal)).await;
         if opened.is_err() {
             journal.close().await;
         }
@@ -159,41 +106,44 @@ impl Node {
     }
 
     async fn wire(
-        settings: Settings,
+        config: Config,
+        brought: &[Bundle],
+        in_process: Vec<(String, Routes)>,
         facade: &Facade,
-        clock: Clock,
         journal: journal::Shared,
     ) -> Result<Self, String> {
+        let clock = facade.clock().clone();
+        let bundles = Bundle::find(brought, &config.definitions.bundles)?;
         let registry = Registry::load(journal.as_ref())
             .await
             .map_err(|error| format!("the journal: {error}"))?;
         let participants = Participants::new(clock.clone());
-        for (service, routes) in settings.in_process {
+        for (service, routes) in in_process {
             participants.add_in_process(&service, routes);
         }
-        for (service, address) in &settings.addresses {
-            participants.add_address(service, address)?;
+        for (service, participant) in &config.participants {
+            participants.add_peer(service, &participant.peer());
         }
         let loader = Loader {
             clock: &clock,
             journal: journal.as_ref(),
             registry: &registry,
-            settings: &settings.addresses,
+            participants: &config.participants,
         };
-        let definitions = loader.load(&settings.bundles, settings.sagas.as_deref()).await?;
+        let definitions = loader.load(&bundles, config.definitions.folder.as_deref()).await?;
 
         let driver = Driver::new(
             clock,
             Arc::clone(&journal),
             participants.clone(),
             registry,
-            settings.max_running,
+            config.limits.max_running,
         );
         let (service, health) = serve_api(&driver, facade, &definitions)?;
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
-        let Settings { keep_finished, keep_keys, .. } = settings;
-        Ok(Self { driver, journal, participants, service, health, keep_finished, keep_keys })
+        let Config { limits, retention, .. } = config;
+        Ok(Self { driver, journal, participants, service, health, limits, retention })
     }
 
     /// What the node serves, for calls from within the process.
@@ -208,7 +158,50 @@ impl Node {
         &self.driver
     }
 
-    /// Serves and recovers until `stop` completes; then takes no new work, parks what runs and closes the journal.
+    /// Puts the node into a process. At the end its sagas are parked while they can still be answered; then its listener
+    /// drains; then the journal is closed.
+    pub async fn join(self, process: &mut Process, listener: TcpListener) {
+        const ROLE: &str = "orchestrator";
+        let Self { driver, journal, participants, service, health, limits: _, retention } = self;
+        let (clock, readiness) = (driver.clock().clone(), Readiness::default());
+        process.stage();
+        let closing = Arc::clone(&journal);
+        let database = readiness.part("journal");
+        database.ready();
+        process.spawn("the journal", async move |stop: CancellationToken| {
+            stop.cancelled().await;
+            closing.close().await;
+            Ok(())
+        });
+
+        process.stage();
+        if let Some(keep) = retention.keep_finished {
+            let ended = retention::Ended(Arc::clone(&journal), retention.keep_keys.keep());
+            let removing = retention::run(clock.clone(), keep, ended);
+            process.spawn_until_stop("the removal of sagas that have ended", removing);
+        }
+        let removing = retention::run(clock, Keep::NOTHING, retention::Keys(journal));
+        process.spawn_until_stop("the removal of keys", removing);
+        process.serve(ROLE, &readiness, (service, health), listener).await;
+
+        process.stage();
+        let recovering = driver.clone();
+        process.spawn_until_stop("recovery", async move { recovering.recover().await });
+        let ending = GivenUp { driver, participants };
+        process.spawn("the sagas", async move |stop: CancellationToken| {
+            stop.cancelled().await;
+            let sagas = ending.driver.stop(PARK_TIMEOUT).await;
+            if sagas > 0 {
+                tracing::warn!(
+                    sagas,
+                    "calls are still under way; their sagas go on at the next start"
+                );
+            }
+            Ok(())
+        });
+    }
+
+    /// Runs the node alone until `stop` completes; then takes no new work, parks what runs and closes the journal.
     ///
     /// # Errors
     /// When the listener fails.
@@ -217,38 +210,10 @@ impl Node {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), String> {
-        let Self { driver, journal, participants, service, health, keep_finished, keep_keys } =
-            self;
-        let ending = GivenUp { driver: driver.clone(), participants };
-        let mut tasks = JoinSet::new();
-        let recovery = driver.clone();
-        tasks.spawn(async move { recovery.recover().await });
-        let clock = driver.clock().clone();
-        if let Some(keep) = keep_finished {
-            let ended = retention::Ended(Arc::clone(&journal), keep_keys.keep());
-            tasks.spawn(retention::run(clock.clone(), keep, ended));
-        }
-        let keys = retention::Keys(Arc::clone(&journal));
-        tasks.spawn(retention::run(clock.clone(), Keep::NOTHING, keys));
-        health.set_ready(true).await;
-        let stopping = async {
-            stop.await;
-            health.set_ready(false).await;
-            let sagas = driver.stop(PARK_TIMEOUT).await;
-            if sagas > 0 {
-                tracing::warn!(
-                    sagas,
-                    "calls are still under way; their sagas go on at the next start"
-                );
-            }
-        };
-        let served = server::serve(service, listener, &clock, stopping)
-            .await
-            .map_err(|error| error.to_string());
-        tasks.shutdown().await;
-        drop(ending);
-        journal.close().await;
-        served
+        let mut process =
+            Process::new(self.driver.clock().clone(), self.limits.connections.clone());
+        self.join(&mut process, listener).await;
+        process.run(stop).await
     }
 }
 
@@ -309,7 +274,7 @@ struct Loader<'a> {
     clock: &'a Clock,
     journal: &'a dyn Journal,
     registry: &'a Registry,
-    settings: &'a BTreeMap<String, String>,
+    participants: &'a config::Participants,
 }
 
 impl Loader<'_> {
@@ -356,7 +321,8 @@ impl Loader<'_> {
         if let Some(known) = self.registry.find_hash(&draft.hash()) {
             return loaded.push(known.compiled);
         }
-        let describer = Describer { clock: self.clock, addresses: self.settings, files: &[] };
+        let describer =
+            Describer { clock: self.clock, participants: self.participants, files: &[] };
         match describer.compile(draft, folder).await {
             Ok(compiled) => {
                 match self.registry.register(self.journal, self.clock, compiled).await {
@@ -369,29 +335,23 @@ impl Loader<'_> {
     }
 }
 
-/// Runs the role `orchestrator` until the process is told to stop, with the definitions of those of `known` that the
+/// Runs the role `orchestrator` until the process is told to stop, with the definitions of those of `brought` that the
 /// config names.
 ///
 /// # Errors
 /// Sentences with the cure.
-pub async fn run(config: Config, known: &[Bundle], clock: Clock) -> Result<(), String> {
-    let bundles = Bundle::find(known, &config.bundles)?;
-    facade::log::start(config.log.format, &config.log.filter)?;
-    let stop =
-        process::stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
+pub async fn run(loaded: Loaded<Config>, brought: &[Bundle], clock: Clock) -> Result<(), String> {
+    process::start_log(&loaded, &loaded.config.log)?;
+    let signals = Signals::listen()?;
+    let config = loaded.config;
+    let mut process = Process::new(clock.clone(), config.limits.connections.clone());
+    if let Some(address) = config.listen.admin {
+        process.serve_admin_on(listener::bind(address).await?);
+    }
     let facade = Facade::new(clock, config.log.calls);
-    let settings = Settings {
-        data: config.data,
-        addresses: config.participants,
-        in_process: Vec::new(),
-        bundles,
-        sagas: config.sagas,
-        max_running: config.max_running,
-        keep_finished: config.keep_finished,
-        keep_keys: config.keep_keys,
-    };
-    let node = Node::open(settings, &facade).await?;
-    let listener = server::listen(config.listen).await?;
-    tracing::info!(address = %config.listen, "the orchestrator serves");
-    node.run(listener, stop).await
+    let address = config.listen.grpc;
+    let node = Node::open(config, brought, Vec::new(), &facade).await?;
+    node.join(&mut process, listener::bind(address).await?).await;
+    tracing::info!(%address, "the orchestrator serves");
+    process.run_until_signal(signals, CancellationToken::new()).await
 }

@@ -25,7 +25,8 @@ use std::path::PathBuf;
 use clock::Clock;
 use facade::{
     Facade,
-    process::{self, Config},
+    config::{self, Loaded},
+    process,
     server::Mount,
     services::order_service,
 };
@@ -38,13 +39,13 @@ const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_ord
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = process::open_database(&folder, "order.db", SCHEMA).await?;
-    Ok(order_service::mount(grpc::Service::new(database, &facade)))
+    Ok(order_service::mount(grpc::Service::new(database.clone(), &facade)).on(database))
 }
 
 /// Serves until the process is told to stop.
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    process::run_service(config, clock, open).await
+pub async fn run(loaded: Loaded<config::Service>, clock: Clock) -> Result<(), String> {
+    process::run_service(loaded, clock, open).await
 }

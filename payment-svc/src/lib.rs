@@ -22,7 +22,8 @@ use std::path::PathBuf;
 use clock::Clock;
 use facade::{
     Facade,
-    process::{self, Config},
+    config::{self, Loaded},
+    process,
     server::Mount,
     services::payment_service,
 };
@@ -35,14 +36,14 @@ const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_p
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = process::open_database(&folder, "payment.db", SCHEMA).await?;
-    let service = grpc::Service::new(database, &facade, wallet::Wallets);
-    Ok(payment_service::mount(service))
+    let service = grpc::Service::new(database.clone(), &facade, wallet::Wallets);
+    Ok(payment_service::mount(service).on(database))
 }
 
 /// Serves until the process is told to stop.
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    process::run_service(config, clock, open).await
+pub async fn run(loaded: Loaded<config::Service>, clock: Clock) -> Result<(), String> {
+    process::run_service(loaded, clock, open).await
 }

@@ -18,7 +18,8 @@ use std::path::PathBuf;
 use clock::Clock;
 use facade::{
     Facade,
-    process::{self, Config},
+    config::{self, Loaded},
+    process,
     server::Mount,
     services::points_service,
 };
@@ -31,13 +32,13 @@ const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_po
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = process::open_database(&folder, "points.db", SCHEMA).await?;
-    Ok(points_service::mount(grpc::Service::new(database, &facade)))
+    Ok(points_service::mount(grpc::Service::new(database.clone(), &facade)).on(database))
 }
 
 /// Serves until the process is told to stop.
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    process::run_service(config, clock, open).await
+pub async fn run(loaded: Loaded<config::Service>, clock: Clock) -> Result<(), String> {
+    process::run_service(loaded, clock, open).await
 }

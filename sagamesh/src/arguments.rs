@@ -3,9 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use facade::dial::Address;
+use orchestrator::config::{self, Participant};
 
 use crate::{
-    command::{check::Check, order::Order, saga::Saga},
+    command::{check::Check, config::Config, order::Order, saga::Saga},
     dev::Dev,
     role::Role,
 };
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Saga(Saga),
     /// Check a definition without running it
     Check(Check),
+    /// Check, show and look up the settings of a role
+    Config(Config),
     #[command(flatten)]
     Role(Role),
 }
@@ -85,15 +89,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// `package.Service=HOST:PORT`.
-pub(crate) fn participant(text: &str) -> Result<(String, String), String> {
+pub(crate) fn participant(text: &str) -> Result<(String, Address), String> {
+    const CURE: &str = "must be SERVICE=ADDRESS, for example hotel.v1.HotelService=127.0.0.1:50051";
     match text.split_once('=') {
-        Some((service, address)) if service.contains('.') && address.contains(':') => {
-            Ok((service.to_owned(), address.to_owned()))
+        Some((service, address)) if service.contains('.') => {
+            Ok((service.to_owned(), address.parse()?))
         }
-        _ => {
-            Err("must be SERVICE=ADDRESS, for example hotel.v1.HotelService=127.0.0.1:50051"
-                .to_owned())
-        }
+        _ => Err(CURE.to_owned()),
     }
 }
 
@@ -102,7 +104,15 @@ pub(crate) fn participant(text: &str) -> Result<(String, String), String> {
 pub(crate) struct Participants {
     /// A service outside this process, for example hotel.v1.HotelService=127.0.0.1:50051; may be repeated
     #[arg(long = "participant", value_name = "SERVICE=ADDRESS", value_parser = participant)]
-    pub(crate) participants: Vec<(String, String)>,
+    participants: Vec<(String, Address)>,
+}
+
+impl Participants {
+    /// As a config has them.
+    pub(crate) fn by_service(self) -> config::Participants {
+        let named = self.participants.into_iter();
+        named.map(|(service, address)| (service, Participant::at(address))).collect()
+    }
 }
 
 /// A config file.
@@ -126,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_participant_is_a_service_and_an_address() {
-        assert_eq!(participant("a.v1.B=h:1"), Ok(("a.v1.B".to_owned(), "h:1".to_owned())));
+        let (service, address) = participant("a.v1.B=h:1").unwrap();
+        assert_eq!((service.as_str(), address.host_and_port()), ("a.v1.B", "h:1"));
         for broken in ["", "a.v1.B", "=h:1", "a.v1.B=h", "B=h:1"] {
             assert!(participant(broken).is_err(), "{broken}");
         }

@@ -1,11 +1,9 @@
 //! The way to a running mesh.
 
+use facade::dial::{self, Address};
 use prost::Name;
 use proto::facade::v1::ResultInfo;
-use tonic::{
-    Request, Response, Status,
-    transport::{Channel, Endpoint, Uri},
-};
+use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
     arguments::{Format, Global},
@@ -19,29 +17,22 @@ pub(crate) fn orchestrator(global: &Global) -> Outcome<Channel> {
 }
 
 /// A channel to an address, with or without `http://`.
-pub(crate) fn channel(address: &str) -> Outcome<Channel> {
-    Ok(endpoint(address)?
-        .tcp_nodelay(true)
-        .connect_timeout(std::time::Duration::from_secs(5))
-        .connect_lazy())
+pub(crate) fn channel(server: &str) -> Outcome<Channel> {
+    dial::channel(&address(server)?).map_err(|why| Failure::new(2, why))
 }
 
-fn endpoint(address: &str) -> Outcome<Endpoint> {
-    let address =
-        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    Endpoint::from_shared(address.clone()).map_err(|error| {
-        Failure::new(2, format!("{address} is no address"))
-            .because(error.to_string())
-            .try_next("write HOST:PORT")
-    })
+fn address(server: &str) -> Outcome<Address> {
+    server.parse().map_err(|why: String| Failure::new(2, why))
 }
 
 /// The address of the service `offset` ports above the orchestrator's, as `sagamesh dev` lays them out.
 pub(crate) fn beside(global: &Global, offset: u16) -> Outcome<String> {
-    let unclear = || Failure::new(2, format!("{} has no port to count from", global.server));
-    let uri: Uri = endpoint(&global.server)?.uri().clone();
-    let port = uri.port_u16().and_then(|port| port.checked_add(offset)).ok_or_else(unclear)?;
-    Ok(format!("http://{}:{port}", uri.host().ok_or_else(unclear)?))
+    let server = address(&global.server)?;
+    let port = server.port().checked_add(offset).ok_or_else(|| {
+        Failure::new(2, format!("{} has no port {offset} above its own", global.server))
+    })?;
+    let host = server.host_and_port().rsplit_once(':').map_or("", |(host, _)| host);
+    Ok(format!("http://{host}:{port}"))
 }
 
 /// A request with the command's time limit.

@@ -5,25 +5,27 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clock::Clock;
 use facade::{
-    log::{self, Calls, Format},
-    process,
+    config::{Loaded, Sources},
+    process::{self, Signals},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Participants,
     demo,
     failure::{Failure, Outcome, UNEXPECTED},
-    mesh::{self, Keep, KeepAnswers, Mesh, Settings},
+    mesh::{self, Addresses, Config, Mesh, PORT_BASE},
 };
 
 const EXAMPLES: &str = "\
+Settings come from the config file, over it from the environment (SAGAMESH__LIMITS__MAX_RUNNING), over that from flags;
+`sagamesh config reference dev` lists them all.
+
 Examples:
   sagamesh dev --demo
   sagamesh dev --sagas ./sagas --participant hotel.v1.HotelService=127.0.0.1:50051
 
 Plaintext on loopback: for development. SIGTERM and Ctrl-C drain; a second one ends the process at once.";
-
-const DEFAULT_PORT: u16 = 7070;
 
 /// The whole mesh.
 #[derive(Debug, Args)]
@@ -32,41 +34,52 @@ pub(crate) struct Dev {
     /// Fill a small shop, place an order that succeeds and one that is declined, cancel the first, and go on serving
     #[arg(long)]
     demo: bool,
-    /// The folder of the SQLite files; made when it is missing
-    #[arg(long, value_name = "DIR", default_value = "./sagamesh-data")]
-    data: PathBuf,
-    /// The orchestrator's port; order, stock, points and payment are on the four that follow. 0: free ports
-    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
-    port_base: u16,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What `dev` is configured by.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// A YAML file of settings
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the SQLite files; made when it is missing [default: ./sagamesh-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The orchestrator's port; order, stock, points and payment are on the four that follow, health on the next. 0: free
+    /// ports [default: 7070]
+    #[arg(long, value_name = "PORT")]
+    port_base: Option<u16>,
     /// A folder of definitions, beside the shop's
     #[arg(long, value_name = "DIR")]
     sagas: Option<PathBuf>,
     #[command(flatten)]
     participants: Participants,
-    /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED
-    #[arg(long, value_name = "NUMBER", default_value_t = orchestrator::MAX_RUNNING)]
-    max_running: usize,
+    /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    max_running: Option<usize>,
     /// Remove sagas so long after their end, for example 30d. Without it they are kept for ever
     #[arg(long, value_name = "DURATION")]
-    keep_finished: Option<Keep>,
+    keep_finished: Option<String>,
     /// Keep the keys of removed sagas, with how they ended, so long after their end, 24h or more: a token that is repeated
-    /// within that time gets the first answer; after it, it starts another saga
-    #[arg(long, value_name = "DURATION", default_value = "7d")]
-    keep_keys: KeepAnswers,
+    /// within that time gets the first answer; after it, it starts another saga [default: 7d]
+    #[arg(long, value_name = "DURATION")]
+    keep_keys: Option<String>,
     /// Keep the services' answers to sagas no longer than this, for example 90d, 24h or more: longer than any saga may take, people
     /// included, for a step of an older saga is refused until a person has looked (KEY_FORGOTTEN). Without it they are
     /// kept for ever
     #[arg(long, value_name = "DURATION")]
-    keep_inbox: Option<KeepAnswers>,
-    /// How log lines are written, to standard error
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-    /// What is logged, for example info or warn,orchestrator=debug
-    #[arg(long, value_name = "FILTER", default_value = "warn")]
-    log: String,
-    /// Which calls are logged, at the level info
-    #[arg(long, value_enum, default_value_t = LogCalls::All)]
-    log_calls: LogCalls,
+    keep_inbox: Option<String>,
+    /// How log lines are written, to standard error [default: text]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// What is logged, for example info or warn,orchestrator=debug [default: warn]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Which calls are logged, at the level info [default: all]
+    #[arg(long, value_enum)]
+    log_calls: Option<LogCalls>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -81,79 +94,67 @@ enum LogCalls {
     Notable,
 }
 
+impl Settings {
+    /// Reads the config that the file, the environment and these flags make.
+    pub(crate) fn load(self) -> Result<Loaded<Config>, String> {
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        let word = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
+            value().map(|value| value.get_name().to_owned())
+        };
+        let format = word(&|| self.log_format?.to_possible_value());
+        let calls = word(&|| self.log_calls?.to_possible_value());
+        let participants = self.participants.by_service();
+        let mut sources = Sources::of_process(self.config)
+            .with_flag("--data", "database.folder", self.data.map(text))
+            .with_flag("--port-base", "listen.port_base", self.port_base)
+            .with_flag("--sagas", "definitions.folder", self.sagas.map(text))
+            .with_flag("--max-running", "limits.max_running", self.max_running)
+            .with_flag("--keep-finished", "retention.keep_finished", self.keep_finished)
+            .with_flag("--keep-keys", "retention.keep_keys", self.keep_keys)
+            .with_flag("--keep-inbox", "retention.keep_inbox", self.keep_inbox)
+            .with_flag("--log-format", "log.format", format)
+            .with_flag("--log", "log.filter", self.log)
+            .with_flag("--log-calls", "log.calls", calls);
+        for (service, participant) in participants {
+            let named = serde_json::json!({ service: participant.address });
+            sources = sources.with_flag("--participant", "participants", Some(named));
+        }
+        sources.load(&Config::default())
+    }
+}
+
 pub(crate) async fn run(dev: Dev) -> Outcome {
-    let format = match dev.log_format {
-        LogFormat::Text => Format::Text,
-        LogFormat::Json => Format::Json,
-    };
-    log::start(format, &dev.log).map_err(|why| Failure::new(2, why))?;
-    let stop =
-        process::stop_signal().map_err(|error| Failure::new(UNEXPECTED, error.to_string()))?;
-    let settings = Settings {
-        data: dev.data,
-        port_base: dev.port_base,
-        sagas: dev.sagas,
-        participants: dev.participants.participants,
-        calls: match dev.log_calls {
-            LogCalls::All => Calls::All,
-            LogCalls::Notable => Calls::Notable,
-        },
-        max_running: dev.max_running,
-        keep_finished: dev.keep_finished,
-        keep_keys: dev.keep_keys,
-        keep_inbox: dev.keep_inbox,
-    };
-    let mesh = mesh::start(settings, Clock::system()).await?;
+    let usage = |why: String| Failure::new(2, why);
+    let loaded = dev.settings.load().map_err(usage)?;
+    process::start_log(&loaded, &loaded.config.log).map_err(usage)?;
+    let signals = Signals::listen().map_err(|why| Failure::new(UNEXPECTED, why))?;
+    let mesh = mesh::start(loaded.config, Clock::system()).await?;
     let greeting = Greeting::of(&mesh);
     greeting.where_it_is();
     let addresses = *mesh.addresses();
+    let failed = CancellationToken::new();
     let shown = async {
         if dev.demo {
-            demo::run(&addresses).await?;
+            demo::run(&addresses).await.inspect_err(|_| failed.cancel())?;
         }
         greeting.what_next();
         Ok(())
     };
-    Box::pin(serve(mesh, stop, shown)).await
-}
-
-/// Serves, with what is shown meanwhile. A demo that fails ends the process, well.
-async fn serve(
-    mesh: Mesh,
-    stop: impl Future<Output = ()> + Send,
-    shown: impl Future<Output = Outcome>,
-) -> Outcome {
-    let failed = tokio_util::sync::CancellationToken::new();
-    let stopping = {
-        let failed = failed.clone();
-        async move {
-            tokio::select! {
-                () = stop => {}
-                () = failed.cancelled() => {}
-            }
-        }
-    };
-    let watched = async {
-        let outcome = shown.await;
-        if outcome.is_err() {
-            failed.cancel();
-        }
-        outcome
-    };
-    let mut serving = std::pin::pin!(mesh.run(stopping));
-    let mut watched = std::pin::pin!(watched);
+    let serving = mesh.into_process().run_until_signal(signals, failed.clone());
+    // A demo that fails ends the process, well.
+    let (mut serving, mut shown) = (Box::pin(serving), Box::pin(shown));
     tokio::select! {
         served = &mut serving => served?,
-        shown = &mut watched => {
+        outcome = &mut shown => {
             serving.await?;
-            shown?;
+            return outcome;
         }
     }
     Ok(())
 }
 
 struct Greeting {
-    addresses: mesh::Addresses,
+    addresses: Addresses,
     data: String,
     /// As this very program was called, so that the commands can be copied.
     program: String,
@@ -166,7 +167,7 @@ impl Greeting {
     }
 
     fn where_it_is(&self) {
-        let mesh::Addresses { orchestrator, order, stock, points, payment } = self.addresses;
+        let Addresses { orchestrator, order, stock, points, payment, admin } = self.addresses;
         anstream::println!("sagamesh serves, for development: plaintext, loopback only\n");
         for (name, address) in [
             ("orchestrator", orchestrator),
@@ -177,13 +178,14 @@ impl Greeting {
         ] {
             anstream::println!("  {name:<13} http://{address}");
         }
+        anstream::println!("  {:<13} http://{admin}/readyz", "health");
         anstream::println!("  {:<13} {}\n", "data", self.data);
     }
 
     fn what_next(&self) {
         let orchestrator = self.addresses.orchestrator;
         let server = match orchestrator.port() {
-            DEFAULT_PORT => String::new(),
+            PORT_BASE => String::new(),
             _ => format!(" --server http://{orchestrator}"),
         };
         let program = &self.program;

@@ -38,6 +38,7 @@ pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
         Command::Order(order) => command::order::run(&global, order).await,
         Command::Saga(saga) => command::saga::run(&global, saga).await,
         Command::Check(check) => command::check::run(&global, check).await,
+        Command::Config(config) => command::config::run(&global, config),
         Command::Role(role) => role::run(role).await,
     };
     match ran {

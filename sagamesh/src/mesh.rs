@@ -1,55 +1,33 @@
 //! The whole mesh in one process: the orchestrator and the four services, each on a port of its own, calling each other
 //! without the network in between.
 
+mod config;
+
 use std::{
-    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    pin::pin,
 };
 
 use clock::Clock;
 use facade::{
     Facade,
-    log::Calls,
-    process,
-    server::{self, Health, Mount, Server, Service},
+    listener::bind,
+    process::{self, Process},
 };
 use orchestrator::Node;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+pub(crate) use self::config::PORT_BASE;
+pub use self::config::{Config, Limits, Listen, Retention};
+pub use facade::config::{Database, Log};
 pub use orchestrator::{
     MAX_RUNNING,
+    config::{Definitions, Participant, Participants},
     retention::{Keep, KeepAnswers},
 };
-use tokio::{
-    net::TcpListener,
-    task::{JoinError, JoinSet},
-};
-use tokio_util::sync::CancellationToken;
 
 use crate::shop::SHOP;
-
-/// What a mesh is made of.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The folder of its databases; made when it is missing.
-    pub data: PathBuf,
-    /// The orchestrator's port; the services are on the four that follow. 0: free ports.
-    pub port_base: u16,
-    /// A folder of definitions, beside the shop's.
-    pub sagas: Option<PathBuf>,
-    /// Services outside this process: full name and address. One of ours is called there then.
-    pub participants: Vec<(String, String)>,
-    /// Which calls are logged.
-    pub calls: Calls,
-    /// How many sagas may run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
-    pub max_running: usize,
-    /// How long sagas are kept after their end; for ever where it is left out.
-    pub keep_finished: Option<Keep>,
-    /// How long the idempotency keys of sagas that were removed are kept, from the end of the saga.
-    pub keep_keys: KeepAnswers,
-    /// How long the services' inboxes keep answers; for ever where it is left out.
-    pub keep_inbox: Option<KeepAnswers>,
-}
 
 /// Where each part listens.
 #[derive(Clone, Copy, Debug)]
@@ -64,69 +42,60 @@ pub struct Addresses {
     pub points: SocketAddr,
     /// `PaymentService`.
     pub payment: SocketAddr,
+    /// Health.
+    pub admin: SocketAddr,
 }
 
 /// A mesh that is open and listens; [`Mesh::run`] serves it.
 pub struct Mesh {
     addresses: Addresses,
     data: PathBuf,
-    clock: Clock,
-    node: Node,
-    orchestrator: TcpListener,
-    services: Vec<Served>,
-}
-
-struct Served {
-    name: &'static str,
-    service: Service,
-    health: Health,
-    listener: TcpListener,
-    address: SocketAddr,
+    routes: Routes,
+    driver: orchestrator::driver::Driver,
+    process: Process,
 }
 
 /// Opens the databases and takes the ports.
 ///
 /// # Errors
 /// Sentences with the cure; nothing is left half open.
-pub async fn start(settings: Settings, clock: Clock) -> Result<Mesh, String> {
-    process::prepare_folder(&settings.data)?;
-    let facade = Facade::new(clock.clone(), settings.calls).keeping_inbox(settings.keep_inbox);
-    let orchestrator = listen(settings.port_base, 0).await?;
+pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
+    let folder = config.database.folder.clone();
+    process::prepare_folder(&folder)?;
+    let mut process = Process::new(clock.clone(), config.limits.connections.clone());
+    let facade = Facade::new(clock, config.log.calls).keeping_inbox(config.retention.keep_inbox);
+    let listeners = listen(&config.listen).await?;
+    let addresses = listeners.addresses()?;
+    process.serve_admin_on(listeners.admin);
 
-    let folder = &settings.data;
     let mounts = [
         order_svc::open(folder.clone(), facade.clone()).await?,
         stock_svc::open(folder.clone(), facade.clone()).await?,
         points_svc::open(folder.clone(), facade.clone()).await?,
         payment_svc::open(folder.clone(), facade.clone()).await?,
     ];
-    let mut services = Vec::new();
-    for (offset, mount) in (1..).zip(mounts) {
-        services.push(serve_one(mount, &facade, listen(settings.port_base, offset).await?)?);
-    }
+    let services = mounts.into_iter().zip(listeners.services).collect();
+    let in_process = process::add_services(&mut process, &facade, services).await;
 
-    let node = orchestrator::Settings {
-        data: settings.data.clone(),
-        addresses: settings.participants.into_iter().collect::<BTreeMap<_, _>>(),
-        in_process: services
-            .iter()
-            .map(|served| (served.name.to_owned(), served.service.in_process()))
-            .collect(),
-        bundles: vec![SHOP],
-        sagas: settings.sagas,
-        max_running: settings.max_running,
-        keep_finished: settings.keep_finished,
-        keep_keys: settings.keep_keys,
-    };
-    let node = Node::open(node, &facade).await?;
-    let addresses = Addresses {
-        orchestrator: local_address(&orchestrator)?,
-        order: services[0].address,
-        stock: services[1].address,
-        points: services[2].address,
-        payment: services[3].address,
-    };
-    Ok(Mesh { addresses, data: settings.data, clock, node, orchestrator, services })
+    let node = Node::open(node(config), &[SHOP], in_process, &facade).await?;
+    let (routes, driver) = (node.service().in_process(), node.driver().clone());
+    node.join(&mut process, listeners.orchestrator).await;
+    Ok(Mesh { addresses, data: folder, routes, driver, process })
+}
+
+fn node(config: Config) -> orchestrator::Config {
+    let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
+    let Limits { max_running, connections } = limits;
+    let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
+    orchestrator::Config {
+        database,
+        participants,
+        definitions,
+        limits: orchestrator::config::Limits { max_running, connections },
+        retention: orchestrator::config::Retention { keep_finished, keep_keys },
+        log,
+        ..orchestrator::Config::default()
+    }
 }
 
 impl Mesh {
@@ -142,10 +111,16 @@ impl Mesh {
         &self.data
     }
 
-    /// The orchestrator.
+    /// The orchestrator, for calls from within the process.
     #[must_use]
-    pub fn node(&self) -> &Node {
-        &self.node
+    pub fn orchestrator(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// Runs the orchestrator's sagas.
+    #[must_use]
+    pub fn driver(&self) -> &orchestrator::driver::Driver {
+        &self.driver
     }
 
     /// Serves until `stop` completes, then drains: the orchestrator first, so that its sagas can still be answered.
@@ -153,153 +128,59 @@ impl Mesh {
     ///
     /// # Errors
     /// When a listener fails: which one, and why.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
-        let mut serving = JoinSet::new();
-        for service in self.services {
-            serving.spawn(service.serve(self.clock.clone(), drained.clone()));
-        }
-        let orchestrated = self.node.run(self.orchestrator, stopping.clone().cancelled_owned());
-        together(orchestrated, serving, stop, &stopping, &drained).await
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), String> {
+        self.process.run(stop).await
+    }
+
+    /// The process, for who runs it by its signals.
+    #[must_use]
+    pub fn into_process(self) -> Process {
+        self.process
     }
 }
 
-type Outcome = Result<(), String>;
+struct Listeners {
+    orchestrator: TcpListener,
+    services: [TcpListener; 4],
+    admin: TcpListener,
+}
 
-impl Served {
-    async fn serve(self, clock: Clock, drained: CancellationToken) -> Outcome {
-        let Self { name, service, health, listener, address } = self;
-        health.set_ready(true).await;
-        let stopping = async {
-            drained.cancelled().await;
-            health.set_ready(false).await;
+/// Takes the ports.
+async fn listen(config: &Listen) -> Result<Listeners, String> {
+    let at = |offset| {
+        let port = match config.port_base {
+            0 => 0,
+            base => base.saturating_add(offset),
         };
-        server::serve(service, listener, &clock, stopping).await.map_err(|error| {
-            format!(
-                "{name} no longer listens on {address}: {}; start the mesh again",
-                facade::wire::causes(&error)
-            )
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    };
+    let orchestrator = bind(at(0)).await?;
+    let services = [bind(at(1)).await?, bind(at(2)).await?, bind(at(3)).await?, bind(at(4)).await?];
+    let admin = match config.admin {
+        Some(address) => bind(address).await?,
+        None => match bind(at(5)).await {
+            Ok(listener) => listener,
+            // Nobody asked for this one: it must not keep a mesh from starting.
+            Err(_) => bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?,
+        },
+    };
+    Ok(Listeners { orchestrator, services, admin })
+}
+
+impl Listeners {
+    fn addresses(&self) -> Result<Addresses, String> {
+        let [order, stock, points, payment] = &self.services;
+        Ok(Addresses {
+            orchestrator: address(&self.orchestrator)?,
+            order: address(order)?,
+            stock: address(stock)?,
+            points: address(points)?,
+            payment: address(payment)?,
+            admin: address(&self.admin)?,
         })
     }
 }
 
-/// Runs the orchestrator until `stop` completes or a service ends before it was told to, then the services to their
-/// end. The first failure is the one that is told.
-async fn together(
-    orchestrated: impl Future<Output = Outcome>,
-    mut serving: JoinSet<Outcome>,
-    stop: impl Future<Output = ()>,
-    stopping: &CancellationToken,
-    drained: &CancellationToken,
-) -> Outcome {
-    let (mut orchestrated, mut stop) = (pin!(orchestrated), pin!(stop));
-    let mut outcome = Ok(());
-    let orchestrated = loop {
-        tokio::select! {
-            orchestrated = &mut orchestrated => break orchestrated,
-            () = &mut stop, if !stopping.is_cancelled() => stopping.cancel(),
-            Some(served) = serving.join_next() => {
-                outcome = outcome.and(ended(served));
-                stopping.cancel();
-            }
-        }
-    };
-    drained.cancel();
-    outcome = outcome.and(orchestrated);
-    while let Some(served) = serving.join_next().await {
-        outcome = outcome.and(ended(served));
-    }
-    outcome
-}
-
-fn ended(served: Result<Outcome, JoinError>) -> Outcome {
-    served.unwrap_or_else(|error| Err(format!("a service ended by itself: {error}")))
-}
-
-fn serve_one(mount: Mount, facade: &Facade, listener: TcpListener) -> Result<Served, String> {
-    let name = mount.name();
-    let (service, health) = Server::new(facade.clone()).with(mount).build();
-    let address = local_address(&listener)?;
-    Ok(Served { name, service, health, listener, address })
-}
-
-async fn listen(port_base: u16, offset: u16) -> Result<TcpListener, String> {
-    let port = match port_base {
-        0 => 0,
-        base => base.checked_add(offset).ok_or_else(|| {
-            format!("the port base {base} leaves no room for five ports: choose one below 65531")
-        })?,
-    };
-    server::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
-}
-
-fn local_address(listener: &TcpListener) -> Result<SocketAddr, String> {
+fn address(listener: &TcpListener) -> Result<SocketAddr, String> {
     listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-
-    use super::*;
-
-    /// An orchestrator that runs until it is told to stop, and services of which one may fail by itself.
-    async fn run(failing: Option<&'static str>, stop: impl Future<Output = ()>) -> Outcome {
-        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
-        let mut serving = JoinSet::new();
-        let until_drained = drained.clone();
-        serving.spawn(async move {
-            until_drained.cancelled().await;
-            Ok(())
-        });
-        if let Some(why) = failing {
-            serving.spawn(async move { Err(why.to_owned()) });
-        }
-        let orchestrated = async {
-            stopping.cancelled().await;
-            assert!(!drained.is_cancelled(), "services answer until the orchestrator has drained");
-            Ok(())
-        };
-        together(orchestrated, serving, stop, &stopping, &drained).await
-    }
-
-    #[tokio::test]
-    async fn a_service_that_can_no_longer_be_reached_ends_the_mesh_at_once() {
-        assert_eq!(
-            run(Some("the port is gone"), pending()).await,
-            Err("the port is gone".to_owned())
-        );
-    }
-
-    #[tokio::test]
-    async fn a_service_that_panics_ends_the_mesh_too() {
-        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
-        let mut serving = JoinSet::new();
-        serving.spawn(async { panic!("out of order") });
-        let orchestrated = async {
-            stopping.cancelled().await;
-            Ok(())
-        };
-        let outcome = together(orchestrated, serving, pending(), &stopping, &drained).await;
-        assert!(outcome.unwrap_err().contains("out of order"));
-    }
-
-    #[tokio::test]
-    async fn a_mesh_that_is_told_to_stop_stops_well() {
-        assert_eq!(run(None, ready(())).await, Ok(()));
-    }
-
-    #[tokio::test]
-    async fn an_orchestrator_that_fails_takes_the_services_with_it() {
-        let (stopping, drained) = (CancellationToken::new(), CancellationToken::new());
-        let mut serving = JoinSet::new();
-        let until_drained = drained.clone();
-        serving.spawn(async move {
-            until_drained.cancelled().await;
-            Ok(())
-        });
-        let orchestrated = ready(Err("no journal".to_owned()));
-        let outcome = together(orchestrated, serving, pending(), &stopping, &drained).await;
-        assert_eq!(outcome, Err("no journal".to_owned()));
-    }
 }

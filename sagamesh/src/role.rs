@@ -1,23 +1,28 @@
 //! One role in a process of its own.
 
-use std::path::Path;
-
 use clap::Subcommand;
 use clock::Clock;
-use facade::process::read_config;
+use facade::config::{self, Loaded, Sources};
 
 use crate::{arguments::ConfigFile, failure::Outcome, shop::SHOP};
 
 pub(crate) const SERVICE: &str = "\
-A config file:
+A config file; each setting may be left out:
 
-  listen: 127.0.0.1:7071
-  data: ./data                  # the folder of its database; made when it is missing
-  keep_inbox: 90d               # keep answers no longer, 24h or more; left out, they are kept for ever
+  listen:
+    grpc: 127.0.0.1:7071
+    admin: 127.0.0.1:7081       # /livez, /readyz and gRPC health; without it there is none
+  database:
+    folder: ./data              # made when it is missing
+  retention:
+    keep_inbox: 90d             # keep answers no longer, 24h or more; left out, they are kept for ever
   log:
     format: text                # or json
     filter: info
     calls: notable              # or all
+
+The environment counts over it (SAGAMESH__LISTEN__GRPC=0.0.0.0:7071), and a value may come from a file of its own
+(SAGAMESH__LOG__FILTER_FILE=/run/filter). `sagamesh config reference service` lists every setting.
 
 keep_inbox should be longer than any saga may take, people included: a step of a saga that is older is refused until a
 person has looked (KEY_FORGOTTEN).
@@ -28,35 +33,41 @@ Example:
 SIGTERM drains: readiness goes off, what runs is finished, the process ends within seconds. A second one ends it at once.";
 
 const ORCHESTRATOR: &str = "\
-A config file:
+A config file; each setting may be left out:
 
-  listen: 127.0.0.1:7070
-  data: ./data                  # the folder of its journal; made when it is missing
-  participants:                 # the address of each service that sagas call
+  listen:
+    grpc: 127.0.0.1:7070
+    admin: 127.0.0.1:7080       # /livez, /readyz and gRPC health; without it there is none
+  database:
+    folder: ./data              # of the journal; made when it is missing
+  participants:                 # each service that sagas call
     sagamesh.order.v1.OrderService: 127.0.0.1:7071
     sagamesh.stock.v1.StockService: 127.0.0.1:7072
     sagamesh.points.v1.PointsService: 127.0.0.1:7073
-    sagamesh.payment.v1.PaymentService: 127.0.0.1:7074
-  bundles: [shop]               # definitions that this program brings: PlaceOrder and CancelOrder; may be left out
-  sagas: ./sagas                # a folder of definitions; may be left out
-  max_running: 10000            # sagas at once; a start beyond them is refused, RESOURCE_EXHAUSTED
-  keep_finished: 30d            # remove sagas so long after their end; left out, they are kept for ever
-  keep_keys: 7d                 # and their keys, with how they ended, so long after their end; 24h or more
+    sagamesh.payment.v1.PaymentService:
+      address: 127.0.0.1:7074
+      max_calls: 64             # at once; further ones wait
+  definitions:
+    bundles: [shop]             # those that this program brings: PlaceOrder and CancelOrder
+    folder: ./sagas
+  limits:
+    max_running: 10000          # sagas at once; a start beyond them is refused, RESOURCE_EXHAUSTED
+  retention:
+    keep_finished: 30d          # remove sagas so long after their end; left out, they are kept for ever
+    keep_keys: 7d               # and their keys, with how they ended, so long after their end; 24h or more
   log:
     format: text                # or json
     filter: info
     calls: notable              # or all
+
+The environment counts over it (SAGAMESH__LIMITS__MAX_RUNNING=500), and a value may come from a file of its own
+(SAGAMESH__LOG__FILTER_FILE=/run/filter). `sagamesh config reference orchestrator` lists every setting.
 
 Example:
   sagamesh orchestrator --config orchestrator.yaml
 
 SIGTERM drains: readiness goes off, running sagas are parked durably, the process ends within seconds. A second one ends
 it at once.";
-
-/// Runs the order service, whose command it shares with the orders themselves.
-pub(crate) async fn run_order(config: &Path) -> Outcome {
-    Ok(order_svc::run(read_config(config)?, Clock::system()).await?)
-}
 
 /// A role.
 #[derive(Debug, Subcommand)]
@@ -75,15 +86,23 @@ pub(crate) enum Role {
     Payment(ConfigFile),
 }
 
+/// Reads the config that a role's file and the environment make.
+pub(crate) fn load<C: config::Config>(file: ConfigFile) -> Outcome<Loaded<C>> {
+    Ok(Sources::of_process(Some(file.config)).load(&C::default())?)
+}
+
+/// Runs the order service, whose command it shares with the orders themselves.
+pub(crate) async fn run_order(file: ConfigFile) -> Outcome {
+    Ok(order_svc::run(load(file)?, Clock::system()).await?)
+}
+
 pub(crate) async fn run(role: Role) -> Outcome {
     let clock = Clock::system();
     match role {
-        Role::Orchestrator(file) => {
-            orchestrator::run(read_config(&file.config)?, &[SHOP], clock).await?
-        }
-        Role::Stock(file) => stock_svc::run(read_config(&file.config)?, clock).await?,
-        Role::Points(file) => points_svc::run(read_config(&file.config)?, clock).await?,
-        Role::Payment(file) => payment_svc::run(read_config(&file.config)?, clock).await?,
+        Role::Orchestrator(file) => orchestrator::run(load(file)?, &[SHOP], clock).await?,
+        Role::Stock(file) => stock_svc::run(load(file)?, clock).await?,
+        Role::Points(file) => points_svc::run(load(file)?, clock).await?,
+        Role::Payment(file) => payment_svc::run(load(file)?, clock).await?,
     }
     Ok(())
 }

@@ -19,7 +19,8 @@ use std::path::PathBuf;
 use clock::Clock;
 use facade::{
     Facade,
-    process::{self, Config},
+    config::{self, Loaded},
+    process,
     server::Mount,
     services::stock_service,
 };
@@ -32,13 +33,13 @@ const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_sto
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
     let database = process::open_database(&folder, "stock.db", SCHEMA).await?;
-    Ok(stock_service::mount(grpc::Service::new(database, &facade)))
+    Ok(stock_service::mount(grpc::Service::new(database.clone(), &facade)).on(database))
 }
 
 /// Serves until the process is told to stop.
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn run(config: Config, clock: Clock) -> Result<(), String> {
-    process::run_service(config, clock, open).await
+pub async fn run(loaded: Loaded<config::Service>, clock: Clock) -> Result<(), String> {
+    process::run_service(loaded, clock, open).await
 }

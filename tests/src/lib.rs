@@ -22,7 +22,10 @@ use proto::{
     saga::v1::saga_service_client::SagaServiceClient,
     stock::v1::stock_service_client::StockServiceClient,
 };
-use sagamesh::mesh::{self, Addresses, Settings};
+use sagamesh::mesh::{
+    self, Addresses, Config, Database, Definitions, Keep, Limits, Listen, Log, MAX_RUNNING,
+    Participant, Retention,
+};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::transport::{Channel, Endpoint};
@@ -48,7 +51,7 @@ pub struct Wiring {
     participants: Vec<(String, String)>,
     damaged: bool,
     max_running: Option<usize>,
-    keep_finished: Option<mesh::Keep>,
+    keep_finished: Option<Keep>,
 }
 
 impl Wiring {
@@ -109,18 +112,22 @@ impl Wiring {
             (folder, _) => folder,
         };
         let data = self.data.unwrap_or_else(|| folder.as_ref().unwrap().path().join("data"));
-        let settings = Settings {
-            data: data.clone(),
-            port_base: 0,
-            sagas: self.sagas,
-            participants: self.participants,
-            calls: facade::log::Calls::Notable,
-            max_running: self.max_running.unwrap_or(mesh::MAX_RUNNING),
-            keep_finished: self.keep_finished,
-            keep_keys: mesh::KeepAnswers::default(),
-            keep_inbox: None,
+        let participants = self.participants.into_iter().map(|(service, address)| {
+            (service, Participant::at(address.parse().expect("an address")))
+        });
+        let config = Config {
+            listen: Listen { port_base: 0, ..Listen::default() },
+            database: Database { folder: data.clone() },
+            participants: participants.collect(),
+            definitions: Definitions { folder: self.sagas, ..Config::default().definitions },
+            limits: Limits {
+                max_running: self.max_running.unwrap_or(MAX_RUNNING),
+                ..Limits::default()
+            },
+            retention: Retention { keep_finished: self.keep_finished, ..Retention::default() },
+            log: Log { calls: facade::log::Calls::Notable, ..Log::default() },
         };
-        let mesh = open(settings).await?;
+        let mesh = open(config).await?;
         let addresses = *mesh.addresses();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(mesh.run(async {
@@ -143,17 +150,17 @@ impl Drop for Books {
 }
 
 /// A mesh that has just stopped frees its files a moment after it has answered its last call.
-async fn open(settings: Settings) -> Result<mesh::Mesh, String> {
+async fn open(config: Config) -> Result<mesh::Mesh, String> {
     let clock = Clock::system();
     for _ in 0..200 {
-        match mesh::start(settings.clone(), clock.clone()).await {
+        match mesh::start(config.clone(), clock.clone()).await {
             Err(why) if why.contains("another process") => {
                 clock.sleep(std::time::Duration::from_millis(10)).await;
             }
             started => return started,
         }
     }
-    mesh::start(settings, clock).await
+    mesh::start(config, clock).await
 }
 
 impl Mesh {

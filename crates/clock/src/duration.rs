@@ -29,6 +29,18 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A duration as it is read again: in the largest unit that it is a whole number of, and what is below a millisecond left
+/// out.
+#[must_use]
+pub fn text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let whole =
+        units.into_iter().find(|(per_unit, _)| millis > 0 && millis.is_multiple_of(*per_unit));
+    let (per_unit, unit) = whole.unwrap_or((1, "ms"));
+    format!("{}{unit}", millis / per_unit)
+}
+
 /// How a duration is written, for a cure.
 pub const CURE: &str = "write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d";
 
@@ -43,6 +55,15 @@ mod tests {
         assert_eq!(parse("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse("1h"), Ok(Duration::from_secs(3_600)));
         assert_eq!(parse("1d"), Ok(Duration::from_secs(86_400)));
+    }
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read_again() {
+        for written in ["500ms", "90s", "2m", "36h", "1d", "7d", "90001ms"] {
+            assert_eq!(text(parse(written).unwrap()), written);
+        }
+        assert_eq!(text(Duration::from_secs(86_400)), "1d");
+        assert_eq!(text(Duration::ZERO), "0ms");
     }
 
     #[test]

@@ -8,14 +8,20 @@
 
 pub mod caller;
 pub mod codec;
+pub mod config;
+pub mod dial;
 pub mod dynamic;
+pub mod health;
+pub mod listener;
 pub mod log;
 pub mod page;
 pub mod process;
+pub mod readiness;
 pub mod server;
 pub mod stream;
 pub mod wire;
 
+mod admin;
 mod call;
 mod cause;
 mod deadline;

@@ -9,6 +9,8 @@ use std::{
 use clock::Timestamp;
 use participant::key::{SAGA_DIRECTION, SAGA_STEP};
 use proto::facade::v1::Reason;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tonic::Code;
 use tracing::Span;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -19,7 +21,7 @@ use crate::{Call, pipeline::Line};
 const SLOW_CALL: Duration = Duration::from_secs(1);
 
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For a person's eyes.
@@ -30,7 +32,7 @@ pub enum Format {
 }
 
 /// Which calls get a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Calls {
     /// All of them.
@@ -45,8 +47,7 @@ pub enum Calls {
 /// # Errors
 /// A sentence when `filter` cannot be read or logging was started before.
 pub fn start(format: Format, filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| format!("the log filter {filter:?} cannot be read: {error}"))?;
+    let filter = read_filter(filter)?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Text => {
@@ -63,6 +64,16 @@ pub fn start(format: Format, filter: &str) -> Result<(), String> {
         }
     }
     .map_err(|error| error.to_string())
+}
+
+/// Reads a filter in `tracing`'s notation.
+///
+/// # Errors
+/// A sentence when it cannot be read.
+pub(crate) fn read_filter(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(filter).map_err(|error| {
+        format!("the log filter {filter:?} cannot be read: {error}; write one like info,orchestrator=debug")
+    })
 }
 
 pub(crate) fn span(call: &Call) -> Span {
@@ -95,7 +106,7 @@ pub(crate) struct Overload {
 
 impl Overload {
     /// Counts one. Gives how many there are since the last line, when it is time for the next.
-    fn refused(&self, now: Timestamp) -> Option<u64> {
+    pub(crate) fn refused(&self, now: Timestamp) -> Option<u64> {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let last = self.last_line.load(Ordering::Relaxed);
         let due = last == 0 || now.since(Timestamp(last)) >= OVERLOAD_LOG_INTERVAL;

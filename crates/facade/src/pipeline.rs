@@ -26,7 +26,7 @@ use crate::{
     result,
     status::StatusDetails,
     stream::Outgoing,
-    wire::causes,
+    wire::{causes, panic_text},
 };
 
 /// What every RPC goes in and out through. Cheap to clone.
@@ -232,7 +232,9 @@ impl Facade {
                 .await
                 .unwrap_or_else(|_| Ok(Err(Failure::too_late()))),
         };
-        outcome.unwrap_or_else(|panic| Err(Failure::internal(panic_message(panic.as_ref()))))
+        outcome.unwrap_or_else(|panic| {
+            Err(Failure::internal(format!("the handler panicked: {}", panic_text(panic.as_ref()))))
+        })
     }
 
     fn log(&self, call: &Call, waited: Duration, line: &Line) {
@@ -262,14 +264,6 @@ fn shown_response<R: Message + Response>(
 
 fn refuse_broken(broken: Vec<Violation>) -> Result<(), Failure> {
     if broken.is_empty() { Ok(()) } else { Err(Failure::Invalid(broken)) }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the handler panicked: {}", text.unwrap_or("no message"))
 }
 
 /// What the log says of an answer.

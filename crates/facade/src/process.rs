@@ -1,69 +1,270 @@
-//! A process that runs one role: its config file, its log, its signals.
+//! The frame of a process, whichever roles it has: its tasks by name, its listeners, whether it can take work, its
+//! signals, and its one end.
+//!
+//! Tasks stand in stages, in the order in which they are needed: databases, then who listens, then what runs by itself.
+//! The process ends when it is told to or when a task ends by itself, and always in the same way: nothing is ready any
+//! more, then the stages are stopped from the last to the first, each when the one behind it has ended.
+
+mod signals;
 
 use std::{
-    io,
-    net::SocketAddr,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
+    pin::pin,
 };
 
-use serde::{Deserialize, de::DeserializeOwned};
-use store::{retention::KeepAnswers, sqlite::Database};
-use tokio::signal::unix::{SignalKind, signal};
+use clock::Clock;
+use futures::{FutureExt, future::select_all};
+use store::sqlite::Database;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
+pub use self::signals::Signals;
 use crate::{
     Facade,
-    log::{self, Calls, Format},
-    server::{self, Mount, Server},
-    wire::causes,
+    admin::{self, Role},
+    config::{self, Connections, Loaded},
+    health::Health,
+    listener::{self, Protocol},
+    log,
+    readiness::Readiness,
+    server::{Mount, Server, Service},
+    wire::{causes, panic_text},
 };
 
-/// What every role is configured by. One YAML file; an unknown setting is an error.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Where it listens, for example `127.0.0.1:7071`.
-    pub listen: SocketAddr,
-    /// The folder of its database; made when it is missing.
-    pub data: PathBuf,
-    /// How long the inbox keeps answers; for ever where it is left out. See [`participant::Inbox::keeping`].
-    #[serde(default)]
-    pub keep_inbox: Option<KeepAnswers>,
-    /// What it logs.
-    #[serde(default)]
-    pub log: Log,
+/// How a task came to its end.
+type Outcome = Result<(), String>;
+
+/// A process that is being put together; [`Process::run`] runs it. Dropped, it drops its tasks.
+pub struct Process {
+    clock: Clock,
+    connections: Connections,
+    roles: Vec<Role>,
+    admin: Option<TcpListener>,
+    tasks: JoinSet<Ended>,
+    stages: Vec<Stage>,
 }
 
-/// What a process logs, and how.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// `text` or `json`.
-    pub format: Format,
-    /// In `tracing`'s notation, for example `info,orchestrator=debug`. Release builds have nothing below `debug`.
-    pub filter: String,
-    /// `all` calls, or the `notable` ones.
-    pub calls: Calls,
+#[derive(Default)]
+struct Stage {
+    stop: CancellationToken,
+    running: usize,
 }
 
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: Format::default(), filter: "info".to_owned(), calls: Calls::default() }
+struct Ended {
+    stage: usize,
+    name: String,
+    outcome: Outcome,
+}
+
+impl Process {
+    /// Without roles and tasks.
+    #[must_use]
+    pub fn new(clock: Clock, connections: Connections) -> Self {
+        Self {
+            clock,
+            connections,
+            roles: Vec::new(),
+            admin: None,
+            tasks: JoinSet::new(),
+            stages: vec![Stage::default()],
+        }
+    }
+
+    /// With health on this listener, from when it runs.
+    pub fn serve_admin_on(&mut self, listener: TcpListener) {
+        self.admin = Some(listener);
+    }
+
+    /// The clock that everything is timed by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Begins a stage: what is spawned from here on is stopped before what there is.
+    pub fn stage(&mut self) {
+        self.stages.push(Stage::default());
+    }
+
+    /// Spawns a task into the last stage. It ends when its token is cancelled; when it ends earlier, well or not, the
+    /// process does.
+    pub fn spawn<F>(&mut self, name: impl Into<String>, work: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let (name, index) = (name.into(), self.stages.len().saturating_sub(1));
+        let stage = &mut self.stages[index];
+        stage.running += 1;
+        let work = AssertUnwindSafe(work(stage.stop.clone())).catch_unwind();
+        self.tasks.spawn(async move {
+            let outcome = work.await.unwrap_or_else(|panic| {
+                Err(format!("{name} panicked: {}", panic_text(panic.as_ref())))
+            });
+            Ended { stage: index, name, outcome }
+        });
+    }
+
+    /// Spawns work that goes on for as long as the stage does, and can be dropped at any moment.
+    pub fn spawn_until_stop(
+        &mut self,
+        name: impl Into<String>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.spawn(name, async move |stop: CancellationToken| {
+            stop.run_until_cancelled(work).await;
+            Ok(())
+        });
+    }
+
+    /// Keeps a database as long as the stage: the role is ready while it works, and it is closed at the end.
+    pub fn keep(&mut self, role: &str, readiness: &Readiness, database: Database) {
+        let part = readiness.part("database");
+        part.ready();
+        self.spawn(format!("the database of {role}"), async move |stop: CancellationToken| {
+            let mut closing = database.downgrade();
+            tokio::select! {
+                () = stop.cancelled() => database.close().await,
+                () = closing.closed() => {
+                    part.not_ready("it is closed");
+                    stop.cancelled().await;
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// Serves a role's gRPC server on this listener, and tells of the role's health as `readiness` has it.
+    pub async fn serve(
+        &mut self,
+        role: &'static str,
+        readiness: &Readiness,
+        (service, health): (Service, Health),
+        listener: TcpListener,
+    ) {
+        let services = health.names().to_vec();
+        self.roles.push(Role { name: role, services, readiness: readiness.clone() });
+        let part = readiness.part("listener");
+        part.ready();
+        health.set_ready(readiness.missing().is_empty()).await;
+        let (followed, mut changes) = (readiness.clone(), readiness.changes());
+        self.spawn_until_stop(format!("the health of {role}"), async move {
+            while changes.changed().await.is_ok() {
+                health.set_ready(followed.missing().is_empty()).await;
+            }
+        });
+        let (clock, limits) = (self.clock.clone(), self.connections.clone());
+        self.spawn(role, async move |stop: CancellationToken| {
+            let address = listener.local_addr().map(|address| address.to_string());
+            let routes = service.in_process();
+            let served =
+                listener::serve(listener, routes, Protocol::Grpc, &limits, &clock, &stop).await;
+            served.map_err(|error| {
+                let address = address.unwrap_or_default();
+                format!("{role} no longer listens on {address}: {}; start it again", causes(&error))
+            })
+        });
+    }
+
+    /// Runs until `stop` completes or a task ends by itself, then to the end of every task.
+    ///
+    /// # Errors
+    /// The first failure: which task, and why.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), String> {
+        self.start_admin().await;
+        let ended = tokio::select! {
+            () = stop => None,
+            Some(ended) = self.tasks.join_next() => Some(ended),
+        };
+        let mut outcome = Ok(());
+        if let Some(ended) = ended {
+            outcome = self.ended(ended, true);
+        }
+        for Role { readiness, .. } in &self.roles {
+            readiness.part("process").not_ready("it is stopping");
+        }
+        for stage in (0..self.stages.len()).rev() {
+            self.stages[stage].stop.cancel();
+            while self.stages[stage].running > 0 {
+                let Some(ended) = self.tasks.join_next().await else { break };
+                outcome = outcome.and(self.ended(ended, false));
+            }
+        }
+        outcome
+    }
+
+    /// Runs until the process is told to stop by a signal, or by this token; the second signal ends it at once.
+    ///
+    /// # Errors
+    /// As [`Process::run`].
+    pub async fn run_until_signal(
+        self,
+        mut signals: Signals,
+        stop: CancellationToken,
+    ) -> Result<(), String> {
+        let mut running = pin!(self.run(stop.clone().cancelled_owned()));
+        tokio::select! {
+            ended = &mut running => return ended,
+            () = signals.next() => stop.cancel(),
+        }
+        tracing::info!(
+            "stopping: no new work, what runs may finish; a second signal ends the process at once"
+        );
+        tokio::select! {
+            ended = &mut running => ended,
+            () = signals.next() => std::process::exit(130),
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>, early: bool) -> Outcome {
+        // A task catches its own panics, and none is aborted while the process is there.
+        let Ended { stage, name, outcome } = ended.map_err(|error| error.to_string())?;
+        self.stages[stage].running -= 1;
+        match outcome {
+            Ok(()) if early => Err(format!("{name} ended by itself")),
+            outcome => outcome,
+        }
+    }
+
+    /// In the first stage: it answers as long as there is a process.
+    async fn start_admin(&mut self) {
+        let Some(listener) = self.admin.take() else { return };
+        let (health, routes) = Health::new();
+        let (roles, stop) = (self.roles.clone(), self.stages[0].stop.clone());
+        let router = admin::router(roles.clone(), routes.routes());
+        tell(&roles, &health).await;
+        let (clock, limits) = (self.clock.clone(), self.connections.clone());
+        self.stages[0].running += 1;
+        self.tasks.spawn(async move {
+            let serving = listener::serve(listener, router, Protocol::Any, &limits, &clock, &stop);
+            let mut changes: Vec<_> =
+                roles.iter().map(|Role { readiness, .. }| readiness.changes()).collect();
+            let telling = async {
+                while !changes.is_empty() {
+                    let change = changes.iter_mut().map(|changes| Box::pin(changes.changed()));
+                    select_all(change).await.0.ok();
+                    tell(&roles, &health).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            let outcome = tokio::select! {
+                served = serving => served.map_err(|error| format!("the admin listener: {error}")),
+                () = telling => Ok(()),
+            };
+            Ended { stage: 0, name: "the admin listener".to_owned(), outcome }
+        });
     }
 }
 
-/// Reads a role's config file.
-///
-/// # Errors
-/// A sentence with file, line and cause.
-pub fn read_config<C: DeserializeOwned>(path: &Path) -> Result<C, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| {
-            format!(
-                "cannot read the config file {}: {error}; name one that is there, --help shows what stands in it",
-                path.display()
-            )
-        })?;
-    serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+/// Says on the admin listener how each role stands, and all together.
+async fn tell(roles: &[Role], health: &Health) {
+    health.set_ready(admin::missing(roles).is_empty()).await;
+    for Role { services, readiness, .. } in roles {
+        for service in services {
+            health.set(service, readiness.missing().is_empty()).await;
+        }
+    }
 }
 
 /// Makes a role's data folder.
@@ -76,31 +277,6 @@ pub fn prepare_folder(folder: &Path) -> Result<(), String> {
             "the data folder {} cannot be made: {error}; choose another, or give this user the right to write there",
             folder.display()
         )
-    })
-}
-
-/// Completes at the first SIGTERM or SIGINT; the second ends the process at once.
-///
-/// # Errors
-/// When the signals cannot be listened for.
-pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let mut next =
-            async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
-        next().await;
-        // Nobody may be waiting any more: the second signal must end the process all the same.
-        let _ = stopping.send(());
-        tracing::info!(
-            "stopping: no new work, what runs may finish; a second signal ends the process at once"
-        );
-        next().await;
-        std::process::exit(130);
-    });
-    Ok(async move {
-        let _ = stopped.await;
     })
 }
 
@@ -117,32 +293,67 @@ pub async fn open_database(
     opened.map_err(|error| causes(&error))
 }
 
+/// Begins a process: its log, and what is to be said of its config.
+///
+/// # Errors
+/// A sentence with the cure.
+pub fn start_log<C>(loaded: &Loaded<C>, log: &config::Log) -> Result<(), String> {
+    log::start(log.format, &log.filter)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(())
+}
+
+/// Puts services into a process, each on its listener: their databases in one stage, they themselves in the next. Gives the
+/// way to each within the process.
+pub async fn add_services(
+    process: &mut Process,
+    facade: &Facade,
+    services: Vec<(Mount, TcpListener)>,
+) -> Vec<(String, Routes)> {
+    process.stage();
+    let mut opened = Vec::new();
+    for (mount, listener) in services {
+        let (name, readiness) = (mount.name(), Readiness::default());
+        for database in mount.databases() {
+            process.keep(name, &readiness, database.clone());
+        }
+        opened.push((name, readiness, Server::new(facade.clone()).with(mount).build(), listener));
+    }
+    process.stage();
+    let mut in_process = Vec::new();
+    for (name, readiness, server, listener) in opened {
+        in_process.push((name.to_owned(), server.0.in_process()));
+        process.serve(name, &readiness, server, listener).await;
+    }
+    in_process
+}
+
 /// Runs one service in a process of its own until it is told to stop. `open` opens its database and gives its
 /// handlers.
 ///
 /// # Errors
 /// A sentence with the cure.
 pub async fn run_service<F>(
-    config: Config,
-    clock: clock::Clock,
+    loaded: Loaded<config::Service>,
+    clock: Clock,
     open: impl FnOnce(PathBuf, Facade) -> F,
 ) -> Result<(), String>
 where
     F: Future<Output = Result<Mount, String>>,
 {
-    log::start(config.log.format, &config.log.filter)?;
-    let stop = stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    prepare_folder(&config.data)?;
-    let facade = Facade::new(clock.clone(), config.log.calls).keeping_inbox(config.keep_inbox);
-    let mount = open(config.data.clone(), facade.clone()).await?;
+    start_log(&loaded, &loaded.config.log)?;
+    let signals = Signals::listen()?;
+    let config::Service { listen, database, limits, retention, log } = loaded.config;
+    prepare_folder(&database.folder)?;
+    let mut process = Process::new(clock.clone(), limits.connections);
+    if let Some(address) = listen.admin {
+        process.serve_admin_on(listener::bind(address).await?);
+    }
+    let facade = Facade::new(clock, log.calls).keeping_inbox(retention.keep_inbox);
+    let mount = open(database.folder.clone(), facade.clone()).await?;
     let name = mount.name();
-    let (service, health) = Server::new(facade).with(mount).build();
-    let listener = server::listen(config.listen).await?;
-    health.set_ready(true).await;
-    tracing::info!(service = name, address = %config.listen, data = %config.data.display(), "serving");
-    let stopping = async {
-        stop.await;
-        health.set_ready(false).await;
-    };
-    server::serve(service, listener, &clock, stopping).await.map_err(|error| error.to_string())
+    let listener = listener::bind(listen.grpc).await?;
+    add_services(&mut process, &facade, vec![(mount, listener)]).await;
+    tracing::info!(service = name, address = %listen.grpc, data = %database.folder.display(), "serving");
+    process.run_until_signal(signals, CancellationToken::new()).await
 }

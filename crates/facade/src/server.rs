@@ -1,28 +1,16 @@
-//! A process's gRPC server: the services behind the facade, reflection, health, and limits.
-
-use std::{net::SocketAddr, time::Duration};
+//! A role's gRPC server: the services behind the facade, reflection and health.
 
 use prost_reflect::DescriptorPool;
-use tokio::net::TcpListener;
-use tonic::{
-    service::{Routes, RoutesBuilder},
-    transport::server::TcpIncoming,
-};
-use tonic_health::{ServingStatus, server::HealthReporter};
+use store::sqlite::Database;
+use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     Facade,
     dynamic::{Fallback, Methods},
+    health::Health,
     reflection::{self, Shown},
     unanswered,
 };
-
-/// Health keys beside the services' names: does the process run, and can it take work?
-const LIVENESS: &str = "liveness";
-const READINESS: &str = "readiness";
-
-/// How long a connection may finish what it has when the server stops.
-pub const DRAIN: Duration = Duration::from_secs(5);
 
 type Add = Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>;
 
@@ -30,6 +18,7 @@ type Add = Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>;
 pub struct Mount {
     name: &'static str,
     add: Add,
+    databases: Vec<Database>,
 }
 
 impl Mount {
@@ -37,7 +26,19 @@ impl Mount {
         name: &'static str,
         add: impl FnOnce(Facade, &mut RoutesBuilder) + Send + 'static,
     ) -> Self {
-        Self { name, add: Box::new(add) }
+        Self { name, add: Box::new(add), databases: Vec::new() }
+    }
+
+    /// A service that can take work while this database works. The process closes it at its end.
+    #[must_use]
+    pub fn on(mut self, database: Database) -> Self {
+        self.databases.push(database);
+        self
+    }
+
+    /// The databases that it stands on.
+    pub(crate) fn databases(&self) -> &[Database] {
+        &self.databases
     }
 
     /// The service's full name.
@@ -60,28 +61,20 @@ impl Server {
     /// A server with reflection and health, and nothing else yet.
     #[must_use]
     pub fn new(facade: Facade) -> Self {
-        let (reporter, health) = tonic_health::server::health_reporter();
+        let (health, mut routes) = Health::new();
         let shown = Shown::of_every_server();
-        let mut routes = RoutesBuilder::default();
-        routes.add_service(health);
         routes.add_service(reflection::v1::server(shown.clone()));
         routes.add_service(reflection::v1alpha::server(shown.clone()));
-        Self {
-            facade,
-            routes,
-            shown,
-            methods: Methods::default(),
-            health: Health { reporter, names: Vec::new() },
-        }
+        Self { facade, routes, shown, methods: Methods::default(), health }
     }
 
     /// Adds a service of ours.
     #[must_use]
     pub fn with(mut self, mount: Mount) -> Self {
-        let Mount { name, add } = mount;
+        let Mount { name, add, databases: _ } = mount;
         add(self.facade.clone(), &mut self.routes);
         self.shown.add(name, proto::descriptors());
-        self.health.names.push(name.to_owned());
+        self.health.add(name);
         self
     }
 
@@ -94,7 +87,7 @@ impl Server {
     /// Shows a service that is served by [`Server::methods`] in reflection and health.
     pub fn show(&mut self, service: &str, pool: &DescriptorPool) {
         self.shown.add(service, pool);
-        self.health.names.push(service.to_owned());
+        self.health.add(service);
     }
 
     /// Closes the list of services.
@@ -113,7 +106,7 @@ impl Server {
     }
 }
 
-/// A built server: call it within the process, or [`serve`] it.
+/// A built server: call it within the process, or have the process serve it.
 #[derive(Clone, Debug)]
 pub struct Service {
     routes: Routes,
@@ -124,76 +117,5 @@ impl Service {
     #[must_use]
     pub fn in_process(&self) -> Routes {
         self.routes.clone()
-    }
-}
-
-/// What `grpc.health.v1` says of the process: "" and `liveness` from the first moment, `readiness` and every service
-/// while it can take work.
-#[derive(Clone, Debug)]
-pub struct Health {
-    reporter: HealthReporter,
-    names: Vec<String>,
-}
-
-impl Health {
-    /// Says whether the process can take work.
-    pub async fn set_ready(&self, ready: bool) {
-        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-        self.reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
-        for name in self.names.iter().map(String::as_str).chain(["", READINESS]) {
-            self.reporter.set_service_status(name, status).await;
-        }
-    }
-}
-
-/// Takes the address.
-///
-/// # Errors
-/// A sentence with the cure when the port is taken or the address is not this machine's.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!(
-            "the port {} is taken: stop the process that listens there, or choose another port",
-            address.port()
-        ),
-        _ => format!("cannot listen on {address}: {error}"),
-    })
-}
-
-/// Serves until `stop` completes, then lets connections finish what they have, for [`DRAIN`] at most.
-///
-/// # Errors
-/// When the listener itself fails.
-pub async fn serve(
-    service: Service,
-    listener: TcpListener,
-    clock: &clock::Clock,
-    stop: impl Future<Output = ()> + Send,
-) -> Result<(), tonic::transport::Error> {
-    let (draining, mut drained) = tokio::sync::watch::channel(false);
-    let stop = async move {
-        stop.await;
-        let _ = draining.send(true);
-    };
-    // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let serving = tonic::transport::Server::builder()
-        // Unset limits would switch the HTTP/2 library's own off.
-        .max_concurrent_streams(1024)
-        .http2_max_pending_accept_reset_streams(Some(1024))
-        .http2_max_local_error_reset_streams(Some(1024))
-        .http2_max_header_list_size(64 * 1024)
-        .http2_keepalive_interval(Some(Duration::from_secs(20)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .add_routes(service.routes)
-        .serve_with_incoming_shutdown(incoming, stop);
-    tokio::select! {
-        served = serving => served,
-        () = async {
-            if drained.wait_for(|draining| *draining).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            clock.sleep(DRAIN).await;
-        } => Ok(()),
     }
 }

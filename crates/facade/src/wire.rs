@@ -1,6 +1,6 @@
 //! What every service's translation between domain and wire shares.
 
-use std::error::Error;
+use std::{any::Any, error::Error};
 
 use clock::Timestamp;
 
@@ -26,4 +26,10 @@ pub fn causes(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

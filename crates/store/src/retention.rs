@@ -4,7 +4,7 @@
 use std::{error::Error, fmt, str::FromStr, time::Duration};
 
 use clock::{Clock, Timestamp, duration};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How many times as long as a batch took the writer is left to the rest.
 const REST_FACTOR: u32 = 4;
@@ -52,7 +52,13 @@ impl FromStr for Keep {
 /// As it is read again.
 impl fmt::Display for Keep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}ms", self.0.as_millis())
+        formatter.write_str(&duration::text(self.0))
+    }
+}
+
+impl Serialize for Keep {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -103,6 +109,12 @@ impl FromStr for KeepAnswers {
 impl fmt::Display for KeepAnswers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+impl Serialize for KeepAnswers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

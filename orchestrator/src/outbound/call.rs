@@ -146,7 +146,10 @@ pub(crate) fn nobody(service: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use facade::caller::{Outgoing, Stream};
+    use facade::{
+        caller::{Outgoing, Stream},
+        dial::Peer,
+    };
     use tonic::{
         service::Routes,
         transport::{Server, server::TcpIncoming},
@@ -176,7 +179,7 @@ mod tests {
         let serving = server.add_routes(Routes::default());
         tokio::spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
         let participants = Participants::new(clock.clone());
-        participants.add_address(SERVICE, &address).unwrap();
+        participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()));
         (participants, address)
     }
 

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use clock::Clock;
-use facade::caller::{Client, Network, Transport};
+use facade::{
+    caller::{Client, Network, Transport},
+    dial::Peer,
+};
 use tonic::service::Routes;
 
 /// One service and the way to it.
@@ -48,15 +51,8 @@ impl Participants {
     }
 
     /// Calls `service` over the network from now on. No connection is made before the first call.
-    ///
-    /// # Errors
-    /// A sentence when `address` is not `http://HOST:PORT` or `HOST:PORT`.
-    pub fn add_address(&self, service: &str, address: &str) -> Result<(), String> {
-        let network = Network::to(address).map_err(|error| {
-            format!("{service}: {address:?} is no address (HOST:PORT): {error}")
-        })?;
-        self.add(service, Transport::Network(network), address.to_owned());
-        Ok(())
+    pub fn add_peer(&self, service: &str, peer: &Peer) {
+        self.add(service, Transport::Network(Network::to(peer)), peer.address.to_string());
     }
 
     /// Calls `service` within this process from now on.

@@ -1,12 +1,13 @@
 //! A participant's descriptors, asked of the participant itself by server reflection: v1 first, then v1alpha.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use clock::Clock;
+use facade::dial::{self, Address};
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
-use tonic::{Code, Status, transport::Endpoint};
+use tonic::{Code, Status};
 
 /// How long a participant is given to describe itself.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -18,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub async fn describe(
     clock: &Clock,
     service: &str,
-    address: &str,
+    address: &Address,
 ) -> Result<DescriptorPool, String> {
     let described = clock.timeout(LIMIT, fetch(service, address)).await;
     let why = match described {
@@ -26,19 +27,14 @@ pub async fn describe(
         Ok(Err(status)) if status.code() == Code::Unimplemented => {
             "it serves no reflection: add its .proto or descriptor set to the definition's `descriptors`".to_owned()
         }
-        Ok(Err(status)) => status.message().to_owned(),
+        Ok(Err(status)) => cause(&status),
         Err(_) => format!("no answer within {} s", LIMIT.as_secs()),
     };
     Err(format!("{service} at {address} cannot be described: {why}"))
 }
 
-async fn fetch(service: &str, address: &str) -> Result<BTreeMap<String, Vec<u8>>, Status> {
-    let uri =
-        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint =
-        Endpoint::from_shared(uri).map_err(|error| Status::unavailable(error.to_string()))?;
-    let channel =
-        endpoint.connect().await.map_err(|error| Status::unavailable(innermost(&error)))?;
+async fn fetch(service: &str, address: &Address) -> Result<BTreeMap<String, Vec<u8>>, Status> {
+    let channel = dial::channel(address).map_err(Status::unavailable)?;
     match v1::fetch(channel.clone(), service).await {
         Err(status) if status.code() == Code::Unimplemented => {
             v1alpha::fetch(channel, service).await
@@ -47,12 +43,13 @@ async fn fetch(service: &str, address: &str) -> Result<BTreeMap<String, Vec<u8>>
     }
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+/// What is behind a status: where no connection was made, why not.
+fn cause(status: &Status) -> String {
+    let mut cause = status.source();
+    while let Some(source) = cause.and_then(Error::source) {
+        cause = Some(source);
     }
-    cause.to_string()
+    cause.map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 fn pool(files: BTreeMap<String, Vec<u8>>) -> Result<DescriptorPool, String> {

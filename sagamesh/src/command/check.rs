@@ -38,7 +38,7 @@ fn as_json(problems: &[Problem]) -> Outcome<String> {
 
 pub(crate) async fn run(global: &Global, check: Check) -> Outcome {
     let Check { file, participants, descriptors } = check;
-    match orchestrator::check::file(&file, &participants.participants, &descriptors).await {
+    match orchestrator::check::file(&file, &participants.by_service(), &descriptors).await {
         Ok(sound) => {
             match global.output {
                 Format::Table => anstream::println!("{sound}"),

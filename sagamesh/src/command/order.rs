@@ -13,7 +13,7 @@ use proto::{
 use uuid::Uuid;
 
 use crate::{
-    arguments::{Format, Global},
+    arguments::{ConfigFile, Format, Global},
     connect::{self, request, success},
     failure::{Failure, Outcome},
     output, role,
@@ -101,7 +101,7 @@ pub(crate) async fn run(global: &Global, order: Order) -> Outcome {
         (Some(Verb::Place(order)), _) => place(global, order).await,
         (Some(Verb::Cancel(order)), _) => cancel(global, order).await,
         (Some(Verb::Get(order)), _) => get(global, order).await,
-        (None, Some(config)) => role::run_order(&config).await,
+        (None, Some(config)) => role::run_order(ConfigFile { config }).await,
         // clap shows the help where nothing is given, but an address in the environment counts as something.
         (None, None) => Err(Failure::new(2, "what should be done with an order is not said")
             .try_next("say place, cancel or get; see `sagamesh order --help`")),

@@ -1,11 +1,16 @@
 //! The system under test: an orchestrator for the steps that do nothing, or the whole shop.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, anyhow};
 use clock::Clock;
-use facade::{Facade, log::Calls};
-use orchestrator::{Node, Settings};
+use facade::{
+    Facade,
+    config::{Database, Log},
+    log::Calls,
+};
+use orchestrator::{
+    Node,
+    config::{Definitions, Limits, Participant, Participants, Retention},
+};
 use sagamesh::mesh::{self, Addresses};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::service::Routes;
@@ -49,19 +54,23 @@ impl System {
             None => vec![(noop::SERVICE.to_owned(), noop::routes())],
             Some(_) => Vec::new(),
         };
-        let remote: BTreeMap<String, String> =
-            participant.into_iter().map(|address| (noop::SERVICE.to_owned(), address)).collect();
-        let settings = Settings {
-            data,
-            addresses: remote,
-            in_process,
-            bundles: Vec::new(),
-            sagas: Some(sagas),
-            max_running,
-            keep_finished,
-            keep_keys: Default::default(),
+        let participants = match participant {
+            None => Participants::new(),
+            Some(address) => {
+                let participant = Participant::at(address.parse()?);
+                Participants::from([(noop::SERVICE.to_owned(), participant)])
+            }
         };
-        let node = Node::open(settings, &Facade::new(Clock::system(), Calls::Notable)).await?;
+        let config = orchestrator::Config {
+            database: Database { folder: data },
+            participants,
+            definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
+            limits: Limits { max_running, ..Limits::default() },
+            retention: Retention { keep_finished, ..Retention::default() },
+            ..orchestrator::Config::default()
+        };
+        let facade = Facade::new(Clock::system(), Calls::Notable);
+        let node = Node::open(config, &[], in_process, &facade).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
         let addresses = vec![listener.local_addr().map_err(io)?.to_string()];
         let (routes, driver) = (node.service().in_process(), node.driver().clone());
@@ -73,22 +82,23 @@ impl System {
     }
 
     async fn shop(arguments: arguments::System) -> Result<Self, String> {
-        let settings = mesh::Settings {
-            data: arguments.data,
-            port_base: 0,
-            sagas: None,
-            participants: Vec::new(),
-            calls: Calls::Notable,
-            max_running: arguments.max_running,
-            keep_finished: arguments.keep_finished,
-            keep_keys: Default::default(),
-            keep_inbox: arguments.keep_inbox,
+        let config = mesh::Config {
+            listen: mesh::Listen { port_base: 0, ..mesh::Listen::default() },
+            database: Database { folder: arguments.data },
+            limits: mesh::Limits { max_running: arguments.max_running, ..mesh::Limits::default() },
+            retention: mesh::Retention {
+                keep_finished: arguments.keep_finished,
+                keep_inbox: arguments.keep_inbox,
+                ..mesh::Retention::default()
+            },
+            log: Log { calls: Calls::Notable, ..Log::default() },
+            ..mesh::Config::default()
         };
-        let mesh = mesh::start(settings, Clock::system()).await?;
-        let Addresses { orchestrator, order, stock, points, payment } = *mesh.addresses();
+        let mesh = mesh::start(config, Clock::system()).await?;
+        let Addresses { orchestrator, order, stock, points, payment, .. } = *mesh.addresses();
         let addresses = [orchestrator, order, stock, points, payment];
         let addresses = addresses.iter().map(ToString::to_string).collect();
-        let (routes, driver) = (mesh.node().service().in_process(), mesh.node().driver().clone());
+        let (routes, driver) = (mesh.orchestrator(), mesh.driver().clone());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(mesh.run(async {
             let _ = stopped.await;

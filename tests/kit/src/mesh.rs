@@ -14,10 +14,11 @@ use clock::{Clock, Hands, Timestamp};
 use definition::Compiled;
 use facade::{
     Facade,
+    config::Database,
     log::Calls,
     server::{Mount, Server},
 };
-use orchestrator::{Node, Settings, driver::Driver, journal};
+use orchestrator::{Config, Node, config::Definitions, driver::Driver, journal};
 use proto::saga::v1::saga_service_client::SagaServiceClient;
 use tempfile::TempDir;
 use tokio::{
@@ -190,24 +191,24 @@ impl Mesh {
         }
         let in_process =
             services.iter().map(|(name, routes)| (name.clone(), seam.wrap(routes.clone())));
-        let settings = Settings {
-            data: self.data(),
-            addresses: Default::default(),
-            in_process: in_process.collect(),
-            bundles: Vec::new(),
-            sagas: Some(self.folder.path().join("sagas")),
-            max_running: orchestrator::MAX_RUNNING,
-            keep_finished: None,
-            keep_keys: Default::default(),
+        let config = Config {
+            database: Database { folder: self.data() },
+            definitions: Definitions {
+                bundles: Vec::new(),
+                folder: Some(self.folder.path().join("sagas")),
+            },
+            ..Config::default()
         };
-        let opened = self.patiently(|| orchestrator::node::open_journal(&settings.data)).await?;
+        let opened =
+            self.patiently(|| orchestrator::node::open_journal(&config.database.folder)).await?;
         let journal: journal::Shared = Arc::new(Mortal {
             journal: Arc::new(opened),
             fuse: self.fuse.clone(),
             script: self.script.clone(),
             ids: Mutex::default(),
         });
-        let node = Node::with_journal(settings, &facade, journal).await?;
+        let in_process = in_process.collect();
+        let node = Node::with_journal(config, &[], in_process, &facade, journal).await?;
         let _ = seam.driver.set(node.driver().clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         Ok((node, services, listener))

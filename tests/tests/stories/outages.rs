@@ -8,6 +8,7 @@ use proto::{
         CancelSagaRequest, GetSagaRequest, SagaState, StepState, WaitSagaRequest, WatchSagaRequest,
     },
 };
+use sagamesh::mesh::{Config, Database, Listen};
 use sqlx::Connection;
 use tests::{
     Mesh, Wiring,
@@ -160,18 +161,12 @@ async fn whoever_waits_for_a_saga_is_told_where_it_stands_when_the_mesh_stops() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_mesh_on_the_same_folder_is_refused_in_one_sentence() {
     let mesh = Mesh::start().await;
-    let settings = sagamesh::mesh::Settings {
-        data: mesh.data().to_owned(),
-        port_base: 0,
-        sagas: None,
-        participants: Vec::new(),
-        calls: facade::log::Calls::Notable,
-        max_running: sagamesh::mesh::MAX_RUNNING,
-        keep_finished: None,
-        keep_keys: Default::default(),
-        keep_inbox: None,
+    let config = Config {
+        listen: Listen { port_base: 0, ..Listen::default() },
+        database: Database { folder: mesh.data().to_owned() },
+        ..Config::default()
     };
-    let refused = sagamesh::mesh::start(settings, clock::Clock::system()).await;
+    let refused = sagamesh::mesh::start(config, clock::Clock::system()).await;
     let why = refused.err().expect("the second mesh must not start");
     assert!(why.contains("another process"), "{why}");
     assert_eq!(why.lines().count(), 1, "{why}");

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clock::Clock;
 use facade::{
-    Call, Facade, Failure, Reply,
-    dynamic::Handler,
-    log::Calls,
-    server::{self, Server},
+    Call, Facade, Failure, Reply, config::Connections, dynamic::Handler, listener, log::Calls,
+    process::Process, readiness::Readiness, server::Server,
 };
 use futures::future::BoxFuture;
 use prost_reflect::{DescriptorPool, DynamicMessage, ServiceDescriptor, Value};
@@ -79,12 +77,11 @@ async fn the_decision_to_sample_and_the_vendors_state_reach_every_participant() 
     let say = echo(sagas.path()).methods().find(|method| method.name() == "Say").unwrap();
     let participant = Server::new(Facade::new(Clock::system(), Calls::Notable));
     participant.methods().serve(&say, Arc::new(Echo(DynamicMessage::new(say.output()))));
-    let listener = server::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (service, _) = participant.build();
-    let serving = tokio::spawn(async move {
-        server::serve(service, listener, &Clock::system(), std::future::pending()).await
-    });
+    let mut process = Process::new(Clock::system(), Connections::default());
+    process.serve("echo", &Readiness::default(), participant.build(), listener).await;
+    let serving = tokio::spawn(process.run(std::future::pending()));
 
     let wiring = Wiring::default().with_sagas(sagas.path());
     let mesh = wiring.with_participant("echo.v1.Echo", address).start().await;

@@ -22,12 +22,13 @@ use h2::client::SendRequest;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
     header::{CONTENT_TYPE, TE},
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{PathAndQuery, Scheme},
 };
 use tonic::Status;
 
 use self::{pool::Pool, response::broken};
 use super::NoStream;
+use crate::dial::{self, Address};
 
 /// After how many time-outs in a row, with no word from the peer between, a connection is given up. A peer that hangs
 /// behind a balancer acknowledges all that is sent to it; a new connection may reach one that is well.
@@ -40,8 +41,7 @@ pub struct Network {
 }
 
 struct Peer {
-    authority: Authority,
-    address: String,
+    address: Address,
     pool: Mutex<Pool>,
 }
 
@@ -67,23 +67,11 @@ impl std::fmt::Debug for Stream {
 }
 
 impl Network {
-    /// The way to `HOST:PORT` or `http://HOST:PORT`. Nothing is connected before the first call.
-    ///
-    /// # Errors
-    /// A sentence where `address` is neither.
-    pub fn to(address: &str) -> Result<Self, String> {
-        let (scheme, bare) = address.split_once("://").unwrap_or(("http", address));
-        if scheme != "http" {
-            return Err(format!("{scheme}:// is not spoken here, only http://"));
-        }
-        let authority: Authority = bare
-            .strip_suffix('/')
-            .unwrap_or(bare)
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| error.to_string())?;
-        let port = authority.port_u16().ok_or("it names no port")?;
-        let address = format!("{}:{port}", authority.host());
-        Ok(Self { peer: Arc::new(Peer { authority, address, pool: Mutex::default() }) })
+    /// The way to this peer. Nothing is connected before the first call.
+    #[must_use]
+    pub fn to(peer: &dial::Peer) -> Self {
+        let pool = Mutex::new(Pool::new(peer.max_connections.get(), peer.max_calls));
+        Self { peer: Arc::new(Peer { address: peer.address.clone(), pool }) }
     }
 
     /// A stream, where one is free now.
@@ -158,7 +146,8 @@ impl Peer {
     fn request(&self, path: PathAndQuery, mut headers: HeaderMap) -> Result<Request<()>, Status> {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        let target = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone());
+        let target =
+            Uri::builder().scheme(Scheme::HTTP).authority(self.address.authority().clone());
         let target = target.path_and_query(path).build();
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;

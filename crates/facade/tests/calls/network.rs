@@ -14,9 +14,13 @@ use clock::Clock;
 use facade::{
     Call, Facade, Failure, Reply, Trace,
     caller::{Client, Network, Outgoing, Transport},
+    config::Connections,
+    dial::Peer,
     dynamic::Handler,
     log::Calls,
-    server::{self, Server},
+    process::Process,
+    readiness::Readiness,
+    server::Server,
 };
 use futures::future::{BoxFuture, join_all};
 use h2::server::SendResponse;
@@ -40,7 +44,7 @@ pub(crate) fn client(address: SocketAddr) -> Client {
 }
 
 pub(crate) fn timed(clock: Clock, address: SocketAddr) -> Client {
-    let network = Network::to(&address.to_string()).unwrap();
+    let network = Network::to(&Peer::at(address.to_string().parse().unwrap()));
     Client::new(clock, Transport::Network(network))
 }
 
@@ -359,10 +363,9 @@ async fn messages_larger_than_any_window_pass_one_after_the_other() {
     let shop = Server::new(Facade::new(Clock::system(), Calls::Notable));
     shop.methods().serve(&buy, Arc::new(Effusive(buy.clone())));
     let (listener, address) = listen().await;
-    let (service, _) = shop.build();
-    tokio::spawn(async move {
-        server::serve(service, listener, &Clock::system(), std::future::pending()).await
-    });
+    let mut process = Process::new(Clock::system(), Connections::default());
+    process.serve("shop", &Readiness::default(), shop.build(), listener).await;
+    tokio::spawn(process.run(std::future::pending()));
 
     let client = client(address);
     let mut purchase = DynamicMessage::new(buy.input());
@@ -373,24 +376,5 @@ async fn messages_larger_than_any_window_pass_one_after_the_other() {
         let receipt = DynamicMessage::decode(buy.output(), answer).unwrap();
         let thanks = receipt.get_field_by_name("thanks").unwrap();
         assert_eq!(thanks.as_str().unwrap().len(), LETTERS);
-    }
-}
-
-#[test]
-fn an_address_that_cannot_be_called_is_refused_with_the_reason() {
-    for sound in ["127.0.0.1:50051", "[::1]:50051", "stock:50051", "http://stock:50051/"] {
-        Network::to(sound).unwrap();
-    }
-    let refused = [
-        ("stock", "no port"),
-        ("http://stock", "no port"),
-        ("https://stock:50051", "https:// is not spoken here"),
-        ("stock:50051/path", "invalid"),
-        ("stock:port", "no port"),
-        ("", "empty"),
-    ];
-    for (address, why) in refused {
-        let told = Network::to(address).unwrap_err();
-        assert!(told.contains(why), "{address:?}: {told}");
     }
 }

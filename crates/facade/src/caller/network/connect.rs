@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tonic::Status;
 
 use super::response::broken;
+use crate::dial::{Address, CONNECT_TIMEOUT};
 
-/// How long the making of a connection is waited for, and then for the peer's first SETTINGS. The kernel takes a
-/// connection also for a process that hangs; SETTINGS come from the process itself.
-const CONNECT: Duration = Duration::from_secs(2);
+/// How long the peer's first SETTINGS are waited for. The kernel takes a connection also for a process that hangs; SETTINGS
+/// come from the process itself.
 const SETTINGS: Duration = Duration::from_secs(5);
 /// After how much silence the peer is probed, how often then, and how long it may acknowledge nothing.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -40,18 +40,18 @@ impl Connection {
     ///
     /// # Errors
     /// UNAVAILABLE, with the reason.
-    pub(super) async fn make(address: &str) -> Result<(SendRequest<Bytes>, Self), Status> {
+    pub(super) async fn make(address: &Address) -> Result<(SendRequest<Bytes>, Self), Status> {
         let connected = async {
-            let stream = TcpStream::connect(address).await?;
+            let stream = TcpStream::connect(address.host_and_port()).await?;
             stream.set_nodelay(true)?;
             notice_vanishing(&stream)?;
             Ok::<_, std::io::Error>(stream)
         };
         let clock = Clock::system();
         let stream = clock
-            .timeout(CONNECT, connected)
+            .timeout(CONNECT_TIMEOUT, connected)
             .await
-            .map_err(|_| Status::unavailable(format!("no connection within {CONNECT:?}")))?
+            .map_err(|_| Status::unavailable(format!("no connection within {CONNECT_TIMEOUT:?}")))?
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let (requests, http) = client::Builder::new()
             .initial_window_size(STREAM_WINDOW)

@@ -8,6 +8,7 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZero,
     sync::{Arc, MutexGuard, PoisonError, Weak, atomic::AtomicU32},
     task::Poll,
     time::Duration,
@@ -21,17 +22,18 @@ use tonic::Status;
 
 use super::{NoStream, Peer, Stream, connect};
 
-/// How many connections there are to one address. One serves as many calls as its peer allows, and costs the least; the
-/// next is made when its streams are taken.
-const CONNECTIONS: usize = 4;
-
 /// What somebody who waits is told.
 type Told = Result<Stream, Status>;
 
 /// The connections to one address.
-#[derive(Default)]
 pub(super) struct Pool {
     open: Vec<Open>,
+    /// How many connections there may be.
+    max_connections: usize,
+    /// Calls that are under way, also on connections that are given up.
+    calls: usize,
+    /// How many there may be.
+    max_calls: usize,
     /// Connections that there have been.
     numbered: u64,
     making: bool,
@@ -62,8 +64,26 @@ impl Open {
 }
 
 impl Pool {
+    /// No connection yet.
+    pub(super) fn new(max_connections: usize, max_calls: Option<NonZero<usize>>) -> Self {
+        Self {
+            open: Vec::new(),
+            max_connections,
+            calls: 0,
+            max_calls: max_calls.map_or(usize::MAX, NonZero::get),
+            numbered: 0,
+            making: false,
+            enough: false,
+            fleeting: false,
+            waiting: VecDeque::new(),
+        }
+    }
+
     /// Takes a stream of the first connection that has one free, so that as few connections as possible are used.
     fn take(&mut self, peer: &Arc<Peer>) -> Option<Stream> {
+        if self.calls >= self.max_calls {
+            return None;
+        }
         let mut index = 0;
         while let Some(open) = self.open.get_mut(index) {
             if open.taken >= open.limit {
@@ -71,6 +91,7 @@ impl Pool {
             } else if open.is_ready() {
                 open.taken += 1;
                 open.used = true;
+                self.calls += 1;
                 return Some(Stream {
                     peer: Arc::clone(peer),
                     connection: open.number,
@@ -96,9 +117,13 @@ impl Pool {
 
     fn wants_another(&self) -> bool {
         // A peer that allows no stream at all on one connection will not do so on the next.
-        let is_short =
-            self.open.len() < CONNECTIONS && !self.enough && self.open.iter().all(|open| open.used);
-        !self.making && !self.waiting.is_empty() && (self.open.is_empty() || is_short)
+        let is_short = self.open.len() < self.max_connections
+            && !self.enough
+            && self.open.iter().all(|open| open.used);
+        self.calls < self.max_calls
+            && !self.making
+            && !self.waiting.is_empty()
+            && (self.open.is_empty() || is_short)
     }
 
     /// Whoever waits, where all are to be told that there is no connection.
@@ -151,10 +176,17 @@ impl Peer {
             return none;
         }
         let pool = self.pool();
+        let waited = format!("no stream was free within {} ms", waited.as_millis());
+        if pool.calls >= pool.max_calls {
+            let Pool { max_calls, .. } = *pool;
+            return NoStream::AllTaken(format!(
+                "{waited}: {} is sent {max_calls} at once (max_calls)",
+                self.address
+            ));
+        }
         let limit = pool.open.iter().fold(0_usize, |sum, open| sum.saturating_add(open.limit));
         NoStream::AllTaken(format!(
-            "no stream was free within {} ms: {} takes {limit} at once (connections: {})",
-            waited.as_millis(),
+            "{waited}: {} takes {limit} at once (connections: {})",
             self.address,
             pool.open.len()
         ))
@@ -163,6 +195,7 @@ impl Peer {
     /// A call has ended.
     pub(super) fn release(self: &Arc<Self>, number: u64) {
         let mut pool = self.pool();
+        pool.calls -= 1;
         if let Some(index) = pool.position(number) {
             pool.open[index].taken -= 1;
         }
@@ -177,7 +210,7 @@ impl Peer {
             return;
         }
         tracing::info!(
-            address = self.address,
+            address = %self.address,
             "a connection is given up: nothing is answered on it"
         );
         pool.open.retain(|open| open.number != number && open.taken > 0);
@@ -321,7 +354,7 @@ async fn work(mut connection: connect::Connection, number: u64, peer: Weak<Peer>
     let Some(peer) = peer.upgrade() else { return };
     if let Some(error) = closed {
         let error = &error as &dyn std::error::Error;
-        tracing::debug!(address = peer.address, error, "a connection broke");
+        tracing::debug!(address = %peer.address, error, "a connection broke");
     }
     peer.closed(number);
 }

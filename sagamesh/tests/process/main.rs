@@ -4,32 +4,25 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    net::SocketAddr,
     path::Path,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
+mod roles;
+mod shop;
+
 use proto::{
-    checkout::v1::{Line, PlaceOrderRequest, checkout_service_client::CheckoutServiceClient},
-    facade::v1::Money,
-    payment::v1::{
-        GetWalletRequest, OpenWalletRequest, TopUpRequest,
-        payment_service_client::PaymentServiceClient,
-    },
-    points::v1::{OpenAccountRequest, points_service_client::PointsServiceClient},
-    saga::v1::{ListSagasRequest, SagaState, saga_service_client::SagaServiceClient},
-    stock::v1::{
-        AddStockRequest, GetStockRequest, UpsertProductRequest,
-        stock_service_client::StockServiceClient,
-    },
+    payment::v1::{GetWalletRequest, payment_service_client::PaymentServiceClient},
+    stock::v1::{GetStockRequest, stock_service_client::StockServiceClient},
 };
-use tonic::transport::{Channel, Endpoint};
+
+use crate::shop::Shop;
 
 /// A `sagamesh dev` process; killed when the test ends, however it ends.
 struct Process {
     child: Child,
     output: BufReader<ChildStdout>,
-    base: u16,
+    shop: Shop,
 }
 
 impl Drop for Process {
@@ -74,7 +67,7 @@ fn dev(data: &Path, base: u16) -> Process {
         let read = output.read_line(&mut said).unwrap();
         assert!(read > 0, "it ended before it was ready: {said}");
     }
-    Process { child, output, base }
+    Process { child, output, shop: Shop { base } }
 }
 
 fn signal(process: &Process, name: &str) {
@@ -83,83 +76,18 @@ fn signal(process: &Process, name: &str) {
     assert!(status.success());
 }
 
-impl Process {
-    fn channel(&self, offset: u16) -> Channel {
-        let address = SocketAddr::from(([127, 0, 0, 1], self.base + offset));
-        Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
-    }
-
-    async fn open_shop(&self) {
-        let (request_id, sku, user_id) = ("r".to_owned(), "tea".to_owned(), "ada".to_owned());
-        let price = Some(Money { currency: "EUR".to_owned(), minor_units: 100 });
-        let mut stock = StockServiceClient::new(self.channel(2));
-        let product = UpsertProductRequest {
-            request_id: request_id.clone(),
-            sku: sku.clone(),
-            title: "Tea".to_owned(),
-            price,
-            on_sale: true,
-        };
-        stock.upsert_product(product).await.unwrap();
-        stock
-            .add_stock(AddStockRequest { request_id: request_id.clone(), sku, quantity: 100_000 })
-            .await
-            .unwrap();
-        let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
-        PointsServiceClient::new(self.channel(3)).open_account(open).await.unwrap();
-        let mut payments = PaymentServiceClient::new(self.channel(4));
-        let currency = "EUR".to_owned();
-        let open = OpenWalletRequest {
-            request_id: request_id.clone(),
-            user_id: user_id.clone(),
-            currency: currency.clone(),
-        };
-        payments.open_wallet(open).await.unwrap();
-        let amount = Some(Money { currency, minor_units: 100_000_000 });
-        payments.top_up(TopUpRequest { request_id, user_id, amount }).await.unwrap();
-    }
-
-    /// Places an order; `None` where the answer did not come.
-    async fn place(&self, token: &str) -> Option<(String, String)> {
-        let request = PlaceOrderRequest {
-            submit_token: token.to_owned(),
-            user_id: "ada".to_owned(),
-            lines: vec![Line { sku: "tea".to_owned(), quantity: 1 }],
-            points: 0,
-        };
-        let answer = CheckoutServiceClient::new(self.channel(0))
-            .place_order(request)
-            .await
-            .ok()?
-            .into_inner();
-        assert!(answer.result.unwrap().success);
-        Some((answer.saga_id, answer.order_no))
-    }
-
-    async fn unfinished(&self) -> usize {
-        let states = [SagaState::Running, SagaState::Compensating, SagaState::Attention];
-        let request = ListSagasRequest {
-            states: states.into_iter().map(i32::from).collect(),
-            page_size: 1000,
-            ..ListSagasRequest::default()
-        };
-        let mut sagas = SagaServiceClient::new(self.channel(0));
-        sagas.list_sagas(request).await.unwrap().into_inner().sagas.len()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_before_a_kill_stands_and_what_was_under_way_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let base = port_base();
     let mut process = dev(folder.path(), base);
-    process.open_shop().await;
+    process.shop.open().await;
     let mut acknowledged = Vec::new();
     let mut sent = 0;
     for round in 0..4 {
         let orders = (0..24).map(|number| {
             let (token, process) = (format!("t-{round}-{number}"), &process);
-            async move { process.place(&token).await.map(|answer| (token, answer)) }
+            async move { process.shop.place(&token).await.map(|answer| (token, answer)) }
         });
         let placing = futures::future::join_all(orders);
         let clock = clock::Clock::system();
@@ -179,7 +107,7 @@ async fn what_was_acknowledged_before_a_kill_stands_and_what_was_under_way_is_fi
     }
     for (token, first) in &acknowledged {
         assert_eq!(
-            process.place(token).await.as_ref(),
+            process.shop.place(token).await.as_ref(),
             Some(first),
             "the repeat of {token} differs"
         );
@@ -187,11 +115,11 @@ async fn what_was_acknowledged_before_a_kill_stands_and_what_was_under_way_is_fi
     // Every order is asked for again, so each one is placed in the end, once.
     for round in 0..4 {
         for number in 0..24 {
-            process.place(&format!("t-{round}-{number}")).await.unwrap();
+            process.shop.place(&format!("t-{round}-{number}")).await.unwrap();
         }
     }
-    assert_eq!(process.unfinished().await, 0);
-    let tea = StockServiceClient::new(process.channel(2))
+    assert_eq!(process.shop.unfinished().await, 0);
+    let tea = StockServiceClient::new(process.shop.channel(2))
         .get_stock(GetStockRequest { sku: "tea".to_owned() })
         .await
         .unwrap()
@@ -199,7 +127,7 @@ async fn what_was_acknowledged_before_a_kill_stands_and_what_was_under_way_is_fi
         .stock
         .unwrap();
     assert_eq!((tea.available, tea.frozen, tea.sold), (100_000 - sent, 0, sent));
-    let wallet = PaymentServiceClient::new(process.channel(4))
+    let wallet = PaymentServiceClient::new(process.shop.channel(4))
         .get_wallet(GetWalletRequest { user_id: "ada".to_owned() })
         .await
         .unwrap()
@@ -266,7 +194,7 @@ fn a_second_process_on_the_same_folder_is_told_so() {
 fn a_decline_is_told_to_a_person_and_to_a_script() {
     let folder = tempfile::tempdir().unwrap();
     let process = dev(folder.path(), port_base());
-    let server = format!("http://127.0.0.1:{}", process.base);
+    let server = format!("http://127.0.0.1:{}", process.shop.base);
     let place = ["order", "place", "--user", "nobody", "--line", "tea=1", "--token", "t"];
     let output = sagamesh(&place).args(["-o", "json", "--server", &server]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -283,7 +211,7 @@ fn a_decline_is_told_to_a_person_and_to_a_script() {
 fn a_status_is_told_to_a_person_and_to_a_script() {
     let folder = tempfile::tempdir().unwrap();
     let process = dev(folder.path(), port_base());
-    let server = format!("http://127.0.0.1:{}", process.base);
+    let server = format!("http://127.0.0.1:{}", process.shop.base);
     let place = ["order", "place", "--user", "nobody", "--line", "tea=1", "-o", "json"];
     let placed = sagamesh(&place).args(["--server", &server]).output().unwrap();
     let placed: serde_json::Value = serde_json::from_slice(&placed.stdout).unwrap();

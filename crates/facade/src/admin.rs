@@ -1,0 +1,48 @@
+//! The admin listener: health for people and probes, beside what operators look at. It asks nobody who they are.
+//!
+//! `/livez` says that the process runs, and depends on nothing else: a process whose database is away must not be started
+//! again for it. `/readyz` says whether it can take work, and what keeps it from that.
+
+use axum::{Router, routing::get};
+use http::StatusCode;
+use tonic::service::Routes;
+
+use crate::readiness::Readiness;
+
+const INDEX: &str = "/livez   the process runs\n/readyz  it can take work\ngrpc.health.v1.Health  the same over gRPC\n";
+
+/// A role of the process, as the admin listener shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Role {
+    pub(crate) name: &'static str,
+    /// The full names of the services that it serves.
+    pub(crate) services: Vec<String>,
+    pub(crate) readiness: Readiness,
+}
+
+/// What is served on the admin listener.
+pub(crate) fn router(roles: Vec<Role>, health: Routes) -> Router {
+    health
+        .into_axum_router()
+        .route("/", get(async || INDEX))
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(async move || readyz(&roles)))
+        // Also for gRPC clients, who take it for UNIMPLEMENTED.
+        .fallback(async || (StatusCode::NOT_FOUND, INDEX))
+}
+
+fn readyz(roles: &[Role]) -> (StatusCode, String) {
+    let missing = missing(roles);
+    match missing.is_empty() {
+        true => (StatusCode::OK, "ready\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
+    }
+}
+
+/// What keeps the roles from taking work.
+pub(crate) fn missing(roles: &[Role]) -> Vec<String> {
+    let of_role = |Role { name, readiness, .. }: &Role| {
+        readiness.missing().into_iter().map(move |why| format!("{name}: {why}")).collect::<Vec<_>>()
+    };
+    roles.iter().flat_map(of_role).collect()
+}

@@ -1,0 +1,196 @@
+//! What a process is configured by: one struct a concern, each with its defaults, its limits and the words for its
+//! reference.
+//!
+//! Defaults are overridden by a file, that by the environment, that by flags ([`sources`]). Whatever is wrong is told by
+//! the setting's name and where its value came from. Every role's config is made of the structs here and its own.
+
+pub mod reference;
+pub mod sources;
+
+mod duration;
+mod origins;
+
+use std::{net::SocketAddr, num::NonZero, path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use store::retention::KeepAnswers;
+
+pub use origins::{Origin, Setting};
+pub use sources::{Loaded, Sources};
+
+use crate::log::{self, Calls, Format};
+
+/// What a role is configured by.
+pub trait Config: DeserializeOwned + Serialize + JsonSchema + Default {
+    /// Settings of earlier versions that stand elsewhere now: old path and new path. They are still read.
+    const MOVED: &'static [(&'static str, &'static str)];
+
+    /// What is wrong with the settings together, each by its path. What one value alone may be is checked when it is read.
+    fn problems(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+/// What is wrong with a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting, for example `limits.max_running`.
+    pub path: String,
+    /// A sentence with the cure.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem of the setting at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// Where a service listens.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// The address for gRPC calls.
+    #[schemars(with = "String")]
+    pub grpc: SocketAddr,
+    /// The address for `/livez`, `/readyz` and gRPC health, over HTTP/1.1 and HTTP/2; none where it is left out. It asks
+    /// nobody who they are: keep it away from clients.
+    #[schemars(with = "Option<String>")]
+    pub admin: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// On this port of the loopback interface.
+    #[must_use]
+    pub fn on_loopback(port: u16) -> Self {
+        Self { grpc: SocketAddr::from(([127, 0, 0, 1], port)), admin: None }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self::on_loopback(7071)
+    }
+}
+
+/// Whom a listener lets connect, and for how long it waits for them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connections {
+    /// How many connections are open at once on a listener; one beyond them is closed at once.
+    #[schemars(with = "usize")]
+    pub max: NonZero<usize>,
+    /// How many of them may come from one address.
+    #[schemars(with = "usize")]
+    pub max_per_address: NonZero<usize>,
+    /// How long a new connection may take to say that it speaks HTTP, and over HTTP/1.1 to send its headers.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub handshake_timeout: Duration,
+    /// How long connections may finish what they have when the process stops.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub drain_timeout: Duration,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        const MAX: NonZero<usize> = NonZero::new(10_000).expect("it is not zero");
+        const MAX_PER_ADDRESS: NonZero<usize> = NonZero::new(1_000).expect("it is not zero");
+        Self {
+            max: MAX,
+            max_per_address: MAX_PER_ADDRESS,
+            handshake_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Where a process keeps its data.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// The folder of the SQLite files; made when it is missing.
+    pub folder: PathBuf,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { folder: "./data".into() }
+    }
+}
+
+/// What a process logs, to standard error, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: Format,
+    /// In `tracing`'s notation, for example `info,orchestrator=debug`. Release builds have nothing below `debug`.
+    pub filter: String,
+    /// `all` calls get a line, or the `notable` ones: those that decline, fail or are slow.
+    pub calls: Calls,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: Format::default(), filter: "info".to_owned(), calls: Calls::default() }
+    }
+}
+
+impl Log {
+    /// What is wrong with it, where it stands at `log`.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let filter = log::read_filter(&self.filter).err();
+        filter.into_iter().map(|why| Problem::new("log.filter", why)).collect()
+    }
+}
+
+/// What a service is configured by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Where its data is.
+    pub database: Database,
+    /// How much it takes on at once.
+    pub limits: Limits,
+    /// How long it keeps what.
+    pub retention: Retention,
+    /// What it logs.
+    pub log: Log,
+}
+
+/// How much a service takes on at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections.
+    pub connections: Connections,
+}
+
+/// How long a service keeps what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// How long the inbox keeps answers, 24h or more; for ever where it is left out. Longer than any saga may take, people
+    /// included: a step of an older saga is refused until a person has looked (KEY_FORGOTTEN).
+    #[schemars(with = "Option<String>")]
+    pub keep_inbox: Option<KeepAnswers>,
+}
+
+impl Config for Service {
+    const MOVED: &'static [(&'static str, &'static str)] = &[
+        ("listen", "listen.grpc"),
+        ("data", "database.folder"),
+        ("keep_inbox", "retention.keep_inbox"),
+    ];
+
+    fn problems(&self) -> Vec<Problem> {
+        self.log.problems()
+    }
+}

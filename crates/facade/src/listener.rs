@@ -1,0 +1,165 @@
+//! A listening socket: who may connect, for how long a connection may say nothing, and how the connections end.
+//!
+//! Every listener of a process is served here, so its limits are set here, all of them by name. TLS belongs between a
+//! connection's acceptance and its first byte of HTTP.
+
+mod io;
+mod slots;
+
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use clock::Clock;
+use futures::FutureExt;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{codegen::StdError, transport::server::Connected};
+use tower::ServiceExt;
+
+use self::{io::Hurried, slots::Slots};
+use crate::{config::Connections, log::Overload, wire::causes};
+
+/// Calls at once on a connection, and resets by its client that are not read yet: beyond them it is closed.
+const MAX_STREAMS: u32 = 1024;
+const MAX_RESETS: usize = 1024;
+/// Bytes of a call's headers.
+const MAX_HEADERS: u32 = 64 * 1024;
+/// After how much silence a client is pinged, and how long it may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it is waited after a connection could not be accepted: most often there are no file descriptors left, and
+/// trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/2 alone, as gRPC is.
+    Grpc,
+    /// HTTP/1.1 and HTTP/2, known from each other by the first bytes.
+    Any,
+}
+
+/// Takes the address.
+///
+/// # Errors
+/// A sentence with the cure when the port is taken or the address is not this machine's.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "the port {} is taken: stop the process that listens there, or choose another port",
+            address.port()
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}
+
+/// Serves until `stop`, then lets connections finish what they have, for `drain_timeout` at most.
+///
+/// # Errors
+/// When the socket is no socket any more.
+pub(crate) async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    protocol: Protocol,
+    limits: &Connections,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Result<(), std::io::Error>
+where
+    S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+{
+    let slots = Slots::of(limits);
+    let (http, draining) = (http(protocol, limits), GracefulShutdown::new());
+    let (mut connections, refused) = (JoinSet::new(), Overload::default());
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                tracing::warn!(error = %error, "no connection can be accepted; trying again");
+                clock.sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(slot) = slots.take(peer.ip()) else {
+            if let Some(connections) = refused.refused(clock.now()) {
+                tracing::warn!(connections, %peer, "connections are refused: limits.connections");
+            }
+            continue;
+        };
+        let Ok(io) = prepared(stream, clock, limits.handshake_timeout) else { continue };
+        let info = io.connect_info();
+        let stamped = service.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(info.clone());
+            request
+        });
+        let service = TowerToHyperService::new(stamped);
+        let connection = http.serve_connection(TokioIo::new(io), service).into_owned();
+        let connection = draining.watch(connection);
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = causes(error.as_ref()), "a connection broke");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    let _ = clock.timeout(limits.drain_timeout, draining.shutdown()).await;
+    connections.shutdown().map(Ok).await
+}
+
+fn http(protocol: Protocol, limits: &Connections) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        // Unset, these would switch the HTTP/2 library's own limits off.
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .max_header_list_size(MAX_HEADERS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.handshake_timeout);
+    match protocol {
+        Protocol::Grpc => http.http2_only(),
+        Protocol::Any => http,
+    }
+}
+
+fn prepared(
+    stream: TcpStream,
+    clock: &Clock,
+    handshake_timeout: Duration,
+) -> Result<Hurried<TcpStream>, std::io::Error> {
+    // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
+    stream.set_nodelay(true)?;
+    Ok(Hurried::new(stream, clock.clone(), handshake_timeout))
+}
+
+/// Whether it is the connection that failed, and not the listener.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,97 @@
+//! A connection that must say something soon.
+
+use std::{
+    io::{Error, ErrorKind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use clock::Clock;
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::server::Connected;
+
+/// The bytes that every HTTP/2 connection begins with; a request of HTTP/1.1 is longer.
+const PREFACE: usize = 24;
+
+/// A stream that fails where it has not brought an HTTP preface in time.
+pub(super) struct Hurried<S> {
+    stream: S,
+    /// `None` once enough has come.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    late: BoxFuture<'static, ()>,
+    came: usize,
+}
+
+impl<S> Hurried<S> {
+    pub(super) fn new(stream: S, clock: Clock, timeout: Duration) -> Self {
+        let late = Box::pin(async move { clock.sleep(timeout).await });
+        Self { stream, waiting: Some(Waiting { late, came: 0 }) }
+    }
+}
+
+impl<S: Connected> Connected for Hurried<S> {
+    type ConnectInfo = S::ConnectInfo;
+
+    fn connect_info(&self) -> S::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let Self { stream, waiting } = self.get_mut();
+        let Some(wait) = waiting else { return Pin::new(stream).poll_read(context, buffer) };
+        if wait.late.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(Error::new(
+                ErrorKind::TimedOut,
+                "no HTTP preface came in time",
+            )));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(stream).poll_read(context, buffer))?;
+        wait.came += buffer.filled().len() - before;
+        if wait.came >= PREFACE {
+            *waiting = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<Result<usize, Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,131 @@
+//! Health on the admin listener, over HTTP/1.1 and over gRPC.
+
+use clock::Clock;
+use facade::{
+    Facade,
+    config::Connections,
+    log::Calls,
+    process::Process,
+    readiness::{Part, Readiness},
+    server::Server,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+struct Running {
+    admin: String,
+    grpc: String,
+    database: Part,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), String>>,
+}
+
+async fn start() -> Running {
+    let mut process = Process::new(Clock::system(), Connections::default());
+    let (admin, grpc) = (listener().await, listener().await);
+    let addresses = [&admin, &grpc].map(|listener| listener.local_addr().unwrap().to_string());
+    process.serve_admin_on(admin);
+    let readiness = Readiness::default();
+    let database = readiness.part("database");
+    let server = Server::new(Facade::new(Clock::system(), Calls::Notable)).build();
+    process.stage();
+    process.serve("stock", &readiness, server, grpc).await;
+    let (stop, stopped) = oneshot::channel();
+    let ended = tokio::spawn(process.run(async {
+        let _ = stopped.await;
+    }));
+    let [admin, grpc] = addresses;
+    Running { admin, grpc, database, stop, ended }
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// Status line and body.
+async fn get(address: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+fn health(address: &str) -> HealthClient<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    HealthClient::new(endpoint.connect_lazy())
+}
+
+/// Waits until health says this of the key, as it is told of changes.
+async fn wait_for(address: &str, key: &str, wanted: ServingStatus) {
+    let request = HealthCheckRequest { service: key.to_owned() };
+    let mut said = health(address).watch(request).await.unwrap().into_inner();
+    while said.message().await.unwrap().unwrap().status() != wanted {}
+}
+
+#[tokio::test]
+async fn a_role_is_alive_from_the_first_moment_and_ready_when_its_parts_are() {
+    let running = start().await;
+    let (status, body) = get(&running.admin, "/livez").await;
+    assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "alive\n"));
+    let (status, body) = get(&running.admin, "/readyz").await;
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(body, "stock: database: it is starting\n");
+    running.database.ready();
+    let (status, body) = get(&running.admin, "/readyz").await;
+    assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "ready\n"));
+    running.database.not_ready("the disk is full");
+    let (status, body) = get(&running.admin, "/readyz").await;
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(body, "stock: database: the disk is full\n");
+    let (status, _) = get(&running.admin, "/livez").await;
+    assert_eq!(status, "HTTP/1.1 200 OK", "life depends on nothing");
+}
+
+#[tokio::test]
+async fn grpc_health_follows_on_both_listeners() {
+    let running = start().await;
+    for address in [&running.admin, &running.grpc] {
+        wait_for(address, "liveness", ServingStatus::Serving).await;
+        wait_for(address, "readiness", ServingStatus::NotServing).await;
+        wait_for(address, "", ServingStatus::NotServing).await;
+    }
+    running.database.ready();
+    for address in [&running.admin, &running.grpc] {
+        wait_for(address, "readiness", ServingStatus::Serving).await;
+    }
+    running.database.not_ready("the disk is full");
+    for address in [&running.admin, &running.grpc] {
+        wait_for(address, "readiness", ServingStatus::NotServing).await;
+        wait_for(address, "liveness", ServingStatus::Serving).await;
+    }
+}
+
+#[tokio::test]
+async fn the_index_names_the_paths_and_no_other_is_found() {
+    let running = start().await;
+    let (status, body) = get(&running.admin, "/").await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(body.contains("/livez") && body.contains("/readyz"), "{body}");
+    let (status, _) = get(&running.admin, "/no-such-page").await;
+    assert_eq!(status, "HTTP/1.1 404 Not Found");
+}
+
+#[tokio::test]
+async fn the_admin_listener_ends_last_and_the_process_well() {
+    let running = start().await;
+    running.database.ready();
+    running.stop.send(()).unwrap();
+    assert_eq!(running.ended.await.unwrap(), Ok(()));
+    assert!(TcpStream::connect(&running.admin).await.is_err(), "nobody listens any more");
+}

@@ -1,0 +1,184 @@
+//! What an orchestrator is configured by, beside what every process is.
+
+use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf};
+
+use facade::{
+    config::{self, Connections, Database, Listen, Log, Problem},
+    dial::{Address, Peer},
+};
+use schemars::JsonSchema;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        Error, MapAccess, Visitor,
+        value::{MapAccessDeserializer, StrDeserializer},
+    },
+};
+use store::retention::{Keep, KeepAnswers};
+
+/// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
+pub const MAX_RUNNING: usize = 10_000;
+
+/// The participants, by the full names of the services that they serve.
+pub type Participants = BTreeMap<String, Participant>;
+
+/// What the role `orchestrator` is configured by.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Where its journal is.
+    pub database: Database,
+    /// The services that sagas call, each by its full name.
+    pub participants: Participants,
+    /// The definitions that it serves and runs.
+    pub definitions: Definitions,
+    /// How much it takes on at once.
+    pub limits: Limits,
+    /// How long it keeps what.
+    pub retention: Retention,
+    /// What it logs.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Listen::on_loopback(7070),
+            database: Database::default(),
+            participants: Participants::new(),
+            definitions: Definitions::default(),
+            limits: Limits::default(),
+            retention: Retention::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl config::Config for Config {
+    const MOVED: &'static [(&'static str, &'static str)] = &[
+        ("listen", "listen.grpc"),
+        ("data", "database.folder"),
+        ("bundles", "definitions.bundles"),
+        ("sagas", "definitions.folder"),
+        ("max_running", "limits.max_running"),
+        ("keep_finished", "retention.keep_finished"),
+        ("keep_keys", "retention.keep_keys"),
+    ];
+
+    fn problems(&self) -> Vec<Problem> {
+        self.log.problems()
+    }
+}
+
+/// A service that sagas call. Where there is only an address to say, it may stand alone: `SERVICE: HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Participant {
+    /// Where it listens: `HOST:PORT`.
+    #[schemars(with = "String")]
+    pub address: Address,
+    /// How many connections there are to it; the next is made when all streams of those that are open are taken.
+    #[schemars(with = "usize")]
+    pub max_connections: NonZero<usize>,
+    /// How many calls are under way to it at once, for one that does not say so itself. Further ones wait, and use up
+    /// neither their time nor an attempt; as many as it allows where it is left out.
+    #[schemars(with = "Option<usize>")]
+    pub max_calls: Option<NonZero<usize>>,
+}
+
+impl Participant {
+    /// A participant that is used as much as it allows.
+    #[must_use]
+    pub fn at(address: Address) -> Self {
+        let Peer { address, max_connections, max_calls } = Peer::at(address);
+        Self { address, max_connections, max_calls }
+    }
+
+    /// The way to it.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        let Self { address, max_connections, max_calls } = self.clone();
+        Peer { address, max_connections, max_calls }
+    }
+}
+
+impl<'de> Deserialize<'de> for Participant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AddressOrSettings)
+    }
+}
+
+/// A participant as its settings stand in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    address: Address,
+    #[serde(default = "max_connections")]
+    max_connections: NonZero<usize>,
+    #[serde(default)]
+    max_calls: Option<NonZero<usize>>,
+}
+
+fn max_connections() -> NonZero<usize> {
+    Peer::MAX_CONNECTIONS
+}
+
+struct AddressOrSettings;
+
+impl<'de> Visitor<'de> for AddressOrSettings {
+    type Value = Participant;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an address (HOST:PORT), or settings of which `address` is one")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Participant, E> {
+        Address::deserialize(StrDeserializer::new(text)).map(Participant::at)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, settings: A) -> Result<Participant, A::Error> {
+        let Settings { address, max_connections, max_calls } =
+            Settings::deserialize(MapAccessDeserializer::new(settings))?;
+        Ok(Participant { address, max_connections, max_calls })
+    }
+}
+
+/// Where definitions come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Definitions {
+    /// Those that the program brings, by name: `[shop]` has PlaceOrder and CancelOrder.
+    pub bundles: Vec<String>,
+    /// A folder of definitions; none where it is left out.
+    pub folder: Option<PathBuf>,
+}
+
+/// How much an orchestrator takes on at once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How many sagas run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
+    pub max_running: usize,
+    /// Connections.
+    pub connections: Connections,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_running: MAX_RUNNING, connections: Connections::default() }
+    }
+}
+
+/// How long an orchestrator keeps what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// How long sagas are kept after their end, for example `30d`; for ever where it is left out.
+    #[schemars(with = "Option<String>")]
+    pub keep_finished: Option<Keep>,
+    /// How long the idempotency keys of sagas that were removed are kept, with how they ended, from the end of the saga;
+    /// `24h` or more. A token that is repeated later starts another saga.
+    #[schemars(with = "String")]
+    pub keep_keys: KeepAnswers,
+}

@@ -44,8 +44,16 @@ pub(crate) fn client(address: SocketAddr) -> Client {
 }
 
 pub(crate) fn timed(clock: Clock, address: SocketAddr) -> Client {
-    let network = Network::to(&Peer::at(address.to_string().parse().unwrap()));
-    Client::new(clock, Transport::Network(network))
+    to_peer(clock, &at(address))
+}
+
+/// What is called at this address, as much as it allows.
+pub(crate) fn at(address: SocketAddr) -> Peer {
+    Peer::at(address.to_string().parse().unwrap())
+}
+
+pub(crate) fn to_peer(clock: Clock, peer: &Peer) -> Client {
+    Client::new(clock, Transport::Network(Network::to(peer)))
 }
 
 pub(crate) async fn call(

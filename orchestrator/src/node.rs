@@ -114,7 +114,7 @@ impl Node {
     ) -> Result<Self, String> {
         let clock = facade.clock().clone();
         let bundles = Bundle::find(brought, &config.definitions.bundles)?;
-        let registry = Registry::load(journal.as_ref())
+        let mut registry = Registry::load(journal.as_ref())
             .await
             .map_err(|error| format!("the journal: {error}"))?;
         let participants = Participants::new(clock.clone());
@@ -124,10 +124,10 @@ impl Node {
         for (service, participant) in &config.participants {
             participants.add_peer(service, &participant.peer());
         }
-        let loader = Loader {
+        let mut loader = Loader {
             clock: &clock,
             journal: journal.as_ref(),
-            registry: &registry,
+            registry: &mut registry,
             participants: &config.participants,
         };
         let definitions = loader.load(&bundles, config.definitions.folder.as_deref()).await?;
@@ -136,7 +136,7 @@ impl Node {
             clock,
             Arc::clone(&journal),
             participants.clone(),
-            registry,
+            Arc::new(registry),
             config.limits.max_running,
         );
         let (service, health) = serve_api(&driver, facade, &definitions)?;
@@ -273,7 +273,7 @@ fn serve_api(
 struct Loader<'a> {
     clock: &'a Clock,
     journal: &'a dyn Journal,
-    registry: &'a Registry,
+    registry: &'a mut Registry,
     participants: &'a config::Participants,
 }
 
@@ -283,7 +283,7 @@ impl Loader<'_> {
     /// # Errors
     /// Every problem of every file, a line each.
     async fn load(
-        &self,
+        &mut self,
         bundles: &[Bundle],
         folder: Option<&Path>,
     ) -> Result<Vec<Arc<Compiled>>, String> {
@@ -306,7 +306,7 @@ impl Loader<'_> {
     }
 
     async fn one(
-        &self,
+        &mut self,
         draft: Result<Draft, Vec<definition::Problem>>,
         folder: &Path,
         loaded: &mut Vec<Arc<Compiled>>,

@@ -1,8 +1,8 @@
-//! The definitions that this node can run: immutable, by content hash, kept in the store with their descriptors.
+//! The definitions that this node can run: immutable, by content hash, kept in the store with their descriptors. All are
+//! registered before the node runs.
 
 use std::{collections::HashMap, sync::Arc};
 
-use arc_swap::ArcSwap;
 use clock::Clock;
 use definition::{Compiled, Descriptors, Draft};
 
@@ -17,10 +17,10 @@ pub struct Registered {
     pub compiled: Arc<Compiled>,
 }
 
-/// All registered definitions. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+/// All registered definitions.
+#[derive(Debug, Default)]
 pub struct Registry {
-    by_hash: Arc<ArcSwap<HashMap<String, Registered>>>,
+    by_hash: HashMap<String, Registered>,
 }
 
 impl Registry {
@@ -30,7 +30,7 @@ impl Registry {
     /// # Errors
     /// When the store cannot be read.
     pub async fn load(journal: &dyn Journal) -> Result<Self, journal::Error> {
-        let registry = Self::default();
+        let mut registry = Self::default();
         for stored in journal.definitions().await? {
             match compile(&stored) {
                 Ok(compiled) => registry
@@ -53,7 +53,7 @@ impl Registry {
     /// # Errors
     /// A sentence when its name and version are registered with another source, or the store fails.
     pub async fn register(
-        &self,
+        &mut self,
         journal: &dyn Journal,
         clock: &Clock,
         compiled: Compiled,
@@ -90,25 +90,20 @@ impl Registry {
         Ok(compiled)
     }
 
-    fn insert(&self, registered: Registered) {
-        self.by_hash.rcu(|known| {
-            let mut known = HashMap::clone(known);
-            known.insert(registered.stored.hash.clone(), registered.clone());
-            known
-        });
+    fn insert(&mut self, registered: Registered) {
+        self.by_hash.insert(registered.stored.hash.clone(), registered);
     }
 
     /// The definition with this content hash.
     #[must_use]
     pub fn find_hash(&self, hash: &str) -> Option<Registered> {
-        self.by_hash.load().get(hash).cloned()
+        self.by_hash.get(hash).cloned()
     }
 
     /// The definition of this name: this version of it, or with 0 the newest.
     #[must_use]
     pub fn find(&self, name: &str, version: u32) -> Option<Registered> {
-        let known = self.by_hash.load();
-        known
+        self.by_hash
             .values()
             .filter(|registered| registered.stored.name == name)
             .filter(|registered| version == 0 || registered.stored.version == version)
@@ -119,8 +114,7 @@ impl Registry {
     /// The newest definition of this name that serves the method of this full name.
     #[must_use]
     pub fn find_serving(&self, name: &str, method: &str) -> Option<Registered> {
-        let known = self.by_hash.load();
-        known
+        self.by_hash
             .values()
             .filter(|registered| registered.stored.name == name)
             .filter(|registered| {
@@ -133,7 +127,7 @@ impl Registry {
     /// All of them, by name, the newest version first.
     #[must_use]
     pub fn all(&self) -> Vec<Registered> {
-        let mut all: Vec<Registered> = self.by_hash.load().values().cloned().collect();
+        let mut all: Vec<Registered> = self.by_hash.values().cloned().collect();
         all.sort_by(|one, other| {
             (&one.stored.name, other.stored.version).cmp(&(&other.stored.name, one.stored.version))
         });

@@ -52,7 +52,7 @@ pub(crate) struct Context {
 #[derive(Clone)]
 pub struct Driver {
     context: Arc<Context>,
-    registry: Registry,
+    registry: Arc<Registry>,
     live: Live,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -111,7 +111,7 @@ impl Driver {
         clock: Clock,
         journal: journal::Shared,
         participants: Participants,
-        registry: Registry,
+        registry: Arc<Registry>,
         max_running: usize,
     ) -> Self {
         let (ids, clock_now) = (Mutex::new(ContextV7::new()), clock.now());

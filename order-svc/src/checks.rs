@@ -1,47 +1,87 @@
-//! What the facts must be like for an order to be created: a chain of checks, each a type in a file of its own.
+//! What the facts must be like for an order to be created: a list of checks.
 //!
-//! A check judges the facts that it is handed and nothing else; it never asks another service. To add one: write its
-//! file, and name it in `chain`.
-
-mod goods;
-mod points;
-mod price;
-mod stock;
-mod user;
+//! A check judges the facts that it is handed and nothing else; it never asks another service. To add one: write it, and
+//! name it in `CHECKS`.
 
 use facade::Decline;
+use proto::facade::v1::Reason;
 
 use crate::facts::Facts;
 
-/// One thing that must hold.
-pub trait Check: Sync {
-    /// Says no to facts that it does not hold for.
-    ///
-    /// # Errors
-    /// The decline that the caller gets.
-    fn judge(&self, facts: &Facts) -> Result<(), Decline>;
-}
+type Check = fn(&Facts) -> Result<(), Decline>;
 
 /// Every check, in the order in which they are made: the first that says no is the one that the caller is told.
-fn chain() -> [&'static dyn Check; 5] {
-    [&user::User, &goods::Goods, &price::Price, &points::Points, &stock::Stock]
-}
+const CHECKS: [Check; 5] = [user, goods, price, points, stock];
 
 /// Makes every check.
 ///
 /// # Errors
 /// The first decline.
 pub fn judge(facts: &Facts) -> Result<(), Decline> {
-    chain().into_iter().try_for_each(|check| check.judge(facts))
+    CHECKS.into_iter().try_for_each(|check| check(facts))
+}
+
+/// The user is a member in good standing.
+fn user(facts: &Facts) -> Result<(), Decline> {
+    let user_id = &facts.buyer.user_id;
+    if !facts.buyer.found {
+        let sentence = format!("no member has the user id {user_id}");
+        return Err(Decline::new(Reason::UserUnknown, sentence));
+    }
+    if facts.buyer.suspended {
+        let sentence = format!("the member {user_id} is suspended");
+        return Err(Decline::new(Reason::UserSuspended, sentence));
+    }
+    Ok(())
+}
+
+/// Every item is in the catalogue and on sale.
+fn goods(facts: &Facts) -> Result<(), Decline> {
+    for wanted in &facts.wanted {
+        if !wanted.quoted()?.on_sale {
+            let sentence = format!("{} is not on sale", wanted.sku);
+            return Err(Decline::new(Reason::NotOnSale, sentence));
+        }
+    }
+    Ok(())
+}
+
+/// The order has a total: one currency, within the limit, and no more points than it costs.
+fn price(facts: &Facts) -> Result<(), Decline> {
+    facts.bill().map(drop)
+}
+
+/// The user has the points that are to be spent. Only plausible: the points service decides when they are deducted.
+fn points(facts: &Facts) -> Result<(), Decline> {
+    let (wanted, balance) = (facts.points, facts.buyer.points_balance);
+    if wanted <= balance {
+        return Ok(());
+    }
+    let sentence =
+        format!("{}: {wanted} points asked for, {balance} in the account", facts.buyer.user_id);
+    Err(Decline::new(Reason::InsufficientPoints, sentence))
+}
+
+/// There is stock for every item. Only plausible: the stock service decides when it is frozen.
+fn stock(facts: &Facts) -> Result<(), Decline> {
+    for wanted in &facts.wanted {
+        let (sku, asked, available) = (&wanted.sku, wanted.quantity, wanted.quoted()?.available);
+        if asked > available {
+            let sentence = format!("{sku}: {asked} asked for, {available} available");
+            return Err(Decline::new(Reason::InsufficientStock, sentence));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::tests::good;
+    use crate::facts::tests::{euros, good};
 
     #[test]
     fn facts_that_nothing_speaks_against_pass_every_check() {
+        CHECKS.into_iter().for_each(|check| assert_eq!(check(&good()), Ok(())));
         assert_eq!(judge(&good()), Ok(()));
     }
 
@@ -58,5 +98,54 @@ mod tests {
         assert_eq!(judge(&facts).unwrap_err().code, "NOT_ON_SALE");
         facts.buyer.suspended = true;
         assert_eq!(judge(&facts).unwrap_err().code, "USER_SUSPENDED");
+    }
+
+    #[test]
+    fn an_unknown_or_suspended_user_may_not_order() {
+        let mut facts = good();
+        facts.buyer.suspended = true;
+        assert_eq!(user(&facts).unwrap_err().code, "USER_SUSPENDED");
+        facts.buyer.found = false;
+        let decline = user(&facts).unwrap_err();
+        assert_eq!(decline, Decline::new(Reason::UserUnknown, "no member has the user id ada"));
+    }
+
+    #[test]
+    fn an_item_that_is_unknown_or_not_on_sale_is_named() {
+        let mut facts = good();
+        facts.wanted[1].quote.as_mut().unwrap().on_sale = false;
+        let decline = goods(&facts).unwrap_err();
+        assert_eq!(decline, Decline::new(Reason::NotOnSale, "cup is not on sale"));
+        facts.wanted[1].quote = None;
+        let decline = goods(&facts).unwrap_err();
+        assert_eq!(decline, Decline::new(Reason::SkuUnknown, "no product has the SKU cup"));
+    }
+
+    #[test]
+    fn an_order_without_a_total_is_declined() {
+        let mut facts = good();
+        facts.wanted[0].quote.as_mut().unwrap().price = euros(i64::MAX);
+        assert_eq!(price(&facts).unwrap_err().code, "AMOUNT_OUT_OF_RANGE");
+    }
+
+    #[test]
+    fn all_points_may_be_spent_and_not_one_more() {
+        let mut facts = good();
+        assert_eq!(points(&facts), Ok(()));
+        facts.points += 1;
+        let decline = points(&facts).unwrap_err();
+        let sentence = "ada: 501 points asked for, 500 in the account";
+        assert_eq!(decline, Decline::new(Reason::InsufficientPoints, sentence));
+    }
+
+    #[test]
+    fn the_last_unit_may_be_ordered_and_not_one_more() {
+        let mut facts = good();
+        facts.wanted[1].quantity = 1_000;
+        assert_eq!(stock(&facts), Ok(()));
+        facts.wanted[1].quantity = 1_001;
+        let decline = stock(&facts).unwrap_err();
+        let sentence = "cup: 1001 asked for, 1000 available";
+        assert_eq!(decline, Decline::new(Reason::InsufficientStock, sentence));
     }
 }

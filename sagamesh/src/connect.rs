@@ -7,26 +7,26 @@ use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
     arguments::{Format, Global},
-    failure::{Failure, Outcome, result_of},
+    failure::{CommandResult, Failure, result_of},
     output,
 };
 
 /// A channel to the orchestrator; nothing is dialled before the first call.
-pub(crate) fn orchestrator(global: &Global) -> Outcome<Channel> {
+pub(crate) fn orchestrator(global: &Global) -> CommandResult<Channel> {
     channel(&global.server)
 }
 
 /// A channel to an address, with or without `http://`.
-pub(crate) fn channel(server: &str) -> Outcome<Channel> {
+pub(crate) fn channel(server: &str) -> CommandResult<Channel> {
     dial::channel(&address(server)?).map_err(|why| Failure::new(2, why))
 }
 
-fn address(server: &str) -> Outcome<Address> {
+fn address(server: &str) -> CommandResult<Address> {
     server.parse().map_err(|why: String| Failure::new(2, why))
 }
 
 /// The address of the service `offset` ports above the orchestrator's, as `sagamesh dev` lays them out.
-pub(crate) fn beside(global: &Global, offset: u16) -> Outcome<String> {
+pub(crate) fn beside(global: &Global, offset: u16) -> CommandResult<String> {
     let server = address(&global.server)?;
     let port = server.port().checked_add(offset).ok_or_else(|| {
         Failure::new(2, format!("{} has no port {offset} above its own", global.server))
@@ -48,7 +48,7 @@ pub(crate) fn success<R: proto::Response + Name + Default>(
     what: &str,
     global: &Global,
     answer: Result<Response<R>, Status>,
-) -> Outcome<R> {
+) -> CommandResult<R> {
     let response = match answer {
         Ok(response) => response.into_inner(),
         Err(status) => {

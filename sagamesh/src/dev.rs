@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     arguments::Participants,
     demo,
-    failure::{Failure, Outcome, UNEXPECTED},
+    failure::{CommandResult, Failure, UNEXPECTED},
     mesh::{self, Addresses, Config, Mesh, PORT_BASE},
 };
 
@@ -123,7 +123,7 @@ impl Settings {
     }
 }
 
-pub(crate) async fn run(dev: Dev) -> Outcome {
+pub(crate) async fn run(dev: Dev) -> CommandResult {
     let usage = |why: String| Failure::new(2, why);
     let loaded = dev.settings.load().map_err(usage)?;
     process::start_log(&loaded, &loaded.config.log).map_err(usage)?;

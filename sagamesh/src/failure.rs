@@ -18,7 +18,7 @@ pub(crate) struct Failure {
     traces: Vec<(&'static str, String)>,
 }
 
-pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+pub(crate) type CommandResult<T = ()> = Result<T, Failure>;
 
 pub(crate) const UNEXPECTED: u8 = 1;
 pub(crate) const COMPENSATED: u8 = 10;

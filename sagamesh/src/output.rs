@@ -5,10 +5,10 @@ use prost::Name;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use proto::saga::v1::{SagaState, StepState};
 
-use crate::failure::{Failure, Outcome, UNEXPECTED};
+use crate::failure::{CommandResult, Failure, UNEXPECTED};
 
 /// Writes a message of ours as proto3 JSON, every field present.
-pub(crate) fn json(message: &impl Name) -> Outcome {
+pub(crate) fn json(message: &impl Name) -> CommandResult {
     anstream::println!("{}", to_json(message)?);
     Ok(())
 }
@@ -28,7 +28,7 @@ fn dynamic<M: Name>(message: &M) -> Result<DynamicMessage, String> {
         .map_err(|error| error.to_string())
 }
 
-fn to_json<M: Name>(message: &M) -> Outcome<String> {
+fn to_json<M: Name>(message: &M) -> CommandResult<String> {
     let unexpected = |why: String| {
         Failure::new(UNEXPECTED, format!("{} cannot be written as JSON", M::full_name()))
             .because(why)

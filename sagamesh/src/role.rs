@@ -4,7 +4,7 @@ use clap::Subcommand;
 use clock::Clock;
 use facade::config::{self, Loaded, Sources};
 
-use crate::{arguments::ConfigFile, failure::Outcome, shop::SHOP};
+use crate::{arguments::ConfigFile, failure::CommandResult, shop::SHOP};
 
 pub(crate) const SERVICE: &str = "\
 A config file; each setting may be left out:
@@ -87,16 +87,16 @@ pub(crate) enum Role {
 }
 
 /// Reads the config that a role's file and the environment make.
-pub(crate) fn load<C: config::Config>(file: ConfigFile) -> Outcome<Loaded<C>> {
+pub(crate) fn load<C: config::Config>(file: ConfigFile) -> CommandResult<Loaded<C>> {
     Ok(Sources::of_process(Some(file.config)).load(&C::default())?)
 }
 
 /// Runs the order service, whose command it shares with the orders themselves.
-pub(crate) async fn run_order(file: ConfigFile) -> Outcome {
+pub(crate) async fn run_order(file: ConfigFile) -> CommandResult {
     Ok(order_svc::run(load(file)?, Clock::system()).await?)
 }
 
-pub(crate) async fn run(role: Role) -> Outcome {
+pub(crate) async fn run(role: Role) -> CommandResult {
     let clock = Clock::system();
     match role {
         Role::Orchestrator(file) => orchestrator::run(load(file)?, &[SHOP], clock).await?,

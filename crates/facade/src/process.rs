@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How a task came to its end.
-type Outcome = Result<(), String>;
+type TaskResult = Result<(), String>;
 
 /// A process that is being put together; [`Process::run`] runs it. Dropped, it drops its tasks.
 pub struct Process {
@@ -55,7 +55,7 @@ struct Stage {
 struct Ended {
     stage: usize,
     name: String,
-    outcome: Outcome,
+    outcome: TaskResult,
 }
 
 impl Process {
@@ -92,7 +92,7 @@ impl Process {
     /// process does.
     pub fn spawn<F>(&mut self, name: impl Into<String>, work: impl FnOnce(CancellationToken) -> F)
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = TaskResult> + Send + 'static,
     {
         let (name, index) = (name.into(), self.stages.len().saturating_sub(1));
         let stage = &mut self.stages[index];
@@ -217,7 +217,7 @@ impl Process {
         }
     }
 
-    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>, early: bool) -> Outcome {
+    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>, early: bool) -> TaskResult {
         // A task catches its own panics, and none is aborted while the process is there.
         let Ended { stage, name, outcome } = ended.map_err(|error| error.to_string())?;
         self.stages[stage].running -= 1;

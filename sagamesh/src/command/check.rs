@@ -7,7 +7,7 @@ use definition::Problem;
 
 use crate::{
     arguments::{Format, Global, Participants},
-    failure::{Failure, Outcome, UNEXPECTED},
+    failure::{CommandResult, Failure, UNEXPECTED},
 };
 
 const EXAMPLES: &str = "\
@@ -31,12 +31,12 @@ pub(crate) struct Check {
     descriptors: Vec<PathBuf>,
 }
 
-fn as_json(problems: &[Problem]) -> Outcome<String> {
+fn as_json(problems: &[Problem]) -> CommandResult<String> {
     serde_json::to_string_pretty(problems)
         .map_err(|error| Failure::new(UNEXPECTED, format!("the problems are no JSON: {error}")))
 }
 
-pub(crate) async fn run(global: &Global, check: Check) -> Outcome {
+pub(crate) async fn run(global: &Global, check: Check) -> CommandResult {
     let Check { file, participants, descriptors } = check;
     match orchestrator::check::file(&file, &participants.by_service(), &descriptors).await {
         Ok(sound) => {

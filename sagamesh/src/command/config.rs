@@ -7,7 +7,7 @@ use facade::config::{self, Setting, Sources, reference};
 
 use crate::{
     arguments::{Format, Global},
-    failure::{Failure, Outcome, UNEXPECTED},
+    failure::{CommandResult, Failure, UNEXPECTED},
     mesh, output,
 };
 
@@ -63,7 +63,7 @@ enum Role {
     Dev,
 }
 
-pub(crate) fn run(global: &Global, config: Config) -> Outcome {
+pub(crate) fn run(global: &Global, config: Config) -> CommandResult {
     match config.verb {
         Verb::Check(source) => {
             let settings = load(source)?;
@@ -78,7 +78,7 @@ pub(crate) fn run(global: &Global, config: Config) -> Outcome {
     Ok(())
 }
 
-fn load(Source { role, config }: Source) -> Outcome<Vec<Setting>> {
+fn load(Source { role, config }: Source) -> CommandResult<Vec<Setting>> {
     fn settings<C: config::Config>(sources: &Sources) -> Result<Vec<Setting>, String> {
         sources.load(&C::default()).map(|loaded| loaded.settings)
     }
@@ -91,7 +91,7 @@ fn load(Source { role, config }: Source) -> Outcome<Vec<Setting>> {
     Ok(settings?)
 }
 
-fn show(global: &Global, settings: &[Setting]) -> Outcome {
+fn show(global: &Global, settings: &[Setting]) -> CommandResult {
     if global.output == Format::Json {
         let text = serde_json::to_string_pretty(settings)
             .map_err(|error| Failure::new(UNEXPECTED, error.to_string()))?;

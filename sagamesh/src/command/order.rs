@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     arguments::{ConfigFile, Format, Global},
     connect::{self, request, success},
-    failure::{Failure, Outcome},
+    failure::{CommandResult, Failure},
     output, role,
 };
 
@@ -96,7 +96,7 @@ fn line(text: &str) -> Result<Line, String> {
     }
 }
 
-pub(crate) async fn run(global: &Global, order: Order) -> Outcome {
+pub(crate) async fn run(global: &Global, order: Order) -> CommandResult {
     match (order.verb, order.config) {
         (Some(Verb::Place(order)), _) => place(global, order).await,
         (Some(Verb::Cancel(order)), _) => cancel(global, order).await,
@@ -117,7 +117,7 @@ fn token(given: Option<String>) -> String {
     })
 }
 
-async fn place(global: &Global, order: Place) -> Outcome {
+async fn place(global: &Global, order: Place) -> CommandResult {
     let submit_token = token(order.token);
     let message = PlaceOrderRequest {
         submit_token,
@@ -142,7 +142,7 @@ async fn place(global: &Global, order: Place) -> Outcome {
     Ok(())
 }
 
-async fn cancel(global: &Global, order: Cancel) -> Outcome {
+async fn cancel(global: &Global, order: Cancel) -> CommandResult {
     let message = CancelOrderRequest {
         submit_token: token(order.token),
         user_id: order.user,
@@ -163,7 +163,7 @@ async fn cancel(global: &Global, order: Cancel) -> Outcome {
     Ok(())
 }
 
-async fn get(global: &Global, order: Get) -> Outcome {
+async fn get(global: &Global, order: Get) -> CommandResult {
     let server = match order.order_server {
         Some(server) => server,
         None => connect::beside(global, 1)?,

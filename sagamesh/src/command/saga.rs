@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use crate::{
     arguments::{Format, Global},
     connect::{self, request, success},
-    failure::{Failure, Outcome},
+    failure::{CommandResult, Failure},
     output,
 };
 
@@ -153,7 +153,7 @@ impl From<State> for SagaState {
 
 type Client = SagaServiceClient<Channel>;
 
-pub(crate) async fn run(global: &Global, saga: Saga) -> Outcome {
+pub(crate) async fn run(global: &Global, saga: Saga) -> CommandResult {
     let mut client = Client::new(connect::orchestrator(global)?);
     /// One operator's method: call it and show the saga after it.
     macro_rules! steer {
@@ -186,7 +186,7 @@ pub(crate) async fn run(global: &Global, saga: Saga) -> Outcome {
     }
 }
 
-fn show_one(global: &Global, saga: Option<Shown>) -> Outcome {
+fn show_one(global: &Global, saga: Option<Shown>) -> CommandResult {
     let saga = saga.ok_or_else(|| Failure::new(1, "the answer has no saga"))?;
     if global.output == Format::Json {
         return output::json(&saga);
@@ -195,7 +195,7 @@ fn show_one(global: &Global, saga: Option<Shown>) -> Outcome {
     Ok(())
 }
 
-async fn list(global: &Global, client: &mut Client, wanted: List) -> Outcome {
+async fn list(global: &Global, client: &mut Client, wanted: List) -> CommandResult {
     let message = ListSagasRequest {
         states: wanted.states.into_iter().map(|state| SagaState::from(state).into()).collect(),
         definition: wanted.definition,
@@ -216,7 +216,7 @@ async fn list(global: &Global, client: &mut Client, wanted: List) -> Outcome {
     Ok(())
 }
 
-async fn definitions(global: &Global, client: &mut Client) -> Outcome {
+async fn definitions(global: &Global, client: &mut Client) -> CommandResult {
     let answer = client.list_definitions(request(global, ListDefinitionsRequest::default())).await;
     let found = success("the definitions were not listed", global, answer)?;
     if global.output == Format::Json {
@@ -238,7 +238,7 @@ async fn definitions(global: &Global, client: &mut Client) -> Outcome {
     Ok(())
 }
 
-async fn definition(global: &Global, client: &mut Client, wanted: Definition) -> Outcome {
+async fn definition(global: &Global, client: &mut Client, wanted: Definition) -> CommandResult {
     let message = GetDefinitionRequest { name: wanted.name, version: wanted.version };
     let found = success(
         "the definition was not found",

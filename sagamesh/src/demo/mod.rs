@@ -3,11 +3,11 @@
 mod shop;
 mod story;
 
-use crate::{failure::Outcome, mesh::Addresses};
+use crate::{failure::CommandResult, mesh::Addresses};
 use shop::Shop;
 
 /// Fills the shop and tells the stories.
-pub(crate) async fn run(addresses: &Addresses) -> Outcome {
+pub(crate) async fn run(addresses: &Addresses) -> CommandResult {
     let shop = Shop::at(addresses)?;
     shop.fill().await?;
     story::tell(&shop).await

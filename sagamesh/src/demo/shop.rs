@@ -24,7 +24,7 @@ use tonic::{Code, Response, Status, transport::Channel};
 
 use crate::{
     connect,
-    failure::{Failure, Outcome},
+    failure::{CommandResult, Failure},
     mesh::Addresses,
 };
 
@@ -60,7 +60,7 @@ pub(super) struct Balances {
 }
 
 impl Shop {
-    pub(super) fn at(addresses: &Addresses) -> Outcome<Self> {
+    pub(super) fn at(addresses: &Addresses) -> CommandResult<Self> {
         let channel = |address: SocketAddr| connect::channel(&address.to_string());
         Ok(Self {
             checkout: CheckoutServiceClient::new(channel(addresses.orchestrator)?),
@@ -72,7 +72,7 @@ impl Shop {
     }
 
     /// Puts the goods on sale, and opens the members' accounts and wallets.
-    pub(super) async fn fill(&self) -> Outcome {
+    pub(super) async fn fill(&self) -> CommandResult {
         for (sku, title, cents, units) in GOODS {
             self.stock_up(sku, title, cents, units).await?;
         }
@@ -82,7 +82,7 @@ impl Shop {
         Ok(())
     }
 
-    async fn stock_up(&self, sku: &str, title: &str, cents: i64, units: i64) -> Outcome {
+    async fn stock_up(&self, sku: &str, title: &str, cents: i64, units: i64) -> CommandResult {
         let mut stock = self.stock.clone();
         let product = UpsertProductRequest {
             request_id: format!("demo-{sku}"),
@@ -101,7 +101,7 @@ impl Shop {
         Ok(())
     }
 
-    async fn welcome(&self, user: &str, points: i64, cents: i64) -> Outcome {
+    async fn welcome(&self, user: &str, points: i64, cents: i64) -> CommandResult {
         let (mut accounts, mut payments) = (self.points.clone(), self.payments.clone());
         let (request_id, user_id) = (format!("demo-{user}"), user.to_owned());
         let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
@@ -123,7 +123,7 @@ impl Shop {
         Ok(())
     }
 
-    pub(super) async fn balances(&self, user: &str, sku: &str) -> Outcome<Balances> {
+    pub(super) async fn balances(&self, user: &str, sku: &str) -> CommandResult<Balances> {
         let (mut stock, mut accounts, mut payments) =
             (self.stock.clone(), self.points.clone(), self.payments.clone());
         let user_id = user.to_owned();
@@ -149,7 +149,7 @@ fn euros(minor_units: i64) -> shared::Money {
 }
 
 /// A step of the demo that must succeed.
-pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> Outcome<R> {
+pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> CommandResult<R> {
     let (what, server) = ("the demo cannot go on", "the demo's mesh");
     let next = "give the demo a data folder of its own with --data, and start it again";
     let response = match answer {

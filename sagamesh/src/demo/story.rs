@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::shop::{Balances, Shop, done};
 use crate::{
-    failure::{Failure, Outcome},
+    failure::{CommandResult, Failure},
     timeline::Timeline,
 };
 
-pub(super) async fn tell(shop: &Shop) -> Outcome {
+pub(super) async fn tell(shop: &Shop) -> CommandResult {
     heading("1. Ada orders two teas and a cup, and spends 300 points");
     let before = shop.balances("ada", "tea").await?;
     let placed = place(shop, "ada", &[("tea", 2), ("cup", 1)], 300).await?;
@@ -47,7 +47,7 @@ pub(super) async fn tell(shop: &Shop) -> Outcome {
 }
 
 /// After many demos on one folder Ada has no money left, or the shop no goods: said, and no reason not to serve.
-fn tired(placed: &PlaceOrderResponse) -> Outcome {
+fn tired(placed: &PlaceOrderResponse) -> CommandResult {
     let why = placed.result.as_ref().map(|result| result.message.clone()).unwrap_or_default();
     anstream::println!(
         "\n  The order was declined: {why}\n  Start with a new --data folder to see the whole demo.\n"
@@ -60,7 +60,7 @@ async fn place(
     user: &str,
     lines: &[(&str, i64)],
     points: i64,
-) -> Outcome<PlaceOrderResponse> {
+) -> CommandResult<PlaceOrderResponse> {
     let request = PlaceOrderRequest {
         submit_token: Uuid::now_v7().to_string(),
         user_id: user.to_owned(),
@@ -82,7 +82,7 @@ fn heading(text: &str) {
     anstream::println!("{bold}{text}{bold:#}\n");
 }
 
-async fn timeline(shop: &Shop, saga_id: &str) -> Outcome {
+async fn timeline(shop: &Shop, saga_id: &str) -> CommandResult {
     let watch = WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
     let failed = |status: &tonic::Status| {
         Failure::of_status("the demo cannot go on", "the demo's mesh", status)

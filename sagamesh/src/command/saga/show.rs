@@ -6,7 +6,7 @@ use tonic::Request;
 use super::Client;
 use crate::{
     arguments::{Format, Global},
-    failure::{Failure, Outcome},
+    failure::{CommandResult, Failure},
     output,
     timeline::Timeline,
 };
@@ -64,7 +64,7 @@ pub(super) fn saga(saga: &Saga) {
 }
 
 /// Follows a saga until it ends.
-pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String) -> Outcome {
+pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String) -> CommandResult {
     let failed = |status: &tonic::Status| {
         Failure::of_status("the saga cannot be watched", &global.server, status)
     };
@@ -85,7 +85,7 @@ pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String)
 }
 
 /// The exit code of a saga that was waited for.
-pub(super) fn ending(saga: &Saga) -> Outcome {
+pub(super) fn ending(saga: &Saga) -> CommandResult {
     let failure = |code, what: &str| {
         Err(Failure::new(code, format!("the saga {what}"))
             .because(format!("{}: {}", saga.reason, saga.message))

@@ -9,7 +9,7 @@ use super::{Client, show};
 use crate::{
     arguments::{Format, Global},
     connect::{request, success},
-    failure::{Failure, Outcome},
+    failure::{CommandResult, Failure},
     output,
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Start {
     wait: bool,
 }
 
-pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> Outcome {
+pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> CommandResult {
     let message = StartSagaRequest {
         definition: start.definition,
         version: start.version,
@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> O
 }
 
 /// The input itself, a file's, or standard input's.
-fn read(input: &str) -> Outcome<String> {
+fn read(input: &str) -> CommandResult<String> {
     let failed = |what: &str, error: std::io::Error| {
         Failure::new(2, format!("{what} cannot be read")).because(error.to_string())
     };

@@ -11,7 +11,7 @@ use store::{retention::KeepAnswers, sqlite::Database};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    Facade,
+    CALLS_IN_FLIGHT, Facade,
     log::{self, Calls, Format},
     server::{self, Mount, Server},
     wire::causes,
@@ -133,7 +133,9 @@ where
     log::start(config.log.format, &config.log.filter)?;
     let stop = stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
     prepare_folder(&config.data)?;
-    let facade = Facade::new(clock.clone(), config.log.calls).keeping_inbox(config.keep_inbox);
+    let facade = Facade::new(clock.clone(), config.log.calls)
+        .keeping_inbox(config.keep_inbox)
+        .shedding(Some(CALLS_IN_FLIGHT));
     let mount = open(config.data.clone(), facade.clone()).await?;
     let name = mount.name();
     let (service, health) = Server::new(facade).with(mount).build();

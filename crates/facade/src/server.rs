@@ -1,20 +1,27 @@
 //! A process's gRPC server: the services behind the facade, reflection, health, and limits.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
 use tonic::{
+    body::Body,
+    server::NamedService,
     service::{Routes, RoutesBuilder},
     transport::server::TcpIncoming,
 };
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
 
 use crate::{
     Facade,
     dynamic::{Fallback, Methods},
+    entry,
+    foreign::{Beside, Marked},
     reflection::{self, Shown},
-    unanswered,
 };
 
 /// Health keys beside the services' names: does the process run, and can it take work?
@@ -60,10 +67,11 @@ impl Server {
     /// A server with reflection and health, and nothing else yet.
     #[must_use]
     pub fn new(facade: Facade) -> Self {
-        let (reporter, health) = tonic_health::server::health_reporter();
+        let reporter = HealthReporter::new();
+        let health = HealthService::from_health_reporter(reporter.clone());
         let shown = Shown::of_every_server();
         let mut routes = RoutesBuilder::default();
-        routes.add_service(health);
+        routes.add_service(HealthServer::new(Marked(health)));
         routes.add_service(reflection::v1::server(shown.clone()));
         routes.add_service(reflection::v1alpha::server(shown.clone()));
         Self {
@@ -85,13 +93,34 @@ impl Server {
         self
     }
 
+    /// Adds a tonic service that is not written for the facade. Its calls pass the layers of every call; its messages are
+    /// not looked at, and its answers pass as they are. Neither reflection nor health shows it by itself: see
+    /// [`Server::show`].
+    #[must_use]
+    pub fn beside<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<
+                http::Request<Body>,
+                Response = http::Response<Body>,
+                Error = Infallible,
+                Future: Send + 'static,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.routes.add_service(Beside(service));
+        self
+    }
+
     /// Where methods that are known only at run time are added.
     #[must_use]
     pub fn methods(&self) -> Methods {
         self.methods.clone()
     }
 
-    /// Shows a service that is served by [`Server::methods`] in reflection and health.
+    /// Shows a service that is served by [`Server::methods`] or [`Server::beside`] in reflection and health.
     pub fn show(&mut self, service: &str, pool: &DescriptorPool) {
         self.shown.add(service, pool);
         self.health.names.push(service.to_owned());
@@ -100,15 +129,14 @@ impl Server {
     /// Closes the list of services.
     #[must_use]
     pub fn build(self) -> (Service, Health) {
-        let unanswered =
-            unanswered::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
+        let entry = entry::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
         let router = self
             .routes
             .routes()
             .into_axum_router()
             .fallback_service(Fallback::new(self.facade, self.methods))
-            // Outermost: it sees what every route and the fallback answer.
-            .layer(unanswered);
+            // Outermost: every route and the fallback are behind it.
+            .layer(entry);
         (Service { routes: Routes::from(router) }, self.health)
     }
 }

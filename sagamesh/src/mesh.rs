@@ -75,7 +75,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
         payment_svc::open(folder.clone(), facade.clone()).await?,
     ];
     let services = mounts.into_iter().zip(listeners.services).collect();
-    let in_process = process::add_services(&mut process, &facade, services).await;
+    let max_calls = config.limits.max_calls;
+    let in_process = process::add_services(&mut process, &facade, max_calls, services).await;
 
     let node = Node::open(node(config), &[SHOP], in_process, &facade).await?;
     let (routes, driver) = (node.service().in_process(), node.driver().clone());
@@ -85,7 +86,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
 
 fn node(config: Config) -> orchestrator::Config {
     let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
-    let Limits { max_running, connections } = limits;
+    let Limits { max_running, connections, max_calls: _ } = limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
     orchestrator::Config {
         database,

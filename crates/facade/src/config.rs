@@ -19,7 +19,10 @@ use store::retention::KeepAnswers;
 pub use origins::{Origin, Setting};
 pub use sources::{Loaded, Sources};
 
-use crate::log::{self, Calls, Format};
+use crate::{
+    CALLS_IN_FLIGHT,
+    log::{self, Calls, Format},
+};
 
 /// What a role is configured by.
 pub trait Config: DeserializeOwned + Serialize + JsonSchema + Default {
@@ -166,11 +169,21 @@ pub struct Service {
 }
 
 /// How much a service takes on at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// How many calls are in flight at once; one beyond them is refused at once, RESOURCE_EXHAUSTED. Health and reflection
+    /// are always answered.
+    #[schemars(with = "usize")]
+    pub max_calls: NonZero<usize>,
     /// Connections.
     pub connections: Connections,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_calls: CALLS_IN_FLIGHT, connections: Connections::default() }
+    }
 }
 
 /// How long a service keeps what.

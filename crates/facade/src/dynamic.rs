@@ -5,28 +5,20 @@ use std::{
     convert::Infallible,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
-use proto::{canonical, facade::v1::ResultInfo, rules::dynamic_violations};
+use prost_reflect::{DynamicMessage, MethodDescriptor};
+use proto::rules::{Violation, dynamic_violations};
 use tonic::{
     Status,
     body::Body,
     server::{Grpc, UnaryService},
 };
 
-use crate::{
-    Call, Facade, Failure, Reply,
-    codec::Raw,
-    pipeline::{Asked, Shape},
-    redact,
-    reply::Payload,
-    result::{fill_result, result_of},
-};
+use crate::{Call, Facade, Failure, Reply, codec::Raw, layers::Asked, respond::Described};
 
 /// What answers a dynamic method. The request is sound by the method's rules when it arrives.
 pub trait Handler: Send + Sync + 'static {
@@ -72,8 +64,8 @@ impl Methods {
     }
 }
 
-/// The tower service that answers every path which no typed service has. What it refuses has no details yet: that is
-/// for [`crate::unanswered`].
+/// The tower service that answers every path which no typed service has. What it refuses is told by
+/// [`crate::unanswered`], as what tonic refuses is.
 #[derive(Clone)]
 pub(crate) struct Fallback {
     facade: Facade,
@@ -100,11 +92,10 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let path = request.uri().path().to_owned();
-        let Some(served) = self.methods.find(&path) else {
+        let Some(served) = self.methods.find(request.uri().path()) else {
             return Box::pin(async { Ok(Status::unimplemented("").into_http()) });
         };
-        let method = Method { facade: self.facade.clone(), served, path };
+        let method = Method { facade: self.facade.clone(), served };
         Box::pin(async move { Ok(Grpc::new(Raw).unary(method, request).await) })
     }
 }
@@ -112,7 +103,6 @@ where
 struct Method {
     facade: Facade,
     served: Served,
-    path: String,
 }
 
 impl UnaryService<Bytes> for Method {
@@ -120,51 +110,34 @@ impl UnaryService<Bytes> for Method {
     type Future = BoxFuture<'static, Result<tonic::Response<Bytes>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let (facade, served, path) = (self.facade.clone(), self.served.clone(), self.path.clone());
-        Box::pin(async move { answer(&facade, &served, &path, request).await })
+        let (facade, served) = (self.facade.clone(), self.served.clone());
+        Box::pin(async move { answer(&facade, &served, request).await })
     }
 }
 
 async fn answer(
     facade: &Facade,
     served: &Served,
-    path: &str,
     request: tonic::Request<Bytes>,
 ) -> Result<tonic::Response<Bytes>, Status> {
+    let (_, extensions, body) = request.into_parts();
     let input = served.descriptor.input();
-    let message =
-        DynamicMessage::decode(input.clone(), request.get_ref().as_ref()).map_err(|error| {
-            Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
-        })?;
-    let output = served.descriptor.output();
-    let shape = Shape {
-        blank: || DynamicMessage::new(output.clone()),
-        fill: |payload, result| fill(&output, payload, result),
-        show: |response: &Bytes| redact::shown(Some(output.clone()), response),
-    };
-    let shown = redact::wanted().then(|| message.clone());
-    let asked = Asked { broken: dynamic_violations(&message), shown, waited: Duration::ZERO };
-    let handler = Arc::clone(&served.handler);
-    facade.run(path, request, asked, shape, |call| handler.handle(call, message)).await
+    let message = DynamicMessage::decode(input.clone(), body.as_ref()).map_err(|error| {
+        Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
+    })?;
+    let call = Call::arrived(&extensions, body)?;
+    let passed = facade.layers().before_handler(&message);
+    let shape = Described(served.descriptor.output());
+    let handler = |call| served.handler.handle(call, message);
+    facade.answer(&call, passed, &shape, handler).await
 }
 
-/// What goes out, and whether its type has a result.
-fn fill(
-    kind: &MessageDescriptor,
-    payload: Payload<DynamicMessage>,
-    result: ResultInfo,
-) -> (Bytes, bool) {
-    match payload {
-        Payload::Typed(mut message) => {
-            let filled = fill_result(&mut message, result);
-            // A repeat must get its maps as the first answer had them.
-            (canonical::encode(message).into(), filled)
-        }
-        Payload::Stored(bytes) => {
-            let Some(field) = result_of(kind) else { return (bytes, false) };
-            let mut whole = Vec::from(bytes);
-            prost::encoding::message::encode(field.number(), &result, &mut whole);
-            (whole.into(), true)
-        }
+impl Asked for DynamicMessage {
+    fn violations(&self) -> Vec<Violation> {
+        dynamic_violations(self)
+    }
+
+    fn shown(&self) -> Option<DynamicMessage> {
+        Some(self.clone())
     }
 }

@@ -2,7 +2,13 @@
 //! can take work.
 
 use tonic::service::RoutesBuilder;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+
+use crate::foreign::Marked;
 
 /// Health keys beside the services' names: does the process run, and can it take work?
 const LIVENESS: &str = "liveness";
@@ -18,9 +24,10 @@ pub struct Health {
 impl Health {
     /// A health service, alone on new routes.
     pub(crate) fn new() -> (Self, RoutesBuilder) {
-        let (reporter, service) = tonic_health::server::health_reporter();
+        let reporter = HealthReporter::new();
+        let service = HealthService::from_health_reporter(reporter.clone());
         let mut routes = RoutesBuilder::default();
-        routes.add_service(service);
+        routes.add_service(HealthServer::new(Marked(service)));
         (Self { reporter, names: Vec::new() }, routes)
     }
 

@@ -7,18 +7,9 @@ use std::{
 };
 
 use clock::Timestamp;
-use participant::key::{SAGA_DIRECTION, SAGA_STEP};
-use proto::facade::v1::Reason;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tonic::Code;
-use tracing::Span;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-
-use crate::{Call, pipeline::Line};
-
-/// A call that takes longer is logged whatever the setting.
-const SLOW_CALL: Duration = Duration::from_secs(1);
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -76,28 +67,11 @@ pub(crate) fn read_filter(filter: &str) -> Result<EnvFilter, String> {
     })
 }
 
-pub(crate) fn span(call: &Call) -> Span {
-    let (saga_id, step) = (call.saga_id(), call.header(&SAGA_STEP));
-    let trace_id = call.trace().id();
-    if saga_id.is_empty() {
-        tracing::info_span!("rpc", method = call.method(), trace.id = trace_id)
-    } else {
-        tracing::info_span!(
-            "rpc",
-            method = call.method(),
-            saga.id = saga_id,
-            saga.step = step,
-            saga.direction = call.header(&SAGA_DIRECTION),
-            trace.id = trace_id
-        )
-    }
-}
-
 /// How long after a line about overload there is no other. Under more load than there is room for, a line a call would
 /// cost more than the refusal that it tells of.
 const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Calls that were refused because there was too much to do.
+/// Calls, or connections, that were refused because there was too much to do.
 #[derive(Debug, Default)]
 pub(crate) struct Overload {
     refused: AtomicU64,
@@ -117,50 +91,5 @@ impl Overload {
                 .compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
         mine.then(|| self.refused.swap(0, Ordering::Relaxed))
-    }
-}
-
-/// Writes the line of a call that ended at `now`, where it gets one.
-pub(crate) fn line(
-    calls: Calls,
-    overload: &Overload,
-    call: &Call,
-    now: Timestamp,
-    elapsed: Duration,
-    line: &Line,
-) {
-    let mut refused = None;
-    if calls == Calls::Notable && line.reason == Reason::Overloaded.code() {
-        refused = overload.refused(now);
-        if refused.is_none() {
-            return;
-        }
-    } else if line.is_plain() && calls == Calls::Notable && elapsed < SLOW_CALL {
-        return;
-    }
-    let peer = call.caller().peer.map(|peer| peer.to_string());
-    let peer = peer.as_deref().unwrap_or("in-process");
-    let elapsed_ms = clock::millis(elapsed);
-    let status = format!("{:?}", line.code);
-    let reason = line.reason.as_str();
-    if let Some(cause) = &line.cause {
-        tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
-    } else if matches!(line.code, Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists) {
-        // What stands in the store decided, as with a decline: nothing is wrong with the caller or with us.
-        tracing::info!(peer, elapsed_ms, status, reason, why = line.message, "call declined");
-    } else if line.code != Code::Ok {
-        tracing::warn!(
-            peer,
-            elapsed_ms,
-            status,
-            reason,
-            refused,
-            why = line.message,
-            "call refused"
-        );
-    } else if !line.is_plain() {
-        tracing::info!(peer, elapsed_ms, status, reason, why = line.message, "call declined");
-    } else {
-        tracing::info!(peer, elapsed_ms, status, reason, "call done");
     }
 }

@@ -8,6 +8,7 @@
 mod signals;
 
 use std::{
+    num::NonZero,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     pin::pin,
@@ -303,11 +304,12 @@ pub fn start_log<C>(loaded: &Loaded<C>, log: &config::Log) -> Result<(), String>
     Ok(())
 }
 
-/// Puts services into a process, each on its listener: their databases in one stage, they themselves in the next. Gives the
-/// way to each within the process.
+/// Puts services into a process, each on its listener and with so many calls in flight at most: their databases in one
+/// stage, they themselves in the next. Gives the way to each within the process.
 pub async fn add_services(
     process: &mut Process,
     facade: &Facade,
+    max_calls: NonZero<usize>,
     services: Vec<(Mount, TcpListener)>,
 ) -> Vec<(String, Routes)> {
     process.stage();
@@ -317,7 +319,8 @@ pub async fn add_services(
         for database in mount.databases() {
             process.keep(name, &readiness, database.clone());
         }
-        opened.push((name, readiness, Server::new(facade.clone()).with(mount).build(), listener));
+        let server = Server::new(facade.shedding(Some(max_calls))).with(mount).build();
+        opened.push((name, readiness, server, listener));
     }
     process.stage();
     let mut in_process = Vec::new();
@@ -353,7 +356,7 @@ where
     let mount = open(database.folder.clone(), facade.clone()).await?;
     let name = mount.name();
     let listener = listener::bind(listen.grpc).await?;
-    add_services(&mut process, &facade, vec![(mount, listener)]).await;
+    add_services(&mut process, &facade, limits.max_calls, vec![(mount, listener)]).await;
     tracing::info!(service = name, address = %listen.grpc, data = %database.folder.display(), "serving");
     process.run_until_signal(signals, CancellationToken::new()).await
 }

@@ -12,6 +12,8 @@ use futures::StreamExt;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use crate::foreign::Foreign;
+
 /// The services that a server shows, each with the pool that describes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shown {
@@ -160,7 +162,7 @@ macro_rules! version {
                     &self,
                     request: Request<Streaming<ServerReflectionRequest>>,
                 ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-                    let shown = self.0.clone();
+                    let (call, shown) = (Foreign::call(&request), self.0.clone());
                     let answers = request.into_inner().map(move |request| {
                         let request = request?;
                         let message_response =
@@ -171,7 +173,7 @@ macro_rules! version {
                             message_response,
                         })
                     });
-                    Ok(Response::new(answers.boxed()))
+                    call.answered(Ok(Response::new(answers.boxed())))
                 }
             }
 

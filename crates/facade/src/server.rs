@@ -1,15 +1,22 @@
 //! A role's gRPC server: the services behind the facade, reflection and health.
 
+use std::convert::Infallible;
+
 use prost_reflect::DescriptorPool;
 use store::sqlite::Database;
-use tonic::service::{Routes, RoutesBuilder};
+use tonic::{
+    body::Body,
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+};
 
 use crate::{
     Facade,
     dynamic::{Fallback, Methods},
+    entry,
+    foreign::Beside,
     health::Health,
     reflection::{self, Shown},
-    unanswered,
 };
 
 type Add = Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>;
@@ -78,13 +85,34 @@ impl Server {
         self
     }
 
+    /// Adds a tonic service that is not written for the facade. Its calls pass the layers of every call; its messages are
+    /// not looked at, and its answers pass as they are. Neither reflection nor health shows it by itself: see
+    /// [`Server::show`].
+    #[must_use]
+    pub fn beside<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<
+                http::Request<Body>,
+                Response = http::Response<Body>,
+                Error = Infallible,
+                Future: Send + 'static,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.routes.add_service(Beside(service));
+        self
+    }
+
     /// Where methods that are known only at run time are added.
     #[must_use]
     pub fn methods(&self) -> Methods {
         self.methods.clone()
     }
 
-    /// Shows a service that is served by [`Server::methods`] in reflection and health.
+    /// Shows a service that is served by [`Server::methods`] or [`Server::beside`] in reflection and health.
     pub fn show(&mut self, service: &str, pool: &DescriptorPool) {
         self.shown.add(service, pool);
         self.health.add(service);
@@ -93,15 +121,14 @@ impl Server {
     /// Closes the list of services.
     #[must_use]
     pub fn build(self) -> (Service, Health) {
-        let unanswered =
-            unanswered::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
+        let entry = entry::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
         let router = self
             .routes
             .routes()
             .into_axum_router()
             .fallback_service(Fallback::new(self.facade, self.methods))
-            // Outermost: it sees what every route and the fallback answer.
-            .layer(unanswered);
+            // Outermost: every route and the fallback are behind it.
+            .layer(entry);
         (Service { routes: Routes::from(router) }, self.health)
     }
 }

@@ -6,10 +6,21 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream::BoxStream};
+use prost::Message;
 use proto::Response;
 use tonic::Status;
+use tracing::Span;
 
-use crate::{Failure, codec::Filled, reply::Payload, result, status::StatusDetails};
+use crate::{
+    Call, Failure,
+    codec::Filled,
+    end::End,
+    redact,
+    reply::Payload,
+    respond::{Shape, Typed},
+    result,
+    status::StatusDetails,
+};
 
 /// What a streaming handler answers: payloads without result; a failure ends the stream.
 pub type Answers<R> = BoxStream<'static, Result<R, Failure>>;
@@ -17,30 +28,50 @@ pub type Answers<R> = BoxStream<'static, Result<R, Failure>>;
 /// What goes out.
 pub(crate) struct Outgoing<R>(BoxStream<'static, Result<Filled<R>, Status>>);
 
-impl<R: Response + Send + 'static> Outgoing<R> {
-    /// Fills each answer's result, and shows what goes out to `show`.
-    pub(crate) fn carry(
-        answers: Answers<R>,
-        trace_id: String,
-        show: impl Fn(&Filled<R>) + Send + 'static,
-    ) -> Self {
-        Self(
-            answers
-                .map(move |answer| match answer {
-                    Ok(response) => {
-                        let payload = Payload::Typed(response);
-                        let response = Filled::new(payload, result::done(trace_id.clone()));
-                        show(&response);
-                        Ok(response)
-                    }
-                    Err(failure) => Err(StatusDetails::of(&failure).into_status(&trace_id)),
-                })
-                .boxed(),
-        )
+/// Makes the stream of a call whose handler came to `opened`, and says how the call ended: a stream that is open is an
+/// answer.
+pub(crate) fn open<R: Message + Default + Response + 'static>(
+    call: &Call,
+    shape: Typed<R>,
+    opened: Result<Answers<R>, Failure>,
+) -> Result<Outgoing<R>, Status> {
+    let trace_id = call.trace().id();
+    let failure = match opened {
+        Ok(answers) => {
+            call.context().ended(End::done());
+            return Ok(Outgoing::carry(answers, trace_id, shape));
+        }
+        Err(failure) => failure,
+    };
+    let details = StatusDetails::of(&failure);
+    call.context().ended(End::failed(&failure, &details));
+    if !call.wants_envelope() {
+        return Err(details.into_status(&trace_id));
     }
+    let (response, _) = shape.fill(Payload::Typed(shape.blank()), details.result(&trace_id));
+    log(&shape, &response);
+    Ok(Outgoing(futures::stream::iter([Ok(response)]).boxed()))
+}
 
-    pub(crate) fn single(response: Filled<R>) -> Self {
-        Self(futures::stream::iter([Ok(response)]).boxed())
+impl<R: Message + Default + Response + 'static> Outgoing<R> {
+    fn carry(answers: Answers<R>, trace_id: String, shape: Typed<R>) -> Self {
+        let span = Span::current();
+        let fill = move |answer| match answer {
+            Ok(response) => {
+                let result = result::done(trace_id.clone());
+                let (response, _) = shape.fill(Payload::Typed(response), result);
+                span.in_scope(|| log(&shape, &response));
+                Ok(response)
+            }
+            Err(failure) => Err(StatusDetails::of(&failure).into_status(&trace_id)),
+        };
+        Self(answers.map(fill).boxed())
+    }
+}
+
+fn log<S: Shape>(shape: &S, response: &S::Filled) {
+    if redact::wanted() {
+        redact::log_response(shape.shown(response));
     }
 }
 

@@ -16,7 +16,6 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{IdGenerator, RandomIdGenerator},
 };
-use tonic::metadata::MetadataMap;
 
 use crate::caller::of_one_call;
 
@@ -44,10 +43,10 @@ impl Trace {
         Self::span_of(trace_id, TraceFlags::SAMPLED, TraceState::NONE)
     }
 
-    /// The trace that `metadata` carries on, or a new one where it carries none that is valid.
-    pub(crate) fn from_metadata(metadata: &MetadataMap) -> Self {
+    /// The trace that the headers carry on, or a new one where they carry none that is valid.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let context =
-            TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(metadata));
+            TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
         let parent = context.span().span_context().clone();
         if parent.is_valid() {
             Self::span_of(parent.trace_id(), parent.trace_flags(), parent.trace_state().clone())
@@ -127,7 +126,7 @@ impl fmt::Display for Trace {
     }
 }
 
-struct Headers<'a>(&'a MetadataMap);
+struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
@@ -148,7 +147,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let first = Trace::start();
         first.inject(&mut headers);
-        let second = Trace::from_metadata(&MetadataMap::from_headers(headers));
+        let second = Trace::from_headers(&headers);
         assert_eq!(first.id(), second.id());
         assert_ne!(first.to_string(), second.to_string());
     }
@@ -158,7 +157,7 @@ mod tests {
             (TRACEPARENT.clone(), HeaderValue::from_static(traceparent)),
             (TRACESTATE.clone(), HeaderValue::from_static(tracestate)),
         ];
-        Trace::from_metadata(&MetadataMap::from_headers(HeaderMap::from_iter(headers)))
+        Trace::from_headers(&HeaderMap::from_iter(headers))
     }
 
     fn sent(trace: &Trace) -> (String, String) {

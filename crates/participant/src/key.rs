@@ -8,7 +8,6 @@ use std::fmt;
 
 use clock::Timestamp;
 use http::HeaderName;
-use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
 /// The metadata entry that names a call's saga.
@@ -100,29 +99,6 @@ impl Key {
     #[must_use]
     pub fn request(method: &str, request_id: &str) -> Self {
         Self(Scope::Request { method: method.to_owned(), request_id: request_id.to_owned() })
-    }
-
-    /// The key that a call's metadata carry in `saga-id`, `saga-step` and `saga-direction`; `None` when they
-    /// carry none of the three, so the call belongs to no saga.
-    ///
-    /// # Errors
-    /// When some of the three are missing, repeated or malformed. Such a call must not be served: without its
-    /// key a repeat of it would take effect again.
-    pub fn from_metadata(metadata: &MetadataMap) -> Result<Option<Self>, Error> {
-        let saga_id = entry(metadata, &SAGA_ID)?;
-        let step = entry(metadata, &SAGA_STEP)?;
-        let direction = entry(metadata, &SAGA_DIRECTION)?;
-        if saga_id.is_none() && step.is_none() && direction.is_none() {
-            return Ok(None);
-        }
-        let saga_id = saga_id.ok_or(Error::Missing(SAGA_ID.as_str()))?;
-        let step = step.ok_or(Error::Missing(SAGA_STEP.as_str()))?;
-        let direction = match direction.ok_or(Error::Missing(SAGA_DIRECTION.as_str()))? {
-            "forward" => Direction::Forward,
-            "undo" => Direction::Undo,
-            _ => return Err(Error::Direction),
-        };
-        Self::step(saga_id, step, direction).map(Some)
     }
 
     /// The direction; a write outside a saga always goes forward.
@@ -222,20 +198,8 @@ fn part(name: &'static HeaderName, value: &str, max: usize) -> Result<String, Er
     Ok(value.to_owned())
 }
 
-fn entry<'m>(
-    metadata: &'m MetadataMap,
-    name: &'static HeaderName,
-) -> Result<Option<&'m str>, Error> {
-    let mut values = metadata.as_ref().get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(Error::Repeated(name.as_str()));
-    }
-    // A value that is not visible ASCII fails the same rule as any other foreign character.
-    first.map(|value| value.to_str().map_err(|_| malformed(name))).transpose()
-}
-
-fn malformed(name: &'static HeaderName) -> Error {
+/// Of an entry whose value is no visible ASCII.
+pub(crate) fn malformed(name: &'static HeaderName) -> Error {
     if *name == SAGA_DIRECTION {
         return Error::Direction;
     }
@@ -245,17 +209,7 @@ fn malformed(name: &'static HeaderName) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use tonic::metadata::MetadataMap;
-
     use super::{Direction, Error, Key};
-
-    fn metadata(entries: &[(&'static str, &str)]) -> MetadataMap {
-        let mut metadata = MetadataMap::new();
-        for (name, value) in entries {
-            metadata.append(*name, value.parse().unwrap());
-        }
-        metadata
-    }
 
     #[test]
     fn a_step_and_its_undo_have_texts_of_their_own() {
@@ -300,28 +254,5 @@ mod tests {
                 assert_eq!(Key::began_by_text(&key), Some(clock::Timestamp(began)));
             }
         }
-    }
-
-    #[test]
-    fn metadata_of_a_saga_make_its_key_and_none_make_none() {
-        let whole = [("saga-id", "s1"), ("saga-step", "charge"), ("saga-direction", "forward")];
-        let key = Key::from_metadata(&metadata(&whole)).unwrap();
-        assert_eq!(key, Some(Key::step("s1", "charge", Direction::Forward).unwrap()));
-        assert_eq!(Key::from_metadata(&metadata(&[("x-other", "1")])), Ok(None));
-    }
-
-    #[test]
-    fn metadata_that_lack_repeat_or_garble_an_entry_are_refused() {
-        let whole = [("saga-id", "s1"), ("saga-step", "charge"), ("saga-direction", "undo")];
-        for (index, (name, _)) in whole.iter().enumerate() {
-            let mut part = whole.to_vec();
-            part.remove(index);
-            assert_eq!(Key::from_metadata(&metadata(&part)), Err(Error::Missing(name)));
-            let mut twice = whole.to_vec();
-            twice.push(whole[index]);
-            assert_eq!(Key::from_metadata(&metadata(&twice)), Err(Error::Repeated(name)));
-        }
-        let backward = [("saga-id", "s1"), ("saga-step", "charge"), ("saga-direction", "back")];
-        assert_eq!(Key::from_metadata(&metadata(&backward)), Err(Error::Direction));
     }
 }

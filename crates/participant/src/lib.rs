@@ -4,6 +4,7 @@
 //! once per key, in one transaction with its own row, and answers every repeat with the first answer.
 //!
 //! - [`key`]: what makes two deliveries the same one
+//! - [`metadata`]: how a call says whose delivery it is
 //! - [`inbox`]: the rules, which hold for every store
 //! - [`table`]: what the rules need of a database
 //! - [`sqlite`]: the inbox in SQLite
@@ -37,6 +38,7 @@
 pub mod conformance;
 pub mod inbox;
 pub mod key;
+pub mod metadata;
 pub mod request;
 pub mod sqlite;
 pub mod table;
@@ -45,5 +47,6 @@ mod outcome;
 
 pub use inbox::{Delivery, Error, Inbox};
 pub use key::{Direction, Key};
+pub use metadata::SagaMetadata;
 pub use outcome::{Answered, Decline, Failure, Outcome, SUPERSEDED};
 pub use table::InboxStore;

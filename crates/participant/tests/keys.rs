@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use clock::Timestamp;
-use participant::{Direction, Key};
+use http::{HeaderMap, HeaderValue};
+use participant::{Direction, Key, SagaMetadata};
 use proptest::prelude::*;
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
 /// What a header may hold: sound parts, parts with something wrong, and bytes.
 fn values() -> impl Strategy<Value = Vec<u8>> {
@@ -44,10 +44,10 @@ fn metadata() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
     prop_oneof![1 => sound, 3 => changed]
 }
 
-fn map(entries: &[(&'static str, Vec<u8>)]) -> MetadataMap {
-    let mut map = MetadataMap::new();
+fn map(entries: &[(&'static str, Vec<u8>)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
     for (name, value) in entries {
-        if let Ok(value) = AsciiMetadataValue::try_from(value.as_slice()) {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
             map.append(*name, value);
         }
     }
@@ -65,7 +65,7 @@ fn no_metadata_make_a_panic_and_no_two_calls_share_a_key() {
     let outcome = runner.run(&metadata(), |entries| {
         let mut seen = seen.borrow_mut();
         let map = map(&entries);
-        match Key::from_metadata(&map) {
+        match SagaMetadata::of(&map).key() {
             Err(why) => {
                 prop_assert!(!why.to_string().is_empty());
                 seen.1 += 1;

@@ -1,8 +1,11 @@
 //! What `sagamesh dev` is configured by: what the roles are, for all five of them at once.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZero};
 
-use facade::config::{self, Connections, Database, Log, Problem};
+use facade::{
+    CALLS_IN_FLIGHT,
+    config::{self, Connections, Database, Log, Problem},
+};
 use orchestrator::{
     MAX_RUNNING,
     config::{Definitions, Participants},
@@ -100,13 +103,21 @@ impl Default for Listen {
 pub struct Limits {
     /// How many sagas run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
     pub max_running: usize,
+    /// How many calls are in flight at once in each of the services; one beyond them is refused at once,
+    /// RESOURCE_EXHAUSTED, and made again by its saga.
+    #[schemars(with = "usize")]
+    pub max_calls: NonZero<usize>,
     /// Connections, on each of the listeners.
     pub connections: Connections,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_running: MAX_RUNNING, connections: Connections::default() }
+        Self {
+            max_running: MAX_RUNNING,
+            max_calls: CALLS_IN_FLIGHT,
+            connections: Connections::default(),
+        }
     }
 }
 

@@ -8,5 +8,7 @@ mod network;
 mod peer;
 mod refused;
 mod server;
+mod shed;
 mod silent;
+mod statuses;
 mod streams;

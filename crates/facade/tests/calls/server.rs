@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use proto::{checkout::v1::PlaceOrderResponse, facade::v1::ResultInfo};
+use tokio::sync::Semaphore;
 use tonic::{Code, Status, body::Body, service::Routes, transport::server::TcpConnectInfo};
 use tonic_types::pb;
 use tower::ServiceExt;
@@ -85,13 +86,27 @@ impl Shop {
 
     fn taking(clock: Clock, refusal: Option<fn() -> Failure>) -> Self {
         let server = FacadeServer::new(Facade::new(clock, Calls::Notable));
+        Self::of(server, refusal, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+    }
+
+    /// Answers an order for each permit of the gate.
+    pub(crate) fn behind(facade: Facade, gate: Arc<Semaphore>) -> Self {
+        Self::of(FacadeServer::new(facade), None, gate)
+    }
+
+    /// Beside other services.
+    pub(crate) fn on(server: FacadeServer) -> Self {
+        Self::of(server, None, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+    }
+
+    fn of(server: FacadeServer, refusal: Option<fn() -> Failure>, gate: Arc<Semaphore>) -> Self {
         let orders = Arc::<AtomicU32>::default();
         let service = proto::descriptors()
             .get_service_by_name("sagamesh.checkout.v1.CheckoutService")
             .unwrap();
         let method = service.methods().find(|method| method.name() == "PlaceOrder").unwrap();
         let response = DynamicMessage::new(method.output());
-        let taken = Taken { orders: Arc::clone(&orders), response, refusal };
+        let taken = Taken { orders: Arc::clone(&orders), response, refusal, gate };
         server.methods().serve(&method, Arc::new(taken));
         let (service, _) = server.build();
         Self { routes: service.in_process(), orders }
@@ -117,6 +132,7 @@ struct Taken {
     orders: Arc<AtomicU32>,
     response: DynamicMessage,
     refusal: Option<fn() -> Failure>,
+    gate: Arc<Semaphore>,
 }
 
 impl Handler for Taken {
@@ -127,7 +143,11 @@ impl Handler for Taken {
     ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
         self.orders.fetch_add(1, Ordering::Relaxed);
         let (response, refusal) = (self.response.clone(), self.refusal);
-        Box::pin(async move { refusal.map_or(Ok(response.into()), |refusal| Err(refusal())) })
+        let gate = Arc::clone(&self.gate);
+        Box::pin(async move {
+            gate.acquire().await.unwrap().forget();
+            refusal.map_or(Ok(response.into()), |refusal| Err(refusal()))
+        })
     }
 }
 
@@ -139,7 +159,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         Status::from_header_map(&self.headers)
             .or_else(|| Status::from_header_map(&self.trailers))
             .expect("every answer ends with a status")
@@ -155,15 +175,25 @@ impl Answer {
 
     /// The status's `ErrorInfo` and `ResultInfo`.
     pub(crate) fn details(&self) -> (pb::ErrorInfo, ResultInfo) {
+        (self.detail("google.rpc.ErrorInfo"), self.detail("sagamesh.facade.v1.ResultInfo"))
+    }
+
+    /// The status's detail of this type.
+    pub(crate) fn detail<M: Message + Default>(&self, name: &str) -> M {
         let status = pb::Status::decode(self.status().details()).unwrap();
-        let detail = |name: &str| {
-            let url = format!("type.googleapis.com/{name}");
-            let any = status.details.iter().find(|any| any.type_url == url);
-            any.expect(name).value.clone()
-        };
-        let info = pb::ErrorInfo::decode(detail("google.rpc.ErrorInfo").as_slice()).unwrap();
-        let result = detail("sagamesh.facade.v1.ResultInfo");
-        (info, ResultInfo::decode(result.as_slice()).unwrap())
+        let url = format!("type.googleapis.com/{name}");
+        let any = status.details.iter().find(|any| any.type_url == url);
+        M::decode(any.expect(name).value.as_slice()).unwrap()
+    }
+
+    /// Every header and trailer.
+    pub(crate) fn entries(&self) -> Vec<&str> {
+        self.headers.keys().chain(self.trailers.keys()).map(http::HeaderName::as_str).collect()
+    }
+
+    /// The frames of the body.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// The result of the one message in the body.

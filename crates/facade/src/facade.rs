@@ -1,0 +1,71 @@
+//! What a server is set to: its clock, its layers, its inbox.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use clock::Clock;
+use participant::InboxStore;
+use store::retention::KeepAnswers;
+
+use crate::{Inbox, layers::Layers, log::Calls};
+
+/// How many calls a service's process has in flight at most where nothing else is said. More than one connection may have
+/// streams of would wait for the store's one writer anyway.
+pub const CALLS_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// What every RPC goes in and out through. Cheap to clone; clones count their calls together.
+#[derive(Clone, Debug)]
+pub struct Facade {
+    inner: Arc<Settings>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    clock: Clock,
+    layers: Layers,
+    keep_inbox: Option<KeepAnswers>,
+}
+
+impl Facade {
+    /// A facade that tells time by `clock` and logs the calls that `calls` names. It takes as many calls as come.
+    #[must_use]
+    pub fn new(clock: Clock, calls: Calls) -> Self {
+        let layers = Layers::new(clock.clone(), calls, None);
+        Self { inner: Arc::new(Settings { clock, layers, keep_inbox: None }) }
+    }
+
+    /// The same for services whose inbox keeps its rows for so long; for ever where it is `None`.
+    #[must_use]
+    pub fn keeping_inbox(&self, keep_inbox: Option<KeepAnswers>) -> Self {
+        Self { inner: Arc::new(Settings { keep_inbox, ..Settings::clone(&self.inner) }) }
+    }
+
+    /// The same with so many calls in flight at most, over all servers of the facade and its clones; no limit where it is
+    /// `None`. One that comes beyond is refused before anything is done for it: RESOURCE_EXHAUSTED `OVERLOADED` with
+    /// `RetryInfo`. A call is in flight until it is answered or its caller goes away, a stream until it is opened. Health
+    /// and reflection are always answered.
+    #[must_use]
+    pub fn shedding(&self, limit: Option<NonZeroUsize>) -> Self {
+        let layers = self.inner.layers.shedding(limit);
+        Self { inner: Arc::new(Settings { layers, ..Settings::clone(&self.inner) }) }
+    }
+
+    /// The inbox in a service's database, on this facade's clock.
+    #[must_use]
+    pub fn inbox<S: InboxStore>(&self, store: S) -> Inbox<S> {
+        let Settings { clock, keep_inbox, .. } = &*self.inner;
+        Inbox::new(
+            participant::Inbox::new(store, clock.clone())
+                .keeping(keep_inbox.map(KeepAnswers::keep)),
+        )
+    }
+
+    /// The clock that calls are timed by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.inner.layers
+    }
+}

@@ -1,0 +1,101 @@
+//! The list of what every call meets, in one place: unary calls, streams, methods known only at run time, calls that
+//! no handler answers, and calls from within the process.
+//!
+//! A layer is a file in `layers/` and a line here. What can be told from a call's head (a token, a budget) is looked at
+//! in [`Layers::before`], before anything of its body is read; what needs its message, in [`Layers::before_handler`];
+//! what is kept of how it ended (a line, a number, a record), in [`Layers::after`]. A refusal skips what stands behind it
+//! on the way in, and nothing on the way out. A layer that takes something which must come back, also from a call whose
+//! caller goes away, puts a guard into [`Held`].
+
+mod deadline;
+mod identify;
+mod log;
+mod shed;
+mod trace;
+mod validate;
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use clock::Clock;
+use http::{HeaderMap, uri::PathAndQuery};
+use prost_reflect::DynamicMessage;
+use proto::rules::Violation;
+use tracing::Span;
+
+pub(crate) use self::identify::Identity;
+use self::{
+    log::Log,
+    shed::{Shed, Slot},
+};
+use crate::{Failure, context::Context, end::End, log::Calls};
+
+/// The layers, with what they are set to and what they count. Clones count together.
+#[derive(Clone, Debug)]
+pub(crate) struct Layers {
+    clock: Clock,
+    shed: Shed,
+    log: Log,
+}
+
+/// What of a call comes before its message.
+pub(crate) struct Head<'a> {
+    pub(crate) path: &'a PathAndQuery,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) extensions: &'a http::Extensions,
+}
+
+/// A call's message, typed or known only at run time.
+pub(crate) trait Asked {
+    /// The rules that it breaks.
+    fn violations(&self) -> Vec<Violation>;
+    /// As the log may show it, before what is secret has been taken out.
+    fn shown(&self) -> Option<DynamicMessage>;
+}
+
+/// What a call holds until it is answered or dropped: a stream, until it is opened.
+pub(crate) struct Held {
+    _slot: Option<Slot>,
+}
+
+impl Layers {
+    /// These in flight at most where there is a limit; the calls that `calls` names are logged.
+    pub(crate) fn new(clock: Clock, calls: Calls, limit: Option<NonZeroUsize>) -> Self {
+        Self { shed: Shed::beyond(limit), log: Log::new(calls, clock.clone()), clock }
+    }
+
+    /// The same, with another limit of calls in flight.
+    pub(crate) fn shedding(&self, limit: Option<NonZeroUsize>) -> Self {
+        Self { shed: Shed::beyond(limit), ..self.clone() }
+    }
+
+    /// On the way in, by the call's head alone.
+    pub(crate) fn before(&self, head: &Head<'_>) -> (Arc<Context>, Result<Held, Failure>) {
+        // These two refuse nothing, so that every refusal is told with its saga and trace.
+        let (identity, trace) = (identify::before(head), trace::before(head));
+        let mut context = Context::new(head.path.clone(), identity, trace, self.clock.timer());
+        let held = self.let_in(head, &mut context);
+        (Arc::new(context), held)
+    }
+
+    fn let_in(&self, head: &Head<'_>, context: &mut Context) -> Result<Held, Failure> {
+        let slot = self.shed.before(head)?;
+        deadline::before(head, context)?;
+        Ok(Held { _slot: slot })
+    }
+
+    /// On the way in, with the call's message.
+    pub(crate) fn before_handler(&self, message: &impl Asked) -> Result<(), Failure> {
+        log::before(message);
+        validate::before(message)
+    }
+
+    /// On the way out: once for each call that is answered, whoever answered it.
+    pub(crate) fn after(&self, context: &Context, end: &End) {
+        self.log.after(context, end);
+    }
+
+    /// What the call's log lines stand in.
+    pub(crate) fn span(&self, context: &Context) -> Span {
+        trace::span(context)
+    }
+}

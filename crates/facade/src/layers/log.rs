@@ -1,0 +1,85 @@
+//! One line a call: what it was asked, at debug level, and how it ended.
+
+use std::{sync::Arc, time::Duration};
+
+use clock::Clock;
+use proto::facade::v1::Reason;
+use tonic::Code;
+
+use super::Asked;
+use crate::{
+    context::Context,
+    end::End,
+    log::{Calls, Overload},
+    redact,
+};
+
+/// A call that takes longer is logged whatever the setting.
+const SLOW_CALL: Duration = Duration::from_secs(1);
+
+/// Which calls get a line.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    calls: Calls,
+    clock: Clock,
+    overload: Arc<Overload>,
+}
+
+/// Nothing is decoded for a log that nobody writes.
+pub(super) fn before(message: &impl Asked) {
+    if redact::wanted() {
+        redact::log_request(message.shown());
+    }
+}
+
+impl Log {
+    pub(super) fn new(calls: Calls, clock: Clock) -> Self {
+        Self { calls, clock, overload: Arc::default() }
+    }
+
+    pub(super) fn after(&self, context: &Context, end: &End) {
+        if end.is_foreign() {
+            return;
+        }
+        let elapsed = context.elapsed();
+        let notable_only = self.calls == Calls::Notable;
+        let mut refused = None;
+        if notable_only && end.reason == Reason::Overloaded.code() {
+            refused = self.overload.refused(self.clock.now());
+            if refused.is_none() {
+                return;
+            }
+        } else if notable_only && end.is_plain() && elapsed < SLOW_CALL {
+            return;
+        }
+        line(context, end, elapsed, refused);
+    }
+}
+
+fn line(context: &Context, end: &End, elapsed: Duration, refused: Option<u64>) {
+    let peer = context.identity().caller.peer.map(|peer| peer.to_string());
+    let peer = peer.as_deref().unwrap_or("in-process");
+    let elapsed_ms = clock::millis(elapsed);
+    let status = format!("{:?}", end.code);
+    let reason = end.reason.as_ref();
+    if let Some(cause) = &end.cause {
+        tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
+    } else if matches!(end.code, Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists) {
+        // What stands in the store decided, as with a decline: nothing is wrong with the caller or with us.
+        tracing::info!(peer, elapsed_ms, status, reason, why = end.message, "call declined");
+    } else if end.code != Code::Ok {
+        tracing::warn!(
+            peer,
+            elapsed_ms,
+            status,
+            reason,
+            refused,
+            why = end.message,
+            "call refused"
+        );
+    } else if !end.is_plain() {
+        tracing::info!(peer, elapsed_ms, status, reason, why = end.message, "call declined");
+    } else {
+        tracing::info!(peer, elapsed_ms, status, reason, "call done");
+    }
+}

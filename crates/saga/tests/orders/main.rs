@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a journal that cannot be written has failed its test")]
 
 mod stuck;
+mod time;
 
 use std::{num::NonZeroU32, time::Duration};
 

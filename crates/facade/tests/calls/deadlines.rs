@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, Timestamp};
 use facade::{
     Call, Facade, Failure, Reply,
     caller::{Client, Transport},
@@ -12,7 +12,7 @@ use facade::{
     server::{self, Server, Service},
 };
 use futures::future::BoxFuture;
-use prost_reflect::{DynamicMessage, MethodDescriptor};
+use prost_reflect::DynamicMessage;
 use tokio::sync::mpsc;
 use tonic::Code;
 
@@ -35,8 +35,12 @@ impl Handler for Endless {
     }
 }
 
-/// Answers when the clock has come so far.
-struct Slow(Clock, Duration, MethodDescriptor);
+/// Says that it has begun, and answers when the clock has come so far.
+struct Slow {
+    clock: Clock,
+    takes: Duration,
+    begun: mpsc::UnboundedSender<()>,
+}
 
 impl Handler for Slow {
     fn handle(
@@ -44,10 +48,11 @@ impl Handler for Slow {
         _: Call,
         _: DynamicMessage,
     ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
-        let (clock, takes, method) = (self.0.clone(), self.1, self.2.clone());
+        let (clock, takes) = (self.clock.clone(), self.takes);
+        self.begun.send(()).unwrap();
         Box::pin(async move {
             clock.sleep(takes).await;
-            Ok(DynamicMessage::new(method.output()).into())
+            Ok(DynamicMessage::new(buy().output()).into())
         })
     }
 }
@@ -84,7 +89,8 @@ async fn a_handler_has_its_callers_time_less_a_tenth_and_the_caller_learns_that_
 /// call.
 async fn stopped(takes: Duration) -> (Timestamp, Result<Bytes, tonic::Status>) {
     let (clock, hands) = Clock::manual(Timestamp(0));
-    let service = serving(&clock, Slow(clock.clone(), takes, buy()));
+    let (began, mut begun) = mpsc::unbounded_channel();
+    let service = serving(&clock, Slow { clock: clock.clone(), takes, begun: began });
     let (listener, address) = listen().await;
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn({
@@ -96,10 +102,13 @@ async fn stopped(takes: Duration) -> (Timestamp, Result<Bytes, tonic::Status>) {
     });
     // By the machine's time: it waits longer than the server does.
     let under_way = begin(&client(address), b"\n\x011", LIMIT);
-    // The handler, and its limit; then the server too.
-    waits(&hands, 2).await;
+    begun.recv().await.unwrap();
+    let before = hands.waiting();
     stop.send(()).unwrap();
-    waits(&hands, 3).await;
+    // The server waits by the same clock, beside the handler and what limits it.
+    while hands.waiting() == before {
+        tokio::task::yield_now().await;
+    }
     hands.advance_to_next().await;
     let answer = match clock.now() == Timestamp(0).after(takes) {
         true => under_way.await.unwrap(),
@@ -110,12 +119,6 @@ async fn stopped(takes: Duration) -> (Timestamp, Result<Bytes, tonic::Status>) {
     };
     serving.await.unwrap();
     (clock.now(), answer)
-}
-
-async fn waits(hands: &Hands, count: usize) {
-    while hands.waiting() < count {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod check;
 mod mutants;
+mod mutate;
 mod python;
 mod readme;
 mod run;
@@ -47,7 +48,12 @@ enum Command {
         /// The bugs to plant; all of them when none is named.
         bugs: Vec<String>,
     },
-    /// Installs the tools that `check` uses where they are there: cargo-deny, cargo-machete, grpcurl.
+    /// Changes the engine, the inbox and the driver in every place with cargo-mutants. Takes hours.
+    Mutate {
+        /// The packages to change: saga, participant, orchestrator; all of them when none is named.
+        packages: Vec<String>,
+    },
+    /// Installs the tools that the other commands use: cargo-deny, cargo-machete, cargo-mutants, grpcurl.
     Tools,
 }
 
@@ -60,6 +66,7 @@ fn main() -> Result<()> {
         Command::Bench { arguments } => bench(&arguments),
         Command::Matrix => matrix(),
         Command::Mutants { bugs } => mutants::run(&bugs),
+        Command::Mutate { packages } => mutate::run(&packages),
         Command::Tools => tools::install(),
     }
 }

@@ -7,7 +7,7 @@ use crate::run::{is_there, say_skipped, step, step_with, target};
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
 
 pub(crate) fn install() -> Result<()> {
-    for tool in ["cargo-deny", "cargo-machete"] {
+    for tool in ["cargo-deny", "cargo-machete", "cargo-mutants"] {
         if !is_there(tool, "--version") {
             step("tool", "cargo", &["install", "--locked", tool])?;
         }

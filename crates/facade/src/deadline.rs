@@ -72,11 +72,47 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for limit in [Duration::from_micros(7), Duration::from_secs(30), Duration::from_hours(200)]
-        {
+        let written = [
+            (Duration::from_micros(7), "7u"),
+            (Duration::from_secs(30), "30000000u"),
+            (Duration::from_secs(100), "100000m"),
+            (Duration::from_hours(200), "720000S"),
+        ];
+        for (limit, text) in written {
             let mut headers = HeaderMap::new();
             write(limit, &mut headers);
+            assert_eq!(headers[&GRPC_TIMEOUT], text);
             assert_eq!(read(&headers), Ok(Some(limit)));
+        }
+        let mut headers = HeaderMap::new();
+        write(Duration::MAX, &mut headers);
+        assert_eq!(headers[&GRPC_TIMEOUT], "99999999S", "the longest that can be said");
+    }
+
+    #[test]
+    fn every_unit_of_grpc_is_read() {
+        let units = [
+            ("2H", Duration::from_hours(2)),
+            ("2M", Duration::from_mins(2)),
+            ("2S", Duration::from_secs(2)),
+            ("2m", Duration::from_millis(2)),
+            ("2u", Duration::from_micros(2)),
+            ("2n", Duration::from_nanos(2)),
+            ("12345678n", Duration::from_nanos(12_345_678)),
+        ];
+        for (text, limit) in units {
+            let mut headers = HeaderMap::new();
+            headers.insert(&GRPC_TIMEOUT, HeaderValue::from_static(text));
+            assert_eq!(read(&headers), Ok(Some(limit)), "{text}");
+        }
+        assert_eq!(read(&HeaderMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn a_tenth_of_the_time_is_left_to_answer_and_never_more_than_100_ms() {
+        let ms = Duration::from_millis;
+        for (limit, handler, last) in [(10_000, 9_900, 9_950), (1_000, 900, 950), (200, 180, 190)] {
+            assert_eq!((usable(ms(limit)), latest(ms(limit))), (ms(handler), ms(last)));
         }
     }
 

@@ -116,7 +116,6 @@ fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
     }
     state.steps = steps;
     state.cause = Some(cause);
-    state.turned_at = at;
     state.hold = None;
 }
 
@@ -210,8 +209,7 @@ fn again(attempt: &mut Try, policy: &Retry, answer: &Answer, jitter: Jitter, at:
     // a participant may ask to be left alone for a year, and then a person must learn of it.
     let due = at.after(wait.max(std::time::Duration::from_millis(1)));
     let last = policy.age_limit.map_or(due, |limit| attempt.first_at.after(limit));
-    attempt.leg =
-        Leg::Open { due: due.min(last.max(at.after(std::time::Duration::from_millis(1)))) };
+    attempt.leg = Leg::Open { due: due.min(last) };
 }
 
 fn is_spent(attempt: &Try, policy: &Retry) -> bool {

@@ -9,8 +9,6 @@ use crate::definition::{Definition, DefinitionFault, Direction, Step, StepId};
 pub struct Graph {
     /// Per step, those that must be done first.
     after: Vec<Vec<StepId>>,
-    /// Per step, those that wait for it.
-    before: Vec<Vec<StepId>>,
     /// Per step, all that come before it, however far.
     ancestors: Vec<BTreeSet<StepId>>,
 }
@@ -20,12 +18,6 @@ impl Graph {
     #[must_use]
     pub fn after(&self, step: StepId) -> &[StepId] {
         &self.after[step.index()]
-    }
-
-    /// The steps that wait for `step`.
-    #[must_use]
-    pub fn dependents(&self, step: StepId) -> &[StepId] {
-        &self.before[step.index()]
     }
 
     /// All steps that come before `step`, however far.
@@ -50,13 +42,7 @@ pub(crate) fn build(steps: &[Step]) -> Result<Graph, Vec<DefinitionFault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let mut before = vec![Vec::new(); steps.len()];
-    for (index, first) in after.iter().enumerate() {
-        for earlier in first {
-            before[earlier.index()].push(id(index));
-        }
-    }
-    Ok(Graph { after, before, ancestors })
+    Ok(Graph { after, ancestors })
 }
 
 fn id(index: usize) -> StepId {

@@ -180,8 +180,6 @@ pub struct SagaState {
     pub(crate) deadline: Timestamp,
     pub(crate) steps: Vec<StepState>,
     pub(crate) cause: Option<Cause>,
-    /// When it turned back.
-    pub(crate) turned_at: Timestamp,
     pub(crate) hold: Option<(Hold, Cause)>,
     /// When it was held last: an attempt that fell due later has not begun.
     pub(crate) held_at: Timestamp,
@@ -201,7 +199,6 @@ impl SagaState {
             deadline: Timestamp(u64::MAX),
             steps: vec![StepState::default(); definition.steps().len()],
             cause: None,
-            turned_at: Timestamp(0),
             hold: None,
             held_at: Timestamp(0),
             ended: None,

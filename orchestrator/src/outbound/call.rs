@@ -146,11 +146,18 @@ pub(crate) fn nobody(service: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{convert::Infallible, future::Ready, task::Poll};
+
     use facade::{
         caller::{Outgoing, Stream},
         dial::Peer,
     };
+    use tokio::sync::mpsc;
     use tonic::{
+        Status,
+        body::Body,
+        codegen::Service,
+        server::NamedService,
         service::Routes,
         transport::{Server, server::TcpIncoming},
     };
@@ -171,12 +178,40 @@ mod tests {
         }
     }
 
+    /// Tells how long each caller waits, and answers at once.
+    #[derive(Clone)]
+    struct Timeouts(mpsc::UnboundedSender<String>);
+
+    impl NamedService for Timeouts {
+        const NAME: &'static str = SERVICE;
+    }
+
+    impl Service<http::Request<Body>> for Timeouts {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+            let timeout = request.headers()["grpc-timeout"].to_str().unwrap().to_owned();
+            self.0.send(timeout).unwrap();
+            std::future::ready(Ok(Status::unavailable("as the test says").into_http()))
+        }
+    }
+
     /// A participant that takes one call at once on a connection.
     async fn narrow(clock: &Clock) -> (Participants, String) {
+        serving(clock, Routes::default()).await
+    }
+
+    async fn serving(clock: &Clock, routes: Routes) -> (Participants, String) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut server = Server::builder().max_concurrent_streams(1);
-        let serving = server.add_routes(Routes::default());
+        let serving = server.add_routes(routes);
         tokio::spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
         let participants = Participants::new(clock.clone());
         participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()));
@@ -250,5 +285,29 @@ mod tests {
         let (answer, ()) = tokio::join!(in_line, hands.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
         assert!(matches!(answer, Answer::PushedBack { .. }), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_was_in_line_has_its_own_limit_from_then_on_and_not_beyond_the_deadline()
+     {
+        for (cut_off, timeout) in [(Some(Timestamp(2_000)), "500000u"), (None, "5000000u")] {
+            let (clock, hands) = Clock::manual(Timestamp(0));
+            let (told, mut timeouts) = mpsc::unbounded_channel();
+            let (participants, _) = serving(&clock, Routes::new(Timeouts(told))).await;
+            let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
+            let mut taken = Vec::new();
+            for _ in 0..4 {
+                taken.push(take(&participants, &target).await);
+            }
+            let withdrawn = CancellationToken::new();
+            let attempt = Attempt { cut_off, ..attempt(&target, &overrides) };
+            let (answer, ()) =
+                tokio::join!(attempt.make(&participants, &trace, &withdrawn), async {
+                    hands.advance(Duration::from_millis(1_500));
+                    taken.pop();
+                });
+            assert!(matches!(answer, Answer::Unknown(_)), "{answer:?}");
+            assert_eq!(timeouts.recv().await.unwrap(), timeout);
+        }
     }
 }

@@ -15,8 +15,7 @@ Examples:
   cargo xtask bench --rate 6000 --in-flight 20000 --connections 16 --max-running 1000
   cargo xtask bench --in-flight 128 --stored 1000000
   cargo xtask bench --in-flight 128 --stored 300000 --keep-finished 1s
-  cargo xtask bench --workload place-order --rate 300 --in-flight 2000 --stored 100000 --keep-inbox 1d
-  cargo xtask bench plot rates.jsonl --x rate --y p99_ms --title 'latency by load' --out latency.svg";
+  cargo xtask bench --workload place-order --rate 300 --in-flight 2000 --stored 100000 --keep-inbox 1d";
 
 /// How many sagas a second, at what latency and at what cost.
 #[derive(Debug, Parser)]
@@ -138,27 +137,6 @@ pub(crate) enum Command {
     /// The system under test
     #[command(hide = true)]
     System(System),
-    /// Draw what --json has written, as SVG
-    Plot(Plot),
-}
-
-/// A plot: a line for each workload and transport.
-#[derive(Debug, Args)]
-pub(crate) struct Plot {
-    /// What --json has written
-    pub(crate) file: PathBuf,
-    /// The field along the bottom, for example in_flight
-    #[arg(long)]
-    pub(crate) x: String,
-    /// The field along the side, for example sagas_per_s
-    #[arg(long)]
-    pub(crate) y: String,
-    /// What is drawn, in words
-    #[arg(long)]
-    pub(crate) title: String,
-    /// The SVG to write
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
 }
 
 /// A system that runs in a process of its own.

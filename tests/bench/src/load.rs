@@ -1,4 +1,4 @@
-//! Load: sagas that are started and waited for, each one's latency in a histogram.
+//! The load generator: it starts sagas, waits for them, and keeps each one's latency in a histogram.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the machine's time")]
 
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 /// What a saga came to for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shot {
+pub(crate) enum Completion {
     /// It ended as the workload wants it to.
     Ended,
     /// It was refused because there was too much to do.
@@ -25,7 +25,8 @@ pub(crate) enum Shot {
 }
 
 /// Runs the saga of this number, to its end.
-pub(crate) type Gun = Arc<dyn Fn(u64) -> BoxFuture<'static, Result<Shot>> + Send + Sync>;
+pub(crate) type Operation =
+    Arc<dyn Fn(u64) -> BoxFuture<'static, Result<Completion>> + Send + Sync>;
 
 /// What was seen in the measured time.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(crate) struct Seen {
     pub(crate) latency: Histogram<u64>,
 }
 
-/// One minute in microseconds, three digits: what a latency is kept by.
+/// Latencies are kept in microseconds, up to a minute, to three digits.
 fn histogram() -> Result<Histogram<u64>> {
     Histogram::new_with_bounds(1, 60_000_000, 3).map_err(|error| anyhow!("{error}"))
 }
@@ -63,7 +64,7 @@ impl Numbers {
 
 /// Keeps so many sagas under way for so long: each is followed by the next.
 pub(crate) async fn closed(
-    gun: &Gun,
+    operation: &Operation,
     numbers: &Arc<Numbers>,
     in_flight: usize,
     time: Duration,
@@ -71,12 +72,13 @@ pub(crate) async fn closed(
     let over = Arc::new(AtomicBool::new(false));
     let started = Instant::now();
     let clients = (0..in_flight).map(|_| {
-        let (gun, numbers, over) = (Arc::clone(gun), Arc::clone(numbers), Arc::clone(&over));
+        let (operation, numbers, over) =
+            (Arc::clone(operation), Arc::clone(numbers), Arc::clone(&over));
         tokio::spawn(async move {
             let mut latency = histogram()?;
             while !over.load(Ordering::Relaxed) {
                 let begun = Instant::now();
-                if gun(numbers.next()).await? == Shot::Refused {
+                if operation(numbers.next()).await? == Completion::Refused {
                     bail!("a saga was refused: there is too much load for a closed loop");
                 }
                 record(&mut latency, begun.elapsed());
@@ -98,7 +100,7 @@ pub(crate) async fn closed(
 /// it was due: a system that stalls is not spared the ones that would have come meanwhile. At most `in_flight` are under
 /// way; what is due beyond them waits, and its waiting counts.
 pub(crate) async fn open(
-    gun: &Gun,
+    operation: &Operation,
     numbers: &Arc<Numbers>,
     rate: u64,
     in_flight: usize,
@@ -107,25 +109,25 @@ pub(crate) async fn open(
     let places = Arc::new(Semaphore::new(in_flight));
     let gap = Duration::from_secs(1) / u32::try_from(rate.max(1))?;
     let started = Instant::now();
-    let mut shots = Vec::new();
+    let mut operations = Vec::new();
     let mut due = started;
     while due.duration_since(started) < time {
         tokio::time::sleep_until(due.into()).await;
-        let (gun, numbers) = (Arc::clone(gun), Arc::clone(numbers));
+        let (operation, numbers) = (Arc::clone(operation), Arc::clone(numbers));
         let places = Arc::clone(&places);
         let this = due;
-        shots.push(tokio::spawn(async move {
+        operations.push(tokio::spawn(async move {
             let _place = places.acquire().await?;
-            let shot = gun(numbers.next()).await?;
-            Ok::<_, anyhow::Error>((shot, this.elapsed()))
+            let completion = operation(numbers.next()).await?;
+            Ok::<_, anyhow::Error>((completion, this.elapsed()))
         }));
         due += gap;
     }
     let (mut latency, mut refused) = (histogram()?, 0);
-    for shot in join_all(shots).await {
-        match shot?? {
-            (Shot::Ended, took) => record(&mut latency, took),
-            (Shot::Refused, _) => refused += 1,
+    for completion in join_all(operations).await {
+        match completion?? {
+            (Completion::Ended, took) => record(&mut latency, took),
+            (Completion::Refused, _) => refused += 1,
         }
     }
     Ok(Seen { sagas: latency.len(), refused, elapsed: started.elapsed(), latency })

@@ -10,7 +10,6 @@ mod lists;
 mod load;
 mod measure;
 mod noop;
-mod plot;
 mod probe;
 mod recover;
 mod report;
@@ -52,6 +51,5 @@ async fn main() -> Result<()> {
         None => run::all(&run).await,
         Some(Command::Participant { hold }) => noop::serve(hold).await,
         Some(Command::System(system)) => system::serve(system).await,
-        Some(Command::Plot(wanted)) => plot::draw(&wanted),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     check,
     child::Process,
     contract::{RunRequest, StepRequest, noop_service_client::NoopServiceClient},
-    load::{self, Gun, Numbers, Seen, Shot},
+    load::{self, Completion, Numbers, Operation, Seen},
     measure::{self, Cpu},
     probe, report, shop, sold_out, stored,
     system::System,
@@ -81,17 +81,17 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
 
     let stored = stored::fill(run, &data).await?;
     let (mut parts, mut inside) = (Parts { system: None, participant: None }, None);
-    let gun = match run.transport {
+    let operation = match run.transport {
         Transport::Grpc => {
             parts = start(run, &data)?;
             let system = parts.system.as_ref().context("the system has just been started")?;
-            remote_gun(run, system).await?
+            remote_operation(run, system).await?
         }
         Transport::InProcess => {
             let system = System::start(arguments(run, &data, None)).await?;
-            let gun = near_gun(run, &system).await?;
+            let operation = in_process_operation(run, &system).await?;
             inside = Some(system);
-            gun
+            operation
         }
     };
     let calls_per_s = match &parts.participant {
@@ -100,13 +100,15 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     };
     let numbers = Arc::new(Numbers::default());
     let time = Duration::from_secs(run.seconds);
-    let warming = shoot(run, &gun, &numbers, in_flight, time / 5).await.context("warming up")?;
+    let warming = generate_load(run, &operation, &numbers, in_flight, time / 5)
+        .await
+        .context("warming up")?;
     let (spent, disk, warm) = (parts.spent()?, measure::disk_bytes(&data)?, numbers.given());
-    let seen = shoot(run, &gun, &numbers, in_flight, time).await?;
+    let seen = generate_load(run, &operation, &numbers, in_flight, time).await?;
     let after = parts.spent()?;
     let disk = measure::disk_bytes(&data)?.saturating_sub(disk);
     let peak_rss_mb = parts.peak_rss_mb()?;
-    drop(gun);
+    drop(operation);
     let commits = match (inside, parts.system.take()) {
         (Some(system), _) => {
             let commits = system.commits();
@@ -164,29 +166,33 @@ const BARE_CALLS: usize = 512;
 /// Calls a second that the participant answers with no saga around them.
 async fn bare_calls(participant: &Process, in_flight: usize) -> Result<f64> {
     let client = NoopServiceClient::new(channel(&participant.addresses[0])?);
-    let gun: Gun = Arc::new(move |_| {
+    let operation: Operation = Arc::new(move |_| {
         let mut client = client.clone();
         Box::pin(async move {
             client.step(StepRequest::default()).await?;
-            Ok(Shot::Ended)
+            Ok(Completion::Ended)
         })
     });
-    let seen =
-        load::closed(&gun, &Arc::default(), in_flight.min(BARE_CALLS), Duration::from_secs(1))
-            .await?;
+    let seen = load::closed(
+        &operation,
+        &Arc::default(),
+        in_flight.min(BARE_CALLS),
+        Duration::from_secs(1),
+    )
+    .await?;
     Ok(seen.sagas as f64 / seen.elapsed.as_secs_f64())
 }
 
-async fn shoot(
+async fn generate_load(
     run: &Run,
-    gun: &Gun,
+    operation: &Operation,
     numbers: &Arc<Numbers>,
     in_flight: usize,
     time: Duration,
 ) -> Result<Seen> {
     match run.rate {
-        None => load::closed(gun, numbers, in_flight, time).await,
-        Some(rate) => load::open(gun, numbers, rate, in_flight, time).await,
+        None => load::closed(operation, numbers, in_flight, time).await,
+        Some(rate) => load::open(operation, numbers, rate, in_flight, time).await,
     }
 }
 
@@ -229,44 +235,44 @@ pub(crate) fn channel(address: &str) -> Result<Channel> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect_lazy())
 }
 
-async fn remote_gun(run: &Run, system: &Process) -> Result<Gun> {
+async fn remote_operation(run: &Run, system: &Process) -> Result<Operation> {
     let channels: Vec<Channel> =
         system.addresses.iter().map(|address| channel(address)).collect::<Result<_>>()?;
     match run.workload {
         Workload::Noop => {
             let ways = (0..run.connections.max(1)).map(|_| channel(&system.addresses[0]));
             let clients = ways.map(|way| way.map(NoopServiceClient::new));
-            Ok(noop_gun(clients.collect::<Result<_>>()?, run.payload))
+            Ok(noop_operation(clients.collect::<Result<_>>()?, run.payload))
         }
         Workload::SoldOut => {
             shop::seed(&channels, Workload::SoldOut).await?;
             sold_out::seed(channels[2].clone()).await?;
-            Ok(sold_out::gun(StockServiceClient::new(channels[2].clone())))
+            Ok(sold_out::operation(StockServiceClient::new(channels[2].clone())))
         }
         workload => {
             shop::seed(&channels, workload).await?;
-            Ok(shop::gun(CheckoutServiceClient::new(channels[0].clone()), workload))
+            Ok(shop::operation(CheckoutServiceClient::new(channels[0].clone()), workload))
         }
     }
 }
 
-pub(crate) async fn near_gun(run: &Run, system: &System) -> Result<Gun> {
+pub(crate) async fn in_process_operation(run: &Run, system: &System) -> Result<Operation> {
     let routes = system.routes.clone();
     match run.workload {
-        Workload::Noop => Ok(noop_gun(vec![NoopServiceClient::new(routes)], run.payload)),
+        Workload::Noop => Ok(noop_operation(vec![NoopServiceClient::new(routes)], run.payload)),
         // The mesh hands out the routes of its orchestrator alone.
         Workload::SoldOut => bail!("sold-out is measured over gRPC: leave --transport out"),
         workload => {
             let channels: Vec<Channel> =
                 system.addresses.iter().map(|address| channel(address)).collect::<Result<_>>()?;
             shop::seed(&channels, workload).await?;
-            Ok(shop::gun(CheckoutServiceClient::new(routes), workload))
+            Ok(shop::operation(CheckoutServiceClient::new(routes), workload))
         }
     }
 }
 
 /// The clients take turns.
-fn noop_gun<T>(clients: Vec<NoopServiceClient<T>>, payload: usize) -> Gun
+fn noop_operation<T>(clients: Vec<NoopServiceClient<T>>, payload: usize) -> Operation
 where
     T: tonic::client::GrpcService<tonic::body::Body> + Clone + Send + Sync + 'static,
     T::Future: Send,
@@ -280,8 +286,8 @@ where
         Box::pin(async move {
             let request = RunRequest { token: number.to_string(), payload: vec![0x61; payload] };
             match client.run(request).await {
-                Ok(_) => Ok(Shot::Ended),
-                Err(status) if status.code() == Code::ResourceExhausted => Ok(Shot::Refused),
+                Ok(_) => Ok(Completion::Ended),
+                Err(status) if status.code() == Code::ResourceExhausted => Ok(Completion::Refused),
                 Err(status) => bail!("a saga failed: {status}"),
             }
         })

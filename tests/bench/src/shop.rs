@@ -15,7 +15,7 @@ use tonic::{Code, transport::Channel};
 
 use crate::{
     arguments::Workload,
-    load::{Gun, Shot},
+    load::{Completion, Operation},
 };
 
 const SKUS: u64 = 100;
@@ -96,7 +96,7 @@ async fn member(
 }
 
 /// Places the order of each number; it must end as the workload wants it.
-pub(crate) fn gun<T>(client: CheckoutServiceClient<T>, workload: Workload) -> Gun
+pub(crate) fn operation<T>(client: CheckoutServiceClient<T>, workload: Workload) -> Operation
 where
     T: tonic::client::GrpcService<tonic::body::Body> + Clone + Send + Sync + 'static,
     T::Future: Send,
@@ -122,12 +122,12 @@ where
             let response = match client.place_order(request).await {
                 Ok(response) => response.into_inner(),
                 Err(status) if status.code() == Code::ResourceExhausted => {
-                    return Ok(Shot::Refused);
+                    return Ok(Completion::Refused);
                 }
                 Err(status) => bail!("an order failed: {status}"),
             };
             match response.result {
-                Some(result) if result.code == wanted => Ok(Shot::Ended),
+                Some(result) if result.code == wanted => Ok(Completion::Ended),
                 result => bail!("an order ended otherwise: {result:?}"),
             }
         })

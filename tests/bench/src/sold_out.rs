@@ -13,7 +13,7 @@ use proto::stock::v1::{
 use tonic::{Request, transport::Channel};
 
 use crate::{
-    load::{Gun, Shot},
+    load::{Completion, Operation},
     shop::{euros, sku},
 };
 
@@ -42,7 +42,7 @@ pub(crate) async fn seed(stock: Channel) -> Result<()> {
 }
 
 /// Freezes two units for the order of each number, or is declined.
-pub(crate) fn gun(client: StockServiceClient<Channel>) -> Gun {
+pub(crate) fn operation(client: StockServiceClient<Channel>) -> Operation {
     Arc::new(move |number| {
         let mut client = client.clone();
         Box::pin(async move {
@@ -53,7 +53,7 @@ pub(crate) fn gun(client: StockServiceClient<Channel>) -> Gun {
             let skus = [sku(number * 7), second];
             let response = client.freeze(freeze(number, skus)?).await?.into_inner();
             match response.result {
-                Some(result) if result.code == wanted => Ok(Shot::Ended),
+                Some(result) if result.code == wanted => Ok(Completion::Ended),
                 result => bail!("a freeze ended otherwise: {result:?}"),
             }
         })

@@ -50,7 +50,7 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
     // It must still be there to be copied.
     let kept = arguments::System { keep_finished: None, ..run::arguments(run, data, None) };
     let system = System::start(kept).await?;
-    let ran = run::near_gun(run, &system).await?(u64::MAX).await;
+    let ran = run::in_process_operation(run, &system).await?(u64::MAX).await;
     system.stop().await?;
     ran?;
     let mut journal = open(&data.join("orchestrator.db")).await?;

@@ -1,12 +1,12 @@
 //! Chaos: `sagamesh dev` as a real process, under load, killed at random instants and started again on the same files.
 //! At the end nothing may be lost or done twice, and every answer that was given must still be true.
 //!
-//! A seed gives the same blows at the same ages of the process, and the same dice to each client. How the two meet is the
+//! A seed gives the same interruptions at the same ages of the process, and the same random numbers to each client. How the two meet is the
 //! machine's, so a seed that fails is a good place to look, not a recording.
 
-mod blows;
 mod client;
 mod journal;
+mod kills;
 mod process;
 mod record;
 mod shop;
@@ -38,7 +38,7 @@ struct Arguments {
     /// How often it is killed with SIGKILL; SIGTERM and SIGSTOP come on top
     #[arg(long, default_value_t = 25)]
     kills: u32,
-    /// Blows and dice; chosen by the time when it is missing
+    /// What random numbers come of; chosen by the time when it is missing
     #[arg(long)]
     seed: Option<u64>,
     /// How many clients place, repeat and cancel orders
@@ -108,28 +108,29 @@ async fn play(
     for number in 0..arguments.clients {
         clients.spawn(Client::new(number, seed, shop.clone()).run(stop.clone()));
     }
-    let struck = blows::strike(process, &place, arguments.kills, seed, clock).await;
+    let interrupted =
+        kills::interrupt_repeatedly(process, &place, arguments.kills, seed, clock).await;
     stop.cancel();
     let clients = clients.join_all().await;
-    let mut struck = struck?;
+    let mut interrupted = interrupted?;
 
-    struck.process.ready(&shop).await?;
+    interrupted.process.ready(&shop).await?;
     let mut wrong = shop.settle().await?;
     let mut asked = gather(clients, &mut wrong);
     wrong.extend(verdict::repeat_all(&shop, &mut asked).await?);
     wrong.extend(verdict::compare(&shop, &asked).await?);
-    struck.process.end().await.context("the last stop")?;
+    interrupted.process.end().await.context("the last stop")?;
 
     let books = kit::books::read(&place.data()).await?;
     wrong.extend(books.wrong);
     if (books.living, books.needy) != (0, 0) {
         wrong.push(format!("{} sagas live and {} need a person", books.living, books.needy));
     }
-    let told = journal::read(&place.data(), &struck.lives).await?;
+    let told = journal::read(&place.data(), &interrupted.runs).await?;
     if told.started != asked.len() as u64 {
         wrong.push(format!("{} requests, and {} sagas", asked.len(), told.started));
     }
-    println!("{}", struck.blows);
+    println!("{}", interrupted.counts);
     println!("{}", record::summary(&asked));
     println!("{told}");
     wrong.extend(idle(&told, &asked));

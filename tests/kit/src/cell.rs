@@ -66,7 +66,7 @@ pub fn every_fault(definition: &Definition) -> Vec<Cell> {
     cells
 }
 
-/// Each cell's last fault again, as what befalls the second attempt: the first meets every fault in turn after which
+/// Each cell's last fault again, injected into the second attempt: the first meets every fault in turn after which
 /// there is a second.
 #[must_use]
 pub fn every_second_fault(cells: &[Cell]) -> Vec<Cell> {
@@ -89,7 +89,7 @@ pub fn every_second_fault(cells: &[Cell]) -> Vec<Cell> {
 impl Cell {
     /// How the saga may stand before a person has done anything, by the rule for answers.
     ///
-    /// There is one way, unless faults befall steps that run side by side, or the mesh dies: then a fault's answer may
+    /// There is one way, unless faults are injected into steps that run side by side, or the mesh dies: then a fault's answer may
     /// come second, or be lost with the process. The definition must have no `answers` of its own.
     #[must_use]
     pub fn allowed(&self, definition: &Definition) -> Vec<Status> {
@@ -122,7 +122,7 @@ impl Cell {
         }
     }
 
-    /// The faults that must befall a call where the mesh does not die: none of another step stops the saga before their
+    /// The faults that must come about where the mesh does not die: none of another step stops the saga before their
     /// own step is reached. Of steps side by side that each stop it, none is certain.
     #[must_use]
     pub fn certain(&self, definition: &Definition) -> Vec<&Planned> {
@@ -136,7 +136,7 @@ impl Cell {
         self.faults.iter().filter(reached).collect()
     }
 
-    /// How a saga stands that only this step's faults befall.
+    /// How a saga stands into which only this step's faults are injected.
     fn alone(&self, definition: &Definition, step: &str) -> Status {
         let own: Vec<Planned> =
             self.faults.iter().filter(|planned| planned.step == step).cloned().collect();

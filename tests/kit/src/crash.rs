@@ -51,7 +51,7 @@ pub(crate) struct Fuse {
 #[derive(Debug, Default)]
 struct State {
     point: Option<CrashPoint>,
-    blown: bool,
+    crashed: bool,
 }
 
 impl Default for Fuse {
@@ -68,7 +68,7 @@ impl Fuse {
     /// Sets where the process dies next; counts from here.
     pub(crate) fn set(&self, point: Option<CrashPoint>) {
         self.appends.store(0, Ordering::SeqCst);
-        self.state.send_replace(State { point, blown: false });
+        self.state.send_replace(State { point, crashed: false });
     }
 
     /// Takes the crash point away. Whether the process had come to it before: then it is dead, and stays so.
@@ -76,7 +76,7 @@ impl Fuse {
         let mut dead = false;
         self.state.send_modify(|state| {
             state.point = None;
-            dead = state.blown;
+            dead = state.crashed;
         });
         dead
     }
@@ -96,19 +96,19 @@ impl Fuse {
     }
 
     /// Completes when the process has died.
-    pub(crate) async fn blown(&self) {
+    pub(crate) async fn crashed(&self) {
         let mut state = self.state.subscribe();
         // The sender lives in `self`.
-        let _ = state.wait_for(|state| state.blown).await;
+        let _ = state.wait_for(|state| state.crashed).await;
     }
 
     /// Dies here, if this is the place: nothing of this process goes on.
     async fn pass(&self, append: u64, side: Side) {
         let mut dead = false;
         self.state.send_if_modified(|state| {
-            let dies = !state.blown && state.point == Some(CrashPoint { append, side });
-            state.blown |= dies;
-            dead = state.blown;
+            let dies = !state.crashed && state.point == Some(CrashPoint { append, side });
+            state.crashed |= dies;
+            dead = state.crashed;
             dies
         });
         if dead {

@@ -26,7 +26,7 @@ pub enum Fault {
     Garbage,
 }
 
-/// How often a fault befalls the attempts of a call.
+/// How often a fault is injected into the attempts of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Times {
     /// The first attempt only.
@@ -106,7 +106,7 @@ impl Fault {
         }
     }
 
-    /// Whether the participant carries out an attempt that the fault befalls.
+    /// Whether the participant carries out an attempt into which the fault is injected.
     #[must_use]
     pub fn lands(self) -> bool {
         matches!(
@@ -116,7 +116,7 @@ impl Fault {
     }
 }
 
-/// A fault, and the call that it befalls.
+/// A fault, and the call into which it is injected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
     /// The step.

@@ -362,7 +362,7 @@ impl Mesh {
     /// Completes when the mesh has come to its crash point. It must be crashed then, for nothing in it goes on.
     pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
         let fuse = self.fuse.clone();
-        async move { fuse.blown().await }
+        async move { fuse.crashed().await }
     }
 }
 

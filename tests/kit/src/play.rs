@@ -184,8 +184,8 @@ impl Mesh {
                 (&other.step, other.direction) == (&planned.step, planned.direction)
             };
             let wanted = cell.faults.iter().filter(same).count();
-            let befallen = seen.befallen.get(&(planned.step.clone(), planned.direction));
-            befallen.copied().unwrap_or_default() < u32::try_from(wanted).unwrap_or(u32::MAX)
+            let injected = seen.injected.get(&(planned.step.clone(), planned.direction));
+            injected.copied().unwrap_or_default() < u32::try_from(wanted).unwrap_or(u32::MAX)
         };
         // A death may come before any of them.
         if !died {

@@ -20,8 +20,8 @@ pub(crate) type Slot = (String, String, Direction);
 /// What was seen of one saga at the seam.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Attempts that a fault befell, by step and direction.
-    pub befallen: HashMap<(String, Direction), u32>,
+    /// Attempts into which a fault was injected, by step and direction.
+    pub injected: HashMap<(String, Direction), u32>,
     /// Answers that were those of an earlier delivery again.
     pub replayed: u32,
     /// Calls that were refused because their undo had come first.
@@ -32,7 +32,7 @@ pub struct Seen {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// One attempt after the other; one that befalls always is the last.
+    /// One attempt after the other; a fault of every attempt is the last.
     planned: HashMap<Slot, VecDeque<(Fault, Times)>>,
     seen: HashMap<String, Seen>,
     answers: HashMap<Slot, Bytes>,
@@ -54,7 +54,7 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Plans faults for the saga that will be started under `key`. Of several of one call each befalls one attempt, in
+    /// Plans faults for the saga that will be started under `key`. Of several of one call each is injected into one attempt, in
     /// this order.
     pub fn plan(&self, key: &str, faults: impl IntoIterator<Item = Planned>) {
         let mut inner = self.inner();
@@ -75,8 +75,8 @@ impl Script {
         self.inner().seen.get(key).cloned().unwrap_or_default()
     }
 
-    /// The fault that befalls this attempt.
-    pub(crate) fn strike(&self, slot: &Slot) -> Option<Fault> {
+    /// The fault that is injected into this attempt.
+    pub(crate) fn next_fault(&self, slot: &Slot) -> Option<Fault> {
         let mut inner = self.inner();
         let attempts = inner.planned.get_mut(slot)?;
         let (fault, times) = *attempts.front()?;
@@ -84,7 +84,7 @@ impl Script {
             attempts.pop_front();
         }
         let (key, step, direction) = slot.clone();
-        *inner.seen.entry(key).or_default().befallen.entry((step, direction)).or_default() += 1;
+        *inner.seen.entry(key).or_default().injected.entry((step, direction)).or_default() += 1;
         Some(fault)
     }
 

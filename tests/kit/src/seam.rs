@@ -108,10 +108,10 @@ impl Scripted {
         let key = header(&parts.headers, "idempotency-key");
         self.seam.script.sent(&slot, key.unwrap_or_default());
         self.seam.script.called(header(&parts.headers, "saga-id").unwrap_or_default(), &slot);
-        let fault = self.seam.script.strike(&slot);
+        let fault = self.seam.script.next_fault(&slot);
         let answer = match fault {
             None => self.deliver(&slot, &parts, body).await.into_http(),
-            Some(fault) => self.befall(fault, &slot, parts, body).await,
+            Some(fault) => self.inject(fault, &slot, parts, body).await,
         };
         if slot.2 == Direction::Undo {
             self.deliver_late(&slot).await;
@@ -128,7 +128,7 @@ impl Scripted {
         Some((key, header(headers, "saga-step")?.to_owned(), direction))
     }
 
-    async fn befall(&self, fault: Fault, slot: &Slot, parts: Parts, body: Bytes) -> Response<Body> {
+    async fn inject(&self, fault: Fault, slot: &Slot, parts: Parts, body: Bytes) -> Response<Body> {
         match fault {
             Fault::Decline => Answer::of(&declined()).into_http(),
             Fault::Status(code) => Status::new(code, "as the script says").into_http(),

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a journal that cannot be written has failed its test")]
 
+mod shown;
 mod stuck;
+mod time;
 
 use std::{num::NonZeroU32, time::Duration};
 

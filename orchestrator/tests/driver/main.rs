@@ -1,0 +1,10 @@
+//! What the driver does when: a node whose clock stands still until a test moves it, and a participant that answers when
+//! the test says so.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod callers;
+mod limits;
+mod restarts;
+mod retries;
+mod stand;

@@ -262,7 +262,7 @@ mod tests {
             tokio::task::yield_now().await;
             hands.advance_to_next().await;
         });
-        assert_eq!(clock.now(), Timestamp(0).after(IN_LINE));
+        assert_eq!(clock.now(), Timestamp(30_000));
         let Answer::PushedBack { reason, wait } = answer else { panic!("{answer:?}") };
         assert_eq!(reason.code, "UNAVAILABLE");
         let limit = format!("{address} takes 4 at once (connections: 4)");

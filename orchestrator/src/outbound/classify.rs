@@ -251,6 +251,10 @@ mod tests {
         assert!(
             matches!(said(Err(status)), Answer::PushedBack { wait, .. } if wait == Duration::from_secs(7))
         );
+        let untold = said(Err(Status::resource_exhausted("busy")));
+        assert!(
+            matches!(untold, Answer::PushedBack { wait, .. } if wait == Duration::from_secs(1))
+        );
     }
 
     #[test]

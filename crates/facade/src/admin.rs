@@ -7,7 +7,7 @@ use axum::{Router, routing::get};
 use http::StatusCode;
 use tonic::service::Routes;
 
-use crate::readiness::Readiness;
+use crate::{health::Health, readiness::Readiness};
 
 const INDEX: &str = "/livez   the process runs\n/readyz  it can take work\ngrpc.health.v1.Health  the same over gRPC\n";
 
@@ -15,8 +15,7 @@ const INDEX: &str = "/livez   the process runs\n/readyz  it can take work\ngrpc.
 #[derive(Clone, Debug)]
 pub(crate) struct Role {
     pub(crate) name: &'static str,
-    /// The full names of the services that it serves.
-    pub(crate) services: Vec<String>,
+    pub(crate) health: Health,
     pub(crate) readiness: Readiness,
 }
 

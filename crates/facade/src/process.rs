@@ -144,15 +144,15 @@ impl Process {
         (service, health): (Service, Health),
         listener: TcpListener,
     ) {
-        let services = health.names().to_vec();
-        self.roles.push(Role { name: role, services, readiness: readiness.clone() });
+        let (readiness, told) = (readiness.clone(), health.clone());
+        self.roles.push(Role { name: role, health: told, readiness: readiness.clone() });
         let part = readiness.part("listener");
         part.ready();
         health.set_ready(readiness.missing().is_empty()).await;
-        let (followed, mut changes) = (readiness.clone(), readiness.changes());
+        let mut changes = readiness.changes();
         self.spawn_until_stop(format!("the health of {role}"), async move {
             while changes.changed().await.is_ok() {
-                health.set_ready(followed.missing().is_empty()).await;
+                health.set_ready(readiness.missing().is_empty()).await;
             }
         });
         let (clock, limits) = (self.clock.clone(), self.connections.clone());
@@ -182,8 +182,10 @@ impl Process {
         if let Some(ended) = ended {
             outcome = self.ended(ended, true);
         }
-        for Role { readiness, .. } in &self.roles {
+        for Role { health, readiness, .. } in &self.roles {
             readiness.part("process").not_ready("it is stopping");
+            // Told here, since the task that follows is stopped with the listener.
+            health.set_ready(false).await;
         }
         for stage in (0..self.stages.len()).rev() {
             self.stages[stage].stop.cancel();
@@ -261,9 +263,9 @@ impl Process {
 /// Says on the admin listener how each role stands, and all together.
 async fn tell(roles: &[Role], health: &Health) {
     health.set_ready(admin::missing(roles).is_empty()).await;
-    for Role { services, readiness, .. } in roles {
-        for service in services {
-            health.set(service, readiness.missing().is_empty()).await;
+    for role in roles {
+        for service in role.health.names() {
+            health.set(service, role.readiness.missing().is_empty()).await;
         }
     }
 }

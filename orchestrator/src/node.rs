@@ -24,7 +24,7 @@ use crate::{
     api::{saga_service::Handlers, served::Served},
     describe::Describer,
     driver::Driver,
-    journal::{self, Journal, sqlite::Sqlite},
+    journal::{self, Journal, tables::Tables},
     outbound::Participants,
     registry::Registry,
     retention::{self, Keep, KeepAnswers},
@@ -270,9 +270,9 @@ impl Drop for GivenUp {
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn open_journal(folder: &Path) -> Result<Sqlite, String> {
+pub async fn open_journal(folder: &Path) -> Result<Tables, String> {
     process::prepare_folder(folder)?;
-    Sqlite::open(&folder.join("orchestrator.db"))
+    Tables::open(&folder.join("orchestrator.db"))
         .await
         .map_err(|error| facade::wire::causes(&error))
 }

@@ -5,7 +5,6 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::Bytes;
 use clock::Clock;
 use futures::FutureExt;
-use participant::InboxStore;
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -13,7 +12,7 @@ use proto::{
     facade::v1::ResultInfo,
     rules::{Checked, Violation, violations},
 };
-use store::retention::KeepAnswers;
+use store::{Database, retention::KeepAnswers};
 use tonic::{Code, Status};
 use tracing::Instrument;
 
@@ -85,10 +84,10 @@ impl Facade {
 
     /// The inbox in a service's database, on this facade's clock.
     #[must_use]
-    pub fn inbox<S: InboxStore>(&self, store: S) -> Inbox<S> {
+    pub fn inbox(&self, database: Database) -> Inbox {
         let Settings { clock, keep_inbox, .. } = &*self.inner;
         Inbox::new(
-            participant::Inbox::new(store, clock.clone())
+            participant::Inbox::new(database, clock.clone())
                 .keeping(keep_inbox.map(KeepAnswers::keep)),
         )
     }

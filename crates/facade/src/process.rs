@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use store::{retention::KeepAnswers, sqlite::Database};
+use store::{Database, retention::KeepAnswers};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{

@@ -23,7 +23,7 @@ use crate::{
     config::{self, Config, Limits, Retention},
     describe::Describer,
     driver::Driver,
-    journal::{self, Journal, sqlite::Sqlite},
+    journal::{self, Journal, tables::Tables},
     outbound::Participants,
     registry::Registry,
     retention::{self, Keep},
@@ -235,9 +235,9 @@ impl Drop for GivenUp {
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn open_journal(folder: &Path) -> Result<Sqlite, String> {
+pub async fn open_journal(folder: &Path) -> Result<Tables, String> {
     process::prepare_folder(folder)?;
-    Sqlite::open(&folder.join("orchestrator.db"))
+    Tables::open(&folder.join("orchestrator.db"))
         .await
         .map_err(|error| facade::wire::causes(&error))
 }

@@ -2,7 +2,7 @@
 
 mod wire;
 
-use ::store::sqlite::Database;
+use ::store::Database;
 use clock::Clock;
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::order_service::OrderService,
@@ -25,7 +25,7 @@ use crate::{
 /// The service on its database.
 pub(crate) struct Service {
     database: Database,
-    inbox: Inbox<Database>,
+    inbox: Inbox,
     clock: Clock,
 }
 
@@ -48,10 +48,8 @@ impl OrderService for Service {
         let order_no = moves::new_order_no(at);
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    let (order, bill) = moves::place(connection, &facts, order_no, saga_id, at)?;
-                    Ok(wire::created(order, bill))
-                })
+                let (order, bill) = moves::place(connection, &facts, order_no, saga_id, at)?;
+                Ok(wire::created(order, bill))
             })
             .await
     }
@@ -65,11 +63,9 @@ impl OrderService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    let order = moves::mark_paid(connection, &order_no, paid, at)?;
-                    let state = wire::state(order.state).into();
-                    Ok(MarkPaidResponse { result: None, state, paid: Some(paid.into()) })
-                })
+                let order = moves::mark_paid(connection, &order_no, paid, at)?;
+                let state = wire::state(order.state).into();
+                Ok(MarkPaidResponse { result: None, state, paid: Some(paid.into()) })
             })
             .await
     }
@@ -82,12 +78,10 @@ impl OrderService for Service {
         let (reason, at) = (request.reason, self.clock.now());
         self.inbox
             .undo(&call, move |connection, created: CreateOrderResponse| {
-                Box::pin(async move {
-                    let (order_no, step) = (created.order_no, Move::UndoPlacing);
-                    let order = moves::step(connection, &order_no, step, &reason, at)?;
-                    let state = wire::state(order.state).into();
-                    Ok(CancelOrderResponse { result: None, state })
-                })
+                let (order_no, step) = (created.order_no, Move::UndoPlacing);
+                let order = moves::step(connection, &order_no, step, &reason, at)?;
+                let state = wire::state(order.state).into();
+                Ok(CancelOrderResponse { result: None, state })
             })
             .await
     }
@@ -102,17 +96,10 @@ impl OrderService for Service {
         let wish = Wish { order_no, user_id, reason, was_placing, key };
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    let order = moves::begin_cancel(connection, wish, at)?;
-                    let state = wire::state(order.state).into();
-                    let (refund, points) = order.taken();
-                    Ok(BeginCancelResponse {
-                        result: None,
-                        state,
-                        refund: Some(refund.into()),
-                        points,
-                    })
-                })
+                let order = moves::begin_cancel(connection, wish, at)?;
+                let state = wire::state(order.state).into();
+                let (refund, points) = order.taken();
+                Ok(BeginCancelResponse { result: None, state, refund: Some(refund.into()), points })
             })
             .await
             .map_err(ask_again)
@@ -128,15 +115,13 @@ impl OrderService for Service {
         let reason = request.reason;
         self.inbox
             .undo(&call, move |connection, begun: BeginCancelResponse| {
-                Box::pin(async move {
-                    // Its placing was undone, so no cancel was begun that could be abandoned.
-                    if begun.state() == OrderState::Cancelled {
-                        return Ok(AbandonCancelResponse { result: None, state: begun.state });
-                    }
-                    let order = moves::abandon_cancel(connection, &key, &reason, at)?;
-                    let state = wire::state(order.state).into();
-                    Ok(AbandonCancelResponse { result: None, state })
-                })
+                // Its placing was undone, so no cancel was begun that could be abandoned.
+                if begun.state() == OrderState::Cancelled {
+                    return Ok(AbandonCancelResponse { result: None, state: begun.state });
+                }
+                let order = moves::abandon_cancel(connection, &key, &reason, at)?;
+                let state = wire::state(order.state).into();
+                Ok(AbandonCancelResponse { result: None, state })
             })
             .await
     }
@@ -149,11 +134,9 @@ impl OrderService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    let order = moves::step(connection, &order_no, Move::FinishCancel, "", at)?;
-                    let state = wire::state(order.state).into();
-                    Ok(FinishCancelResponse { result: None, state })
-                })
+                let order = moves::step(connection, &order_no, Move::FinishCancel, "", at)?;
+                let state = wire::state(order.state).into();
+                Ok(FinishCancelResponse { result: None, state })
             })
             .await
     }
@@ -166,11 +149,9 @@ impl OrderService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let order = moves::step(connection, &order_no, Move::Ship, "", at)?;
-                    let order = Some(store::detailed(connection, order)?.into());
-                    Ok(ShipOrderResponse { result: None, order })
-                })
+                let order = moves::step(connection, &order_no, Move::Ship, "", at)?;
+                let order = Some(store::detailed(connection, order)?.into());
+                Ok(ShipOrderResponse { result: None, order })
             })
             .await
     }
@@ -183,11 +164,9 @@ impl OrderService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let order = moves::step(connection, &order_no, Move::Complete, "", at)?;
-                    let order = Some(store::detailed(connection, order)?.into());
-                    Ok(CompleteOrderResponse { result: None, order })
-                })
+                let order = moves::step(connection, &order_no, Move::Complete, "", at)?;
+                let order = Some(store::detailed(connection, order)?.into());
+                Ok(CompleteOrderResponse { result: None, order })
             })
             .await
     }

@@ -8,7 +8,7 @@ mod orders;
 
 use crate::error::Error;
 
-pub(crate) use ::store::sqlite::Connection;
+pub(crate) use ::store::Connection;
 pub(crate) use detail::{Detail, detail, detailed};
 pub(crate) use orders::{Filter, cancelled_by, create, find, is_new, page, save};
 

@@ -4,7 +4,7 @@ use clock::Timestamp;
 
 use crate::{error::Error, payment::Payment};
 
-pub use ::store::sqlite::Connection;
+pub use ::store::Connection;
 
 /// Moves the money of one payment, inside the transaction that records the payment.
 ///

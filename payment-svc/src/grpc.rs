@@ -2,7 +2,7 @@
 
 mod wire;
 
-use ::store::sqlite::Database;
+use ::store::Database;
 use clock::Clock;
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::payment_service::PaymentService,
@@ -26,7 +26,7 @@ use crate::{
 /// The service on its database, with the gateway that moves the money.
 pub(crate) struct Service<G> {
     database: Database,
-    inbox: Inbox<Database>,
+    inbox: Inbox,
     clock: Clock,
     gateway: G,
 }
@@ -61,9 +61,7 @@ impl<G: Gateway> PaymentService for Service<G> {
         let (payment, gateway, at) = (self.begun(request)?, self.gateway.clone(), self.clock.now());
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    Ok(wire::charged(pay::charge(&gateway, connection, payment, at)?))
-                })
+                Ok(wire::charged(pay::charge(&gateway, connection, payment, at)?))
             })
             .await
     }
@@ -78,19 +76,15 @@ impl<G: Gateway> PaymentService for Service<G> {
             Direction::Forward => {
                 self.inbox
                     .call(&call, move |connection| {
-                        Box::pin(async move {
-                            Ok(wire::refunded(pay::refund(&gateway, connection, &order_no, at)?))
-                        })
+                        Ok(wire::refunded(pay::refund(&gateway, connection, &order_no, at)?))
                     })
                     .await
             }
             Direction::Undo => {
                 self.inbox
                     .undo(&call, move |connection, charged: ChargeResponse| {
-                        Box::pin(async move {
-                            let payment_no = &charged.payment_no;
-                            Ok(wire::refunded(pay::undo(&gateway, connection, payment_no, at)?))
-                        })
+                        let payment_no = &charged.payment_no;
+                        Ok(wire::refunded(pay::undo(&gateway, connection, payment_no, at)?))
                     })
                     .await
             }
@@ -109,10 +103,8 @@ impl<G: Gateway> PaymentService for Service<G> {
             .map_err(|error: money::Error| Failure::invalid("currency", error.to_string()))?;
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let wallet = store::open_wallet(connection, &user_id, currency)?;
-                    Ok(OpenWalletResponse { result: None, wallet: Some(wallet.into()) })
-                })
+                let wallet = store::open_wallet(connection, &user_id, currency)?;
+                Ok(OpenWalletResponse { result: None, wallet: Some(wallet.into()) })
             })
             .await
     }
@@ -127,10 +119,8 @@ impl<G: Gateway> PaymentService for Service<G> {
             (format!("top-up/{}", Uuid::now_v7().simple()), self.clock.now());
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let wallet = store::top_up(connection, transaction_no, &user_id, amount, at)?;
-                    Ok(TopUpResponse { result: None, wallet: Some(wallet.into()) })
-                })
+                let wallet = store::top_up(connection, transaction_no, &user_id, amount, at)?;
+                Ok(TopUpResponse { result: None, wallet: Some(wallet.into()) })
             })
             .await
     }

@@ -2,7 +2,7 @@
 
 mod wire;
 
-use ::store::sqlite::Database;
+use ::store::Database;
 use clock::{Clock, Timestamp};
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::points_service::PointsService,
@@ -20,7 +20,7 @@ use crate::{error::Error, store};
 /// The service on its database.
 pub(crate) struct Service {
     database: Database,
-    inbox: Inbox<Database>,
+    inbox: Inbox,
     clock: Clock,
 }
 
@@ -60,10 +60,8 @@ impl PointsService for Service {
         let at = self.clock.now();
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    let member = store::spend(connection, &user_id, &order_no, points, at)?;
-                    Ok(DeductResponse { result: None, balance: member.balance, order_no })
-                })
+                let member = store::spend(connection, &user_id, &order_no, points, at)?;
+                Ok(DeductResponse { result: None, balance: member.balance, order_no })
             })
             .await
     }
@@ -77,16 +75,14 @@ impl PointsService for Service {
         match call.step_key()?.direction() {
             Direction::Forward => {
                 self.inbox
-                    .call(&call, move |connection| {
-                        Box::pin(async move { Ok(refund(connection, &order_no, at)?) })
-                    })
+                    .call(&call, move |connection| Ok(refund(connection, &order_no, at)?))
                     .await
             }
             Direction::Undo => {
                 self.inbox
                     .undo(&call, move |connection, spent: DeductResponse| {
                         // The order of the call that is undone, whatever the undo's own request says.
-                        Box::pin(async move { Ok(refund(connection, &spent.order_no, at)?) })
+                        Ok(refund(connection, &spent.order_no, at)?)
                     })
                     .await
             }
@@ -101,10 +97,8 @@ impl PointsService for Service {
         let user_id = request.user_id;
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let member = store::open(connection, &user_id)?;
-                    Ok(OpenAccountResponse { result: None, account: Some(member.into()) })
-                })
+                let member = store::open(connection, &user_id)?;
+                Ok(OpenAccountResponse { result: None, account: Some(member.into()) })
             })
             .await
     }
@@ -117,10 +111,8 @@ impl PointsService for Service {
         let (user_id, suspended) = (request.user_id, request.suspended);
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let member = store::set_standing(connection, &user_id, suspended)?;
-                    Ok(SetStandingResponse { result: None, account: Some(member.into()) })
-                })
+                let member = store::set_standing(connection, &user_id, suspended)?;
+                Ok(SetStandingResponse { result: None, account: Some(member.into()) })
             })
             .await
     }
@@ -129,10 +121,8 @@ impl PointsService for Service {
         let (user_id, points, at) = (request.user_id, request.points, self.clock.now());
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let member = store::earn(connection, &user_id, points, at)?;
-                    Ok(EarnResponse { result: None, account: Some(member.into()) })
-                })
+                let member = store::earn(connection, &user_id, points, at)?;
+                Ok(EarnResponse { result: None, account: Some(member.into()) })
             })
             .await
     }

@@ -2,7 +2,7 @@
 //!
 //! Writers run inside the inbox's transaction; an error leaves nothing of them behind. Readers see what is committed.
 
-use ::store::sqlite::{Database, Row, millis};
+use ::store::{Database, Row, millis};
 use clock::Timestamp;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     points::{Member, Movement, POINTS_MAX},
 };
 
-pub(crate) use ::store::sqlite::Connection;
+pub(crate) use ::store::Connection;
 
 const MEMBER: &str = "select user_id, suspended, balance from member where user_id = ?1";
 

@@ -2,7 +2,7 @@
 
 mod wire;
 
-use ::store::sqlite::Database;
+use ::store::Database;
 use clock::Clock;
 use facade::{
     Call, Facade, Failure, Inbox, Reply, page::Page, services::stock_service::StockService,
@@ -23,7 +23,7 @@ use crate::{
 /// The service on its database.
 pub(crate) struct Service {
     database: Database,
-    inbox: Inbox<Database>,
+    inbox: Inbox,
     clock: Clock,
 }
 
@@ -59,10 +59,8 @@ impl StockService for Service {
         let (taken, at) = (in_lock_order(wire::lines(&lines)), self.clock.now());
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    store::freeze(connection, &order_no, &taken, at)?;
-                    Ok(FreezeResponse { result: None, order_no, lines })
-                })
+                store::freeze(connection, &order_no, &taken, at)?;
+                Ok(FreezeResponse { result: None, order_no, lines })
             })
             .await
     }
@@ -75,10 +73,8 @@ impl StockService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    let sold = store::settle(connection, &order_no, Settlement::CONFIRM, at)?;
-                    Ok(ConfirmResponse { result: None, lines: wire::told(sold) })
-                })
+                let sold = store::settle(connection, &order_no, Settlement::CONFIRM, at)?;
+                Ok(ConfirmResponse { result: None, lines: wire::told(sold) })
             })
             .await
     }
@@ -91,12 +87,10 @@ impl StockService for Service {
         let at = self.clock.now();
         self.inbox
             .undo(&call, move |connection, frozen: FreezeResponse| {
-                Box::pin(async move {
-                    // The order of the call that is undone, whatever the undo's own request says.
-                    let order_no = frozen.order_no;
-                    let released = store::settle(connection, &order_no, Settlement::UNFREEZE, at)?;
-                    Ok(UnfreezeResponse { result: None, lines: wire::told(released) })
-                })
+                // The order of the call that is undone, whatever the undo's own request says.
+                let order_no = frozen.order_no;
+                let released = store::settle(connection, &order_no, Settlement::UNFREEZE, at)?;
+                Ok(UnfreezeResponse { result: None, lines: wire::told(released) })
             })
             .await
     }
@@ -109,10 +103,8 @@ impl StockService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .call(&call, move |connection| {
-                Box::pin(async move {
-                    let back = store::settle(connection, &order_no, Settlement::RESTOCK, at)?;
-                    Ok(RestockResponse { result: None, lines: wire::told(back) })
-                })
+                let back = store::settle(connection, &order_no, Settlement::RESTOCK, at)?;
+                Ok(RestockResponse { result: None, lines: wire::told(back) })
             })
             .await
     }
@@ -125,10 +117,8 @@ impl StockService for Service {
         let product = wire::product(&request)?;
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    store::upsert(connection, &product)?;
-                    Ok(UpsertProductResponse { result: None, product: Some(product.into()) })
-                })
+                store::upsert(connection, &product)?;
+                Ok(UpsertProductResponse { result: None, product: Some(product.into()) })
             })
             .await
     }
@@ -142,11 +132,9 @@ impl StockService for Service {
         let at = self.clock.now();
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                Box::pin(async move {
-                    let units = store::add(connection, &line, at)?;
-                    let stock = Some(wire::stock(line.sku, units));
-                    Ok(AddStockResponse { result: None, stock })
-                })
+                let units = store::add(connection, &line, at)?;
+                let stock = Some(wire::stock(line.sku, units));
+                Ok(AddStockResponse { result: None, stock })
             })
             .await
     }

@@ -7,7 +7,7 @@ mod flow;
 mod reservation;
 mod units;
 
-use ::store::sqlite::Connection;
+use ::store::Connection;
 
 pub(crate) use catalogue::{product, products, quotes, upsert};
 pub(crate) use flow::{Flow, flows};

@@ -3,8 +3,7 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use clock::Clock;
-use participant::InboxStore;
-use store::retention::KeepAnswers;
+use store::{Database, retention::KeepAnswers};
 
 use crate::{Inbox, layers::Layers, log::Calls};
 
@@ -51,10 +50,10 @@ impl Facade {
 
     /// The inbox in a service's database, on this facade's clock.
     #[must_use]
-    pub fn inbox<S: InboxStore>(&self, store: S) -> Inbox<S> {
+    pub fn inbox(&self, database: Database) -> Inbox {
         let Settings { clock, keep_inbox, .. } = &*self.inner;
         Inbox::new(
-            participant::Inbox::new(store, clock.clone())
+            participant::Inbox::new(database, clock.clone())
                 .keeping(keep_inbox.map(KeepAnswers::keep)),
         )
     }

@@ -1,19 +1,19 @@
 //! The inbox as handlers use it: typed responses, the call's own key, bytes and trace.
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use participant::{Answered, Delivery, InboxStore, Key, Outcome};
+use participant::{Answered, Delivery, Key, Outcome};
 use prost::Message;
 use proto::{Response, facade::v1::Reason};
+use store::Connection;
 
 use crate::{Call, Decline, Failure, Reply, reply::Payload};
 
 /// Makes a handler's work take effect at most once. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Inbox<S>(participant::Inbox<S>);
+pub struct Inbox(participant::Inbox);
 
-impl<S: InboxStore> Inbox<S> {
-    pub(crate) fn new(inbox: participant::Inbox<S>) -> Self {
+impl Inbox {
+    pub(crate) fn new(inbox: participant::Inbox) -> Self {
         Self(inbox)
     }
 
@@ -26,10 +26,7 @@ impl<S: InboxStore> Inbox<S> {
     pub async fn call<R, W>(&self, call: &Call, work: W) -> Result<Reply<R>, Failure>
     where
         R: Message + Response + Default + 'static,
-        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
-            + Clone
-            + Send
-            + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::Failure> + Clone + Send + 'static,
     {
         self.once(call, call.step_key()?, work).await.map(reply)
     }
@@ -47,10 +44,7 @@ impl<S: InboxStore> Inbox<S> {
     ) -> Result<Reply<R>, Failure>
     where
         R: Message + Response + Default + 'static,
-        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
-            + Clone
-            + Send
-            + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::Failure> + Clone + Send + 'static,
     {
         let answered = self.once(call, call.request_key(request_id), work).await?;
         match answered.outcome {
@@ -70,18 +64,12 @@ impl<S: InboxStore> Inbox<S> {
     where
         C: Message + Default,
         R: Message + Response + Default + 'static,
-        W: for<'t> FnOnce(
-                &'t mut S::Connection,
-                C,
-            ) -> BoxFuture<'t, Result<R, participant::Failure>>
-            + Clone
-            + Send
-            + 'static,
+        W: FnOnce(&Connection, C) -> Result<R, participant::Failure> + Clone + Send + 'static,
     {
         let trace_id = call.trace().id();
         let delivery = delivery(call, call.step_key()?, &trace_id);
         let answered = self.0.undo(delivery, move |connection, response| {
-            Box::pin(async move { Ok(stored(work(connection, C::decode(response)?).await?)) })
+            Ok(stored(work(connection, C::decode(response)?)?))
         });
         answered.await.map(reply).map_err(Failure::from)
     }
@@ -89,15 +77,12 @@ impl<S: InboxStore> Inbox<S> {
     async fn once<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Answered, Failure>
     where
         R: Message + Response + 'static,
-        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<R, participant::Failure>>
-            + Clone
-            + Send
-            + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::Failure> + Clone + Send + 'static,
     {
         let trace_id = call.trace().id();
-        let answered = self.0.call(delivery(call, key, &trace_id), move |connection| {
-            Box::pin(async move { Ok(stored(work(connection).await?)) })
-        });
+        let answered = self
+            .0
+            .call(delivery(call, key, &trace_id), move |connection| Ok(stored(work(connection)?)));
         Ok(answered.await?)
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use clock::Clock;
 use futures::{FutureExt, future::select_all};
-use store::sqlite::Database;
+use store::Database;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;

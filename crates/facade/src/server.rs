@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use prost_reflect::DescriptorPool;
-use store::sqlite::Database;
+use store::Database;
 use tonic::{
     body::Body,
     server::NamedService,

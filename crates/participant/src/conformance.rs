@@ -1,6 +1,6 @@
-//! The conformance suite of the inbox: what must hold on every [`Store`], written once.
+//! The conformance suite of the inbox: what must hold on every database, written once.
 //!
-//! A store's own tests implement [`Bench`] and name it to the macro, which expands to one test per case:
+//! A database's own tests implement [`Bench`] and name it to the macro, which expands to one test per case:
 //!
 //! ```text
 //! participant::conformance!(Sqlite);
@@ -23,34 +23,32 @@ mod stage;
 use std::{future::Future, time::Duration};
 
 use clock::Clock;
-use store::Store;
+use store::{Connection, Database};
 
-use crate::{outcome::Failure, table::InboxStore};
+use crate::outcome::Failure;
 
 /// Far above what a case takes: past it, something waits for what will never come.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A store under test, with a table of effects beside its inbox.
+/// A database under test, with a table of effects beside its inbox.
 pub trait Bench: Send + Sync + Sized + 'static {
-    /// The store.
-    type Store: InboxStore;
-
-    /// A bench with an empty store of its own.
+    /// A bench with an empty database of its own.
     fn open() -> impl Future<Output = Self> + Send;
 
-    /// The store.
-    fn store(&self) -> &Self::Store;
+    /// The database.
+    fn database(&self) -> &Database;
 
     /// Writes one more effect under `label`, in the connection's transaction.
-    fn add(
-        connection: &mut <Self::Store as Store>::Connection,
-        label: &str,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ///
+    /// # Errors
+    /// The database's.
+    fn add(connection: &Connection, label: &str) -> Result<(), Failure>;
 
     /// Lets the connection's transaction go on and its commit fail.
-    fn spoil(
-        connection: &mut <Self::Store as Store>::Connection,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ///
+    /// # Errors
+    /// The database's.
+    fn spoil(connection: &Connection) -> Result<(), Failure>;
 
     /// How many effects there are under `label`, as a connection sees it that takes part in no transaction.
     fn count(&self, label: &str) -> impl Future<Output = i64> + Send;

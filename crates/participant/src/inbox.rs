@@ -27,20 +27,21 @@ mod call;
 mod refusal;
 mod undo;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
-use futures::future::BoxFuture;
 use planted::Bug;
-use store::retention::Keep;
+use store::{Connection, Database, retention::Keep};
 
 use crate::{
+    forget::forget,
     inbox::refusal::Refusal,
     key::{Direction, Key},
     outcome::{Answered, Failure},
     request::Fingerprint,
-    table::{Held, InboxStore, Row},
+    rows,
+    table::{Held, Row},
 };
 
 /// How much longer a row is there than it is answered for: a clock that was set back by less makes no old delivery take
@@ -62,8 +63,8 @@ pub struct Delivery<'a> {
 
 /// The inbox of one service, in the service's own database. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Inbox<S> {
-    store: S,
+pub struct Inbox {
+    database: Database,
     clock: Clock,
     keep: Option<Keep>,
 }
@@ -102,10 +103,10 @@ pub enum Error {
     Store(#[source] store::Error),
 }
 
-impl<S: InboxStore> Inbox<S> {
-    /// The inbox in `store`; `clock` dates its rows. They are kept for ever.
-    pub fn new(store: S, clock: Clock) -> Self {
-        Self { store, clock, keep: None }
+impl Inbox {
+    /// The inbox in `database`; `clock` dates its rows. They are kept for ever.
+    pub fn new(database: Database, clock: Clock) -> Self {
+        Self { database, clock, keep: None }
     }
 
     /// Keeps rows no longer than `keep`, where it is given. It should be longer than any saga may take, the time that a
@@ -114,14 +115,9 @@ impl<S: InboxStore> Inbox<S> {
     #[must_use]
     pub fn keeping(self, keep: Option<Keep>) -> Self {
         if let Some(keep) = keep {
-            self.store.forget(&self.clock, keep.and(KEEP_MARGIN));
+            forget(&self.database, &self.clock, keep.and(KEEP_MARGIN));
         }
         Self { keep, ..self }
-    }
-
-    /// The database that the inbox is in.
-    pub fn store(&self) -> &S {
-        &self.store
     }
 
     /// Answers a call: runs `work`, which gives the encoded response, unless an earlier delivery has decided.
@@ -133,16 +129,11 @@ impl<S: InboxStore> Inbox<S> {
     /// See [`Error`]. A decline is an answer, not an error.
     pub async fn call<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
     where
-        W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<Bytes, Failure>>
-            + Clone
-            + Send
-            + 'static,
+        W: FnOnce(&Connection) -> Result<Bytes, Failure> + Clone + Send + 'static,
     {
-        let taken = Arc::new(self.take(delivery, Direction::Forward)?);
-        let answered = self.store.write(move |connection| {
-            let (taken, work) = (Arc::clone(&taken), work.clone());
-            Box::pin(async move { call::answer::<S, _>(connection, &taken, work).await })
-        });
+        let taken = self.take(delivery, Direction::Forward)?;
+        let answered =
+            self.database.write(move |connection| call::answer(connection, &taken, work.clone()));
         refusal::into_result(answered.await)
     }
 
@@ -156,16 +147,11 @@ impl<S: InboxStore> Inbox<S> {
     /// See [`Error`].
     pub async fn undo<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
     where
-        W: for<'t> FnOnce(&'t mut S::Connection, Bytes) -> BoxFuture<'t, Result<Bytes, Failure>>
-            + Clone
-            + Send
-            + 'static,
+        W: FnOnce(&Connection, Bytes) -> Result<Bytes, Failure> + Clone + Send + 'static,
     {
-        let taken = Arc::new(self.take(delivery, Direction::Undo)?);
-        let answered = self.store.write(move |connection| {
-            let (taken, work) = (Arc::clone(&taken), work.clone());
-            Box::pin(async move { undo::answer::<S, _>(connection, &taken, work).await })
-        });
+        let taken = self.take(delivery, Direction::Undo)?;
+        let answered =
+            self.database.write(move |connection| undo::answer(connection, &taken, work.clone()));
         refusal::into_result(answered.await)
     }
 
@@ -205,8 +191,8 @@ impl Taken {
     }
 
     /// The row that an earlier delivery of this very request left under `key`.
-    async fn earlier<S: InboxStore>(&self, connection: &mut S::Connection) -> Result<Row, Refusal> {
-        let row = held::<S>(connection, &self.key).await?;
+    fn earlier(&self, connection: &Connection) -> Result<Row, Refusal> {
+        let row = held(connection, &self.key)?;
         // A tombstone carries no request: it refuses every one.
         let other = row.fingerprint.as_ref().is_some_and(|earlier| *earlier != self.fingerprint);
         if other && !planted::is(Bug::KeyReuseUnseen) {
@@ -228,11 +214,8 @@ impl Taken {
 }
 
 /// The row of a key that could not be claimed.
-async fn held<S: InboxStore>(
-    connection: &mut S::Connection,
-    key: &Key,
-) -> Result<Row, store::Error> {
-    S::find(connection, key).await?.ok_or_else(|| unreadable(key, "it was there and is gone"))
+fn held(connection: &Connection, key: &Key) -> Result<Row, store::Error> {
+    rows::find(connection, key)?.ok_or_else(|| unreadable(key, "it was there and is gone"))
 }
 
 fn unreadable(key: &Key, what: &'static str) -> store::Error {

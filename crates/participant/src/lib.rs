@@ -5,34 +5,31 @@
 //!
 //! - [`key`]: what makes two deliveries the same one
 //! - [`metadata`]: how a call says whose delivery it is
-//! - [`inbox`]: the rules, which hold for every store
-//! - [`table`]: what the rules need of a database
-//! - [`sqlite`]: the inbox in SQLite
-//! - [`mod@conformance`]: what must hold on every store, for its tests to run
+//! - [`inbox`]: the rules
+//! - [`table`]: the rows of its table
+//! - [`sqlite`]: its table in SQLite
+//! - [`mod@conformance`]: what must hold on every database, for its tests to run
 //!
 //! A handler, with `Freeze` as the method and an own error that converts into [`Failure`]:
 //!
 //! ```
 //! # use participant::{Answered, Decline, Delivery, Error, Failure, Inbox, Key};
-//! # use store::sqlite::Database;
-//! # async fn freeze(inbox: Inbox<Database>, key: Key, request: Vec<u8>, trace_id: String) -> Result<Answered, Error> {
+//! # async fn freeze(inbox: Inbox, key: Key, request: Vec<u8>, trace_id: String) -> Result<Answered, Error> {
 //! let method = "sagamesh.stock.v1.StockService/Freeze";
 //! let delivery = Delivery { key, method, request: &request, trace_id: &trace_id };
 //! inbox
 //!     .call(delivery, |connection| {
-//!         Box::pin(async move {
-//!             let freeze = "update stock set frozen = frozen + 1 where frozen < available";
-//!             if connection.execute(freeze, [])? == 0 {
-//!                 return Err(Decline::new("INSUFFICIENT_STOCK", "nothing is left").into());
-//!             }
-//!             Ok("the encoded response".into())
-//!         })
+//!         let freeze = "update stock set frozen = frozen + 1 where frozen < available";
+//!         if connection.execute(freeze, ())? == 0 {
+//!             return Err(Decline::new("INSUFFICIENT_STOCK", "nothing is left").into());
+//!         }
+//!         Ok("the encoded response".into())
 //!     })
 //!     .await
 //! # }
 //! ```
 //!
-//! Any other write goes through [`store::Store::write`], which has the same writer and the same promise: an answer
+//! Any other write goes through [`store::Database::write`], which has the same writer and the same promise: an answer
 //! comes after the commit.
 
 pub mod conformance;
@@ -43,10 +40,11 @@ pub mod request;
 pub mod sqlite;
 pub mod table;
 
+mod forget;
 mod outcome;
+mod rows;
 
 pub use inbox::{Delivery, Error, Inbox};
 pub use key::{Direction, Key};
 pub use metadata::SagaMetadata;
 pub use outcome::{Answered, Decline, Failure, Outcome, SUPERSEDED};
-pub use table::InboxStore;

@@ -1,44 +1,9 @@
-//! What the inbox needs of a database beyond transactions: three statements on its table, and the removal of old rows.
-//!
-//! A store must keep a promise beyond the methods' own: of two transactions that claim the same key, the second waits for
-//! the first to end before it learns whether a row is there. That is what makes a call and its undo, or two deliveries of
-//! one call, take turns.
-
-use std::future::Future;
+//! The rows of the inbox's table.
 
 use bytes::Bytes;
-use clock::{Clock, Timestamp};
-use store::{Error, Store, retention::Keep};
+use clock::Timestamp;
 
-use crate::{key::Key, outcome::Decline, request::Fingerprint};
-
-/// A database that can hold an inbox.
-pub trait InboxStore: Store {
-    /// Takes `key` for the running work, or answers false where there is a row of it. Where another transaction has taken
-    /// it, that one's end is waited for.
-    fn claim(
-        connection: &mut Self::Connection,
-        key: &Key,
-    ) -> impl Future<Output = Result<bool, Error>> + Send;
-
-    /// The row of `key`.
-    fn find(
-        connection: &mut Self::Connection,
-        key: &Key,
-    ) -> impl Future<Output = Result<Option<Row>, Error>> + Send;
-
-    /// Writes the row of `key`, which the running work has claimed.
-    fn settle(
-        connection: &mut Self::Connection,
-        key: &Key,
-        row: &Row,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
-
-    /// Removes what is older than `keep` from now on, little by little, as long as the store is open: the rows of sagas
-    /// that began before ([`Key::began`]), and those that requests left before. The row of a saga that does not tell when
-    /// it began stays.
-    fn forget(&self, clock: &Clock, keep: Keep);
-}
+use crate::{outcome::Decline, request::Fingerprint};
 
 /// A row of the inbox, without its key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,15 +7,14 @@ mod bench;
 use std::time::Duration;
 
 use clock::{Clock, Hands, Timestamp};
-use futures::FutureExt;
 use participant::{Delivery, Direction, Inbox, Key, conformance::Bench};
-use store::sqlite::Database;
+use store::Database;
 
 const BEGAN: Timestamp = Timestamp(1_700_000_000_000);
 
 async fn rows(database: &Database) -> i64 {
     let count = database.read(|connection| {
-        connection.one("select count(*) from inbox", [], |row| row.get::<i64>(0))
+        connection.one("select count(*) from inbox", (), |row| row.get::<i64>(0))
     });
     let count: Result<i64, store::Error> = count.await;
     count.unwrap()
@@ -33,17 +32,17 @@ async fn a_row_stays_for_an_hour_after_its_key_is_refused_so_that_a_clock_may_be
     let bench = bench::Sqlite::open().await;
     let (clock, hands) = Clock::manual(BEGAN);
     let day = "1d".parse().unwrap();
-    let inbox = Inbox::new(bench.store().clone(), clock).keeping(Some(day));
+    let inbox = Inbox::new(bench.database.clone(), clock).keeping(Some(day));
     let saga_id = format!("{:08x}-{:04x}-7000-8000-000000000001", BEGAN.0 >> 16, BEGAN.0 & 0xffff);
     let step = Key::step(&saga_id, "freeze", Direction::Forward).unwrap();
     for key in [step, Key::request("shop.v1.Stock/Add", "r-1")] {
         let delivery =
             Delivery { key, method: "shop.v1.Stock/Freeze", request: b"three", trace_id: "" };
-        inbox.call(delivery, |_| async { Ok(vec![0].into()) }.boxed()).await.unwrap();
+        inbox.call(delivery, |_| Ok(vec![0].into())).await.unwrap();
     }
     for (passed, left) in [(Duration::from_mins(24 * 60 + 59), 2), (Duration::from_mins(2), 0)] {
         hands.advance(passed);
         looked(&hands).await;
-        assert_eq!(rows(bench.store()).await, left, "{passed:?}");
+        assert_eq!(rows(&bench.database).await, left, "{passed:?}");
     }
 }

@@ -7,27 +7,26 @@ mod bench;
 use std::time::Duration;
 
 use clock::{Clock, Timestamp};
-use futures::FutureExt;
 use participant::{Answered, Delivery, Direction, Inbox, Key, conformance::Bench, inbox::Error};
-use store::sqlite::Database;
+use store::Database;
 
 participant::conformance!(bench::Sqlite);
 
 async fn pages(database: &Database) -> i64 {
     let count = database
-        .read(|connection| connection.one("pragma page_count", [], |row| row.get::<i64>(0)));
+        .read(|connection| connection.one("pragma page_count", (), |row| row.get::<i64>(0)));
     let count: Result<i64, store::Error> = count.await;
     count.unwrap()
 }
 
-async fn deliver(inbox: &Inbox<Database>, key: &Key) -> Result<Answered, Error> {
+async fn deliver(inbox: &Inbox, key: &Key) -> Result<Answered, Error> {
     let delivery = Delivery {
         key: key.clone(),
         method: "shop.v1.Stock/Freeze",
         request: b"three of sku 1",
         trace_id: "",
     };
-    inbox.call(delivery, |_| async { Ok(vec![0; 400].into()) }.boxed()).await
+    inbox.call(delivery, |_| Ok(vec![0; 400].into())).await
 }
 
 #[tokio::test]
@@ -36,7 +35,7 @@ async fn the_file_stops_growing_where_old_rows_are_removed() {
     let bench = bench::Sqlite::open().await;
     let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_000));
     let day = "1d".parse().unwrap();
-    let inbox = Inbox::new(bench.store().clone(), clock.clone()).keeping(Some(day));
+    let inbox = Inbox::new(bench.database().clone(), clock.clone()).keeping(Some(day));
     let mut grown = Vec::new();
     for _ in 0..DAYS {
         let began = clock.now().0;
@@ -48,7 +47,7 @@ async fn the_file_stops_growing_where_old_rows_are_removed() {
         for number in 0..300 {
             deliver(&inbox, &key(number)).await.unwrap();
         }
-        grown.push(pages(bench.store()).await);
+        grown.push(pages(bench.database()).await);
         hands.advance(Duration::from_hours(26));
         // The rows of one instant go in the order of their keys. What removes them waits by the same clock.
         let mut looks = 0;

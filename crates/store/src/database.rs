@@ -1,36 +1,129 @@
-//! What everything above needs of a database: work in a transaction, and a way back to where it began.
-//!
-//! A store must keep a promise beyond the methods' own: work that was handed over runs to its end whatever becomes of the
-//! future that waits for it.
+//! An open database: work in a transaction, reads, and its end.
 
-use std::future::Future;
+use std::sync::{Arc, Weak};
 
-use futures::future::BoxFuture;
+use tokio::sync::{oneshot, watch};
 
-use crate::error::Error;
+use crate::{
+    Connection, Error,
+    backend::{Backend, Lane, Reading},
+    job,
+};
 
-/// Work on a connection that is inside a transaction. It waits for nothing but that connection: every other
-/// writer may be waiting for it. It may be run more than once, each time on what was there before, and must do the same
-/// each time: what it did before is taken back.
-pub type Work<C, T, E> = Box<dyn for<'t> FnMut(&'t mut C) -> BoxFuture<'t, Result<T, E>> + Send>;
+/// An open database. Cheap to clone; closed when [`Database::close`] returns, or soon after the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Database(Arc<dyn Backend>);
 
-/// A database.
-pub trait Store: Clone + Send + Sync + 'static {
-    /// A connection inside a transaction.
-    type Connection: Send + 'static;
+impl Database {
+    pub(crate) fn on(backend: impl Backend + 'static) -> Self {
+        Self(Arc::new(backend))
+    }
 
-    /// Runs `work` in a transaction, as [`Work`] says, and answers only after its commit is on disk. An `Err` of the work
-    /// leaves nothing of it behind and is given back.
+    /// Runs `work` in a transaction, and answers only after its commit is on disk. An `Err` of the work leaves nothing of
+    /// it behind and is given back.
     ///
-    /// Dropping the future does not stop work that has been handed over.
-    fn write<T, E, W>(&self, work: W) -> impl Future<Output = Result<T, E>> + Send
+    /// The work waits for nothing but its connection: every other writer may be waiting for it, and a write of the same
+    /// database, which would come after itself, would never come. It may be run more than once, each time on what was there
+    /// before, and must do the same each time: what it did before is taken back. It leaves the transaction open that it is
+    /// given: it may use a savepoint, never a bare `commit` or `rollback`. It changes rows and no tables: by the rows that
+    /// it has changed it is known whether there is something to take back.
+    ///
+    /// Dropping the future does not stop work that has been handed over: it runs to its end.
+    ///
+    /// # Errors
+    /// The work's own, or that it was not carried out, or that nobody knows.
+    pub async fn write<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        W: for<'t> FnMut(&'t mut Self::Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static;
+        W: FnMut(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (job, answer) = job::pair(work);
+        self.0.write(job).await?;
+        answer.await.unwrap_or_else(|_| Err(Error::Unanswered.into()))
+    }
 
-    /// Takes back all that the running work has done so far; the work goes on as if it had just begun. Work that is told
-    /// that this failed gives the error back: it is run again where there is a way back.
-    fn retract(connection: &mut Self::Connection)
-    -> impl Future<Output = Result<(), Error>> + Send;
+    /// Runs `work` on a connection that sees what is committed at one moment, and that refuses to write.
+    ///
+    /// # Errors
+    /// The work's own, or that it was not carried out.
+    pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.read_on(Lane::Work, work).await
+    }
+
+    /// Runs `work` as [`Database::read`] does, on connections apart: for people, whose lists may take long.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn search<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.read_on(Lane::Lists, work).await
+    }
+
+    async fn read_on<T, E, W>(&self, lane: Lane, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let reading: Reading = Box::new(move |connection| {
+            // A caller who has gone is no loss: nothing was written.
+            let _ = caller.send(work(connection));
+        });
+        self.0.read(lane, reading).await?;
+        answer.await.unwrap_or_else(|_| Err(Error::Unanswered.into()))
+    }
+
+    /// How many transactions were committed since the database was opened: how often the writer has waited for the disk.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.0.commits()
+    }
+
+    /// The database for somebody who does not keep it open.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakDatabase {
+        WeakDatabase { backend: Arc::downgrade(&self.0), ended: self.0.ended() }
+    }
+
+    /// Takes no more work, finishes what was handed over, and lets the database go. May be called again.
+    pub async fn close(&self) {
+        self.0.close();
+        until_closed(&mut self.0.ended()).await;
+    }
+}
+
+/// A [`Database`] that is not kept open.
+#[derive(Clone, Debug)]
+pub struct WeakDatabase {
+    backend: Weak<dyn Backend>,
+    ended: watch::Receiver<()>,
+}
+
+impl WeakDatabase {
+    /// The database, where somebody else has it open.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Database> {
+        self.backend.upgrade().map(Database)
+    }
+
+    /// Completes when the database is closed.
+    pub async fn closed(&mut self) {
+        until_closed(&mut self.ended).await;
+    }
+}
+
+async fn until_closed(ended: &mut watch::Receiver<()>) {
+    // The error is the news: the sender is dropped when the writer has ended.
+    while ended.changed().await.is_ok() {}
 }

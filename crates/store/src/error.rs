@@ -19,17 +19,28 @@ pub enum Error {
     /// A statement failed before the commit: nothing of the transaction was kept.
     #[error("a statement on the database failed")]
     Statement(#[source] SharedError),
+    /// A row with this key is there already: nothing of the transaction was kept.
+    #[error("a row with this key is there already")]
+    Taken(#[source] SharedError),
+    /// Another transaction was in the way for too long, or the two failed for each other: nothing of this one was kept, and
+    /// the same work can be run again. The database has tried that for some time.
+    #[error("another transaction on the database was in the way")]
+    Conflict(#[source] SharedError),
+    /// A statement found nothing where there must be a row.
+    #[error("a statement on the database found no row where there must be one")]
+    NoRow,
     /// The commit failed: whether the transaction was kept is unknown until the key is asked again.
     #[error("the commit failed; whether it was kept is unknown")]
     Commit(#[source] SharedError),
     /// A value that is not of the type that its column has.
-    #[error("column {column} of a row does not hold what it should")]
+    #[error("column {column} of a row is {found} and should be {wanted}")]
     Mistyped {
         /// Counted from 0.
         column: usize,
-        /// What is wrong with it.
-        #[source]
-        cause: SharedError,
+        /// What it is, as a noun with its article.
+        found: &'static str,
+        /// What it should be.
+        wanted: &'static str,
     },
     /// A row that no version of this program writes.
     #[error("the row {key} makes no sense: {what}")]

@@ -1,15 +1,32 @@
 //! A database of one process: transactions that are answered after their commit, reads at one moment, migrations, and the
 //! removal of what is old.
 //!
-//! - [`Store`]: what everything above needs of a database
+//! - [`Database`]: an open database, whichever it is
+//! - [`Connection`]: what work in a transaction has of it
+//! - [`Value`]: what goes into a statement, and what a row holds
+//! - [`Dialect`]: what differs between databases in the text of a statement
 //! - [`sqlite`]: SQLite, with one writer that commits for many callers at once
 //! - [`retention`]: how what is old is removed, in small batches
+//!
+//! Another database stands beside [`sqlite`], below the traits of `backend`.
 
 pub mod retention;
 pub mod sqlite;
 
+mod backend;
+mod connection;
 mod database;
+mod dialect;
 mod error;
+mod instant;
+mod job;
+mod value;
+mod values;
 
-pub use database::{Store, Work};
+pub use connection::{Connection, Prepared, Row};
+pub use database::{Database, WeakDatabase};
+pub use dialect::Dialect;
 pub use error::{Error, SharedError};
+pub use instant::millis;
+pub use value::{FromValue, ToValue, Value};
+pub use values::Values;

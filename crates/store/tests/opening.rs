@@ -6,8 +6,8 @@ use std::{fs, path::Path};
 
 use sqlx::{Connection, SqliteConnection};
 use store::{
-    Store,
-    sqlite::{Database, Row, Schema, open::Error},
+    Database, Row,
+    sqlite::{self, Schema, open::Error},
 };
 use tempfile::{TempDir, tempdir};
 
@@ -23,7 +23,7 @@ fn first() -> &'static [Schema] {
 /// A database with ten notes, closed again.
 async fn noted(folder: &TempDir, schemas: &[Schema]) -> std::path::PathBuf {
     let path = folder.path().join("notes.db");
-    let database = Database::open(&path, schemas).await.unwrap();
+    let database = sqlite::open(&path, schemas).await.unwrap();
     for _ in 0..10 {
         note(&database).await;
     }
@@ -33,10 +33,8 @@ async fn noted(folder: &TempDir, schemas: &[Schema]) -> std::path::PathBuf {
 
 async fn note(database: &Database) {
     let written = database.write(move |connection| {
-        Box::pin(async move {
-            connection.execute("insert into note (line) values (?1)", ["x".repeat(2000)])?;
-            Ok::<_, store::Error>(())
-        })
+        connection.execute("insert into note (line) values (?1)", ["x".repeat(2000)])?;
+        Ok::<_, store::Error>(())
     });
     written.await.unwrap();
 }
@@ -46,11 +44,11 @@ async fn notes(database: &Database) -> i64 {
 }
 
 async fn integer(database: &Database, query: &'static str) -> i64 {
-    database.read(|connection| connection.one(query, [], first_integer)).await.unwrap()
+    database.read(|connection| connection.one(query, (), first_integer)).await.unwrap()
 }
 
 async fn text(database: &Database, query: &'static str) -> String {
-    database.read(|connection| connection.one(query, [], first_text)).await.unwrap()
+    database.read(|connection| connection.one(query, (), first_text)).await.unwrap()
 }
 
 fn first_integer(row: &Row<'_>) -> Result<i64, store::Error> {
@@ -69,7 +67,7 @@ async fn meddle(path: &Path, sql: &'static str) {
 }
 
 async fn refused(path: &Path, schemas: &[Schema]) -> Error {
-    Database::open(path, schemas).await.expect_err("the database is refused")
+    sqlite::open(path, schemas).await.expect_err("the database is refused")
 }
 
 /// The refusal of a file that must stay as it is.
@@ -91,21 +89,19 @@ fn assert_says(error: &Error, path: &Path, cure: &str) {
 async fn what_was_written_is_there_when_the_file_is_opened_again() {
     let folder = tempdir().unwrap();
     let path = noted(&folder, first()).await;
-    let database = Database::open(&path, first()).await.unwrap();
+    let database = sqlite::open(&path, first()).await.unwrap();
     assert_eq!(notes(&database).await, 10);
 }
 
 #[tokio::test]
 async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
     let folder = tempdir().unwrap();
-    let database = Database::open(folder.path().join("a.db"), first()).await.unwrap();
+    let database = sqlite::open(folder.path().join("a.db"), first()).await.unwrap();
     let settings = database.write(|connection| {
-        Box::pin(async move {
-            let mode = connection.one("pragma journal_mode", [], first_text)?;
-            let synchronous = connection.one("pragma synchronous", [], first_integer)?;
-            let foreign_keys = connection.one("pragma foreign_keys", [], first_integer)?;
-            Ok::<_, store::Error>((mode, synchronous, foreign_keys))
-        })
+        let mode = connection.one("pragma journal_mode", (), first_text)?;
+        let synchronous = connection.one("pragma synchronous", (), first_integer)?;
+        let foreign_keys = connection.one("pragma foreign_keys", (), first_integer)?;
+        Ok::<_, store::Error>((mode, synchronous, foreign_keys))
     });
     assert_eq!(settings.await.unwrap(), ("wal".to_owned(), 2, 1));
 }
@@ -113,7 +109,7 @@ async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
 #[tokio::test]
 async fn sqlite_is_free_of_the_bug_that_loses_a_reset_log() {
     let folder = tempdir().unwrap();
-    let database = Database::open(folder.path().join("a.db"), first()).await.unwrap();
+    let database = sqlite::open(folder.path().join("a.db"), first()).await.unwrap();
     let version = text(&database, "select sqlite_version()").await;
     let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
     assert!(parts >= vec![3, 51, 3], "{version}");
@@ -125,7 +121,7 @@ async fn a_file_is_opened_once_whatever_name_it_is_opened_by() {
     let path = noted(&folder, first()).await;
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let open = Database::open(&path, first()).await.unwrap();
+    let open = sqlite::open(&path, first()).await.unwrap();
     for name in [&path, &link, &folder.path().join("./notes.db")] {
         let error = refused(name, first()).await;
         assert!(matches!(error, Error::InUse { .. }), "{error:?}");
@@ -133,7 +129,7 @@ async fn a_file_is_opened_once_whatever_name_it_is_opened_by() {
     }
     note(&open).await;
     open.close().await;
-    let again = Database::open(&link, first()).await.unwrap();
+    let again = sqlite::open(&link, first()).await.unwrap();
     assert_eq!(notes(&again).await, 11);
 }
 
@@ -142,7 +138,7 @@ async fn a_refused_opening_lets_the_file_go() {
     let folder = tempdir().unwrap();
     let path = noted(&folder, BOTH).await;
     refused(&path, first()).await;
-    Database::open(&path, BOTH).await.unwrap();
+    sqlite::open(&path, BOTH).await.unwrap();
 }
 
 #[tokio::test]
@@ -163,7 +159,7 @@ async fn a_restored_copy_of_a_newer_version_is_refused_and_stays_as_it_is() {
     let error = refused_untouched(&path, first()).await;
     assert!(matches!(error, Error::Newer { version: 2, .. }), "{error:?}");
 
-    let database = Database::open(&path, BOTH).await.unwrap();
+    let database = sqlite::open(&path, BOTH).await.unwrap();
     assert_eq!(text(&database, "pragma journal_mode").await, "wal");
 }
 
@@ -198,7 +194,7 @@ async fn the_database_of_another_service_is_refused() {
 async fn an_older_schema_is_brought_up_to_date() {
     let folder = tempdir().unwrap();
     let path = noted(&folder, first()).await;
-    let database = Database::open(&path, BOTH).await.unwrap();
+    let database = sqlite::open(&path, BOTH).await.unwrap();
     let marks = integer(&database, "select count(*) from mark").await;
     assert_eq!((marks, notes(&database).await), (0, 10));
 }
@@ -211,7 +207,7 @@ async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
         ("marks", "create table mark (line text); insert into nowhere values (1);");
     let error = refused(&path, &[Schema::own(&[FIRST, BROKEN])]).await;
     assert!(matches!(error, Error::Migration { .. }), "{error:?}");
-    let database = Database::open(&path, BOTH).await.unwrap();
+    let database = sqlite::open(&path, BOTH).await.unwrap();
     assert_eq!(notes(&database).await, 10);
 }
 

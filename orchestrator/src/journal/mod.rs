@@ -6,7 +6,7 @@
 
 pub mod chain;
 pub mod record;
-pub mod sqlite;
+pub mod tables;
 
 mod ending;
 
@@ -209,7 +209,7 @@ pub enum Error {
         seq: u64,
     },
     /// More records than a saga can have.
-    #[error("a saga cannot have a record {seq}: {max} is the last", max = (1 << sqlite::SEQ_BITS) - 1)]
+    #[error("a saga cannot have a record {seq}: {max} is the last", max = (1 << tables::SEQ_BITS) - 1)]
     Full {
         /// The position.
         seq: u64,
@@ -231,6 +231,9 @@ impl Error {
                     Store::Closed
                         | Store::Panicked(_)
                         | Store::Statement(_)
+                        | Store::Taken(_)
+                        | Store::Conflict(_)
+                        | Store::NoRow
                         | Store::Mistyped { .. }
                         | Store::Unreadable { .. }
                 )

@@ -7,7 +7,7 @@ use clock::Timestamp;
 use futures::future::join_all;
 use orchestrator::{
     journal::{
-        Ending, Journal, Kept, Link, Number, Standing, Started, Why, record, sqlite::Sqlite,
+        Ending, Journal, Kept, Link, Number, Standing, Started, Why, record, tables::Tables,
     },
     retention::Keep,
 };
@@ -19,7 +19,7 @@ use crate::{header, open, start, start_new};
 const ENDED: u64 = 50;
 
 /// Ends a saga as its task would; its first record is on disk.
-async fn end(journal: &Sqlite, saga: Number, outcome: Outcome, why: Option<Why>) {
+async fn end(journal: &Tables, saga: Number, outcome: Outcome, why: Option<Why>) {
     let event = Event::Finished { outcome, reply: Bytes::from_static(b"the reply") };
     let status = match outcome {
         Outcome::Succeeded => Status::Succeeded,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clock::Timestamp;
-use orchestrator::journal::{Filter, Header, Journal, Listed, Standing, sqlite::Sqlite};
+use orchestrator::journal::{Filter, Header, Journal, Listed, Standing, tables::Tables};
 use saga::{Reason, Status};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -25,7 +25,7 @@ fn id(ms: u64) -> String {
 }
 
 /// Sagas in every state, of one definition; every tenth stands aside.
-async fn filled(journal: &Sqlite) -> Vec<Listed> {
+async fn filled(journal: &Tables) -> Vec<Listed> {
     for number in 0..70_u64 {
         let saga_id = id(1_000 + number / 2 * 2 + number % 2);
         let created_at = Timestamp(1_000 + number);

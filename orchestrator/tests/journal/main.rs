@@ -13,15 +13,15 @@ use futures::future::join_all;
 use orchestrator::{
     journal::{
         Definition, Entry, Error, Filter, Header, Journal, Link, Number, Readmit, Standing,
-        Started, Unfinished, record, sqlite::Sqlite,
+        Started, Unfinished, record, tables::Tables,
     },
     retention::Keep,
 };
 use saga::{Event, Reason, Record, Status};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-async fn open(folder: &Path) -> Arc<Sqlite> {
-    let journal = Sqlite::open(&folder.join("journal.db")).await.unwrap();
+async fn open(folder: &Path) -> Arc<Tables> {
+    let journal = Tables::open(&folder.join("journal.db")).await.unwrap();
     journal.register(definition("one")).await.unwrap();
     Arc::new(journal)
 }
@@ -70,7 +70,7 @@ fn standing(status: Status) -> Option<Standing> {
 }
 
 /// The ids of all that is unfinished.
-async fn unfinished(journal: &Sqlite) -> Vec<String> {
+async fn unfinished(journal: &Tables) -> Vec<String> {
     let (mut found, mut after) = (Vec::new(), Unfinished::default());
     loop {
         let page = journal.unfinished(&after, 2).await.unwrap();
@@ -82,12 +82,12 @@ async fn unfinished(journal: &Sqlite) -> Vec<String> {
     found
 }
 
-async fn start(journal: &Sqlite, saga_id: &str, key: &str, request: &'static [u8]) -> Started {
+async fn start(journal: &Tables, saga_id: &str, key: &str, request: &'static [u8]) -> Started {
     journal.start(header(saga_id, key, request), entries(saga_id, 0..1), None).await.unwrap()
 }
 
 /// Starts a saga that is new.
-async fn start_new(journal: &Sqlite, saga_id: &str, key: &str) -> Number {
+async fn start_new(journal: &Tables, saga_id: &str, key: &str) -> Number {
     match start(journal, saga_id, key, b"r").await {
         Started::New(number) => number,
         other => panic!("{saga_id}: {other:?}"),

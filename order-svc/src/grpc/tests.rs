@@ -19,7 +19,7 @@ fn tea() -> CreateOrderRequest {
 }
 
 fn numbers(connection: &store::Connection) -> Vec<String> {
-    let numbers = connection.all("select order_no from orders", [], |row| row.get(0));
+    let numbers = connection.all("select order_no from orders", (), |row| row.get(0));
     numbers.map_err(|error: ::store::Error| error).unwrap()
 }
 

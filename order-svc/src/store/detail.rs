@@ -1,6 +1,6 @@
 //! An order with its lines and its past.
 
-use ::store::sqlite::{Database, Row};
+use ::store::{Database, Row};
 use money::{Currency, Money};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Orders: created once, moved from state to state.
 
-use ::store::sqlite::{Database, Row, is_taken, millis};
+use ::store::{Database, Row, millis};
 use clock::Timestamp;
 use money::Money;
 
@@ -14,7 +14,8 @@ const CREATE: &str = "
     insert into orders
         (order_no, user_id, state, shipped, currency, total, points, paid, saga_id, submit_token,
          cancelled_by, created_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    on conflict (user_id, submit_token) do nothing";
 
 const CREATE_LINE: &str = "
     insert into order_line (order_no, number, sku, quantity, unit_price)
@@ -93,11 +94,9 @@ pub(crate) fn create(connection: &Connection, order: &Order, lines: &[Line]) -> 
         &order.cancelled_by,
         millis(order.created_at),
     );
-    if let Err(error) = connection.execute(CREATE, values) {
-        if is_taken(&error) {
-            is_new(connection, &order.user_id, order.submit_token.as_deref())?;
-        }
-        return Err(error.into());
+    if connection.execute(CREATE, values)? == 0 {
+        is_new(connection, &order.user_id, order.submit_token.as_deref())?;
+        return Err(Error::Overtaken { order_no: order.order_no.clone() });
     }
     for (number, Line { sku, quantity, unit_price }) in (1_i64..).zip(lines) {
         let values = (&order.order_no, number, sku, quantity, unit_price.minor_units);

@@ -1,4 +1,3 @@
-use ::store::Store;
 use clock::Timestamp;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 
@@ -133,7 +132,7 @@ const REFUSALS: &[(&str, Deed)] = &[
 #[tokio::test]
 async fn what_is_refused_has_written_nothing() {
     let (_folder, database) = database(SCHEMA).await;
-    let desk = |connection: &mut Connection| {
+    let desk = |connection: &Connection| {
         paid(connection);
         placed(connection, &under_token(), "O-2").unwrap();
         placed(connection, &good(), "O-3").unwrap();
@@ -155,13 +154,11 @@ async fn what_is_refused_has_written_nothing() {
 async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
     let (_folder, database) = database(SCHEMA).await;
     let overtaken = database.write(|connection| {
-        Box::pin(async move {
-            let stale = paid(connection);
-            moves::step(connection, "O-1", Move::Ship, "", Timestamp(3)).unwrap();
-            let after = stale.after(Move::Ship).unwrap();
-            let overtaken = save(connection, &stale, &after, "", Timestamp(4));
-            Ok::<_, ::store::Error>(overtaken.unwrap_err())
-        })
+        let stale = paid(connection);
+        moves::step(connection, "O-1", Move::Ship, "", Timestamp(3)).unwrap();
+        let after = stale.after(Move::Ship).unwrap();
+        let overtaken = save(connection, &stale, &after, "", Timestamp(4));
+        Ok::<_, ::store::Error>(overtaken.unwrap_err())
     });
     let error = overtaken.await.unwrap();
     assert!(matches!(error, Error::Overtaken { .. }), "{error}");
@@ -174,12 +171,10 @@ async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
 async fn a_refusal_is_a_decline_and_a_row_that_makes_no_sense_is_not() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
-        Box::pin(async move {
-            paid(connection);
-            let refused = moves::step(connection, "O-1", Move::Complete, "", Timestamp(3));
-            connection.execute("update orders set currency = 'E1R'", [])?;
-            Ok::<_, ::store::Error>(refused.unwrap_err())
-        })
+        paid(connection);
+        let refused = moves::step(connection, "O-1", Move::Complete, "", Timestamp(3));
+        connection.execute("update orders set currency = 'E1R'", ())?;
+        Ok::<_, ::store::Error>(refused.unwrap_err())
     });
     let error = refused.await.unwrap();
     assert!(matches!(error, Error::Refused(Refusal::State { .. })), "{error}");

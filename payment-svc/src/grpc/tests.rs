@@ -6,8 +6,8 @@ use stage::{body, code, database, euros, run_twice, step};
 use super::*;
 use crate::{SCHEMA, wallet::Wallets};
 
-fn texts(connection: &::store::sqlite::Connection, statement: &str) -> Vec<String> {
-    let texts = connection.all(statement, [], |row| row.get(0));
+fn texts(connection: &::store::Connection, statement: &str) -> Vec<String> {
+    let texts = connection.all(statement, (), |row| row.get(0));
     texts.map_err(|error: ::store::Error| error).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! Accounts, and the one way in which money moves between them.
 
-use ::store::sqlite::{Database, Row, millis};
+use ::store::{Database, Row, millis};
 use clock::Timestamp;
 use money::{Currency, Money};
 
@@ -36,7 +36,7 @@ const BALANCE: &str = "select balance from account where id = ?1";
 
 const RECORD: &str = "
     insert into movement (transaction_no, account, amount, at)
-    values (?1, ?2, ?4, ?5), (?1, ?3, -?4, ?5)";
+    values (?1, ?2, ?4, ?6), (?1, ?3, ?5, ?6)";
 
 /// A user's wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,8 @@ pub(crate) fn transfer(
             return Err(Error::Unreadable { table: "account", key: account.id.clone() });
         }
     }
-    connection.execute(RECORD, (transaction_no, &to.id, &from.id, amount, millis(at)))?;
+    let values = (transaction_no, &to.id, &from.id, *amount, -amount, millis(at));
+    connection.execute(RECORD, values)?;
     Ok(())
 }
 

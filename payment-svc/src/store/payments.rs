@@ -1,6 +1,6 @@
 //! Payments and their states.
 
-use ::store::sqlite::{Database, Row, millis};
+use ::store::{Database, Row, millis};
 use money::Money;
 
 use crate::{

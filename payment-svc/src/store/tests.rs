@@ -1,4 +1,3 @@
-use ::store::Store;
 use clock::Timestamp;
 use money::Money;
 use stage::{Deed, database, refusals_write_nothing, refuses};
@@ -128,7 +127,7 @@ const REFUSALS: &[(&str, Deed)] = &[
 #[tokio::test]
 async fn what_is_refused_has_written_nothing() {
     let (_folder, database) = database(SCHEMA).await;
-    let wallets = |connection: &mut Connection| {
+    let wallets = |connection: &Connection| {
         ann(connection);
         open_wallet(connection, "bob", dollars(0).currency).unwrap();
         pay::charge(&Wallets, connection, payment("O-2", 5), Timestamp(2)).unwrap();
@@ -142,19 +141,17 @@ async fn what_is_refused_has_written_nothing() {
 async fn accounts_are_locked_in_one_order_whichever_way_the_money_goes() {
     let (_folder, database) = database(SCHEMA).await;
     let locked = database.write(|connection| {
-        Box::pin(async move {
-            ann(connection);
-            connection.execute("create temp table locked (id text)", [])?;
-            connection.execute(
-                "create temp trigger note before update on main.account
+        ann(connection);
+        connection.execute("create temp table locked (id text)", ())?;
+        connection.execute(
+            "create temp trigger note before update on main.account
                  begin insert into locked values (old.id); end",
-                [],
-            )?;
-            pay::charge(&Wallets, connection, payment("O-2", 10), Timestamp(3)).unwrap();
-            pay::refund(&Wallets, connection, "O-2", Timestamp(3)).unwrap();
-            top_up(connection, "t-2".to_owned(), "ann", euros(1), Timestamp(3)).unwrap();
-            connection.all("select id from locked order by rowid", [], |row| row.get::<String>(0))
-        })
+            (),
+        )?;
+        pay::charge(&Wallets, connection, payment("O-2", 10), Timestamp(3)).unwrap();
+        pay::refund(&Wallets, connection, "O-2", Timestamp(3)).unwrap();
+        top_up(connection, "t-2".to_owned(), "ann", euros(1), Timestamp(3)).unwrap();
+        connection.all("select id from locked order by rowid", (), |row| row.get::<String>(0))
     });
     let locked: Vec<String> = locked.await.map_err(|error: ::store::Error| error).unwrap();
     let [shop, wallet, bank] = ["shop/EUR", "wallet/ann", "bank/EUR"];
@@ -165,18 +162,15 @@ async fn accounts_are_locked_in_one_order_whichever_way_the_money_goes() {
 async fn a_charge_that_no_account_can_hold_changes_none() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
-        Box::pin(async move {
-            ann(connection);
-            // More than the bank can ever have given, so only a mended database gets here.
-            let full = "update account set balance = 1000000000000000 where id = 'shop/EUR'";
-            connection.execute(full, [])?;
-            let paid = payment("O-2", 10);
-            let refused = Wallets.charge(connection, &paid, Timestamp(3)).unwrap_err();
-            let balance = wallet_for(connection, "ann", euros(0).currency).unwrap().balance;
-            let moved: i64 =
-                connection.one("select count(*) from movement", [], |row| row.get(0))?;
-            Ok::<_, ::store::Error>((refused, balance, moved))
-        })
+        ann(connection);
+        // More than the bank can ever have given, so only a mended database gets here.
+        let full = "update account set balance = 1000000000000000 where id = 'shop/EUR'";
+        connection.execute(full, ())?;
+        let paid = payment("O-2", 10);
+        let refused = Wallets.charge(connection, &paid, Timestamp(3)).unwrap_err();
+        let balance = wallet_for(connection, "ann", euros(0).currency).unwrap().balance;
+        let moved: i64 = connection.one("select count(*) from movement", (), |row| row.get(0))?;
+        Ok::<_, ::store::Error>((refused, balance, moved))
     });
     let (refused, balance, moved) = refused.await.unwrap();
     assert!(matches!(refused, Error::OverLimit { .. }), "{refused}");
@@ -187,18 +181,16 @@ async fn a_charge_that_no_account_can_hold_changes_none() {
 async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
-        Box::pin(async move {
-            ann(connection);
-            let mut refused = Vec::new();
-            for (number, amount) in [MOST - 49, MOST, i64::MAX].into_iter().enumerate() {
-                let number = format!("over-{number}");
-                let top_up = top_up(connection, number, "ann", euros(amount), Timestamp(3));
-                refused.push(top_up.unwrap_err());
-            }
-            let most = "most".to_owned();
-            top_up(connection, most, "ann", euros(MOST - 50), Timestamp(3)).unwrap();
-            Ok::<_, ::store::Error>(refused)
-        })
+        ann(connection);
+        let mut refused = Vec::new();
+        for (number, amount) in [MOST - 49, MOST, i64::MAX].into_iter().enumerate() {
+            let number = format!("over-{number}");
+            let top_up = top_up(connection, number, "ann", euros(amount), Timestamp(3));
+            refused.push(top_up.unwrap_err());
+        }
+        let most = "most".to_owned();
+        top_up(connection, most, "ann", euros(MOST - 50), Timestamp(3)).unwrap();
+        Ok::<_, ::store::Error>(refused)
     });
     for error in refused.await.unwrap() {
         assert!(matches!(error, Error::OverLimit { .. }), "{error}");
@@ -212,12 +204,10 @@ async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size
 async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
-        Box::pin(async move {
-            ann(connection);
-            // No currency has a digit; the table only counts the letters.
-            connection.execute("update account set currency = 'E1R'", [])?;
-            Ok::<_, ::store::Error>(())
-        })
+        ann(connection);
+        // No currency has a digit; the table only counts the letters.
+        connection.execute("update account set currency = 'E1R'", ())?;
+        Ok::<_, ::store::Error>(())
     });
     written.await.unwrap();
     let error = wallet(&database, "ann").await.unwrap_err();

@@ -1,4 +1,3 @@
-use ::store::Store;
 use clock::Timestamp;
 use facade::Failure;
 use stage::{Deed, database, refusals_write_nothing, refuses};
@@ -73,7 +72,7 @@ const REFUSALS: &[(&str, Deed)] = &[
 #[tokio::test]
 async fn what_is_refused_has_written_nothing() {
     let (_folder, database) = database(SCHEMA).await;
-    let club = |connection: &mut Connection| {
+    let club = |connection: &Connection| {
         ann(connection);
         spent(connection, "ann", "O-2", 1).unwrap();
         refunded(connection, "O-2").unwrap();
@@ -89,15 +88,13 @@ async fn what_is_refused_has_written_nothing() {
 async fn an_account_never_holds_more_points_than_the_limit() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
-        Box::pin(async move {
-            ann(connection);
-            earn(connection, "ann", POINTS_MAX - 4, Timestamp(3)).unwrap();
-            let mut refused = Vec::new();
-            for points in [2, POINTS_MAX, i64::MAX] {
-                refused.push(earn(connection, "ann", points, Timestamp(3)).unwrap_err());
-            }
-            Ok::<_, ::store::Error>(refused)
-        })
+        ann(connection);
+        earn(connection, "ann", POINTS_MAX - 4, Timestamp(3)).unwrap();
+        let mut refused = Vec::new();
+        for points in [2, POINTS_MAX, i64::MAX] {
+            refused.push(earn(connection, "ann", points, Timestamp(3)).unwrap_err());
+        }
+        Ok::<_, ::store::Error>(refused)
     });
     for error in refused.await.unwrap() {
         assert!(matches!(error, Error::OverLimit { .. }), "{error}");
@@ -110,12 +107,10 @@ async fn an_account_never_holds_more_points_than_the_limit() {
 async fn an_entry_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
-        Box::pin(async move {
-            ann(connection);
-            // No clock that this service knows goes back before the epoch; the table does not look.
-            connection.execute(RECORD, ("ann", "EARN", 1, 4, None::<String>, -1))?;
-            Ok::<_, ::store::Error>(())
-        })
+        ann(connection);
+        // No clock that this service knows goes back before the epoch; the table does not look.
+        connection.execute(RECORD, ("ann", "EARN", 1_i64, 4_i64, None::<String>, -1_i64))?;
+        Ok::<_, ::store::Error>(())
     });
     written.await.unwrap();
     let error = entries(&database, "ann", 0, 9).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ::store::sqlite::{Database, Row};
+use ::store::{Database, Row};
 use money::Money;
 
 use crate::{error::Error, stock::Product, store::Connection};

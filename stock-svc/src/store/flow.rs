@@ -1,6 +1,6 @@
 //! The record of every change of units.
 
-use ::store::sqlite::{Database, Row, millis};
+use ::store::{Database, Row, millis};
 use clock::Timestamp;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! What orders hold: taken whole, and moved whole.
 
-use ::store::sqlite::{Row, millis};
+use ::store::{Row, millis};
 use clock::Timestamp;
 use planted::Bug;
 

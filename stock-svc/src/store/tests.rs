@@ -1,4 +1,3 @@
-use ::store::Store;
 use clock::Timestamp;
 use stage::{Deed, database, refusals_write_nothing, refuses};
 
@@ -91,7 +90,7 @@ const REFUSALS: &[(&str, Deed)] = &[
 #[tokio::test]
 async fn what_is_refused_has_written_nothing() {
     let (_folder, database) = database(SCHEMA).await;
-    let shop = |connection: &mut Connection| {
+    let shop = |connection: &Connection| {
         tea(connection);
         let price = money::Money::new("EUR".parse().unwrap(), 900);
         let cup = Product { sku: "cup".to_owned(), title: String::new(), price, on_sale: true };
@@ -107,16 +106,14 @@ async fn what_is_refused_has_written_nothing() {
 async fn a_sku_never_has_more_units_in_all_than_the_limit() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
-        Box::pin(async move {
-            tea(connection);
-            let line = |quantity| Line { sku: "tea".to_owned(), quantity };
-            add(connection, &line(UNITS_MAX - 5), Timestamp(3)).unwrap();
-            let refused = [
-                add(connection, &line(1), Timestamp(3)).unwrap_err(),
-                add(connection, &line(UNITS_MAX), Timestamp(3)).unwrap_err(),
-            ];
-            Ok::<_, ::store::Error>(refused)
-        })
+        tea(connection);
+        let line = |quantity| Line { sku: "tea".to_owned(), quantity };
+        add(connection, &line(UNITS_MAX - 5), Timestamp(3)).unwrap();
+        let refused = [
+            add(connection, &line(1), Timestamp(3)).unwrap_err(),
+            add(connection, &line(UNITS_MAX), Timestamp(3)).unwrap_err(),
+        ];
+        Ok::<_, ::store::Error>(refused)
     });
     for error in refused.await.unwrap() {
         assert!(matches!(error, Error::OverLimit { .. }), "{error}");
@@ -130,12 +127,10 @@ async fn a_sku_never_has_more_units_in_all_than_the_limit() {
 async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
-        Box::pin(async move {
-            tea(connection);
-            // No currency has a digit; the table only counts the letters.
-            connection.execute("update product set currency = 'E1R'", [])?;
-            Ok::<_, ::store::Error>(())
-        })
+        tea(connection);
+        // No currency has a digit; the table only counts the letters.
+        connection.execute("update product set currency = 'E1R'", ())?;
+        Ok::<_, ::store::Error>(())
     });
     written.await.unwrap();
     let error = product(&database, "tea").await.unwrap_err();

@@ -1,6 +1,6 @@
 //! Where a SKU's units are, and the one statement that moves them.
 
-use ::store::sqlite::{Database, Row};
+use ::store::{Database, Row};
 use clock::Timestamp;
 
 use crate::{

@@ -6,10 +6,7 @@ use futures::{
     future::{BoxFuture, join3},
     poll,
 };
-use store::{
-    Store,
-    sqlite::{Connection, Database},
-};
+use store::{Connection, Database};
 use tokio::sync::oneshot;
 
 /// Has the work that `call` hands to the database run twice; gives the call's answer, and what `look` sees right after
@@ -25,11 +22,9 @@ pub async fn run_twice<A, T: Send + 'static>(
     let mut gate = Some((begin, told));
     let mut busy: BoxFuture<'_, _> = Box::pin(database.write(move |_| {
         let (begin, told) = gate.take().unwrap();
-        Box::pin(async move {
-            begin.send(()).unwrap();
-            told.await.unwrap();
-            Ok::<_, store::Error>(())
-        })
+        begin.send(()).unwrap();
+        told.blocking_recv().unwrap();
+        Ok::<_, store::Error>(())
     }));
     assert!(poll!(&mut busy).is_pending());
     begun.await.unwrap();
@@ -42,8 +37,8 @@ pub async fn run_twice<A, T: Send + 'static>(
         move |connection| {
             seen.lock().unwrap().push(look(connection));
             // The call's own row is there, so this is a change.
-            assert!(connection.execute("update inbox set at = at", []).unwrap() > 0);
-            Box::pin(async { Err::<(), _>(store::Error::Closed) })
+            assert!(connection.execute("update inbox set at = at", ()).unwrap() > 0);
+            Err::<(), _>(store::Error::Closed)
         }
     }));
     assert!(poll!(&mut neighbour).is_pending());

@@ -1,10 +1,7 @@
 //! A service's tables by themselves: what no rule allows, the database refuses too.
 
 use participant::Failure;
-use store::{
-    Store,
-    sqlite::{Connection, Database},
-};
+use store::{Connection, Database};
 use tempfile::TempDir;
 
 /// A new database with this schema. It lives as long as its folder.
@@ -18,16 +15,16 @@ pub async fn database(schema: &'static [(&'static str, &'static str)]) -> (TempD
 /// Checks that the database refuses each statement, once `prepare` has filled it, and names the constraint beside it.
 pub async fn refuses(
     database: &Database,
-    prepare: impl Fn(&mut Connection) + Send + 'static,
+    prepare: impl Fn(&Connection) + Send + 'static,
     broken: &'static [(&str, &str)],
 ) {
     let refusals = database.write(move |connection| {
         prepare(connection);
         let refusals = broken.iter().map(|(statement, constraint)| {
-            (statement, constraint, connection.execute(statement, []))
+            (statement, constraint, connection.execute(statement, ()))
         });
         let refusals: Vec<_> = refusals.collect();
-        Box::pin(async move { Ok::<_, store::Error>(refusals) })
+        Ok::<_, store::Error>(refusals)
     });
     for (statement, constraint, refused) in refusals.await.unwrap() {
         let refusal = refused.expect_err(statement);
@@ -44,19 +41,19 @@ pub type Deed = fn(&Connection) -> Result<(), Failure>;
 /// written anything: a decline after a write has the other work of its transaction run again.
 pub async fn refusals_write_nothing(
     database: &Database,
-    prepare: impl Fn(&mut Connection) + Send + 'static,
+    prepare: impl Fn(&Connection) + Send + 'static,
     refusals: &[(&str, Deed)],
 ) {
     let prepared = database.write(move |connection| {
         prepare(connection);
-        Box::pin(async { Ok::<_, store::Error>(()) })
+        Ok::<_, store::Error>(())
     });
     prepared.await.unwrap();
     for (number, (reason, deed)) in refusals.iter().enumerate() {
         let deed = *deed;
         let answered = database.write(move |connection| {
             let answered = (deed(connection), connection.has_changed());
-            Box::pin(async move { Ok::<_, store::Error>(answered) })
+            Ok::<_, store::Error>(answered)
         });
         let (answer, changed) = answered.await.unwrap();
         let Err(Failure::Declined(decline)) = answer else {

@@ -68,7 +68,7 @@ pub async fn work_goes_on_when_its_caller_leaves_while_it_waits<B: Bench>(bench:
         let (at, keeper) = gate();
         let work = two_effects::<B>(&step, Some((point, at)));
         leave(stage.call(&step, work), keeper).await;
-        let repeat = answered(stage.call(&step, never::<B>()).await);
+        let repeat = answered(stage.call(&step, never()).await);
         assert_eq!(repeat.outcome, Outcome::Done(Bytes::from_static(b"both")));
         assert!(repeat.repeated, "the work stopped with its caller at point {point}");
         assert_eq!(bench.count(&step).await, 2, "left at point {point}");
@@ -84,7 +84,7 @@ pub async fn an_undos_work_goes_on_when_its_caller_leaves_while_it_waits<B: Benc
         let (at, keeper) = gate();
         let work = two_undone::<B>(&label, Some((point, at)));
         leave(stage.undo(&step, work), keeper).await;
-        let repeat = answered(stage.undo(&step, never_undo::<B>()).await);
+        let repeat = answered(stage.undo(&step, never_undo()).await);
         assert_eq!(repeat.outcome, Outcome::Done(undone(b"done")));
         assert!(repeat.repeated, "the work stopped with its caller at point {point}");
         assert_eq!(bench.count(&label).await, 2, "left at point {point}");
@@ -120,35 +120,31 @@ async fn polled<F: Future + Unpin>(delivery: &mut F, polls: usize) -> bool {
     .await
 }
 
-fn two_effects<B: Bench>(label: &str, mut stop: Stop) -> Call<B> {
+fn two_effects<B: Bench>(label: &str, stop: Stop) -> Call {
     let label = label.to_owned();
-    work::<B>(move |connection| {
-        Box::pin(async move {
-            pass(&mut stop, 0).await;
-            B::add(connection, &label).await?;
-            pass(&mut stop, 1).await;
-            B::add(connection, &label).await?;
-            pass(&mut stop, 2).await;
-            Ok(Bytes::from_static(b"both"))
-        })
+    work(move |connection| {
+        pass(stop.as_ref(), 0);
+        B::add(connection, &label)?;
+        pass(stop.as_ref(), 1);
+        B::add(connection, &label)?;
+        pass(stop.as_ref(), 2);
+        Ok(Bytes::from_static(b"both"))
     })
 }
 
-fn two_undone<B: Bench>(label: &str, stop: Stop) -> Undo<B> {
+fn two_undone<B: Bench>(label: &str, stop: Stop) -> Undo {
     let both = two_effects::<B>(label, stop);
-    undo_work::<B>(move |connection, call| {
-        Box::pin(async move {
-            both(connection).await?;
-            Ok(undone(&call))
-        })
+    undo_work(move |connection, call| {
+        both(connection)?;
+        Ok(undone(&call))
     })
 }
 
 /// The one point at which work stops, or none.
 type Stop = Option<(usize, Gate)>;
 
-async fn pass(stop: &mut Stop, point: usize) {
-    if let Some((_, gate)) = stop.take_if(|(at, _)| *at == point) {
-        gate.pass().await;
+fn pass(stop: Option<&(usize, Gate)>, point: usize) {
+    if let Some((_, gate)) = stop.filter(|(at, _)| *at == point) {
+        gate.pass();
     }
 }

@@ -55,10 +55,10 @@ pub async fn a_decline_that_keeps_its_writes_keeps_them_once<B: Bench>(bench: &B
 /// They may share a transaction: what one takes back is its own.
 pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
-    let ends: [fn() -> Call<B>; 5] = [
+    let ends: [fn() -> Call; 5] = [
         || effect::<B>("kept", "done"),
         || effect_then::<B>("gone", no().into()),
-        || work::<B>(|_| Box::pin(async { Err(no().into()) })),
+        || work(|_| Err(no().into())),
         || effect_then::<B>("kept", Failure::DeclinedKeeping(no())),
         || effect_then::<B>("gone", Failure::technical("the gateway is away")),
     ];

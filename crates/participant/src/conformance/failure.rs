@@ -30,9 +30,9 @@ pub async fn a_call_that_failed_and_was_undone_is_superseded<B: Bench>(bench: &B
     let failure = Failure::technical("the gateway is away");
     let failed = stage.call("charge", effect_then::<B>("charge", failure)).await;
     assert!(matches!(failed, Err(Error::Work(_))), "{failed:?}");
-    let undo = answered(stage.undo("charge", never_undo::<B>()).await);
+    let undo = answered(stage.undo("charge", never_undo()).await);
     assert_eq!(undo.outcome, Outcome::NothingToUndo);
-    let late = answered(stage.call("charge", never::<B>()).await);
+    let late = answered(stage.call("charge", never()).await);
     assert!(matches!(late.outcome, Outcome::Declined(_)), "{late:?}");
     assert_eq!(bench.count("charge").await, 0);
 }
@@ -68,16 +68,11 @@ pub async fn a_failed_commit_gives_no_answer_and_the_repeat_succeeds<B: Bench>(b
 pub async fn an_undo_whose_commit_failed_can_be_repeated<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
     answered(stage.call("charge", effect::<B>("charge", "paid")).await);
-    let failed = stage
-        .undo("charge", {
-            undo_work::<B>(move |connection, call| {
-                Box::pin(async move {
-                    B::spoil(connection).await?;
-                    undoing::<B>("undo")(connection, call).await
-                })
-            })
-        })
-        .await;
+    let spoiling = undo_work(move |connection, call| {
+        B::spoil(connection)?;
+        undoing::<B>("undo")(connection, call)
+    });
+    let failed = stage.undo("charge", spoiling).await;
     assert!(matches!(failed, Err(Error::Store(store::Error::Commit(_)))), "{failed:?}");
     assert_eq!((bench.count("charge").await, bench.count("undo").await), (1, 0));
     let undo = answered(stage.undo("charge", undoing::<B>("undo")).await);
@@ -85,29 +80,25 @@ pub async fn an_undo_whose_commit_failed_can_be_repeated<B: Bench>(bench: &B) {
     assert_eq!((bench.count("charge").await, bench.count("undo").await), (1, 1));
 }
 
-async fn succeeds<B: Bench>(bench: &B, stage: &Stage<B>, step: &str) {
+async fn succeeds<B: Bench>(bench: &B, stage: &Stage, step: &str) {
     let first = answered(stage.call(step, effect::<B>(step, "done")).await);
     assert!(!first.repeated && matches!(first.outcome, Outcome::Done(_)), "{first:?}");
-    assert_eq!(answered(stage.call(step, never::<B>()).await), again(&first));
+    assert_eq!(answered(stage.call(step, never()).await), again(&first));
     assert_eq!(bench.count(step).await, 1);
 }
 
-fn panicking<B: Bench>(label: &'static str, writes: bool) -> Call<B> {
-    work::<B>(move |connection| {
-        Box::pin(async move {
-            if writes {
-                B::add(connection, label).await?;
-            }
-            panic!("out of dice")
-        })
+fn panicking<B: Bench>(label: &'static str, writes: bool) -> Call {
+    work(move |connection| {
+        if writes {
+            B::add(connection, label)?;
+        }
+        panic!("out of dice")
     })
 }
 
-fn spoiling<B: Bench>(label: &'static str) -> Call<B> {
-    work::<B>(move |connection| {
-        Box::pin(async move {
-            B::spoil(connection).await?;
-            effect::<B>(label, "done")(connection).await
-        })
+fn spoiling<B: Bench>(label: &'static str) -> Call {
+    work(move |connection| {
+        B::spoil(connection)?;
+        effect::<B>(label, "done")(connection)
     })
 }

@@ -21,10 +21,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A service that keeps its inbox's rows for a day.
-fn stage<B: Bench>(bench: &B) -> (Stage<B>, Hands) {
+fn stage<B: Bench>(bench: &B) -> (Stage, Hands) {
     let (clock, hands) = Clock::manual(NOW);
     let day: Keep = "1d".parse().expect("a duration");
-    (Stage::with(Inbox::new(bench.store().clone(), clock).keeping(Some(day))), hands)
+    (Stage::with(Inbox::new(bench.database().clone(), clock).keeping(Some(day))), hands)
 }
 
 /// The key of the step `freeze` of a saga that began so long before [`NOW`].
@@ -40,7 +40,7 @@ fn began_at(began: Timestamp, direction: Direction) -> Key {
     Key::step(&saga_id, "freeze", direction).expect("the cases' names fit a key")
 }
 
-async fn call<B: Bench>(stage: &Stage<B>, key: &Key, label: &str) -> Result<Answered, Error> {
+async fn call<B: Bench>(stage: &Stage, key: &Key, label: &str) -> Result<Answered, Error> {
     stage.call_as(key.clone(), CALL, REQUEST, effect::<B>(label, "done")).await
 }
 
@@ -55,14 +55,14 @@ pub async fn a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_no
     let (stage, _hands) = stage(bench);
     let old = DAY + Duration::from_millis(1);
     for _ in 0..2 {
-        assert_forgotten(&call(&stage, &key(old, Direction::Forward), "old").await);
+        assert_forgotten(&call::<B>(&stage, &key(old, Direction::Forward), "old").await);
         let undo = key(old, Direction::Undo);
-        let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo::<B>()).await;
+        let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo()).await;
         assert_forgotten(&undo);
     }
-    assert!(!answered(call(&stage, &key(DAY, Direction::Forward), "young").await).repeated);
+    assert!(!answered(call::<B>(&stage, &key(DAY, Direction::Forward), "young").await).repeated);
     let undo = key(DAY - Duration::from_millis(1), Direction::Undo);
-    let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo::<B>()).await;
+    let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo()).await;
     assert_eq!(answered(undo).outcome, Outcome::NothingToUndo);
     assert_eq!((bench.count("old").await, bench.count("young").await), (0, 1));
 }
@@ -71,9 +71,9 @@ pub async fn a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_no
 pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: Bench>(bench: &B) {
     let (stage, hands) = stage(bench);
     let (forward, undo) = (key(DAY / 2, Direction::Forward), key(DAY / 2, Direction::Undo));
-    let first = answered(call(&stage, &forward, "call").await);
+    let first = answered(call::<B>(&stage, &forward, "call").await);
     hands.advance(DAY / 2 + Duration::from_secs(60));
-    let repeat = stage.call_as(forward, CALL, REQUEST, never::<B>()).await;
+    let repeat = stage.call_as(forward, CALL, REQUEST, never()).await;
     assert_eq!(answered(repeat), again(&first));
     let undo = stage.undo_as(undo, UNDO, REQUEST, undoing::<B>("undo")).await;
     assert_eq!(answered(undo).outcome, Outcome::Done(undone(b"done")));
@@ -93,28 +93,28 @@ pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench
     let mut stay: Vec<Key> = untold.into_iter().flatten().collect();
     for (label, keys) in [("old", &old), ("request", &requests), ("untold", &stay)] {
         for key in keys {
-            answered(call(&stage, key, label).await);
+            answered(call::<B>(&stage, key, label).await);
         }
     }
     let later = DAY + 2 * 60 * MINUTE;
     hands.advance(later);
     stay.push(began_at(NOW.after(later), Direction::Forward));
-    answered(call(&stage, &stay[2], "young").await);
+    answered(call::<B>(&stage, &stay[2], "young").await);
 
     // What removes them waits by the same clock: with each look a while goes by. The youngest goes last.
-    while call(&stage, &old[0], "old").await.is_ok() {
+    while call::<B>(&stage, &old[0], "old").await.is_ok() {
         hands.advance(MINUTE);
     }
     for key in &old {
-        assert_forgotten(&call(&stage, key, "old").await);
+        assert_forgotten(&call::<B>(&stage, key, "old").await);
     }
     assert_eq!(bench.count("old").await, i64::from(OLD));
     for key in stay {
-        let kept = stage.call_as(key.clone(), CALL, REQUEST, never::<B>()).await;
+        let kept = stage.call_as(key.clone(), CALL, REQUEST, never()).await;
         assert!(answered(kept).repeated, "{key}");
     }
     // A request outside a saga says nothing of its age: repeated after that, it is another one.
-    while answered(call(&stage, &request(OLD - 1), "again").await).repeated {
+    while answered(call::<B>(&stage, &request(OLD - 1), "again").await).repeated {
         hands.advance(MINUTE);
     }
     assert_eq!(bench.count("again").await, 1);

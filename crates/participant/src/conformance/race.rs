@@ -27,11 +27,11 @@ pub async fn a_call_that_races_its_undo_is_undone_or_superseded<B: Bench>(bench:
     for round in 0..ROUNDS {
         let step = format!("step_{round}");
         let (call, undo) = if round % 2 == 0 {
-            let call = call(&stage, &step);
-            (call, undo(&stage, &step))
+            let call = call::<B>(&stage, &step);
+            (call, undo::<B>(&stage, &step))
         } else {
-            let undo = undo(&stage, &step);
-            (call(&stage, &step), undo)
+            let undo = undo::<B>(&stage, &step);
+            (call::<B>(&stage, &step), undo)
         };
         let answers = joined(vec![call, undo]).await;
         orders.push(judged(bench, &step, &answers[0], &answers[1]).await);
@@ -46,7 +46,7 @@ pub async fn many_calls_that_race_many_undos_agree_on_what_happened<B: Bench>(be
     let stage = Stage::on(bench);
     for round in 0..8 {
         let step = format!("step_{round}");
-        let both = (0..16).map(|_| (call(&stage, &step), undo(&stage, &step)));
+        let both = (0..16).map(|_| (call::<B>(&stage, &step), undo::<B>(&stage, &step)));
         let (calls, undos): (Vec<_>, Vec<_>) = both.unzip();
         let (calls, undos) = (joined(calls).await, joined(undos).await);
         for (call, undo) in calls.iter().zip(&undos) {
@@ -56,14 +56,14 @@ pub async fn many_calls_that_race_many_undos_agree_on_what_happened<B: Bench>(be
     }
 }
 
-fn call<B: Bench>(stage: &Stage<B>, step: &str) -> JoinHandle<Answered> {
+fn call<B: Bench>(stage: &Stage, step: &str) -> JoinHandle<Answered> {
     let (stage, step) = (stage.clone(), step.to_owned());
     tokio::spawn(async move {
         answered(stage.call(&step, effect::<B>(&format!("{step} call"), "done")).await)
     })
 }
 
-fn undo<B: Bench>(stage: &Stage<B>, step: &str) -> JoinHandle<Answered> {
+fn undo<B: Bench>(stage: &Stage, step: &str) -> JoinHandle<Answered> {
     let (stage, step) = (stage.clone(), step.to_owned());
     tokio::spawn(
         async move { answered(stage.undo(&step, undoing::<B>(&format!("{step} undo"))).await) },

@@ -25,7 +25,7 @@ pub async fn a_repeat_gets_the_first_answer_byte_for_byte_and_runs_nothing<B: Be
         let first = answered(stage.call(step, effect::<B>(step, response.clone())).await);
         assert_eq!((&first.outcome, first.repeated), (&Outcome::Done(response), false));
         for _ in 0..3 {
-            let repeat = answered(stage.call(step, never::<B>()).await);
+            let repeat = answered(stage.call(step, never()).await);
             assert_eq!(repeat, again(&first));
         }
         assert_eq!(bench.count(step).await, 1);
@@ -58,7 +58,7 @@ pub async fn a_request_outside_a_saga_takes_effect_once<B: Bench>(bench: &B) {
     let key = || Key::request(CALL, "request-1");
     let first =
         answered(stage.call_as(key(), CALL, REQUEST, effect::<B>("request", "added")).await);
-    let repeat = answered(stage.call_as(key(), CALL, REQUEST, never::<B>()).await);
+    let repeat = answered(stage.call_as(key(), CALL, REQUEST, never()).await);
     assert_eq!(repeat, again(&first));
     assert_eq!(bench.count("request").await, 1);
 }
@@ -96,7 +96,7 @@ pub async fn an_answer_comes_after_the_commit<B: Bench>(bench: &B) {
     assert_eq!(bench.count("gated").await, 1);
 }
 
-fn counted<B: Bench>(runs: Arc<AtomicUsize>, work: Call<B>) -> Call<B> {
+fn counted<B: Bench>(runs: Arc<AtomicUsize>, work: Call) -> Call {
     Arc::new(move |connection| {
         runs.fetch_add(1, Ordering::Relaxed);
         work(connection)

@@ -28,7 +28,7 @@ pub async fn a_call_with_another_request_is_refused_and_the_first_answer_stays<B
     let stage = Stage::on(bench);
     let first = answered(stage.call("freeze", effect::<B>("call", "done")).await);
     refuses_other_calls(&stage, "freeze").await;
-    assert_eq!(answered(stage.call("freeze", never::<B>()).await), again(&first));
+    assert_eq!(answered(stage.call("freeze", never()).await), again(&first));
     assert_eq!(bench.count("call").await, 1);
 }
 
@@ -38,7 +38,7 @@ pub async fn a_declined_call_with_another_request_is_refused<B: Bench>(bench: &B
     let no = Failure::from(Decline::new("INSUFFICIENT_STOCK", "only two are left"));
     let first = answered(stage.call("freeze", effect_then::<B>("call", no)).await);
     refuses_other_calls(&stage, "freeze").await;
-    assert_eq!(answered(stage.call("freeze", never::<B>()).await), again(&first));
+    assert_eq!(answered(stage.call("freeze", never()).await), again(&first));
 }
 
 /// Whether the undo had something to undo or not.
@@ -48,14 +48,14 @@ pub async fn an_undo_with_another_request_is_refused_and_the_first_answer_stays<
     let stage = Stage::on(bench);
     answered(stage.call("freeze", effect::<B>("call", "done")).await);
     let undone = answered(stage.undo("freeze", undoing::<B>("undo")).await);
-    let nothing = answered(stage.undo("charge", never_undo::<B>()).await);
+    let nothing = answered(stage.undo("charge", never_undo()).await);
     for (step, first) in [("freeze", undone), ("charge", nothing)] {
         for (method, request) in others(UNDO) {
             let key = key(step, Direction::Undo);
-            let other = stage.undo_as(key, &method, request, never_undo::<B>()).await;
+            let other = stage.undo_as(key, &method, request, never_undo()).await;
             assert_reused(&other, &format!("saga/saga-1/{step}/undo"));
         }
-        assert_eq!(answered(stage.undo(step, never_undo::<B>()).await), again(&first));
+        assert_eq!(answered(stage.undo(step, never_undo()).await), again(&first));
     }
     assert_eq!(bench.count("undo").await, 1);
 }
@@ -66,10 +66,10 @@ pub async fn a_direction_that_the_method_does_not_take_is_refused_and_leaves_not
 ) {
     let stage = Stage::on(bench);
     let undo = key("freeze", Direction::Undo);
-    let call = stage.call_as(undo, CALL, REQUEST, never::<B>()).await;
+    let call = stage.call_as(undo, CALL, REQUEST, never()).await;
     assert!(matches!(call, Err(Error::Direction { sent: Direction::Undo, .. })), "{call:?}");
     let forward = key("freeze", Direction::Forward);
-    let undo = stage.undo_as(forward, UNDO, REQUEST, never_undo::<B>()).await;
+    let undo = stage.undo_as(forward, UNDO, REQUEST, never_undo()).await;
     assert!(matches!(undo, Err(Error::Direction { sent: Direction::Forward, .. })), "{undo:?}");
 
     let call = answered(stage.call("freeze", effect::<B>("call", "done")).await);
@@ -77,10 +77,10 @@ pub async fn a_direction_that_the_method_does_not_take_is_refused_and_leaves_not
     assert!(!call.repeated && !undo.repeated);
 }
 
-async fn refuses_other_calls<B: Bench>(stage: &Stage<B>, step: &str) {
+async fn refuses_other_calls(stage: &Stage, step: &str) {
     for (method, request) in others(CALL) {
         let key = key(step, Direction::Forward);
-        let other = stage.call_as(key, &method, request, never::<B>()).await;
+        let other = stage.call_as(key, &method, request, never()).await;
         assert_reused(&other, &format!("saga/saga-1/{step}/forward"));
     }
 }

@@ -7,8 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
-use futures::future::BoxFuture;
-use store::Store;
+use store::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -18,27 +17,22 @@ use crate::{
     outcome::{Answered, Failure},
 };
 
-pub(super) type Connection<B> = <<B as Bench>::Store as Store>::Connection;
-
-type Ran<'t> = BoxFuture<'t, Result<Bytes, Failure>>;
-
 /// A call's work: it may be run more than once.
-pub(super) type Call<B> = Arc<dyn for<'t> Fn(&'t mut Connection<B>) -> Ran<'t> + Send + Sync>;
+pub(super) type Call = Arc<dyn Fn(&Connection) -> Result<Bytes, Failure> + Send + Sync>;
 
 /// An undo's work.
-pub(super) type Undo<B> =
-    Arc<dyn for<'t> Fn(&'t mut Connection<B>, Bytes) -> Ran<'t> + Send + Sync>;
+pub(super) type Undo = Arc<dyn Fn(&Connection, Bytes) -> Result<Bytes, Failure> + Send + Sync>;
 
-pub(super) fn work<B: Bench>(
-    work: impl for<'t> FnOnce(&'t mut Connection<B>) -> Ran<'t> + Clone + Send + Sync + 'static,
-) -> Call<B> {
-    Arc::new(move |connection| work.clone()(connection))
+pub(super) fn work(
+    work: impl Fn(&Connection) -> Result<Bytes, Failure> + Send + Sync + 'static,
+) -> Call {
+    Arc::new(work)
 }
 
-pub(super) fn undo_work<B: Bench>(
-    work: impl for<'t> FnOnce(&'t mut Connection<B>, Bytes) -> Ran<'t> + Clone + Send + Sync + 'static,
-) -> Undo<B> {
-    Arc::new(move |connection, call| work.clone()(connection, call))
+pub(super) fn undo_work(
+    work: impl Fn(&Connection, Bytes) -> Result<Bytes, Failure> + Send + Sync + 'static,
+) -> Undo {
+    Arc::new(work)
 }
 
 pub(super) const CALL: &str = "shop.v1.Stock/Freeze";
@@ -46,34 +40,29 @@ pub(super) const UNDO: &str = "shop.v1.Stock/Unfreeze";
 pub(super) const REQUEST: &[u8] = b"three of sku 1";
 
 /// A service that is called for the steps of one saga.
-pub(super) struct Stage<B: Bench> {
-    inbox: Inbox<B::Store>,
+#[derive(Clone)]
+pub(super) struct Stage {
+    inbox: Inbox,
     deliveries: Arc<AtomicU64>,
 }
 
-impl<B: Bench> Clone for Stage<B> {
-    fn clone(&self) -> Self {
-        Self { inbox: self.inbox.clone(), deliveries: Arc::clone(&self.deliveries) }
-    }
-}
-
-impl<B: Bench> Stage<B> {
-    pub(super) fn on(bench: &B) -> Self {
+impl Stage {
+    pub(super) fn on(bench: &impl Bench) -> Self {
         let (clock, _) = Clock::manual(Timestamp(1_700_000_000_000));
-        Self::with(Inbox::new(bench.store().clone(), clock))
+        Self::with(Inbox::new(bench.database().clone(), clock))
     }
 
-    pub(super) fn with(inbox: Inbox<B::Store>) -> Self {
+    pub(super) fn with(inbox: Inbox) -> Self {
         Self { inbox, deliveries: Arc::default() }
     }
 
     /// Delivers the call of `step`.
-    pub(super) async fn call(&self, step: &str, work: Call<B>) -> Result<Answered, Error> {
+    pub(super) async fn call(&self, step: &str, work: Call) -> Result<Answered, Error> {
         self.call_as(key(step, Direction::Forward), CALL, REQUEST, work).await
     }
 
     /// Delivers the undo of `step`.
-    pub(super) async fn undo(&self, step: &str, work: Undo<B>) -> Result<Answered, Error> {
+    pub(super) async fn undo(&self, step: &str, work: Undo) -> Result<Answered, Error> {
         self.undo_as(key(step, Direction::Undo), UNDO, REQUEST, work).await
     }
 
@@ -82,7 +71,7 @@ impl<B: Bench> Stage<B> {
         key: Key,
         method: &str,
         request: &[u8],
-        work: Call<B>,
+        work: Call,
     ) -> Result<Answered, Error> {
         let trace_id = &self.trace_id();
         let delivery = Delivery { key, method, request, trace_id };
@@ -94,7 +83,7 @@ impl<B: Bench> Stage<B> {
         key: Key,
         method: &str,
         request: &[u8],
-        work: Undo<B>,
+        work: Undo,
     ) -> Result<Answered, Error> {
         let trace_id = &self.trace_id();
         let delivery = Delivery { key, method, request, trace_id };
@@ -120,46 +109,38 @@ pub(super) fn answered(delivered: Result<Answered, Error>) -> Answered {
 }
 
 /// Work that has one effect under `label`.
-pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call<B> {
+pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call {
     let (label, response) = (label.to_owned(), response.into());
-    work::<B>(move |connection| {
-        Box::pin(async move {
-            B::add(connection, &label).await?;
-            Ok(response)
-        })
+    work(move |connection| {
+        B::add(connection, &label)?;
+        Ok(response.clone())
     })
 }
 
 /// Work that has one effect under `label` and then ends in `failure`.
-pub(super) fn effect_then<B: Bench>(label: &str, failure: Failure) -> Call<B> {
+pub(super) fn effect_then<B: Bench>(label: &str, failure: Failure) -> Call {
     let label = label.to_owned();
-    work::<B>(move |connection| {
-        Box::pin(async move {
-            B::add(connection, &label).await?;
-            Err(failure)
-        })
+    work(move |connection| {
+        B::add(connection, &label)?;
+        Err(failure.clone())
     })
 }
 
 /// An undo's work that has one effect under `label` and answers with what [`undone`] says.
-pub(super) fn undoing<B: Bench>(label: &str) -> Undo<B> {
+pub(super) fn undoing<B: Bench>(label: &str) -> Undo {
     let label = label.to_owned();
-    undo_work::<B>(move |connection, call| {
-        Box::pin(async move {
-            B::add(connection, &label).await?;
-            Ok(undone(&call))
-        })
+    undo_work(move |connection, call| {
+        B::add(connection, &label)?;
+        Ok(undone(&call))
     })
 }
 
 /// An undo's work that has one effect under `label` and then ends in `failure`.
-pub(super) fn undo_effect_then<B: Bench>(label: &str, failure: Failure) -> Undo<B> {
+pub(super) fn undo_effect_then<B: Bench>(label: &str, failure: Failure) -> Undo {
     let label = label.to_owned();
-    undo_work::<B>(move |connection, _| {
-        Box::pin(async move {
-            B::add(connection, &label).await?;
-            Err(failure)
-        })
+    undo_work(move |connection, _| {
+        B::add(connection, &label)?;
+        Err(failure.clone())
     })
 }
 
@@ -169,15 +150,13 @@ pub(super) fn undone(call: &[u8]) -> Bytes {
 }
 
 /// Work that gives itself away when it runs.
-pub(super) fn never<B: Bench>() -> Call<B> {
-    work::<B>(|_| Box::pin(async { Err(Failure::technical("work ran that must not run")) }))
+pub(super) fn never() -> Call {
+    work(|_| Err(Failure::technical("work ran that must not run")))
 }
 
 /// An undo's work that gives itself away when it runs.
-pub(super) fn never_undo<B: Bench>() -> Undo<B> {
-    undo_work::<B>(|_, _| {
-        Box::pin(async { Err(Failure::technical("an undo ran that must not run")) })
-    })
+pub(super) fn never_undo() -> Undo {
+    undo_work(|_, _| Err(Failure::technical("an undo ran that must not run")))
 }
 
 /// Where work stops until the case lets it go on, the first time that it comes there.
@@ -204,11 +183,11 @@ pub(super) fn gate() -> (Gate, Keeper) {
 
 impl Gate {
     /// Says that the work is here and waits; goes on too when the case has dropped its side.
-    pub(super) async fn pass(self) {
+    pub(super) fn pass(&self) {
         let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Closed { reached, open }) = closed else { return };
         if reached.send(()).is_ok() {
-            open.await.unwrap_or_default();
+            open.blocking_recv().unwrap_or_default();
         }
     }
 }
@@ -221,13 +200,11 @@ impl Keeper {
 }
 
 /// Work that has one effect under `label` and then stops at `gate`.
-pub(super) fn gated<B: Bench>(gate: Gate, label: &str, response: &'static str) -> Call<B> {
+pub(super) fn gated<B: Bench>(gate: Gate, label: &str, response: &'static str) -> Call {
     let label = label.to_owned();
-    work::<B>(move |connection| {
-        Box::pin(async move {
-            B::add(connection, &label).await?;
-            gate.pass().await;
-            Ok(Bytes::from_static(response.as_bytes()))
-        })
+    work(move |connection| {
+        B::add(connection, &label)?;
+        gate.pass();
+        Ok(Bytes::from_static(response.as_bytes()))
     })
 }

@@ -26,7 +26,7 @@ pub async fn an_undo_takes_effect_once_and_is_given_its_calls_response<B: Bench>
     assert_eq!((&first.outcome, first.repeated), (&Outcome::Done(undone(b"flow 17")), false));
     assert_ne!(first.trace_id, call.trace_id);
     for _ in 0..3 {
-        let repeat = answered(stage.undo("freeze", never_undo::<B>()).await);
+        let repeat = answered(stage.undo("freeze", never_undo()).await);
         assert_eq!(repeat, again(&first));
     }
     assert_eq!((bench.count("call").await, bench.count("undo").await), (1, 1));
@@ -37,7 +37,7 @@ pub async fn a_repeat_of_a_call_that_was_undone_gets_its_answer_and_no_effect<B:
     let stage = Stage::on(bench);
     let call = answered(stage.call("freeze", effect::<B>("call", "flow 17")).await);
     answered(stage.undo("freeze", undoing::<B>("undo")).await);
-    let late = answered(stage.call("freeze", never::<B>()).await);
+    let late = answered(stage.call("freeze", never()).await);
     assert_eq!(late, again(&call));
     assert_eq!((bench.count("call").await, bench.count("undo").await), (1, 1));
 }
@@ -45,10 +45,10 @@ pub async fn a_repeat_of_a_call_that_was_undone_gets_its_answer_and_no_effect<B:
 /// The call may still be on its way, so this is an answer to keep, not a guess.
 pub async fn an_undo_without_a_call_has_nothing_to_undo_and_so_has_its_repeat<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
-    let first = answered(stage.undo("freeze", never_undo::<B>()).await);
+    let first = answered(stage.undo("freeze", never_undo()).await);
     assert_eq!((&first.outcome, first.repeated), (&Outcome::NothingToUndo, false));
     for _ in 0..2 {
-        let repeat = answered(stage.undo("freeze", never_undo::<B>()).await);
+        let repeat = answered(stage.undo("freeze", never_undo()).await);
         assert_eq!(repeat, again(&first));
     }
 }
@@ -56,16 +56,16 @@ pub async fn an_undo_without_a_call_has_nothing_to_undo_and_so_has_its_repeat<B:
 /// For ever, and whatever its request is: the tombstone has not seen the request that it refuses.
 pub async fn a_call_after_its_undo_is_superseded_and_has_no_effect<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
-    let undo = answered(stage.undo("freeze", never_undo::<B>()).await);
-    let late = answered(stage.call("freeze", never::<B>()).await);
+    let undo = answered(stage.undo("freeze", never_undo()).await);
+    let late = answered(stage.call("freeze", never()).await);
     assert_eq!(reason(&late), Some(SUPERSEDED));
     for _ in 0..2 {
-        assert_eq!(answered(stage.call("freeze", never::<B>()).await), late);
+        assert_eq!(answered(stage.call("freeze", never()).await), late);
     }
     let other = key("freeze", Direction::Forward);
-    let other = stage.call_as(other, CALL, b"another request", never::<B>()).await;
+    let other = stage.call_as(other, CALL, b"another request", never()).await;
     assert_eq!(answered(other), late);
-    assert_eq!(answered(stage.undo("freeze", never_undo::<B>()).await), again(&undo));
+    assert_eq!(answered(stage.undo("freeze", never_undo()).await), again(&undo));
 }
 
 /// The call's stored decline stays its answer.
@@ -73,11 +73,11 @@ pub async fn an_undo_of_a_declined_call_has_nothing_to_undo<B: Bench>(bench: &B)
     let stage = Stage::on(bench);
     let no = Failure::from(Decline::new("INSUFFICIENT_STOCK", "only two are left"));
     let declined = answered(stage.call("freeze", effect_then::<B>("call", no)).await);
-    let undo = answered(stage.undo("freeze", never_undo::<B>()).await);
+    let undo = answered(stage.undo("freeze", never_undo()).await);
     assert_eq!((&undo.outcome, undo.repeated), (&Outcome::NothingToUndo, false));
-    let repeat = answered(stage.undo("freeze", never_undo::<B>()).await);
+    let repeat = answered(stage.undo("freeze", never_undo()).await);
     assert_eq!(repeat, again(&undo));
-    assert_eq!(answered(stage.call("freeze", never::<B>()).await), again(&declined));
+    assert_eq!(answered(stage.call("freeze", never()).await), again(&declined));
 }
 
 /// It goes to a person, and when that person has mended the cause the same undo must be able to succeed.

@@ -1,29 +1,29 @@
 //! A call's way through the inbox, inside one transaction.
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use planted::Bug;
+use store::Connection;
 
 use crate::{
     inbox::{Taken, refusal::Refusal, unreadable},
     outcome::{Answered, Decline, Failure, Outcome},
-    table::{Held, InboxStore},
+    rows,
+    table::Held,
 };
 
-pub(super) async fn answer<S, W>(
-    connection: &mut S::Connection,
+pub(super) fn answer<W>(
+    connection: &Connection,
     delivery: &Taken,
     work: W,
 ) -> Result<Answered, Refusal>
 where
-    S: InboxStore,
-    W: for<'t> FnOnce(&'t mut S::Connection) -> BoxFuture<'t, Result<Bytes, Failure>>,
+    W: FnOnce(&Connection) -> Result<Bytes, Failure>,
 {
-    if !S::claim(connection, &delivery.key).await? {
-        return repeat::<S>(connection, delivery).await;
+    if !rows::claim(connection, &delivery.key)? {
+        return repeat(connection, delivery);
     }
     delivery.refuse_old()?;
-    let (held, outcome) = match work(connection).await {
+    let (held, outcome) = match work(connection) {
         Ok(response) => (Held::Done(response.clone()), Outcome::Done(response)),
         Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline))
             if planted::is(Bug::DeclineNotReplayed) =>
@@ -31,10 +31,10 @@ where
             return Err(Refusal::Unstored(delivery.decided(Outcome::Declined(decline))));
         }
         Err(Failure::Declined(decline)) => {
-            S::retract(connection).await?;
+            connection.retract()?;
             // The claim went with what the work had written; who has taken the key meanwhile has decided.
-            if !S::claim(connection, &delivery.key).await? {
-                return repeat::<S>(connection, delivery).await;
+            if !rows::claim(connection, &delivery.key)? {
+                return repeat(connection, delivery);
             }
             (Held::Declined(decline.clone()), Outcome::Declined(decline))
         }
@@ -43,16 +43,13 @@ where
         }
         Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
     };
-    S::settle(connection, &delivery.key, &delivery.row(held)).await?;
+    rows::settle(connection, &delivery.key, &delivery.row(held))?;
     Ok(delivery.decided(outcome))
 }
 
 /// The answer that an earlier delivery, or the undo that came first, has decided.
-async fn repeat<S: InboxStore>(
-    connection: &mut S::Connection,
-    delivery: &Taken,
-) -> Result<Answered, Refusal> {
-    let row = delivery.earlier::<S>(connection).await?;
+fn repeat(connection: &Connection, delivery: &Taken) -> Result<Answered, Refusal> {
+    let row = delivery.earlier(connection)?;
     let outcome = match row.held {
         Held::Done(response) => Outcome::Done(response),
         Held::Declined(decline) => Outcome::Declined(decline),

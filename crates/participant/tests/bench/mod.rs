@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up fails its test")]
 
 use participant::{Failure, conformance::Bench};
-use store::sqlite::{Connection, Database};
+use store::{Connection, Database};
 use tempfile::TempDir;
 
 const SCHEMA: &[(&str, &str)] = &[(
@@ -21,8 +21,6 @@ pub(crate) struct Sqlite {
 }
 
 impl Bench for Sqlite {
-    type Store = Database;
-
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bench.db");
@@ -30,17 +28,17 @@ impl Bench for Sqlite {
         Self { database, _folder: folder }
     }
 
-    fn store(&self) -> &Database {
+    fn database(&self) -> &Database {
         &self.database
     }
 
-    async fn add(connection: &mut Connection, label: &str) -> Result<(), Failure> {
+    fn add(connection: &Connection, label: &str) -> Result<(), Failure> {
         connection.execute("insert into effect (label) values (?1)", [label])?;
         Ok(())
     }
 
-    async fn spoil(connection: &mut Connection) -> Result<(), Failure> {
-        connection.execute("insert into child (parent_id) values (1)", [])?;
+    fn spoil(connection: &Connection) -> Result<(), Failure> {
+        connection.execute("insert into child (parent_id) values (1)", ())?;
         Ok(())
     }
 

@@ -7,10 +7,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{
-    Error,
-    sqlite::{connection::Connection, job::panic_message},
-};
+use crate::{Connection, Error, backend::Reading, job::panic_message, sqlite::session::connect};
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -27,13 +24,7 @@ impl Readers {
         Self { path, most, free, idle: Mutex::default() }
     }
 
-    /// See [`Database::read`](super::Database::read).
-    pub(super) async fn read<T, E, W>(self: &Arc<Self>, work: W) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    {
+    pub(super) async fn read(self: &Arc<Self>, work: Reading) -> Result<(), Error> {
         let turn = Arc::clone(&self.free).acquire_owned().await.map_err(|_| Error::Closed)?;
         let readers = Arc::clone(self);
         let read = spawn_blocking(move || {
@@ -46,27 +37,23 @@ impl Readers {
                 // Its connection went with it.
                 Ok(panic) => Error::Panicked(panic_message(&*panic)),
                 Err(_) => Error::Closed,
-            }
-            .into())
+            })
         })
     }
 
-    fn work_off<T, E: From<Error>>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
+    fn work_off(&self, work: Reading) -> Result<(), Error> {
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => Connection::open(&self.path, "pragma query_only = on")?,
+            None => connect(&self.path, "pragma query_only = on")?,
         };
-        connection.execute("begin", [])?;
-        let read = work(&connection);
+        connection.execute("begin", ())?;
+        work(&connection);
         // A connection that cannot end its transaction is not kept: it would read the past for ever.
-        if connection.execute("rollback", []).is_ok() {
+        if connection.execute("rollback", ()).is_ok() {
             self.idle().push(connection);
         }
-        read
+        Ok(())
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {

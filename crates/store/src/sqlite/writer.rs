@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use futures::{FutureExt, executor::block_on};
+use futures::FutureExt;
 use planted::Bug;
 use tokio::{
     sync::mpsc,
@@ -24,11 +24,9 @@ use tokio::{
 };
 
 use crate::{
-    Error,
-    sqlite::{
-        connection::Connection,
-        job::{Job, Verdict},
-    },
+    Connection, Error,
+    job::{Job, Verdict},
+    sqlite::session,
 };
 
 /// Jobs in one transaction. While they are committed, the callers of the transaction before them go on: larger ones would
@@ -141,8 +139,7 @@ fn transact(path: &Path, connection: &mut Option<Connection>, jobs: &mut Jobs) -
         Some(connection) => connection,
         None => connection.insert(connect(path)?),
     };
-    // A job's statements run at once. One that waits for something else keeps the thread, and all other writers, waiting.
-    block_on(commit_together(connection, jobs))
+    commit_together(connection, jobs)
 }
 
 fn connect(path: &Path) -> Result<Connection, Error> {
@@ -151,38 +148,38 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         false => "full",
         true => "off",
     };
-    Connection::open(path, &format!("pragma synchronous = {synchronous}; pragma foreign_keys = on"))
+    let pragmas = format!("pragma synchronous = {synchronous}; pragma foreign_keys = on");
+    session::connect(path, &pragmas)
 }
 
-async fn commit_together(connection: &mut Connection, jobs: &mut Jobs) -> Transaction {
+fn commit_together(connection: &Connection, jobs: &mut Jobs) -> Transaction {
     begin(connection)?;
-    let changed = match run_bare(connection, jobs).await {
+    let changed = match run_bare(connection, jobs) {
         Some(changed) => changed,
         None => {
-            connection.execute("rollback", [])?;
+            connection.execute("rollback", ())?;
             begin(connection)?;
-            run_apart(connection, jobs).await?
+            run_apart(connection, jobs)?
         }
     };
     // Where nothing has changed it does not wait for the disk.
-    connection.execute("commit", []).map_err(Error::into_commit)?;
+    connection.execute("commit", ()).map_err(Error::into_commit)?;
     Ok(if changed { Committed::Something } else { Committed::Nothing })
 }
 
 fn begin(connection: &Connection) -> Result<(), Error> {
     // A transaction that begins by reading could be refused when it comes to write.
-    connection.execute("begin immediate", []).map(drop)
+    connection.execute("begin immediate", ()).map(drop)
 }
 
 /// Runs the jobs without a savepoint each, which would cost two statements and a copy of each page that a job is the first
 /// to change: a sixth of what SQLite does for a saga. Tells whether they have changed something; `None` where one of them
 /// failed after it had: all must be taken back then.
-async fn run_bare(connection: &mut Connection, jobs: &mut Jobs) -> Option<bool> {
+fn run_bare(connection: &Connection, jobs: &mut Jobs) -> Option<bool> {
     let mut changed = false;
     for job in jobs {
-        connection.begin_job();
-        let verdict = job.run(connection).await;
-        if !connection.is_untouched() {
+        let verdict = job.run(connection);
+        if connection.has_changed() {
             match verdict {
                 Verdict::Keep => changed = true,
                 Verdict::RollBack => return None,
@@ -193,25 +190,15 @@ async fn run_bare(connection: &mut Connection, jobs: &mut Jobs) -> Option<bool> 
 }
 
 /// Runs each job behind a savepoint of its own. Tells whether what is kept has changed something.
-async fn run_apart(connection: &mut Connection, jobs: &mut Jobs) -> Result<bool, Error> {
+fn run_apart(connection: &Connection, jobs: &mut Jobs) -> Result<bool, Error> {
     let mut changed = false;
     for job in jobs {
-        connection.execute("savepoint job", [])?;
-        connection.begin_job();
-        match job.run(connection).await {
-            Verdict::Keep => changed |= !connection.is_untouched(),
-            Verdict::RollBack => retract(connection)?,
+        connection.execute("savepoint job", ())?;
+        match job.run(connection) {
+            Verdict::Keep => changed |= connection.has_changed(),
+            Verdict::RollBack => connection.retract()?,
         }
-        connection.execute("release job", [])?;
+        connection.execute("release job", ())?;
     }
     Ok(changed)
-}
-
-/// Takes back what the running job has done so far; it may go on. Of a job without a savepoint SQLite refuses that, so the
-/// job fails and is run again with one.
-pub(super) fn retract(connection: &Connection) -> Result<(), Error> {
-    match connection.is_untouched() {
-        true => Ok(()),
-        false => connection.execute("rollback to job", []).map(drop),
-    }
 }

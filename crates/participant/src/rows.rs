@@ -1,9 +1,6 @@
 //! The inbox's three statements.
 
-use store::{
-    Error,
-    sqlite::{Connection, Row as Found, millis},
-};
+use store::{Connection, Error, Row as Found, millis};
 
 use crate::{
     key::Key,
@@ -22,16 +19,21 @@ const SETTLE: &str = "
     insert into inbox (key, request_hash, kind, answer, reason, message, trace_id, at)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
-/// There is one writer, which takes the work one by one: a key without a row is the running work's.
-pub(super) fn claim(connection: &Connection, key: &Key) -> Result<bool, Error> {
-    Ok(connection.optional(IS_TAKEN, [key.text()], |_| Ok::<_, Error>(()))?.is_none())
+/// Takes `key` for the running work, or answers false where there is a row of it. Where another transaction has taken it,
+/// that one's end is waited for. That is what makes a call and its undo, or two deliveries of one call, take turns.
+pub(crate) fn claim(connection: &Connection, key: &Key) -> Result<bool, Error> {
+    let key = key.text();
+    connection.lock(&key)?;
+    Ok(connection.optional(IS_TAKEN, [key], |_| Ok::<_, Error>(()))?.is_none())
 }
 
-pub(super) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Error> {
+/// The row of `key`.
+pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Error> {
     connection.optional(FIND, [key.text()], |found| row(key, found))
 }
 
-pub(super) fn settle(connection: &Connection, key: &Key, row: &Row) -> Result<(), Error> {
+/// Writes the row of `key`, which the running work has claimed.
+pub(crate) fn settle(connection: &Connection, key: &Key, row: &Row) -> Result<(), Error> {
     let Columns { kind, answer, reason, message } = row.held.columns();
     let request_hash = row.fingerprint.as_ref().map(|fingerprint| &fingerprint.0);
     let at = millis(row.at);

@@ -1,13 +1,13 @@
 //! The journal's reads, but for the lists.
 
-use store::sqlite::Connection;
+use store::Connection;
 
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Listed, Loaded, Number, Unfinished};
 
 const FIND: &str = "
-    select id, definition_hash, definition, version, key, request, trace, deadline, created_at, updated_at,
-           state, aside_code, aside_message, number, state_seq, state_link, reason_code, reason_message, reason_step
+    select id, definition_hash, definition, version, key, trace, deadline, created_at, updated_at, state,
+           aside_code, aside_message, number, state_seq, state_link, reason_code, reason_message, reason_step, request
     from saga
     where id = ?1";
 
@@ -30,7 +30,7 @@ const DEFINITIONS: &str = "
     order by name, version desc";
 
 pub(super) fn find(connection: &Connection, saga_id: &str) -> Result<Option<Listed>, Error> {
-    connection.optional(FIND, [saga_id], rows::listed)
+    connection.optional(FIND, [saga_id], rows::found)
 }
 
 pub(super) fn load(connection: &Connection, saga_id: &str) -> Result<Option<Loaded>, Error> {
@@ -78,5 +78,5 @@ pub(super) fn unfinished(
 }
 
 pub(super) fn definitions(connection: &Connection) -> Result<Vec<Definition>, Error> {
-    connection.all(DEFINITIONS, [], rows::definition)
+    connection.all(DEFINITIONS, (), rows::definition)
 }

@@ -3,14 +3,10 @@
 //! The rows of sagas stand in the order of the sagas' starts, because the ids begin with that instant, and are found by
 //! their place. Those of requests are found by when they were written.
 
-use std::future::ready;
-
-use clock::Timestamp;
-
+use clock::{Clock, Timestamp};
 use store::{
-    Error, Store,
-    retention::{Aging, Batch},
-    sqlite::{Connection, WeakDatabase, millis},
+    Connection, Database, Error, WeakDatabase, millis,
+    retention::{self, Aging, Batch, Keep},
 };
 
 use crate::key::Key;
@@ -27,9 +23,24 @@ const REMOVE_REQUESTS: &str = "
     delete from inbox
     where key in (select key from inbox where key < 'saga/' and at < ?1 order by at limit ?2)";
 
+/// Removes what is older than `keep` from now on, little by little, as long as the database is open: the rows of sagas
+/// that began before ([`Key::began`]), and those that requests left before. The row of a saga that does not tell when
+/// it began stays.
+pub(crate) fn forget(database: &Database, clock: &Clock, keep: Keep) {
+    // Nobody's database stays open for this.
+    let mut database = database.downgrade();
+    let (clock, rows) = (clock.clone(), Rows::of(database.clone()));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = retention::run(clock, keep, rows) => {}
+            () = database.closed() => {}
+        }
+    });
+}
+
 /// The inbox's rows, as long as somebody has the database open.
 #[derive(Debug)]
-pub(super) struct Rows {
+struct Rows {
     database: WeakDatabase,
     /// How far the rows of sagas have been looked at: what stands before is of no concern any more, since the inbox
     /// refuses to write there.
@@ -37,7 +48,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn of(database: WeakDatabase) -> Self {
+    fn of(database: WeakDatabase) -> Self {
         Self { database, reached: Key::first_of_sagas() }
     }
 }
@@ -50,8 +61,7 @@ impl Aging for Rows {
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, Error> {
         let Some(database) = self.database.upgrade() else { return Ok(Batch::default()) };
         let from = self.reached.clone();
-        let removed =
-            database.write(move |connection| Box::pin(ready(remove(connection, before, &from))));
+        let removed = database.write(move |connection| remove(connection, before, &from));
         let (batch, reached) = removed.await?;
         self.reached = reached;
         Ok(batch)

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use clock::Timestamp;
 use saga::Reason;
-use store::sqlite::{Connection, is_taken};
+use store::Connection;
 
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Standing};
@@ -15,8 +15,9 @@ const SAGA: &str = "
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, 'RUNNING')";
 
 // Of records too: those of a saga that somebody deleted are not to be taken for another's.
-const LAST_NUMBER: &str = "
-    select max(coalesce((select max(number) from saga), 0), coalesce((select max(place) >> 20 from event), 0))";
+const LAST_NUMBER: &str = "select max(number) from saga";
+
+const LAST_PLACE: &str = "select max(place) from event";
 
 const EVENT: &str = "insert into event (place, at, record, link) values (?1, ?2, ?3, ?4)";
 
@@ -65,13 +66,19 @@ pub(super) struct Numbers(AtomicI64);
 impl Numbers {
     /// A number that no saga has had that is there, or has left a record.
     fn next(&self, connection: &Connection) -> Result<Number, Error> {
-        // Asked for once: there is one writer, and this is the only place that gives numbers.
+        // Asked for once: this is the only place that gives numbers. Two that ask at once go on from the greater.
         if self.0.load(Ordering::Relaxed) == 0 {
-            let last = connection.one(LAST_NUMBER, [], |row| Ok::<i64, Error>(row.get(0)?))?;
-            self.0.store(last, Ordering::Relaxed);
+            self.0.fetch_max(last(connection)?, Ordering::Relaxed);
         }
         Ok(Number(self.0.fetch_add(1, Ordering::Relaxed) + 1))
     }
+}
+
+/// The last number that a saga has; 0 where there is none.
+fn last(connection: &Connection) -> Result<i64, Error> {
+    let greatest = |statement| connection.one(statement, (), |row| row.get::<Option<i64>>(0));
+    let (number, place) = (greatest(LAST_NUMBER)?, greatest(LAST_PLACE)?);
+    Ok(number.max(place.map(|place| rows::number(place).0)).unwrap_or_default())
 }
 
 /// Inserts the saga.
@@ -108,9 +115,9 @@ pub(super) fn append(
     for Entry { seq, at, record, link } in entries {
         let place = rows::place(saga, *seq).ok_or(Error::Full { seq: *seq })?;
         let values = (place, rows::millis(*at), record.as_ref(), link.0.as_slice());
-        event.execute(values).map_err(|error| match is_taken(&error) {
-            true => Error::Taken { seq: *seq },
-            false => error.into(),
+        event.execute(values).map_err(|error| match error {
+            store::Error::Taken(_) => Error::Taken { seq: *seq },
+            error => error.into(),
         })?;
     }
     let (Some(Standing { status, why }), Some(last)) = (standing, entries.last()) else {

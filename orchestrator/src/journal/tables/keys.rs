@@ -6,10 +6,7 @@ use facade::Trace;
 use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Event, Reason, Status};
 use sha2::{Digest, Sha256};
-use store::{
-    retention::Keep,
-    sqlite::{Connection, Row},
-};
+use store::{Connection, Row, retention::Keep};
 
 use super::{query, rows};
 use crate::journal::{Ending, Error, Header, Kept, Number, Started, Why, record};

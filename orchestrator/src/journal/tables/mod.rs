@@ -1,4 +1,4 @@
-//! The journal in SQLite.
+//! The journal in the tables of a database.
 
 mod keys;
 mod list;
@@ -6,15 +6,15 @@ mod query;
 mod rows;
 mod statements;
 
-use std::{future::ready, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use clock::Timestamp;
 use saga::Reason;
 use store::{
-    Store,
+    Connection, Database,
     retention::Keep,
-    sqlite::{Connection, Database, Schema, open},
+    sqlite::{self, Schema},
 };
 
 use super::{
@@ -31,20 +31,20 @@ const SCHEMA: Schema = Schema::own(&[
     ("retention", include_str!("../../../migrations/0002_retention.sql")),
 ]);
 
-/// The journal in one SQLite file: WAL, `synchronous=FULL`, one writer.
+/// The journal in a database of its own.
 #[derive(Debug)]
-pub struct Sqlite {
+pub struct Tables {
     database: Database,
     numbers: Arc<Numbers>,
 }
 
-impl Sqlite {
-    /// Opens or creates the journal in the file `path`.
+impl Tables {
+    /// Opens or creates the journal in the SQLite file `path`.
     ///
     /// # Errors
-    /// See [`open::Error`]: each is one sentence with its cure.
-    pub async fn open(path: &Path) -> Result<Self, open::Error> {
-        let database = Database::open(path, &[SCHEMA]).await?;
+    /// See [`sqlite::open::Error`]: each is one sentence with its cure.
+    pub async fn open(path: &Path) -> Result<Self, sqlite::open::Error> {
+        let database = sqlite::open(path, &[SCHEMA]).await?;
         Ok(Self { database, numbers: Arc::default() })
     }
 
@@ -53,12 +53,12 @@ impl Sqlite {
         &self,
         work: impl Fn(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.database.write(move |connection| Box::pin(ready(work(connection)))).await
+        self.database.write(work).await
     }
 }
 
 #[async_trait]
-impl Journal for Sqlite {
+impl Journal for Tables {
     async fn start(
         &self,
         header: Header,

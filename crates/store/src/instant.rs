@@ -2,7 +2,7 @@
 
 use clock::Timestamp;
 
-use crate::{Error, sqlite::Row};
+use crate::{Error, Row};
 
 /// An instant for an integer column.
 #[must_use]

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use clock::Timestamp;
 use proto::facade::v1::Reason::JournalUnreadable;
 use saga::{Reason, Status};
-use store::sqlite::Row;
+use store::Row;
 
-pub(super) use store::sqlite::millis;
+pub(super) use store::millis;
 
 use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Mark, Number, Standing, Why};
 
@@ -20,6 +20,11 @@ const LAST_SEQ: i64 = (1 << SEQ_BITS) - 1;
 pub(super) fn place(Number(number): Number, seq: u64) -> Option<i64> {
     let seq = i64::try_from(seq).ok().filter(|seq| *seq <= LAST_SEQ)?;
     Some(number << SEQ_BITS | seq)
+}
+
+/// The saga of the record that stands there.
+pub(super) fn number(place: i64) -> Number {
+    Number(place >> SEQ_BITS)
 }
 
 /// Where a saga's first record stands, and the last that it could have.
@@ -43,8 +48,17 @@ fn version(row: &Row<'_>, column: usize) -> Result<u32, Error> {
 
 /// A row of the table of sagas, its columns in the order in which the queries name them. One that makes no sense stands
 /// aside: it must not hide the others.
+pub(super) fn found(row: &Row<'_>) -> Result<Listed, Error> {
+    let header = header(row).and_then(|header| Ok(Header { request: blob(row, 18)?, ..header }));
+    listed_as(row, header)
+}
+
+/// The same of a row that is read without its last column, the request.
 pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
-    let header = header(row);
+    listed_as(row, header(row))
+}
+
+fn listed_as(row: &Row<'_>, header: Result<Header, Error>) -> Result<Listed, Error> {
     let standing = standing(row);
     let why = [header.as_ref().err(), standing.as_ref().err()];
     let damage: Vec<String> =
@@ -62,7 +76,7 @@ pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
         )
     };
     Ok(Listed {
-        number: Number(row.get(13)?),
+        number: Number(row.get(12)?),
         header: match header {
             Ok(header) => header,
             Err(_) => what_is_left_of(row)?,
@@ -74,6 +88,7 @@ pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
     })
 }
 
+/// Without the request.
 fn header(row: &Row<'_>) -> Result<Header, Error> {
     Ok(Header {
         saga_id: row.get(0)?,
@@ -81,10 +96,10 @@ fn header(row: &Row<'_>) -> Result<Header, Error> {
         definition: row.get(2)?,
         version: version(row, 3)?,
         key: row.get(4)?,
-        request: blob(row, 5)?,
-        trace: row.get(6)?,
-        deadline: timestamp(row, 7)?,
-        created_at: timestamp(row, 8)?,
+        request: Bytes::new(),
+        trace: row.get(5)?,
+        deadline: timestamp(row, 6)?,
+        created_at: timestamp(row, 7)?,
     })
 }
 
@@ -97,22 +112,22 @@ fn what_is_left_of(row: &Row<'_>) -> Result<Header, Error> {
         version: version(row, 3).unwrap_or_default(),
         key: row.get(4).unwrap_or_default(),
         request: Bytes::new(),
-        trace: row.get(6).unwrap_or_default(),
-        deadline: timestamp(row, 7).unwrap_or_default(),
-        created_at: timestamp(row, 8).unwrap_or_default(),
+        trace: row.get(5).unwrap_or_default(),
+        deadline: timestamp(row, 6).unwrap_or_default(),
+        created_at: timestamp(row, 7).unwrap_or_default(),
     })
 }
 
 type Shown = (Standing, Timestamp, Option<Mark>, Option<Reason>);
 
 fn standing(row: &Row<'_>) -> Result<Shown, Error> {
-    let state: String = row.get(10)?;
+    let state: String = row.get(9)?;
     let status =
         Status::from_name(&state).ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?;
-    let (code, message): (Option<String>, Option<String>) = (row.get(11)?, row.get(12)?);
+    let (code, message): (Option<String>, Option<String>) = (row.get(10)?, row.get(11)?);
     let aside = code.map(|code| Reason::new(code, message.unwrap_or_default()));
-    let standing = Standing { status, why: why(row, [16, 17, 18])? };
-    Ok((standing, timestamp(row, 9)?, mark(row)?, aside))
+    let standing = Standing { status, why: why(row, [15, 16, 17])? };
+    Ok((standing, timestamp(row, 8)?, mark(row)?, aside))
 }
 
 /// Why a saga stands as it does; the columns of its code, message and step.
@@ -126,8 +141,8 @@ pub(super) fn why(row: &Row<'_>, [code, message, step]: [usize; 3]) -> Result<Op
 }
 
 fn mark(row: &Row<'_>) -> Result<Option<Mark>, Error> {
-    let Some(seq) = row.get::<Option<i64>>(14)? else { return Ok(None) };
-    let link = link(&row.bytes(15)?)?;
+    let Some(seq) = row.get::<Option<i64>>(13)? else { return Ok(None) };
+    let link = link(&row.bytes(14)?)?;
     Ok(Some(Mark { seq: seq.unsigned_abs(), link }))
 }
 

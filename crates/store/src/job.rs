@@ -1,23 +1,26 @@
-//! A piece of work with the caller who waits for it, as the writer sees it: without its types.
+//! A piece of work with the caller who waits for it, as a writer sees it: without its types.
 
-use std::{any::Any, fmt, panic::AssertUnwindSafe};
+use std::{
+    any::Any,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::oneshot;
 
-use crate::{Error, Work, sqlite::connection::Connection};
+use crate::{Connection, Error};
 
 /// What becomes of what a job has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Keep,
     RollBack,
 }
 
-pub(super) trait Job: Send {
+pub(crate) trait Job: Send {
     /// Runs the work and keeps its result back until the commit. Never panics. May be called again when what it wrote was
     /// rolled back.
-    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict>;
+    fn run(&mut self, connection: &Connection) -> Verdict;
 
     /// Gives the caller the result, or the error of the transaction that it was in.
     fn acknowledge(self: Box<Self>, transaction: Result<(), Error>);
@@ -30,39 +33,37 @@ impl fmt::Debug for dyn Job {
 }
 
 /// A job, and where its caller waits for the answer.
-pub(super) fn pair<T, E>(
-    work: Work<Connection, T, E>,
-) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
+pub(crate) fn pair<T, E, W>(work: W) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
+    W: FnMut(&Connection) -> Result<T, E> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
     (Box::new(Pending { work, ran: None, caller }), answer)
 }
 
-struct Pending<T, E> {
-    work: Work<Connection, T, E>,
+struct Pending<T, E, W> {
+    work: W,
     ran: Option<Result<T, E>>,
     caller: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T, E> Job for Pending<T, E>
+impl<T, E, W> Job for Pending<T, E, W>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
+    W: FnMut(&Connection) -> Result<T, E> + Send + 'static,
 {
-    fn run<'t>(&'t mut self, connection: &'t mut Connection) -> BoxFuture<'t, Verdict> {
-        Box::pin(async move {
-            let work = &mut self.work;
-            // What a panic may have left half done is rolled back.
-            let ran = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
-            let result =
-                ran.unwrap_or_else(|panic| Err(Error::Panicked(panic_message(&*panic)).into()));
-            let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
-            self.ran = Some(result);
-            verdict
-        })
+    fn run(&mut self, connection: &Connection) -> Verdict {
+        connection.begin_work();
+        // What a panic may have left half done is rolled back.
+        let ran = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
+        let result =
+            ran.unwrap_or_else(|panic| Err(Error::Panicked(panic_message(&*panic)).into()));
+        let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
+        self.ran = Some(result);
+        verdict
     }
 
     fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
@@ -77,7 +78,7 @@ where
 }
 
 /// What a panic says.
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")

@@ -12,6 +12,7 @@ use std::{
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     pin::pin,
+    time::Duration,
 };
 
 use clock::Clock;
@@ -29,7 +30,7 @@ use crate::{
     health::Health,
     listener::{self, Protocol},
     log,
-    readiness::Readiness,
+    readiness::{Part, Readiness},
     server::{Mount, Server, Service},
     wire::{causes, panic_text},
 };
@@ -119,19 +120,20 @@ impl Process {
         });
     }
 
-    /// Keeps a database as long as the stage: the role is ready while it works, and it is closed at the end.
+    /// Keeps a database as long as the stage: the role is ready while it takes what is written, and it is closed at the
+    /// end.
     pub fn keep(&mut self, role: &str, readiness: &Readiness, database: Database) {
-        let part = readiness.part("database");
+        let (clock, part) = (self.clock.clone(), readiness.part("database"));
         part.ready();
         self.spawn(format!("the database of {role}"), async move |stop: CancellationToken| {
             let mut closing = database.downgrade();
             tokio::select! {
-                () = stop.cancelled() => database.close().await,
-                () = closing.closed() => {
-                    part.not_ready("it is closed");
-                    stop.cancelled().await;
-                }
+                () = stop.cancelled() => {}
+                () = closing.closed() => part.not_ready("it is closed"),
+                () = watch(&database, &part, &clock) => {}
             }
+            stop.cancelled().await;
+            database.close().await;
             Ok(())
         });
     }
@@ -257,6 +259,30 @@ impl Process {
             };
             Ended { stage: 0, name: "the admin listener".to_owned(), outcome }
         });
+    }
+}
+
+/// Tells whether the database takes what is written. One that does not is probed: who is not ready is sent no work, and
+/// would never learn that it works again.
+async fn watch(database: &Database, part: &Part, clock: &Clock) {
+    const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+    let mut failing = database.failing();
+    loop {
+        let why = failing.borrow_and_update().as_ref().map(|error| causes(error));
+        match why {
+            None => {
+                part.ready();
+                if failing.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            Some(why) => {
+                part.not_ready(why);
+                clock.sleep(PROBE_INTERVAL).await;
+                // What comes of it is told by `failing`.
+                let _ = database.probe().await;
+            }
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// How many transactions were committed.
     fn commits(&self) -> u64;
 
+    /// Why the last transaction that had something to write was not committed; none where it was.
+    fn failing(&self) -> watch::Receiver<Option<Error>>;
+
     /// Takes no more work, and goes on to finish what was handed over.
     fn close(&self);
 
@@ -63,6 +66,9 @@ pub(crate) trait Session: fmt::Debug + Send {
 
     /// See [`Connection::lock`].
     fn lock(&self, name: &str) -> Result<(), Error>;
+
+    /// Writes something to the disk that changes nothing.
+    fn probe(&self) -> Result<(), Error>;
 
     /// A piece of work begins here.
     fn begin_work(&self);

@@ -137,6 +137,10 @@ impl Connection {
         self.0.dialect()
     }
 
+    pub(crate) fn probe(&self) -> Result<(), Error> {
+        self.0.probe()
+    }
+
     /// A piece of work begins here.
     pub(crate) fn begin_work(&self) {
         self.0.begin_work();

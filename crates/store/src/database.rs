@@ -90,6 +90,21 @@ impl Database {
         self.0.commits()
     }
 
+    /// Why the last transaction that had something to write was not committed; none where it was, or none has been.
+    #[must_use]
+    pub fn failing(&self) -> watch::Receiver<Option<Error>> {
+        self.0.failing()
+    }
+
+    /// Writes something that changes nothing, to learn whether a database that failed works again: where nobody sends
+    /// work to one that is not ready, nothing else would tell.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub async fn probe(&self) -> Result<(), Error> {
+        self.write(Connection::probe).await
+    }
+
     /// The database for somebody who does not keep it open.
     #[must_use]
     pub fn downgrade(&self) -> WeakDatabase {

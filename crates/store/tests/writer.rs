@@ -256,6 +256,29 @@ async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
     assert_eq!(bench.count("any").await, 1);
 }
 
+#[tokio::test]
+async fn a_database_fails_until_something_is_written_again_and_a_probe_is_something() {
+    let bench = Sqlite::open().await;
+    let database = &bench.database;
+    let failing = database.failing();
+    for repaired_by_probe in [true, false] {
+        assert!(failing.borrow().is_none());
+        let failed: Result<(), Error> = database.write(spoil).await;
+        assert!(matches!(failed, Err(Error::Commit(_))));
+        assert!(matches!(*failing.borrow(), Some(Error::Commit(_))), "{failing:?}");
+        // What writes nothing does not wait for the disk, and says nothing of it.
+        let looked: Result<i64, Error> = database.write(seen).await;
+        looked.unwrap();
+        assert!(failing.borrow().is_some());
+        match repaired_by_probe {
+            true => database.probe().await.unwrap(),
+            false => add(database, "any").await.unwrap(),
+        }
+    }
+    assert!(failing.borrow().is_none());
+    assert_eq!(bench.count("any").await, 1);
+}
+
 /// Whatever state a failed transaction left its connection in ends with it.
 #[tokio::test]
 async fn a_failed_commit_is_followed_by_a_fresh_connection() {

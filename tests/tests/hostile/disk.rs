@@ -6,14 +6,18 @@ use clock::Clock;
 use proto::{
     checkout::v1::PlaceOrderResponse,
     order::v1::OrderState,
+    points::v1::OpenAccountRequest,
     saga::v1::{GetSagaRequest, SagaState},
 };
 use sqlx::{Connection, Row};
 use tests::{
-    Mesh, Wiring,
+    Mesh, Wiring, channel,
     shop::{TEA, code, order},
 };
 use tonic::{Code, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use crate::{books, errand, panics, rpc, seed};
 
@@ -246,6 +250,48 @@ async fn what_was_acknowledged_before_the_disk_was_full_is_there_when_there_is_r
     assert_eq!(mesh.wallet("ada").await, 1_000_000_000 - sold * TEA);
     books::assert_sound(mesh.data()).await;
     panics::none();
+    drop(mesh.stop().await);
+}
+
+/// Waits until health on the admin listener says this of the mesh.
+async fn wait_until_ready(mesh: &Mesh, ready: bool) {
+    let mut health = HealthClient::new(channel(mesh.addresses().admin));
+    let request = HealthCheckRequest { service: "readiness".to_owned() };
+    let mut said = health.watch(request).await.unwrap().into_inner();
+    let wanted = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    while said.message().await.unwrap().unwrap().status() != wanted {}
+}
+
+async fn open_account(mesh: &Mesh, number: u32) -> Result<(), Status> {
+    let (request_id, user_id) = (format!("open-{number}"), format!("u{number}"));
+    mesh.points().open_account(OpenAccountRequest { request_id, user_id }).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mesh_is_not_ready_while_its_disk_is_full_and_ready_again_by_itself() {
+    let Some(disk) = SmallDisk::mount("64m") else {
+        println!("disk: skipped, for this user may not mount a tmpfs");
+        return;
+    };
+    let folder = tempfile::tempdir_in(disk.0.path()).unwrap();
+    let mesh = Wiring::default().on(folder).start().await;
+    wait_until_ready(&mesh, true).await;
+    disk.fill(0);
+    let mut number = 0;
+    tokio::select! {
+        () = wait_until_ready(&mesh, false) => {}
+        () = async {
+            // The logs of the databases have some room left.
+            loop {
+                number += 1;
+                let _ = open_account(&mesh, number).await;
+            }
+        } => {}
+    }
+    disk.free();
+    // Nobody writes any more: it finds out by itself.
+    wait_until_ready(&mesh, true).await;
+    open_account(&mesh, number + 1).await.unwrap();
     drop(mesh.stop().await);
 }
 

@@ -50,7 +50,8 @@ pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Database
     let commits = Arc::default();
     let readers = Arc::new(Readers::of(path.clone(), READERS));
     let searchers = Arc::new(Readers::of(path.clone(), SEARCHERS));
-    let mut writer = writer::Writer::new(path, waiting, Arc::clone(&commits));
+    let (failed, failing) = watch::channel(None);
+    let mut writer = writer::Writer::new(path, waiting, Arc::clone(&commits), failed);
     let closing = [Arc::clone(&readers), Arc::clone(&searchers)];
     tokio::spawn(async move {
         writer.run().await;
@@ -64,7 +65,7 @@ pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Database
         drop(running);
     });
     let jobs = Mutex::new(Some(jobs));
-    Ok(Database::on(Sqlite { jobs, readers, searchers, commits, ended }))
+    Ok(Database::on(Sqlite { jobs, readers, searchers, commits, failing, ended }))
 }
 
 #[derive(Debug)]
@@ -75,6 +76,7 @@ struct Sqlite {
     /// Apart, so that a list never keeps those waiting who carry sagas on.
     searchers: Arc<Readers>,
     commits: Arc<AtomicU64>,
+    failing: watch::Receiver<Option<Error>>,
     /// Closes when the writer has ended and the file is free.
     ended: watch::Receiver<()>,
 }
@@ -98,6 +100,10 @@ impl Backend for Sqlite {
 
     fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    fn failing(&self) -> watch::Receiver<Option<Error>> {
+        self.failing.clone()
     }
 
     fn close(&self) {

@@ -26,7 +26,7 @@ pub(super) fn connect(path: &Path, pragmas: &str) -> Result<Connection, Error> {
     sqlite.busy_timeout(BUSY_TIMEOUT)?;
     sqlite.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     sqlite.execute_batch(pragmas)?;
-    Ok(Connection::on(Sqlite { sqlite, before: Cell::default() }))
+    Ok(Connection::on(Sqlite { sqlite, before: Cell::default(), probed: Cell::default() }))
 }
 
 #[derive(Debug)]
@@ -34,6 +34,8 @@ struct Sqlite {
     sqlite: rusqlite::Connection,
     /// How many rows had been changed when the running work began.
     before: Cell<u64>,
+    /// The running work has written without changing a row.
+    probed: Cell<bool>,
 }
 
 impl Session for Sqlite {
@@ -70,13 +72,22 @@ impl Session for Sqlite {
         Ok(())
     }
 
+    /// The version is nobody's here, and written also where it stays the same.
+    fn probe(&self) -> Result<(), Error> {
+        self.probed.set(true);
+        self.execute("pragma user_version = 0", &[]).map(drop)
+    }
+
     fn begin_work(&self) {
         self.before.set(self.sqlite.total_changes());
+        self.probed.set(false);
     }
 
     /// SQLite ends a transaction by itself when, say, the disk is full.
     fn has_changed(&self) -> bool {
-        self.sqlite.total_changes() != self.before.get() || self.sqlite.is_autocommit()
+        self.sqlite.total_changes() != self.before.get()
+            || self.probed.get()
+            || self.sqlite.is_autocommit()
     }
 
     /// Of work without a savepoint SQLite refuses that, so the work fails and is run again with one.

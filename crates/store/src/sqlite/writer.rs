@@ -19,7 +19,7 @@ use std::{
 use futures::FutureExt;
 use planted::Bug;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinHandle, spawn_blocking, yield_now},
 };
 
@@ -54,6 +54,8 @@ pub(super) struct Writer {
     transactions: mpsc::Receiver<(Jobs, Transaction)>,
     thread: JoinHandle<()>,
     commits: Arc<AtomicU64>,
+    /// Why the last transaction that had something to write was not committed.
+    failing: watch::Sender<Option<Error>>,
 }
 
 impl Writer {
@@ -61,11 +63,12 @@ impl Writer {
         path: PathBuf,
         jobs: mpsc::Receiver<Box<dyn Job>>,
         commits: Arc<AtomicU64>,
+        failing: watch::Sender<Option<Error>>,
     ) -> Self {
         let (batches, waiting) = mpsc::channel(1);
         let (ended, transactions) = mpsc::channel(1);
         let thread = spawn_blocking(move || work(&path, waiting, &ended));
-        Self { jobs, batches, transactions, thread, commits }
+        Self { jobs, batches, transactions, thread, commits, failing }
     }
 
     /// Works until nobody can hand over more and everything is done. Should the thread come to grief, the callers learn
@@ -98,15 +101,21 @@ impl Writer {
     }
 
     async fn answer(&self, jobs: Jobs, transaction: Transaction, at_once: usize) {
-        if matches!(transaction, Ok(Committed::Something)) {
-            self.commits.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Err(cause) = &transaction {
-            tracing::error!(
-                error = cause as &dyn std::error::Error,
-                jobs = jobs.len(),
-                "a transaction failed; its connection is replaced"
-            );
+        match &transaction {
+            Ok(Committed::Something) => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                self.failing.send_if_modified(|failing| failing.take().is_some());
+            }
+            // It has not waited for the disk, and says nothing of it.
+            Ok(Committed::Nothing) => {}
+            Err(cause) => {
+                tracing::error!(
+                    error = cause as &dyn std::error::Error,
+                    jobs = jobs.len(),
+                    "a transaction failed; its connection is replaced"
+                );
+                self.failing.send_replace(Some(cause.clone()));
+            }
         }
         for (answered, job) in jobs.into_iter().enumerate() {
             if answered > 0 && answered % at_once == 0 {

@@ -2,6 +2,9 @@
 //!
 //! The rows of sagas stand in the order of the sagas' starts, because the ids begin with that instant, and are found by
 //! their place. Those of requests are found by when they were written.
+//!
+//! It takes many rows in one transaction, all of which were committed long ago: from the oldest on, those of sagas first.
+//! Nobody waits for it who has another row, since a delivery locks no row that is there.
 
 use clock::{Clock, Timestamp};
 use store::{

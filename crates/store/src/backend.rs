@@ -3,6 +3,10 @@
 //! Statements are run on the thread that has the connection. SQLite has one such thread that writes and a few that read; a
 //! database on the network has one for each connection of its pool, which waits there for each answer. So nothing of a
 //! transaction is a future that somebody could drop half way.
+//!
+//! What the statements above rely on, whichever database it is: each sees what was committed before it began (in Postgres'
+//! words, `read committed`); texts are in the order of their bytes (collation `C`), since ids and keys are read by ranges
+//! and rows are locked in the order that our own sorts give.
 
 use std::{fmt, ops::ControlFlow};
 
@@ -45,7 +49,7 @@ pub(crate) enum Lane {
 /// A read, which keeps its result for its caller.
 pub(crate) type Reading = Box<dyn FnOnce(&Connection) + Send>;
 
-/// A connection inside a transaction. Its transactions see what others commit before each of their statements.
+/// A connection inside a transaction.
 pub(crate) trait Session: fmt::Debug + Send {
     fn dialect(&self) -> Dialect;
 

@@ -204,7 +204,7 @@ async fn a_value_may_stand_in_a_statement_twice_and_in_any_order() {
         )?;
         assert_eq!(swapped, [("x".to_owned(), 7, 7), ("x".to_owned(), 8, 7)]);
         let ends = "select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12";
-        let ends = connection.one(ends, &twelve, |row| {
+        let ends = connection.one(ends, twelve, |row| {
             Ok::<_, Error>((row.get::<i64>(0)?, row.get::<bool>(3)?, row.get::<String>(11)?))
         })?;
         assert_eq!(ends, (1, true, "l".to_owned()));

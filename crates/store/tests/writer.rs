@@ -243,7 +243,7 @@ async fn only_what_was_committed_counts_as_a_commit() {
 async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
     let bench = Sqlite::open().await;
     let database = &bench.database;
-    let spoils: Written<'_, ()> = Box::pin(database.write(|connection| spoil(connection)));
+    let spoils: Written<'_, ()> = Box::pin(database.write(spoil));
     let refuses: Written<'_, ()> = Box::pin(database.write(|_| Err(refusal("not today"))));
     let busy = Busy::start(database).await;
     let results =

@@ -70,7 +70,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
-    refuses(&database, |connection| ann(connection), BROKEN).await;
+    refuses(&database, ann, BROKEN).await;
 }
 
 fn dollars(minor_units: i64) -> Money {

@@ -34,7 +34,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
-    refuses(&database, |connection| ann(connection), BROKEN).await;
+    refuses(&database, ann, BROKEN).await;
 }
 
 fn earned(connection: &Connection, user_id: &str, points: i64) -> Result<(), participant::Failure> {

@@ -44,7 +44,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_database_itself_refuses_what_no_rule_allows() {
     let (_folder, database) = database(SCHEMA).await;
-    refuses(&database, |connection| tea(connection), BROKEN).await;
+    refuses(&database, tea, BROKEN).await;
 }
 
 fn frozen(

@@ -39,7 +39,7 @@ pub async fn sixty_four_at_once_take_effect_once_and_get_the_same_answer<B: Benc
     let deliveries = (0..64).map(|number| {
         let (stage, runs) = (stage.clone(), Arc::clone(&runs));
         tokio::spawn(async move {
-            let work = counted::<B>(runs, effect::<B>("freeze", format!("response {number}")));
+            let work = counted(runs, effect::<B>("freeze", format!("response {number}")));
             answered(stage.call("freeze", work).await)
         })
     });
@@ -96,7 +96,7 @@ pub async fn an_answer_comes_after_the_commit<B: Bench>(bench: &B) {
     assert_eq!(bench.count("gated").await, 1);
 }
 
-fn counted<B: Bench>(runs: Arc<AtomicUsize>, work: Call) -> Call {
+fn counted(runs: Arc<AtomicUsize>, work: Call) -> Call {
     Arc::new(move |connection| {
         runs.fetch_add(1, Ordering::Relaxed);
         work(connection)

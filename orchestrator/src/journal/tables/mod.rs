@@ -1,4 +1,9 @@
 //! The journal in the tables of a database.
+//!
+//! Lock order: a row of `saga_key`, then rows of `event`, ascending, then the row of `saga`; a new one of `saga`, which
+//! nobody else can have yet, before its records. A transaction is about one saga, with two exceptions. Retention takes sagas
+//! from the one that ended first, and keys from the one that is due first. Letting in again all sagas that stand aside for
+//! one reason takes their rows as they come: two nodes that do so at once may fail for each other, and are run again.
 
 mod keys;
 mod list;

@@ -3,7 +3,10 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use clock::Clock;
-use store::{Database, retention::KeepAnswers};
+use store::{
+    Database,
+    retention::{Keep, KeepAnswers},
+};
 
 use crate::{Inbox, layers::Layers, log::Calls};
 
@@ -51,11 +54,13 @@ impl Facade {
     /// The inbox in a service's database, on this facade's clock.
     #[must_use]
     pub fn inbox(&self, database: Database) -> Inbox {
-        let Settings { clock, keep_inbox, .. } = &*self.inner;
-        Inbox::new(
-            participant::Inbox::new(database, clock.clone())
-                .keeping(keep_inbox.map(KeepAnswers::keep)),
-        )
+        let inbox = participant::Inbox::new(database, self.clock().clone());
+        Inbox::new(inbox.keeping(self.keep_inbox()))
+    }
+
+    /// How long the inboxes of its services keep their rows; for ever where it is `None`.
+    pub(crate) fn keep_inbox(&self) -> Option<Keep> {
+        self.inner.keep_inbox.map(KeepAnswers::keep)
     }
 
     /// The clock that calls are timed by.

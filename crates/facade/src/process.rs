@@ -347,12 +347,19 @@ pub async fn add_services(
         for database in mount.databases() {
             process.keep(name, &readiness, database.clone());
         }
+        let databases = mount.databases().to_vec();
         let server = Server::new(facade.shedding(Some(max_calls))).with(mount).build();
-        opened.push((name, readiness, server, listener));
+        opened.push((name, readiness, databases, server, listener));
     }
     process.stage();
     let mut in_process = Vec::new();
-    for (name, readiness, server, listener) in opened {
+    for (name, readiness, databases, server, listener) in opened {
+        if let Some(keep) = facade.keep_inbox() {
+            for database in &databases {
+                let removing = participant::remove_old_rows(database, facade.clock(), keep);
+                process.spawn_until_stop(format!("the removal of old rows of {name}"), removing);
+            }
+        }
         in_process.push((name.to_owned(), server.0.in_process()));
         process.serve(name, &readiness, server, listener).await;
     }

@@ -6,6 +6,8 @@
 //! It takes many rows in one transaction, all of which were committed long ago: from the oldest on, those of sagas first.
 //! Nobody waits for it who has another row, since a delivery locks no row that is there.
 
+use std::time::Duration;
+
 use clock::{Clock, Timestamp};
 use store::{
     Connection, Database, Error, WeakDatabase, millis,
@@ -26,19 +28,27 @@ const REMOVE_REQUESTS: &str = "
     delete from inbox
     where key in (select key from inbox where key < 'saga/' and at < ?1 order by at limit ?2)";
 
-/// Removes what is older than `keep` from now on, little by little, as long as the database is open: the rows of sagas
-/// that began before ([`Key::began`]), and those that requests left before. The row of a saga that does not tell when
-/// it began stays.
-pub(crate) fn forget(database: &Database, clock: &Clock, keep: Keep) {
-    // Nobody's database stays open for this.
+/// How much longer a row is there than it is answered for: a clock that was set back by less makes no old delivery take
+/// effect.
+const KEEP_MARGIN: Duration = Duration::from_secs(60 * 60);
+
+/// Removes, little by little, what an inbox in `database` that keeps its rows for `keep` does not answer by any more, an hour
+/// later: the rows of sagas that began before ([`Key::began`]), and those that requests left before. The row of a saga that
+/// does not tell when it began stays. It ends when the database is closed, and keeps it open for nobody.
+pub fn remove_old_rows(
+    database: &Database,
+    clock: &Clock,
+    keep: Keep,
+) -> impl Future<Output = ()> + Send + 'static {
     let mut database = database.downgrade();
-    let (clock, rows) = (clock.clone(), Rows::of(database.clone()));
-    tokio::spawn(async move {
+    let rows = Rows::of(database.clone());
+    let removing = retention::run(clock.clone(), keep.and(KEEP_MARGIN), rows);
+    async move {
         tokio::select! {
-            () = retention::run(clock, keep, rows) => {}
+            () = removing => {}
             () = database.closed() => {}
         }
-    });
+    }
 }
 
 /// The inbox's rows, as long as somebody has the database open.

@@ -27,15 +27,12 @@ mod call;
 mod refusal;
 mod undo;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use planted::Bug;
 use store::{Connection, Database, retention::Keep};
 
 use crate::{
-    forget::forget,
     inbox::refusal::Refusal,
     key::{Direction, Key},
     outcome::{Answered, Failure},
@@ -43,10 +40,6 @@ use crate::{
     rows,
     table::{Held, Row},
 };
-
-/// How much longer a row is there than it is answered for: a clock that was set back by less makes no old delivery take
-/// effect.
-const KEEP_MARGIN: Duration = Duration::from_secs(60 * 60);
 
 /// A delivery of a request.
 #[derive(Clone, Debug)]
@@ -112,11 +105,9 @@ impl Inbox {
     /// Keeps rows no longer than `keep`, where it is given. It should be longer than any saga may take, the time that a
     /// person takes to look at one included: later deliveries of an older saga are refused. A request outside a saga that
     /// is repeated after that takes effect again.
+    /// [`remove_old_rows`](crate::remove_old_rows) removes them.
     #[must_use]
     pub fn keeping(self, keep: Option<Keep>) -> Self {
-        if let Some(keep) = keep {
-            forget(&self.database, &self.clock, keep.and(KEEP_MARGIN));
-        }
         Self { keep, ..self }
     }
 

@@ -44,6 +44,7 @@ mod forget;
 mod outcome;
 mod rows;
 
+pub use forget::remove_old_rows;
 pub use inbox::{Delivery, Error, Inbox};
 pub use key::{Direction, Key};
 pub use metadata::SagaMetadata;

@@ -7,8 +7,8 @@ mod bench;
 use std::time::Duration;
 
 use clock::{Clock, Hands, Timestamp};
-use participant::{Delivery, Direction, Inbox, Key, conformance::Bench};
-use store::Database;
+use participant::{Delivery, Direction, Inbox, Key, conformance::Bench, remove_old_rows};
+use store::{Database, retention::Keep};
 
 const BEGAN: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -31,7 +31,8 @@ async fn looked(hands: &Hands) {
 async fn a_row_stays_for_an_hour_after_its_key_is_refused_so_that_a_clock_may_be_set_back() {
     let bench = bench::Sqlite::open().await;
     let (clock, hands) = Clock::manual(BEGAN);
-    let day = "1d".parse().unwrap();
+    let day: Keep = "1d".parse().unwrap();
+    tokio::spawn(remove_old_rows(&bench.database, &clock, day));
     let inbox = Inbox::new(bench.database.clone(), clock).keeping(Some(day));
     let saga_id = format!("{:08x}-{:04x}-7000-8000-000000000001", BEGAN.0 >> 16, BEGAN.0 & 0xffff);
     let step = Key::step(&saga_id, "freeze", Direction::Forward).unwrap();

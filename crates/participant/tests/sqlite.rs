@@ -7,8 +7,10 @@ mod bench;
 use std::time::Duration;
 
 use clock::{Clock, Timestamp};
-use participant::{Answered, Delivery, Direction, Inbox, Key, conformance::Bench, inbox::Error};
-use store::Database;
+use participant::{
+    Answered, Delivery, Direction, Inbox, Key, conformance::Bench, inbox::Error, remove_old_rows,
+};
+use store::{Database, retention::Keep};
 
 participant::conformance!(bench::Sqlite);
 
@@ -34,7 +36,8 @@ async fn the_file_stops_growing_where_old_rows_are_removed() {
     const DAYS: u64 = 6;
     let bench = bench::Sqlite::open().await;
     let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_000));
-    let day = "1d".parse().unwrap();
+    let day: Keep = "1d".parse().unwrap();
+    tokio::spawn(remove_old_rows(bench.database(), &clock, day));
     let inbox = Inbox::new(bench.database().clone(), clock.clone()).keeping(Some(day));
     let mut grown = Vec::new();
     for _ in 0..DAYS {

@@ -1,12 +1,16 @@
 //! Sagas that ended long ago are removed. The orders that they placed are not theirs to remove, nor the tokens of those.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use clock::Clock;
-use proto::saga::v1::{GetSagaRequest, PauseSagaRequest, SagaState, StartSagaRequest};
-use sqlx::Connection;
+use clock::{Clock, Timestamp};
+use proto::{
+    points::v1::{OpenAccountRequest, points_service_client::PointsServiceClient},
+    saga::v1::{GetSagaRequest, PauseSagaRequest, SagaState, StartSagaRequest},
+};
+use sagamesh::mesh::{Config, Database, Listen, Retention};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use stage::told;
-use tests::{Mesh, Wiring, shop::order};
+use tests::{Mesh, Wiring, channel, shop::order};
 use tonic::Code;
 
 use crate::{aside::journal, operators::waiting_for_payment};
@@ -95,4 +99,52 @@ async fn a_token_whose_key_is_gone_buys_nothing_a_second_time() {
     assert!(result.message.contains(&placed.order_no), "{}", result.message);
     assert_eq!(mesh.standing().await.tea.2, 1, "bought a second time");
     mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_services_answers_are_removed_when_they_are_older_than_the_config_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        listen: Listen { port_base: 0, ..Listen::default() },
+        database: Database { folder: folder.path().to_owned() },
+        retention: Retention { keep_inbox: Some("1d".parse().unwrap()), ..Retention::default() },
+        ..Config::default()
+    };
+    let (clock, hands) = Clock::manual(Timestamp(1_790_000_000_000));
+    let mesh = sagamesh::mesh::start(config, clock).await.unwrap();
+    let points = PointsServiceClient::new(channel(mesh.addresses().points));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(mesh.run(async { stopped.await.unwrap() }));
+    let (request_id, user_id) = ("open-ada".to_owned(), "ada".to_owned());
+    let opening = OpenAccountRequest { request_id, user_id };
+    points.clone().open_account(opening).await.unwrap();
+    let file = folder.path().join("points.db");
+    assert_eq!(answers(&file).await, 1);
+    hands.advance(Duration::from_hours(24));
+    let machine = Clock::system();
+    let removed = async {
+        while answers(&file).await > 0 {
+            // What removes them looks again after a while, and an hour later than they are answered by.
+            hands.advance(Duration::from_mins(10));
+            machine.sleep(Duration::from_millis(5)).await;
+        }
+    };
+    machine.timeout(Duration::from_secs(20), removed).await.expect("the answer is removed");
+    stop.send(()).unwrap();
+    // Whatever is left under way is given up by the mesh's own time.
+    let stopped = async {
+        while !serving.is_finished() {
+            hands.advance(Duration::from_secs(1));
+            machine.sleep(Duration::from_millis(5)).await;
+        }
+    };
+    machine.timeout(Duration::from_secs(20), stopped).await.expect("the mesh stops");
+    serving.await.unwrap().unwrap();
+}
+
+/// How many answers an inbox keeps.
+async fn answers(file: &Path) -> i64 {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query_scalar("select count(*) from inbox").fetch_one(&mut connection).await.unwrap()
 }

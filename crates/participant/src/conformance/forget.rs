@@ -12,6 +12,7 @@ use crate::{
             CALL, REQUEST, Stage, UNDO, again, answered, effect, never, never_undo, undoing, undone,
         },
     },
+    forget::remove_old_rows,
     inbox::{Error, Inbox},
     key::{Direction, Key},
     outcome::{Answered, Outcome},
@@ -24,6 +25,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 fn stage<B: Bench>(bench: &B) -> (Stage, Hands) {
     let (clock, hands) = Clock::manual(NOW);
     let day: Keep = "1d".parse().expect("a duration");
+    tokio::spawn(remove_old_rows(bench.database(), &clock, day));
     (Stage::with(Inbox::new(bench.database().clone(), clock).keeping(Some(day))), hands)
 }
 

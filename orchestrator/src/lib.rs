@@ -16,4 +16,9 @@ pub mod retention;
 
 mod describe;
 
+#[expect(unreachable_pub, reason = "facade-build generates it")]
+mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
+}
+
 pub use node::{Bundle, Config, MAX_RUNNING, Node, Settings, run};

@@ -14,7 +14,6 @@ use facade::{
     Facade,
     process::{self, Log},
     server::{self, Health, Server, Service},
-    services::saga_service,
 };
 use serde::Deserialize;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -24,6 +23,7 @@ use crate::{
     api::{saga_service::Handlers, served::Served},
     describe::Describer,
     driver::Driver,
+    handlers::saga_service,
     journal::{self, Journal, sqlite::Sqlite},
     outbound::Participants,
     registry::Registry,

@@ -21,8 +21,14 @@ use facade::{
     Facade,
     process::{self, Config},
     server::Mount,
-    services::stock_service,
 };
+
+use crate::handlers::stock_service;
+
+#[expect(unreachable_pub, reason = "facade-build generates it")]
+mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
+}
 
 const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_stock.sql"))];
 

@@ -20,6 +20,7 @@ mod call;
 mod cause;
 mod context;
 mod deadline;
+mod dispatch;
 mod end;
 mod entry;
 mod facade;
@@ -27,7 +28,7 @@ mod failure;
 mod foreign;
 mod inbox;
 mod layers;
-mod method;
+mod mount;
 mod pipeline;
 mod redact;
 mod reflection;
@@ -46,14 +47,3 @@ pub use inbox::Inbox;
 pub use reply::Reply;
 pub use stream::Answers;
 pub use trace::Trace;
-
-/// The handler traits, one module a service, and how each is mounted.
-#[expect(
-    clippy::allow_attributes_without_reason,
-    unreachable_pub,
-    unused_qualifications,
-    reason = "build.rs and tonic generate it"
-)]
-pub mod services {
-    include!(concat!(env!("OUT_DIR"), "/services.rs"));
-}

@@ -5,10 +5,7 @@ use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
 use tonic::{
-    body::Body,
-    server::NamedService,
-    service::{Routes, RoutesBuilder},
-    transport::server::TcpIncoming,
+    body::Body, server::NamedService, service::RoutesBuilder, transport::server::TcpIncoming,
 };
 use tonic_health::{
     ServingStatus,
@@ -16,9 +13,10 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
+pub use crate::mount::{Mount, Mounting};
 use crate::{
     Facade,
-    dynamic::{Fallback, Methods},
+    dispatch::{Dispatch, Methods, Routes},
     entry,
     foreign::{Beside, Marked},
     reflection::{self, Shown},
@@ -31,35 +29,13 @@ const READINESS: &str = "readiness";
 /// How long a connection may finish what it has when the server stops.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
-type Add = Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>;
-
-/// One service, ready to be served behind the facade.
-pub struct Mount {
-    name: &'static str,
-    add: Add,
-}
-
-impl Mount {
-    pub(crate) fn new(
-        name: &'static str,
-        add: impl FnOnce(Facade, &mut RoutesBuilder) + Send + 'static,
-    ) -> Self {
-        Self { name, add: Box::new(add) }
-    }
-
-    /// The service's full name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
 /// What a process serves. The same routes answer on a socket and, without one, within the process.
 pub struct Server {
     facade: Facade,
-    routes: RoutesBuilder,
+    /// The tonic services: health, reflection, and what stands beside.
+    beside: RoutesBuilder,
+    routes: Routes,
     shown: Shown,
-    methods: Methods,
     health: Health,
 }
 
@@ -70,25 +46,25 @@ impl Server {
         let reporter = HealthReporter::new();
         let health = HealthService::from_health_reporter(reporter.clone());
         let shown = Shown::of_every_server();
-        let mut routes = RoutesBuilder::default();
-        routes.add_service(HealthServer::new(Marked(health)));
-        routes.add_service(reflection::v1::server(shown.clone()));
-        routes.add_service(reflection::v1alpha::server(shown.clone()));
+        let mut beside = RoutesBuilder::default();
+        beside.add_service(HealthServer::new(Marked(health)));
+        beside.add_service(reflection::v1::server(shown.clone()));
+        beside.add_service(reflection::v1alpha::server(shown.clone()));
         Self {
             facade,
-            routes,
+            beside,
+            routes: Routes::default(),
             shown,
-            methods: Methods::default(),
             health: Health { reporter, names: Vec::new() },
         }
     }
 
-    /// Adds a service of ours.
+    /// Adds a service.
     #[must_use]
     pub fn with(mut self, mount: Mount) -> Self {
-        let Mount { name, add } = mount;
-        add(self.facade.clone(), &mut self.routes);
-        self.shown.add(name, proto::descriptors());
+        let Mount { name, pool, routes } = mount;
+        self.routes.mount(routes);
+        self.shown.add(name, &pool);
         self.health.names.push(name.to_owned());
         self
     }
@@ -110,14 +86,14 @@ impl Server {
             + Sync
             + 'static,
     {
-        self.routes.add_service(Beside(service));
+        self.beside.add_service(Beside(service));
         self
     }
 
     /// Where methods that are known only at run time are added.
     #[must_use]
     pub fn methods(&self) -> Methods {
-        self.methods.clone()
+        self.routes.methods.clone()
     }
 
     /// Shows a service that is served by [`Server::methods`] or [`Server::beside`] in reflection and health.
@@ -129,28 +105,28 @@ impl Server {
     /// Closes the list of services.
     #[must_use]
     pub fn build(self) -> (Service, Health) {
-        let entry = entry::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
+        let entry = entry::Layer { facade: self.facade.clone(), routes: self.routes.clone() };
         let router = self
-            .routes
+            .beside
             .routes()
             .into_axum_router()
-            .fallback_service(Fallback::new(self.facade, self.methods))
+            .fallback_service(Dispatch { facade: self.facade, routes: self.routes })
             // Outermost: every route and the fallback are behind it.
             .layer(entry);
-        (Service { routes: Routes::from(router) }, self.health)
+        (Service { routes: tonic::service::Routes::from(router) }, self.health)
     }
 }
 
 /// A built server: call it within the process, or [`serve`] it.
 #[derive(Clone, Debug)]
 pub struct Service {
-    routes: Routes,
+    routes: tonic::service::Routes,
 }
 
 impl Service {
     /// The routes as a tower service, for calls from within the process.
     #[must_use]
-    pub fn in_process(&self) -> Routes {
+    pub fn in_process(&self) -> tonic::service::Routes {
         self.routes.clone()
     }
 }

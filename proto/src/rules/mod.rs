@@ -10,8 +10,7 @@ mod typed;
 use validator::Validate;
 
 pub use dynamic::dynamic_violations;
-pub use typed::violations;
-pub(crate) use typed::{currency, identifier, positive, unique};
+pub use typed::{currency, identifier, positive, unique, violations};
 
 /// A typed message whose rules can be checked, with the messages inside it.
 pub trait Checked: Validate {

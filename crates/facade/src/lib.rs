@@ -1,10 +1,10 @@
 //! What every RPC of every service goes in and out through.
 //!
-//! A service implements the handler trait of [`services`] and mounts it on a [`server::Server`]. The tonic servers
-//! are private to this crate, so no handler can be reached around the facade, which on the way in reads the call's
-//! context ([`Call`]), validates the request, and on the way out fills the response code, turns a [`Failure`] into
-//! an answer in one place, and logs one line. What is refused before it reaches a handler gets the same form. [`caller`]
-//! is the same for calls that go out.
+//! A service implements the handler trait that `facade-build` generates of its contract, and mounts it on a
+//! [`server::Server`]. Each call passes the list in `layers.rs` on its way in and out; its handler runs within the caller's
+//! deadline, and a [`Failure`] becomes an answer in one place. A handler gets a [`Call`] and its message and nothing of
+//! the connection, so none is reached around this. What is refused before it reaches a handler gets the same form.
+//! [`caller`] is the same for calls that go out.
 
 pub mod caller;
 pub mod codec;

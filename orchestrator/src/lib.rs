@@ -17,5 +17,10 @@ pub mod retention;
 
 mod describe;
 
+#[expect(unreachable_pub, reason = "facade-build generates it")]
+mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
+}
+
 pub use config::{Config, MAX_RUNNING};
 pub use node::{Bundle, Node, run};

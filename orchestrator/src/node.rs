@@ -12,7 +12,6 @@ use facade::{
     process::{self, Process, Signals},
     readiness::Readiness,
     server::{Server, Service},
-    services::saga_service,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +22,7 @@ use crate::{
     config::{self, Config, Limits, Retention},
     describe::Describer,
     driver::Driver,
+    handlers::saga_service,
     journal::{self, Journal, tables::Tables},
     outbound::Participants,
     registry::Registry,
@@ -250,7 +250,6 @@ fn serve_api(
 ) -> Result<(Service, Health), String> {
     let mut server =
         Server::new(facade.clone()).with(saga_service::mount(Handlers::new(driver.clone())));
-    let methods = server.methods();
     let mut served_by: BTreeMap<String, String> = BTreeMap::new();
     for definition in definitions {
         let Some(method) = definition.serves() else { continue };
@@ -264,7 +263,7 @@ fn serve_api(
         }
         let parent = method.parent_service();
         server.show(parent.full_name(), parent.parent_pool());
-        methods.serve(method, Served::new(driver.clone(), definition, method));
+        server.serve(method, Served::new(driver.clone(), definition, method));
     }
     Ok(server.build())
 }

@@ -4,9 +4,7 @@ mod wire;
 
 use ::store::Database;
 use clock::Clock;
-use facade::{
-    Call, Facade, Failure, Inbox, Reply, page::Page, services::order_service::OrderService,
-};
+use facade::{Call, Facade, Failure, Inbox, Reply, page::Page};
 use proto::order::v1::{
     AbandonCancelRequest, AbandonCancelResponse, BeginCancelRequest, BeginCancelResponse,
     CancelOrderRequest, CancelOrderResponse, CompleteOrderRequest, CompleteOrderResponse,
@@ -17,6 +15,7 @@ use proto::order::v1::{
 
 use crate::{
     error::ask_again,
+    handlers::order_service::OrderService,
     moves::{self, Wish},
     order::Move,
     store::{self, Filter},

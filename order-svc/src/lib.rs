@@ -28,8 +28,14 @@ use facade::{
     config::{self, Loaded},
     process,
     server::Mount,
-    services::order_service,
 };
+
+use crate::handlers::order_service;
+
+#[expect(unreachable_pub, reason = "facade-build generates it")]
+mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
+}
 
 const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_order.sql"))];
 

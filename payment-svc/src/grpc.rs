@@ -4,9 +4,7 @@ mod wire;
 
 use ::store::Database;
 use clock::Clock;
-use facade::{
-    Call, Facade, Failure, Inbox, Reply, page::Page, services::payment_service::PaymentService,
-};
+use facade::{Call, Facade, Failure, Inbox, Reply, page::Page};
 use money::{Currency, Money};
 use participant::Direction;
 use proto::payment::v1::{
@@ -18,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     gateway::Gateway,
+    handlers::payment_service::PaymentService,
     pay,
     payment::{Payment, State},
     store,

@@ -25,8 +25,14 @@ use facade::{
     config::{self, Loaded},
     process,
     server::Mount,
-    services::payment_service,
 };
+
+use crate::handlers::payment_service;
+
+#[expect(unreachable_pub, reason = "facade-build generates it")]
+mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
+}
 
 const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_payment.sql"))];
 

@@ -4,9 +4,7 @@ mod wire;
 
 use ::store::Database;
 use clock::{Clock, Timestamp};
-use facade::{
-    Call, Facade, Failure, Inbox, Reply, page::Page, services::points_service::PointsService,
-};
+use facade::{Call, Facade, Failure, Inbox, Reply, page::Page};
 use participant::Direction;
 use proto::points::v1::{
     DeductRequest, DeductResponse, EarnRequest, EarnResponse, GetAccountRequest,
@@ -15,7 +13,7 @@ use proto::points::v1::{
     SetStandingRequest, SetStandingResponse,
 };
 
-use crate::{error::Error, store};
+use crate::{error::Error, handlers::points_service::PointsService, store};
 
 /// The service on its database.
 pub(crate) struct Service {

@@ -21,8 +21,14 @@ use facade::{
     config::{self, Loaded},
     process,
     server::Mount,
-    services::points_service,
 };
+
+use crate::handlers::points_service;
+
+#[expect(unreachable_pub, reason = "facade-build generates it")]
+mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
+}
 
 const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_points.sql"))];
 

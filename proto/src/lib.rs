@@ -1,32 +1,30 @@
 //! The contracts of Sagamesh: messages, clients, validation rules and descriptors of every `sagamesh.*.v1` package.
 //!
-//! Servers are not here: they are generated inside the `facade` crate, so that no handler can be reached around it.
+//! Handlers are not here: each service generates the trait that it implements, by `facade-build`.
 
 pub mod canonical;
 pub mod rules;
 
 mod reason;
 
-use std::sync::LazyLock;
+// Generated code names this crate by its name, here as elsewhere.
+extern crate self as proto;
 
-use prost_reflect::DescriptorPool;
+pub use prost_reflect::DescriptorPool;
 
+/// The packages under their whole names, as generated code has them.
+#[doc(hidden)]
 #[expect(
     clippy::all,
-    unreachable_pub,
     unused_qualifications,
     clippy::allow_attributes_without_reason,
     reason = "prost and tonic generate it"
 )]
-mod packages {
-    include!(concat!(env!("OUT_DIR"), "/packages.rs"));
+pub mod packages {
+    include!(concat!(env!("OUT_DIR"), "/contracts.rs"));
 }
 
-pub use packages::sagamesh::*;
-
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/messages.rs"));
-}
+pub use packages::{DESCRIPTOR_SET, descriptors, sagamesh::*};
 
 /// A response message: the facade fills its `ResultInfo result`.
 pub trait Response {
@@ -38,16 +36,4 @@ pub trait Response {
     fn set_result(&mut self, result: facade::v1::ResultInfo);
     /// Empties the result.
     fn clear_result(&mut self);
-}
-
-/// The encoded `google.protobuf.FileDescriptorSet` of every package, with its imports and custom options.
-pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sagamesh.binpb"));
-
-/// The descriptors of every package.
-pub fn descriptors() -> &'static DescriptorPool {
-    static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-        DescriptorPool::decode(DESCRIPTOR_SET)
-            .expect("build.rs wrote a descriptor set that it had decoded")
-    });
-    &POOL
 }

@@ -4,9 +4,7 @@ mod wire;
 
 use ::store::Database;
 use clock::Clock;
-use facade::{
-    Call, Facade, Failure, Inbox, Reply, page::Page, services::stock_service::StockService,
-};
+use facade::{Call, Facade, Failure, Inbox, Reply, page::Page};
 use proto::stock::v1::{
     AddStockRequest, AddStockResponse, ConfirmRequest, ConfirmResponse, FreezeRequest,
     FreezeResponse, GetProductRequest, GetProductResponse, GetStockRequest, GetStockResponse,
@@ -16,6 +14,7 @@ use proto::stock::v1::{
 };
 
 use crate::{
+    handlers::stock_service::StockService,
     stock::{Line, Settlement, in_lock_order},
     store,
 };

@@ -22,8 +22,14 @@ use facade::{
     config::{self, Loaded},
     process,
     server::Mount,
-    services::stock_service,
 };
+
+use crate::handlers::stock_service;
+
+#[expect(unreachable_pub, reason = "facade-build generates it")]
+mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
+}
 
 const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_stock.sql"))];
 

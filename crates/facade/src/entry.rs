@@ -15,7 +15,7 @@ use crate::{
     Facade, Failure,
     context::Context,
     deadline,
-    dynamic::Methods,
+    dispatch::Routes,
     layers::{Head, Held},
     unanswered::{self, Refusal},
 };
@@ -27,7 +27,7 @@ pub(crate) type Response = http::Response<AxumBody>;
 #[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) facade: Facade,
-    pub(crate) methods: Methods,
+    pub(crate) routes: Routes,
 }
 
 impl<S> tower::Layer<S> for Layer {
@@ -107,7 +107,8 @@ impl Layer {
 
     /// Tells what no handler has answered like every other failure.
     fn refuse(&self, context: &Context, refusal: Refusal) -> Response {
-        let method = refusal.method(&self.methods, context.method());
+        let route = self.routes.find(context.method());
+        let method = route.as_ref().map(|route| route.method());
         let (end, response) = refusal.into_response(context, method);
         self.facade.layers().after(context, &end);
         response

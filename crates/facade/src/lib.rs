@@ -1,10 +1,10 @@
 //! What every RPC of every service goes in and out through.
 //!
-//! A service implements the handler trait of [`services`] and mounts it on a [`server::Server`]. The tonic servers
-//! are private to this crate, so no handler can be reached around the facade, which on the way in reads the call's
-//! context ([`Call`]), validates the request, and on the way out fills the response code, turns a [`Failure`] into
-//! an answer in one place, and logs one line. What is refused before it reaches a handler gets the same form. [`caller`]
-//! is the same for calls that go out.
+//! A service implements the handler trait that `facade-build` generates of its contract, and mounts it on a
+//! [`server::Server`]. Each call passes the list in `layers.rs` on its way in and out; its handler runs within the caller's
+//! deadline, and a [`Failure`] becomes an answer in one place. A handler gets a [`Call`] and its message and nothing of
+//! the connection, so none is reached around this. What is refused before it reaches a handler gets the same form.
+//! [`caller`] is the same for calls that go out.
 
 pub mod caller;
 pub mod codec;
@@ -26,6 +26,7 @@ mod call;
 mod cause;
 mod context;
 mod deadline;
+mod dispatch;
 mod end;
 mod entry;
 mod facade;
@@ -33,7 +34,7 @@ mod failure;
 mod foreign;
 mod inbox;
 mod layers;
-mod method;
+mod mount;
 mod pipeline;
 mod redact;
 mod reflection;
@@ -52,14 +53,3 @@ pub use inbox::Inbox;
 pub use reply::Reply;
 pub use stream::Answers;
 pub use trace::Trace;
-
-/// The handler traits, one module a service, and how each is mounted.
-#[expect(
-    clippy::allow_attributes_without_reason,
-    unreachable_pub,
-    unused_qualifications,
-    reason = "build.rs and tonic generate it"
-)]
-pub mod services {
-    include!(concat!(env!("OUT_DIR"), "/services.rs"));
-}

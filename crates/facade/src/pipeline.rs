@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use bytes::Bytes;
 use futures::FutureExt;
 use prost::Message;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, MethodDescriptor};
 use proto::{
     Response,
     rules::{Checked, Violation, violations},
@@ -18,7 +18,7 @@ use crate::{
     codec::{Filled, Received},
     context::Context,
     layers::Asked,
-    method, redact,
+    redact,
     respond::{Shape, Typed, respond},
     stream::{self, Outgoing},
     wire::panic_text,
@@ -27,7 +27,7 @@ use crate::{
 impl Facade {
     pub(crate) async fn unary<Q, R, H, F>(
         &self,
-        method: &'static str,
+        method: &MethodDescriptor,
         request: tonic::Request<Received<Q>>,
         handler: H,
     ) -> Result<tonic::Response<Filled<R>>, Status>
@@ -45,7 +45,7 @@ impl Facade {
 
     pub(crate) async fn stream<Q, R, H, F>(
         &self,
-        method: &'static str,
+        method: &MethodDescriptor,
         request: tonic::Request<Received<Q>>,
         handler: H,
     ) -> Result<tonic::Response<Outgoing<R>>, Status>
@@ -126,7 +126,7 @@ impl Call {
 
 /// A message whose type is known when the program is built.
 struct Request<'a, Q> {
-    method: &'static str,
+    method: &'a MethodDescriptor,
     call: &'a Call,
     message: &'a Q,
 }
@@ -137,6 +137,6 @@ impl<Q: Checked> Asked for Request<'_, Q> {
     }
 
     fn shown(&self) -> Option<DynamicMessage> {
-        redact::shown(method::input_of_ours(self.method), self.call.body())
+        redact::shown(self.method.input(), self.call.body())
     }
 }

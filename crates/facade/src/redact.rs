@@ -10,9 +10,9 @@ pub(crate) fn wanted() -> bool {
     tracing::enabled!(tracing::Level::DEBUG)
 }
 
-/// An encoded message of ours as its descriptor shows it.
-pub(crate) fn shown(kind: Option<MessageDescriptor>, bytes: &[u8]) -> Option<DynamicMessage> {
-    DynamicMessage::decode(kind?, bytes).ok()
+/// An encoded message as its descriptor shows it.
+pub(crate) fn shown(kind: MessageDescriptor, bytes: &[u8]) -> Option<DynamicMessage> {
+    DynamicMessage::decode(kind, bytes).ok()
 }
 
 /// Logs what was asked.

@@ -1,13 +1,12 @@
-//! Server reflection, v1 and v1alpha, over services that may be added while the server runs.
+//! Server reflection, v1 and v1alpha, over services of which some are known only at run time.
 //!
-//! `tonic-reflection`'s own service cannot learn a service after its start; its message types are used here.
+//! `tonic-reflection`'s own service takes encoded descriptor sets and shows one pool; its message types are used here.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, LazyLock},
 };
 
-use arc_swap::ArcSwap;
 use futures::StreamExt;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -17,13 +16,13 @@ use crate::foreign::Foreign;
 /// The services that a server shows, each with the pool that describes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shown {
-    services: Arc<ArcSwap<BTreeMap<String, DescriptorPool>>>,
+    services: Arc<BTreeMap<String, DescriptorPool>>,
 }
 
 impl Shown {
     /// What every server has beside its own services: health, and reflection itself.
     pub(crate) fn of_every_server() -> Self {
-        let shown = Self::default();
+        let mut shown = Self::default();
         let sets = [
             ("grpc.health.v1.Health", tonic_health::pb::FILE_DESCRIPTOR_SET),
             ("grpc.reflection.v1.ServerReflection", tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET),
@@ -39,21 +38,16 @@ impl Shown {
         shown
     }
 
-    pub(crate) fn add(&self, service: &str, pool: &DescriptorPool) {
-        self.services.rcu(|services| {
-            let mut services = BTreeMap::clone(services);
-            services.insert(service.to_owned(), pool.clone());
-            services
-        });
+    pub(crate) fn add(&mut self, service: &str, pool: &DescriptorPool) {
+        Arc::make_mut(&mut self.services).insert(service.to_owned(), pool.clone());
     }
 
     fn names(&self) -> Vec<String> {
-        self.services.load().keys().cloned().collect()
+        self.services.keys().cloned().collect()
     }
 
     fn find<T>(&self, look: impl Fn(&DescriptorPool) -> Option<T>) -> Option<T> {
-        let services = self.services.load();
-        services.values().chain([error_details()]).find_map(look)
+        self.services.values().chain([error_details()]).find_map(look)
     }
 
     /// The file that declares a symbol, and all that it imports.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 use prost::Message;
-use prost_reflect::{DynamicMessage, MessageDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use proto::{Response, canonical, facade::v1::ResultInfo};
 use tonic::Status;
 
@@ -12,7 +12,7 @@ use crate::{
     Call, Failure, Reply,
     codec::Filled,
     end::End,
-    method, redact,
+    redact,
     reply::Payload,
     result::{self, fill_result, result_of},
     status::StatusDetails,
@@ -37,13 +37,13 @@ pub(crate) trait Shape {
 
 /// Responses of a type that is known when the program is built.
 pub(crate) struct Typed<R> {
-    method: &'static str,
+    described: MessageDescriptor,
     response: PhantomData<fn() -> R>,
 }
 
 impl<R> Typed<R> {
-    pub(crate) fn of(method: &'static str) -> Self {
-        Self { method, response: PhantomData }
+    pub(crate) fn of(method: &MethodDescriptor) -> Self {
+        Self { described: method.output(), response: PhantomData }
     }
 }
 
@@ -60,7 +60,7 @@ impl<R: Message + Default + Response> Shape for Typed<R> {
     }
 
     fn shown(&self, response: &Filled<R>) -> Option<DynamicMessage> {
-        redact::shown(method::output_of_ours(self.method), &response.bytes().ok()?)
+        redact::shown(self.described.clone(), &response.bytes().ok()?)
     }
 }
 
@@ -92,7 +92,7 @@ impl Shape for Described {
     }
 
     fn shown(&self, response: &Bytes) -> Option<DynamicMessage> {
-        redact::shown(Some(self.0.clone()), response)
+        redact::shown(self.0.clone(), response)
     }
 }
 

@@ -1,66 +1,28 @@
 //! A role's gRPC server: the services behind the facade, reflection and health.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
-use prost_reflect::DescriptorPool;
-use store::Database;
-use tonic::{
-    body::Body,
-    server::NamedService,
-    service::{Routes, RoutesBuilder},
-};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
 
+pub use crate::mount::{Mount, Mounting};
 use crate::{
     Facade,
-    dynamic::{Fallback, Methods},
+    dispatch::{Dispatch, Routes},
+    dynamic::Handler,
     entry,
     foreign::Beside,
     health::Health,
     reflection::{self, Shown},
 };
 
-type Add = Box<dyn FnOnce(Facade, &mut RoutesBuilder) + Send>;
-
-/// One service, ready to be served behind the facade.
-pub struct Mount {
-    name: &'static str,
-    add: Add,
-    databases: Vec<Database>,
-}
-
-impl Mount {
-    pub(crate) fn new(
-        name: &'static str,
-        add: impl FnOnce(Facade, &mut RoutesBuilder) + Send + 'static,
-    ) -> Self {
-        Self { name, add: Box::new(add), databases: Vec::new() }
-    }
-
-    /// A service that can take work while this database works. The process closes it at its end.
-    #[must_use]
-    pub fn on(mut self, database: Database) -> Self {
-        self.databases.push(database);
-        self
-    }
-
-    /// The databases that it stands on.
-    pub(crate) fn databases(&self) -> &[Database] {
-        &self.databases
-    }
-
-    /// The service's full name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
 /// What a process serves. The same routes answer on a socket and, without one, within the process.
 pub struct Server {
     facade: Facade,
-    routes: RoutesBuilder,
+    /// The tonic services: health, reflection, and what stands beside.
+    beside: RoutesBuilder,
+    routes: Routes,
     shown: Shown,
-    methods: Methods,
     health: Health,
 }
 
@@ -68,19 +30,17 @@ impl Server {
     /// A server with reflection and health, and nothing else yet.
     #[must_use]
     pub fn new(facade: Facade) -> Self {
-        let (health, mut routes) = Health::new();
+        let (health, beside) = Health::new();
         let shown = Shown::of_every_server();
-        routes.add_service(reflection::v1::server(shown.clone()));
-        routes.add_service(reflection::v1alpha::server(shown.clone()));
-        Self { facade, routes, shown, methods: Methods::default(), health }
+        Self { facade, beside, routes: Routes::default(), shown, health }
     }
 
-    /// Adds a service of ours.
+    /// Adds a service.
     #[must_use]
     pub fn with(mut self, mount: Mount) -> Self {
-        let Mount { name, add, databases: _ } = mount;
-        add(self.facade.clone(), &mut self.routes);
-        self.shown.add(name, proto::descriptors());
+        let Mount { name, pool, routes, databases: _ } = mount;
+        self.routes.mount(routes);
+        self.shown.add(name, &pool);
         self.health.add(name);
         self
     }
@@ -102,17 +62,16 @@ impl Server {
             + Sync
             + 'static,
     {
-        self.routes.add_service(Beside(service));
+        self.beside.add_service(Beside(service));
         self
     }
 
-    /// Where methods that are known only at run time are added.
-    #[must_use]
-    pub fn methods(&self) -> Methods {
-        self.methods.clone()
+    /// Serves a method that is known only at run time. One of a service that is mounted stays that service's.
+    pub fn serve(&mut self, method: &MethodDescriptor, handler: Arc<dyn Handler>) {
+        self.routes.add(method, handler);
     }
 
-    /// Shows a service that is served by [`Server::methods`] or [`Server::beside`] in reflection and health.
+    /// Shows a service that is served by [`Server::serve`] or [`Server::beside`] in reflection and health.
     pub fn show(&mut self, service: &str, pool: &DescriptorPool) {
         self.shown.add(service, pool);
         self.health.add(service);
@@ -120,29 +79,31 @@ impl Server {
 
     /// Closes the list of services.
     #[must_use]
-    pub fn build(self) -> (Service, Health) {
-        let entry = entry::Layer { facade: self.facade.clone(), methods: self.methods.clone() };
+    pub fn build(mut self) -> (Service, Health) {
+        self.beside.add_service(reflection::v1::server(self.shown.clone()));
+        self.beside.add_service(reflection::v1alpha::server(self.shown));
+        let entry = entry::Layer { facade: self.facade.clone(), routes: self.routes.clone() };
         let router = self
-            .routes
+            .beside
             .routes()
             .into_axum_router()
-            .fallback_service(Fallback::new(self.facade, self.methods))
+            .fallback_service(Dispatch { facade: self.facade, routes: self.routes })
             // Outermost: every route and the fallback are behind it.
             .layer(entry);
-        (Service { routes: Routes::from(router) }, self.health)
+        (Service { routes: tonic::service::Routes::from(router) }, self.health)
     }
 }
 
 /// A built server: call it within the process, or have the process serve it.
 #[derive(Clone, Debug)]
 pub struct Service {
-    routes: Routes,
+    routes: tonic::service::Routes,
 }
 
 impl Service {
     /// The routes as a tower service, for calls from within the process.
     #[must_use]
-    pub fn in_process(&self) -> Routes {
+    pub fn in_process(&self) -> tonic::service::Routes {
         self.routes.clone()
     }
 }

@@ -17,10 +17,8 @@ use crate::{
     Failure,
     codec::Raw,
     context::Context,
-    dynamic::Methods,
     end::End,
     entry::Response,
-    method,
     reply::Payload,
     respond::{Described, Shape},
     status::{GRPC_STATUS, StatusDetails},
@@ -75,19 +73,11 @@ fn failure(path: &str, status: &Status) -> Failure {
 }
 
 impl Refusal {
-    /// The method that was called, where there is one.
-    pub(crate) fn method(&self, methods: &Methods, path: &str) -> Option<MethodDescriptor> {
-        match &self.failure {
-            Failure::Refused { reason, .. } if *reason == Reason::MethodUnknown.code() => None,
-            _ => methods.descriptor(path).or_else(|| method::of_ours(path)),
-        }
-    }
-
     /// How the call ends, and what it is told: in an envelope where the caller wants one and the method has a result.
     pub(crate) fn into_response(
         self,
         context: &Context,
-        method: Option<MethodDescriptor>,
+        method: Option<&MethodDescriptor>,
     ) -> (End, Response) {
         let details = StatusDetails::of(&self.failure);
         let end = End::failed(&self.failure, &details);

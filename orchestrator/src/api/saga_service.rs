@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use definition::Input;
-use facade::{Answers, Call, Failure, Reply, page::Page, services::saga_service::SagaService};
+use facade::{Answers, Call, Failure, Reply, page::Page};
 use futures::StreamExt;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -25,6 +25,7 @@ use saga::{Event, Status};
 use super::{not_started, overloaded, read, view, watch};
 use crate::{
     driver::{Driver, OrderError, Start},
+    handlers::saga_service::SagaService,
     journal::Filter,
 };
 

@@ -1,10 +1,10 @@
 use clock::Timestamp;
-use facade::{log::Calls, server::Server, services::order_service};
+use facade::{log::Calls, server::Server};
 use proto::order::v1::{Buyer, Item, QuotedItem, order_service_client::OrderServiceClient};
 use stage::{body, code, database, euros, run_twice, step};
 
 use super::*;
-use crate::SCHEMA;
+use crate::{SCHEMA, handlers::order_service};
 
 fn tea() -> CreateOrderRequest {
     let (sku, price) = ("tea".to_owned(), Some(euros(350)));

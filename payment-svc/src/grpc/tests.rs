@@ -1,10 +1,10 @@
 use clock::Timestamp;
-use facade::{log::Calls, server::Server, services::payment_service};
+use facade::{log::Calls, server::Server};
 use proto::payment::v1::payment_service_client::PaymentServiceClient;
 use stage::{body, code, database, euros, run_twice, step};
 
 use super::*;
-use crate::{SCHEMA, wallet::Wallets};
+use crate::{SCHEMA, handlers::payment_service, wallet::Wallets};
 
 fn texts(connection: &::store::Connection, statement: &str) -> Vec<String> {
     let texts = connection.all(statement, (), |row| row.get(0));

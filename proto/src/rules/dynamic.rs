@@ -82,8 +82,7 @@ impl Check<'_> {
                 }
             }
             other => {
-                let number = other.as_i64().or_else(|| other.as_i32().map(i64::from));
-                if let Some(number) = number {
+                if let Some(number) = integer(other) {
                     self.number(rule, number, path);
                 }
             }
@@ -139,6 +138,17 @@ impl Check<'_> {
 
     fn broken(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.found.push(Violation { path: path.into(), message: message.into() });
+    }
+}
+
+/// A number as the rules compare it; none that is too large for them is within a limit.
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::I32(number) | Value::EnumNumber(number) => Some(i64::from(*number)),
+        Value::I64(number) => Some(*number),
+        Value::U32(number) => Some(i64::from(*number)),
+        Value::U64(number) => Some(i64::try_from(*number).unwrap_or(i64::MAX)),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rules that requests are validated by: stated once, as field options in the `.proto` files.
 //!
-//! [`violations`] checks a typed message through the `validator` attributes that `build.rs` made of the rules;
+//! [`violations`] checks a typed message through the `validator` attributes that `facade-build` makes of the rules;
 //! [`dynamic_violations`] reads the same rules from the descriptor of a message that is known only at run time.
 //! Both give the same violations for the same message.
 
@@ -10,8 +10,7 @@ mod typed;
 use validator::Validate;
 
 pub use dynamic::dynamic_violations;
-pub use typed::violations;
-pub(crate) use typed::{currency, identifier, positive, unique};
+pub use typed::{currency, identifier, positive, unique, violations};
 
 /// A typed message whose rules can be checked, with the messages inside it.
 pub trait Checked: Validate {

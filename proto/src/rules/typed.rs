@@ -51,19 +51,35 @@ fn check(
     if holds { Ok(()) } else { Err(ValidationError::new(code).with_message(message.into())) }
 }
 
-pub(crate) fn identifier(text: &str) -> Result<(), ValidationError> {
+/// The charset `IDENTIFIER`, for generated code.
+///
+/// # Errors
+/// A violation.
+pub fn identifier(text: &str) -> Result<(), ValidationError> {
     check(is_identifier(text), "identifier", IDENTIFIER)
 }
 
-pub(crate) fn currency(text: &str) -> Result<(), ValidationError> {
+/// The charset `CURRENCY`, for generated code.
+///
+/// # Errors
+/// A violation.
+pub fn currency(text: &str) -> Result<(), ValidationError> {
     check(is_currency(text), "currency", CURRENCY)
 }
 
-pub(crate) fn positive(money: &Money) -> Result<(), ValidationError> {
+/// The rule `positive`, for generated code.
+///
+/// # Errors
+/// A violation.
+pub fn positive(money: &Money) -> Result<(), ValidationError> {
     check(money.minor_units >= 1, "positive", POSITIVE)
 }
 
-pub(crate) fn unique<'a>(
+/// The rule `unique_by`, for generated code: the field of each entry, and its name.
+///
+/// # Errors
+/// A violation.
+pub fn unique<'a>(
     keys: impl Iterator<Item = &'a str>,
     field: &'static str,
 ) -> Result<(), ValidationError> {

@@ -14,5 +14,6 @@ mod placing;
 mod python;
 mod races;
 mod retention;
+mod shedding;
 mod streams;
 mod traces;

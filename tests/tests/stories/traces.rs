@@ -75,8 +75,8 @@ async fn the_decision_to_sample_and_the_vendors_state_reach_every_participant() 
     std::fs::write(sagas.path().join("echo.proto"), ECHO).unwrap();
     std::fs::write(sagas.path().join("ask.yaml"), ASK).unwrap();
     let say = echo(sagas.path()).methods().find(|method| method.name() == "Say").unwrap();
-    let participant = Server::new(Facade::new(Clock::system(), Calls::Notable));
-    participant.methods().serve(&say, Arc::new(Echo(DynamicMessage::new(say.output()))));
+    let mut participant = Server::new(Facade::new(Clock::system(), Calls::Notable));
+    participant.serve(&say, Arc::new(Echo(DynamicMessage::new(say.output()))));
     let listener = listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut process = Process::new(Clock::system(), Connections::default());

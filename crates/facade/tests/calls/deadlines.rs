@@ -62,8 +62,8 @@ impl Handler for Slow {
 }
 
 fn serving(clock: &Clock, handler: impl Handler + 'static) -> (Service, Health) {
-    let shop = Server::new(Facade::new(clock.clone(), Calls::Notable));
-    shop.methods().serve(&buy(), Arc::new(handler));
+    let mut shop = Server::new(Facade::new(clock.clone(), Calls::Notable));
+    shop.serve(&buy(), Arc::new(handler));
     shop.build()
 }
 

@@ -59,8 +59,8 @@ impl Handler for Till {
 /// Buys as the step `pay` of a saga; the till is in this process.
 async fn pay(path: &'static str) -> Result<Bytes, Status> {
     let buy = buy();
-    let server = Server::new(Facade::new(Clock::system(), Calls::Notable));
-    server.methods().serve(&buy, Arc::new(Till(buy.clone())));
+    let mut server = Server::new(Facade::new(Clock::system(), Calls::Notable));
+    server.serve(&buy, Arc::new(Till(buy.clone())));
     let (service, _) = server.build();
     let client = Client::new(Clock::system(), Transport::InProcess(service.in_process()));
 

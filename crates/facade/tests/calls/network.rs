@@ -368,8 +368,8 @@ impl Handler for Effusive {
 async fn messages_larger_than_any_window_pass_one_after_the_other() {
     const LETTERS: usize = 7_000_000;
     let buy = buy();
-    let shop = Server::new(Facade::new(Clock::system(), Calls::Notable));
-    shop.methods().serve(&buy, Arc::new(Effusive(buy.clone())));
+    let mut shop = Server::new(Facade::new(Clock::system(), Calls::Notable));
+    shop.serve(&buy, Arc::new(Effusive(buy.clone())));
     let (listener, address) = listen().await;
     let mut process = Process::new(Clock::system(), Connections::default());
     process.serve("shop", &Readiness::default(), shop.build(), listener).await;

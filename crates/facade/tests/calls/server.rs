@@ -99,7 +99,7 @@ impl Shop {
         Self::of(server, None, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
     }
 
-    fn of(server: FacadeServer, refusal: Option<fn() -> Failure>, gate: Arc<Semaphore>) -> Self {
+    fn of(mut server: FacadeServer, refusal: Option<fn() -> Failure>, gate: Arc<Semaphore>) -> Self {
         let orders = Arc::<AtomicU32>::default();
         let service = proto::descriptors()
             .get_service_by_name("sagamesh.checkout.v1.CheckoutService")
@@ -107,7 +107,7 @@ impl Shop {
         let method = service.methods().find(|method| method.name() == "PlaceOrder").unwrap();
         let response = DynamicMessage::new(method.output());
         let taken = Taken { orders: Arc::clone(&orders), response, refusal, gate };
-        server.methods().serve(&method, Arc::new(taken));
+        server.serve(&method, Arc::new(taken));
         let (service, _) = server.build();
         Self { routes: service.in_process(), orders }
     }

@@ -1,0 +1,6 @@
+//! Generates the trait that the handlers implement.
+
+fn main() -> anyhow::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    facade_build::handlers("../proto", &["sagamesh/stock/v1/stock.proto"], "::proto::packages")
+}

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::run::{is_there, root, say, target};
+use crate::run::{has_subcommand, root, say, target};
 
 /// A part of the source, and the package whose tests must hold it.
 struct Scope {
@@ -38,7 +38,7 @@ const RAN: [i32; 3] = [0, 2, 3];
 /// Runs the scopes of these packages; all of them when none is named.
 pub(crate) fn run(packages: &[String]) -> Result<()> {
     ensure!(
-        is_there("cargo-mutants", "--version"),
+        has_subcommand("mutants"),
         "cargo-mutants is not there: install it with `cargo xtask tools`"
     );
     let wanted = |scope: &&Scope| {

@@ -70,7 +70,16 @@ fn now() -> Instant {
 
 /// Whether a program answers.
 pub(crate) fn is_there(program: &str, argument: &str) -> bool {
+    answers(program, &[argument])
+}
+
+/// Whether cargo has this subcommand: not every one can be asked by its own name.
+pub(crate) fn has_subcommand(name: &str) -> bool {
+    answers("cargo", &[name, "--version"])
+}
+
+fn answers(program: &str, arguments: &[&str]) -> bool {
     let quiet =
-        Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }

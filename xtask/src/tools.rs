@@ -2,15 +2,18 @@
 
 use anyhow::Result;
 
-use crate::run::{is_there, say_skipped, step, step_with, target};
+use crate::run::{has_subcommand, is_there, say_skipped, step, step_with, target};
 
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
 
 pub(crate) fn install() -> Result<()> {
-    for tool in ["cargo-deny", "cargo-machete", "cargo-mutants"] {
+    for tool in ["cargo-deny", "cargo-machete"] {
         if !is_there(tool, "--version") {
             step("tool", "cargo", &["install", "--locked", tool])?;
         }
+    }
+    if !has_subcommand("mutants") {
+        step("tool", "cargo", &["install", "--locked", "cargo-mutants"])?;
     }
     grpcurl()?;
     Ok(())

@@ -20,7 +20,7 @@ const RESTS: Duration = Duration::from_millis(25);
 
 pub(crate) struct Client {
     number: u64,
-    dice: StdRng,
+    rng: StdRng,
     shop: Shop,
     asked: Vec<Asked>,
     wrong: Vec<String>,
@@ -28,8 +28,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(number: u64, seed: u64, shop: Shop) -> Self {
-        let dice = StdRng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(number));
-        Self { number, dice, shop, asked: Vec::new(), wrong: Vec::new() }
+        let rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(number));
+        Self { number, rng, shop, asked: Vec::new(), wrong: Vec::new() }
     }
 
     /// What it asked, and what it saw go wrong.
@@ -40,9 +40,9 @@ impl Client {
     /// Runs until it is told to stop, and ends its last request.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Self {
         while !stop.is_cancelled() {
-            let thinks = Duration::from_millis(self.dice.random_range(THINKS_MS));
+            let thinks = Duration::from_millis(self.rng.random_range(THINKS_MS));
             self.shop.clock().sleep(thinks).await;
-            match self.dice.random_range(0..20) {
+            match self.rng.random_range(0..20) {
                 0..11 => {
                     let request = Request::Place(self.order());
                     self.ask_new(request).await;
@@ -60,21 +60,21 @@ impl Client {
     }
 
     fn order(&mut self) -> PlaceOrderRequest {
-        let user_id = match self.dice.random_range(0..10) {
+        let user_id = match self.rng.random_range(0..10) {
             0 => shop::POOR.to_owned(),
-            _ => shop::user(self.dice.random_range(0..shop::USERS)),
+            _ => shop::user(self.rng.random_range(0..shop::USERS)),
         };
-        let first = self.dice.random_range(0..shop::GOODS.len());
+        let first = self.rng.random_range(0..shop::GOODS.len());
         let mut lines = vec![self.line(first)];
-        if self.dice.random_bool(0.5) {
+        if self.rng.random_bool(0.5) {
             lines.push(self.line((first + 1) % shop::GOODS.len()));
         }
-        let points = if self.dice.random_bool(0.5) { self.dice.random_range(1..250) } else { 0 };
+        let points = if self.rng.random_bool(0.5) { self.rng.random_range(1..250) } else { 0 };
         PlaceOrderRequest { submit_token: self.token(), user_id, lines, points }
     }
 
     fn line(&mut self, goods: usize) -> Line {
-        Line { sku: shop::GOODS[goods].sku.to_owned(), quantity: self.dice.random_range(1..4) }
+        Line { sku: shop::GOODS[goods].sku.to_owned(), quantity: self.rng.random_range(1..4) }
     }
 
     fn cancel(&self, user_id: String, order_no: String) -> Request {
@@ -90,8 +90,8 @@ impl Client {
     /// Any of its requests again, the late ones more often: those are the ones that may have no answer.
     async fn repeat(&mut self) {
         let Some(last) = self.asked.len().checked_sub(1) else { return };
-        let from = if self.dice.random_bool(0.7) { last.saturating_sub(8) } else { 0 };
-        let number = self.dice.random_range(from..=last);
+        let from = if self.rng.random_bool(0.7) { last.saturating_sub(8) } else { 0 };
+        let number = self.rng.random_range(from..=last);
         self.ask(number).await;
     }
 
@@ -100,7 +100,7 @@ impl Client {
         if self.asked.is_empty() {
             return;
         }
-        let number = self.dice.random_range(0..self.asked.len());
+        let number = self.rng.random_range(0..self.asked.len());
         let Asked { request: Request::Place(request), answer: Some(Answer::Place(placed)), .. } =
             &self.asked[number]
         else {
@@ -114,7 +114,7 @@ impl Client {
 
     /// Somebody's order that is still being placed, when there is one.
     async fn cancel_one_being_placed(&mut self) {
-        let user = shop::user(self.dice.random_range(0..shop::USERS));
+        let user = shop::user(self.rng.random_range(0..shop::USERS));
         if let Ok(Some(order)) = self.shop.order_being_placed(&user).await {
             let request = self.cancel(user, order.order_no);
             self.ask_new(request).await;
@@ -124,7 +124,7 @@ impl Client {
     /// Sends it, sometimes twice at once, and keeps the answer.
     async fn ask(&mut self, number: usize) {
         let request = self.asked[number].request.clone();
-        let answers = if self.dice.random_bool(0.1) {
+        let answers = if self.rng.random_bool(0.1) {
             let (one, other) = join(self.shop.ask(&request), self.shop.ask(&request)).await;
             vec![one, other]
         } else {

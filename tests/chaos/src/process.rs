@@ -30,9 +30,9 @@ impl Place {
     /// Finds five free ports in a row, below those that the system hands out by itself.
     pub(crate) fn choose(program: PathBuf, folder: &Path, seed: u64) -> Result<Self> {
         ensure!(program.exists(), "there is no {}: build it first", program.display());
-        let mut dice = StdRng::seed_from_u64(seed);
+        let mut rng = StdRng::seed_from_u64(seed);
         for _ in 0..100 {
-            let port_base = dice.random_range(20_000..30_000);
+            let port_base = rng.random_range(20_000..30_000);
             let all =
                 (0..5).map(|offset| TcpListener::bind((Ipv4Addr::LOCALHOST, port_base + offset)));
             if all.collect::<Result<Vec<_>, _>>().is_ok() {

@@ -2,7 +2,7 @@
 //!
 //! What the pre-order checks say no to is a decline already, in the words of each check.
 
-use facade::{Cause, Failure};
+use facade::{Failure, ServiceError};
 use proto::facade::v1::Reason;
 use tonic::Code;
 
@@ -30,7 +30,7 @@ pub(crate) enum Error {
     Unreadable { table: &'static str, key: String },
 }
 
-impl Cause for Error {
+impl ServiceError for Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::Unknown { .. } => Some(Reason::OrderUnknown),
@@ -50,7 +50,7 @@ impl Cause for Error {
     }
 }
 
-impl From<Error> for participant::Failure {
+impl From<Error> for participant::WorkError {
     fn from(error: Error) -> Self {
         error.in_work()
     }

@@ -27,7 +27,7 @@ pub(crate) fn place(
     order_no: String,
     saga_id: String,
     at: Timestamp,
-) -> Result<(Order, Bill), participant::Failure> {
+) -> Result<(Order, Bill), participant::WorkError> {
     store::is_new(connection, &facts.buyer.user_id, facts.submit_token.as_deref())?;
     checks::judge(facts)?;
     let bill = facts.bill()?;

@@ -1,6 +1,6 @@
 //! Why the payment service says no or fails, and what each cause becomes on the wire.
 
-use facade::Cause;
+use facade::ServiceError;
 use money::{Currency, Money};
 use proto::facade::v1::Reason;
 
@@ -71,7 +71,7 @@ pub enum Error {
     },
 }
 
-impl Cause for Error {
+impl ServiceError for Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::WalletUnknown { .. } => Some(Reason::WalletUnknown),
@@ -89,7 +89,7 @@ impl Cause for Error {
     }
 }
 
-impl From<Error> for participant::Failure {
+impl From<Error> for participant::WorkError {
     fn from(error: Error) -> Self {
         error.in_work()
     }

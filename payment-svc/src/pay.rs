@@ -1,8 +1,8 @@
 //! What a charge and a refund are: the payment's record, and the gateway's movement of money, in one transaction.
 
 use clock::Timestamp;
-use facade::Cause;
-use participant::Failure;
+use facade::ServiceError;
+use participant::WorkError;
 use planted::Bug;
 
 use crate::{
@@ -18,7 +18,7 @@ pub(crate) fn charge<G: Gateway>(
     connection: &Connection,
     payment: Payment,
     at: Timestamp,
-) -> Result<Payment, Failure> {
+) -> Result<Payment, WorkError> {
     if let Some(Payment { order_no, state, .. }) = store::of_order(connection, &payment.order_no)? {
         return Err(Error::PaidAlready { order_no, state }.into());
     }
@@ -28,7 +28,7 @@ pub(crate) fn charge<G: Gateway>(
     };
     let Some(decline) = error.decline() else { return Err(error.into()) };
     store::set_state(connection, payment, State::Failed, Some(decline.code.clone()))?;
-    Err(Failure::DeclinedKeeping(participant::Decline::new(decline.code, decline.message)))
+    Err(WorkError::DeclinedKeeping(participant::Decline::new(decline.code, decline.message)))
 }
 
 /// Gives an order's payment back, whole.
@@ -37,7 +37,7 @@ pub(crate) fn refund<G: Gateway>(
     connection: &Connection,
     order_no: &str,
     at: Timestamp,
-) -> Result<Payment, Failure> {
+) -> Result<Payment, WorkError> {
     match store::of_order(connection, order_no)? {
         Some(payment) => give_back(gateway, connection, payment, at),
         None => Err(Error::PaymentUnknown(format!("of the order {order_no}")).into()),
@@ -50,7 +50,7 @@ pub(crate) fn undo<G: Gateway>(
     connection: &Connection,
     payment_no: &str,
     at: Timestamp,
-) -> Result<Payment, Failure> {
+) -> Result<Payment, WorkError> {
     let payment = store::of_number(connection, payment_no)?;
     give_back(gateway, connection, payment, at)
 }
@@ -60,7 +60,7 @@ fn give_back<G: Gateway>(
     connection: &Connection,
     payment: Payment,
     at: Timestamp,
-) -> Result<Payment, Failure> {
+) -> Result<Payment, WorkError> {
     if payment.state == State::Refunded && planted::is(Bug::RefundTwice) {
         gateway.refund(connection, &payment, at)?;
         return Ok(payment);

@@ -1,6 +1,6 @@
 //! Why the points service says no or fails, and what each cause becomes on the wire.
 
-use facade::Cause;
+use facade::ServiceError;
 use proto::facade::v1::Reason;
 
 use crate::points::POINTS_MAX;
@@ -26,7 +26,7 @@ pub(crate) enum Error {
     Unreadable { seq: i64 },
 }
 
-impl Cause for Error {
+impl ServiceError for Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::UserUnknown { .. } => Some(Reason::UserUnknown),
@@ -43,7 +43,7 @@ impl Cause for Error {
     }
 }
 
-impl From<Error> for participant::Failure {
+impl From<Error> for participant::WorkError {
     fn from(error: Error) -> Self {
         error.in_work()
     }

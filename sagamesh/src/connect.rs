@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
     arguments::{Format, Global},
-    failure::{CommandResult, Failure, result_of},
+    error::{CommandError, CommandResult, result_of},
     output,
 };
 
@@ -18,18 +18,18 @@ pub(crate) fn orchestrator(global: &Global) -> CommandResult<Channel> {
 
 /// A channel to an address, with or without `http://`.
 pub(crate) fn channel(server: &str) -> CommandResult<Channel> {
-    dial::channel(&address(server)?).map_err(|why| Failure::new(2, why))
+    dial::channel(&address(server)?).map_err(|why| CommandError::new(2, why))
 }
 
 fn address(server: &str) -> CommandResult<Address> {
-    server.parse().map_err(|why: String| Failure::new(2, why))
+    server.parse().map_err(|why: String| CommandError::new(2, why))
 }
 
 /// The address of the service `offset` ports above the orchestrator's, as `sagamesh dev` lays them out.
 pub(crate) fn beside(global: &Global, offset: u16) -> CommandResult<String> {
     let server = address(&global.server)?;
     let port = server.port().checked_add(offset).ok_or_else(|| {
-        Failure::new(2, format!("{} has no port {offset} above its own", global.server))
+        CommandError::new(2, format!("{} has no port {offset} above its own", global.server))
     })?;
     let host = server.host_and_port().rsplit_once(':').map_or("", |(host, _)| host);
     Ok(format!("http://{host}:{port}"))
@@ -57,7 +57,7 @@ pub(crate) fn success<R: proto::Response + Name + Default>(
                 response.set_result(result);
                 output::json(&response)?;
             }
-            return Err(Failure::of_status(what, &global.server, &status));
+            return Err(CommandError::of_status(what, &global.server, &status));
         }
     };
     match response.result() {
@@ -66,7 +66,7 @@ pub(crate) fn success<R: proto::Response + Name + Default>(
                 output::json(&response)?;
             }
             let saga_id = output::text_field(&response, "saga_id");
-            Err(Failure::of_decline(what, result).in_saga(saga_id))
+            Err(CommandError::of_decline(what, result).in_saga(saga_id))
         }
         _ => Ok(response),
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     arguments::Participants,
     demo,
-    failure::{CommandResult, Failure, UNEXPECTED},
+    error::{CommandError, CommandResult, UNEXPECTED},
     mesh::{self, Addresses, Config, Mesh, PORT_BASE},
 };
 
@@ -124,10 +124,10 @@ impl Settings {
 }
 
 pub(crate) async fn run(dev: Dev) -> CommandResult {
-    let usage = |why: String| Failure::new(2, why);
+    let usage = |why: String| CommandError::new(2, why);
     let loaded = dev.settings.load().map_err(usage)?;
     process::start_log(&loaded, &loaded.config.log).map_err(usage)?;
-    let signals = Signals::listen().map_err(|why| Failure::new(UNEXPECTED, why))?;
+    let signals = Signals::listen().map_err(|why| CommandError::new(UNEXPECTED, why))?;
     let mesh = mesh::start(loaded.config, Clock::system()).await?;
     let greeting = Greeting::of(&mesh);
     greeting.where_it_is();

@@ -10,7 +10,7 @@ mod command;
 mod connect;
 mod demo;
 mod dev;
-mod failure;
+mod error;
 mod output;
 mod role;
 mod timeline;

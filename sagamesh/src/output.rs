@@ -5,7 +5,7 @@ use prost::Name;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use proto::saga::v1::{SagaState, StepState};
 
-use crate::failure::{CommandResult, Failure, UNEXPECTED};
+use crate::error::{CommandError, CommandResult, UNEXPECTED};
 
 /// Writes a message of ours as proto3 JSON, every field present.
 pub(crate) fn json(message: &impl Name) -> CommandResult {
@@ -30,7 +30,7 @@ fn dynamic<M: Name>(message: &M) -> Result<DynamicMessage, String> {
 
 fn to_json<M: Name>(message: &M) -> CommandResult<String> {
     let unexpected = |why: String| {
-        Failure::new(UNEXPECTED, format!("{} cannot be written as JSON", M::full_name()))
+        CommandError::new(UNEXPECTED, format!("{} cannot be written as JSON", M::full_name()))
             .because(why)
     };
     let message = dynamic(message).map_err(unexpected)?;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use clock::Clock;
 use facade::config::{self, Loaded, Sources};
 
-use crate::{arguments::ConfigFile, failure::CommandResult, shop::SHOP};
+use crate::{arguments::ConfigFile, error::CommandResult, shop::SHOP};
 
 pub(crate) const SERVICE: &str = "\
 A config file; each setting may be left out:

@@ -1,6 +1,6 @@
 //! Why the stock service says no or fails, and what each cause becomes on the wire.
 
-use facade::Cause;
+use facade::ServiceError;
 use proto::facade::v1::Reason;
 
 use crate::stock::{Hold, UNITS_MAX};
@@ -30,7 +30,7 @@ pub(crate) enum Error {
     Unreadable { table: &'static str, key: String },
 }
 
-impl Cause for Error {
+impl ServiceError for Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::SkuUnknown { .. } => Some(Reason::SkuUnknown),
@@ -47,7 +47,7 @@ impl Cause for Error {
     }
 }
 
-impl From<Error> for participant::Failure {
+impl From<Error> for participant::WorkError {
     fn from(error: Error) -> Self {
         error.in_work()
     }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long one layer may take with a bug in it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A layer of the suite: what it is called, and the package and test programs that it is.
 struct Layer {
@@ -168,7 +168,7 @@ fn run_program(program: &PathBuf, bug: Option<Bug>) -> Result<Option<Found>> {
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
-        if started.elapsed() > PATIENCE {
+        if started.elapsed() > WAIT_TIMEOUT {
             child.kill()?;
             child.wait()?;
             break None;

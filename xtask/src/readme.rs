@@ -21,7 +21,7 @@ use crate::{
 
 /// What `sagamesh dev` prints last when it is ready.
 const READY: &str = "try next";
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) fn run() -> Result<()> {
     // Built first, so that the patience below is for the start alone.
@@ -123,9 +123,12 @@ fn start(command: &str) -> Result<Child> {
             }
         }
     });
-    if waiting.recv_timeout(PATIENCE).is_err() {
+    if waiting.recv_timeout(WAIT_TIMEOUT).is_err() {
         stop(&mut child)?;
-        bail!("the mesh did not say that it is ready within {} s: {command}", PATIENCE.as_secs());
+        bail!(
+            "the mesh did not say that it is ready within {} s: {command}",
+            WAIT_TIMEOUT.as_secs()
+        );
     }
     Ok(child)
 }

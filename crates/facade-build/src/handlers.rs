@@ -47,7 +47,11 @@ fn write_service(code: &mut String, service: &ServiceDescriptor, messages: &str)
              -> impl Future<Output = Result<{}<{messages}::{output}>, ::facade::Failure>> + Send;",
             docs(method.path(), service),
             snake_case(method.name()),
-            if method.is_server_streaming() { "::facade::Answers" } else { "::facade::Reply" },
+            if method.is_server_streaming() {
+                "::facade::ResponseStream"
+            } else {
+                "::facade::Reply"
+            },
         )?;
     }
     writeln!(code, "}}")?;

@@ -1,6 +1,6 @@
 //! Calls that go out: one unary call by path, with trace, deadline, metadata and a log line.
 
-mod line;
+mod call_log;
 mod network;
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 use prost_reflect::MethodDescriptor;
 use tonic::{Request, Status, client::Grpc, metadata::MetadataMap, service::Routes};
 
-use self::line::Line;
+use self::call_log::CallLog;
 pub use self::network::Network;
 use crate::{Trace, codec::Raw, deadline};
 
@@ -112,7 +112,7 @@ impl Client {
         call: &Outgoing<'_>,
         patience: Duration,
     ) -> Result<network::Stream, NoStream> {
-        let line = Line::begin(&call.path, &call.headers, self.clock.timer());
+        let line = CallLog::begin(&call.path, &call.headers, self.clock.timer());
         let waited = network.wait(&self.clock, call.limit, patience).await;
         if let Err(none) = &waited {
             line.end(call.descriptor, &Err(none.clone().into()));
@@ -126,7 +126,7 @@ impl Client {
     /// The callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE where the connection breaks.
     pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, Status> {
         let Outgoing { path, request, mut headers, trace, limit, descriptor } = call;
-        let line = Line::begin(&path, &headers, self.clock.timer());
+        let line = CallLog::begin(&path, &headers, self.clock.timer());
         line.request(descriptor, &request);
         trace.inject(&mut headers);
         deadline::write(limit, &mut headers);

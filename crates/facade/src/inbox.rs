@@ -1,7 +1,7 @@
 //! The inbox as handlers use it: typed responses, the call's own key, bytes and trace.
 
 use bytes::Bytes;
-use participant::{Answered, Delivery, Key, Outcome};
+use participant::{Answered, Decision, Delivery, Key};
 use prost::Message;
 use proto::{Response, facade::v1::Reason};
 use store::Connection;
@@ -17,7 +17,7 @@ impl Inbox {
         Self(inbox)
     }
 
-    /// Answers a saga step's forward call. `work` may be run more than once, as
+    /// ResponseStream a saga step's forward call. `work` may be run more than once, as
     /// [`participant::Inbox::call`] says.
     ///
     /// # Errors
@@ -26,12 +26,12 @@ impl Inbox {
     pub async fn call<R, W>(&self, call: &Call, work: W) -> Result<Reply<R>, Failure>
     where
         R: Message + Response + Default + 'static,
-        W: FnOnce(&Connection) -> Result<R, participant::Failure> + Clone + Send + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::WorkError> + Clone + Send + 'static,
     {
         self.once(call, call.step_key()?, work).await.map(reply)
     }
 
-    /// Answers a write outside a saga, under its `request_id`. What `work` declines is refused with the status of its
+    /// ResponseStream a write outside a saga, under its `request_id`. What `work` declines is refused with the status of its
     /// reason, every time.
     ///
     /// # Errors
@@ -44,18 +44,18 @@ impl Inbox {
     ) -> Result<Reply<R>, Failure>
     where
         R: Message + Response + Default + 'static,
-        W: FnOnce(&Connection) -> Result<R, participant::Failure> + Clone + Send + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::WorkError> + Clone + Send + 'static,
     {
         let answered = self.once(call, call.request_key(request_id), work).await?;
         match answered.outcome {
-            Outcome::Declined(decline) => {
+            Decision::Declined(decline) => {
                 Err(Failure::from(Decline::from(decline)).first_given_in(answered.trace_id))
             }
-            Outcome::Done(_) | Outcome::NothingToUndo => Ok(reply(answered)),
+            Decision::Done(_) | Decision::NothingToUndo => Ok(reply(answered)),
         }
     }
 
-    /// Answers a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
+    /// ResponseStream a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
     /// call never took effect.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Inbox {
     where
         C: Message + Default,
         R: Message + Response + Default + 'static,
-        W: FnOnce(&Connection, C) -> Result<R, participant::Failure> + Clone + Send + 'static,
+        W: FnOnce(&Connection, C) -> Result<R, participant::WorkError> + Clone + Send + 'static,
     {
         let trace_id = call.trace().id();
         let delivery = delivery(call, call.step_key()?, &trace_id);
@@ -77,7 +77,7 @@ impl Inbox {
     async fn once<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Answered, Failure>
     where
         R: Message + Response + 'static,
-        W: FnOnce(&Connection) -> Result<R, participant::Failure> + Clone + Send + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::WorkError> + Clone + Send + 'static,
     {
         let trace_id = call.trace().id();
         let answered = self
@@ -103,9 +103,9 @@ fn stored<R: Message + Response>(mut response: R) -> Bytes {
 /// What a saga step is answered: its decline is an answer too. A repeat gets the first one, with the first trace id.
 fn reply<R: Default>(answered: Answered) -> Reply<R> {
     let reply = match answered.outcome {
-        Outcome::Done(response) => Reply::of(Payload::Stored(response)),
-        Outcome::NothingToUndo => Reply::from(R::default()),
-        Outcome::Declined(decline) => Reply::from(R::default()).declined(decline.into()),
+        Decision::Done(response) => Reply::of(Payload::Stored(response)),
+        Decision::NothingToUndo => Reply::from(R::default()),
+        Decision::Declined(decline) => Reply::from(R::default()).declined(decline.into()),
     };
     reply.first_given_in(answered.trace_id)
 }
@@ -130,7 +130,7 @@ impl From<participant::Decline> for Decline {
 }
 
 /// A decline of a service's rules, inside the inbox's work.
-impl From<Decline> for participant::Failure {
+impl From<Decline> for participant::WorkError {
     fn from(decline: Decline) -> Self {
         participant::Decline::new(decline.code, decline.message).into()
     }

@@ -23,7 +23,6 @@ pub mod wire;
 
 mod admin;
 mod call;
-mod cause;
 mod context;
 mod deadline;
 mod dispatch;
@@ -41,15 +40,16 @@ mod reflection;
 mod reply;
 mod respond;
 mod result;
+mod service_error;
 mod status;
 mod trace;
 mod unanswered;
 
 pub use call::{Call, Caller};
-pub use cause::Cause;
 pub use facade::{CALLS_IN_FLIGHT, Facade};
 pub use failure::{Decline, Failure};
 pub use inbox::Inbox;
 pub use reply::Reply;
-pub use stream::Answers;
+pub use service_error::ServiceError;
+pub use stream::ResponseStream;
 pub use trace::Trace;

@@ -9,7 +9,9 @@ use proto::{Response, rules::Checked};
 use store::Database;
 use tonic::{body::Body, server::Grpc};
 
-use crate::{Answers, Call, Facade, Failure, Reply, codec::Codec, dispatch::Route, entry::Request};
+use crate::{
+    Call, Facade, Failure, Reply, ResponseStream, codec::Codec, dispatch::Route, entry::Request,
+};
 
 /// One service, ready to be served behind the facade.
 ///
@@ -67,7 +69,7 @@ pub struct Mounting<H> {
 }
 
 impl<H: Send + Sync + 'static> Mounting<H> {
-    /// Answers a method with one response.
+    /// ResponseStream a method with one response.
     ///
     /// # Panics
     /// Where the service has no such method.
@@ -84,7 +86,7 @@ impl<H: Send + Sync + 'static> Mounting<H> {
         self
     }
 
-    /// Answers a method with a stream of responses.
+    /// ResponseStream a method with a stream of responses.
     ///
     /// # Panics
     /// Where the service has no such method.
@@ -94,7 +96,7 @@ impl<H: Send + Sync + 'static> Mounting<H> {
         Q: Message + Checked + Default + 'static,
         R: Message + Response + Default + 'static,
         F: Fn(Arc<H>, Call, Q) -> A + Send + Sync + 'static,
-        A: Future<Output = Result<Answers<R>, Failure>> + Send + 'static,
+        A: Future<Output = Result<ResponseStream<R>, Failure>> + Send + 'static,
     {
         let typed = self.typed(method, run);
         self.routes.push(Arc::new(Streaming(typed)));
@@ -169,7 +171,7 @@ where
     Q: Message + Checked + Default + 'static,
     R: Message + Response + Default + 'static,
     F: Fn(Arc<H>, Call, Q) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<Answers<R>, Failure>> + Send + 'static,
+    A: Future<Output = Result<ResponseStream<R>, Failure>> + Send + 'static,
 {
     fn method(&self) -> &MethodDescriptor {
         &self.0.method

@@ -14,7 +14,7 @@ use proto::{
 use tonic::Status;
 
 use crate::{
-    Answers, Call, Facade, Failure, Reply,
+    Call, Facade, Failure, Reply, ResponseStream,
     codec::{Filled, Received},
     context::Context,
     layers::Asked,
@@ -53,7 +53,7 @@ impl Facade {
         Q: Message + Checked,
         R: Message + Default + Response + 'static,
         H: FnOnce(Call, Q) -> F,
-        F: Future<Output = Result<Answers<R>, Failure>> + Send,
+        F: Future<Output = Result<ResponseStream<R>, Failure>> + Send,
     {
         let (call, message) = apart(request)?;
         let passed =

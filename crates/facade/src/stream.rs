@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What a streaming handler answers: payloads without result; a failure ends the stream.
-pub type Answers<R> = BoxStream<'static, Result<R, Failure>>;
+pub type ResponseStream<R> = BoxStream<'static, Result<R, Failure>>;
 
 /// What goes out.
 pub(crate) struct Outgoing<R>(BoxStream<'static, Result<Filled<R>, Status>>);
@@ -33,7 +33,7 @@ pub(crate) struct Outgoing<R>(BoxStream<'static, Result<Filled<R>, Status>>);
 pub(crate) fn open<R: Message + Default + Response + 'static>(
     call: &Call,
     shape: Typed<R>,
-    opened: Result<Answers<R>, Failure>,
+    opened: Result<ResponseStream<R>, Failure>,
 ) -> Result<Outgoing<R>, Status> {
     let trace_id = call.trace().id();
     let failure = match opened {
@@ -54,7 +54,7 @@ pub(crate) fn open<R: Message + Default + Response + 'static>(
 }
 
 impl<R: Message + Default + Response + 'static> Outgoing<R> {
-    fn carry(answers: Answers<R>, trace_id: String, shape: Typed<R>) -> Self {
+    fn carry(answers: ResponseStream<R>, trace_id: String, shape: Typed<R>) -> Self {
         let span = Span::current();
         let fill = move |answer| match answer {
             Ok(response) => {

@@ -25,7 +25,7 @@ use std::{future::Future, time::Duration};
 use clock::Clock;
 use store::{Connection, Database};
 
-use crate::outcome::Failure;
+use crate::decision::WorkError;
 
 /// Far above what a case takes: past it, something waits for what will never come.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -42,13 +42,13 @@ pub trait Bench: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// The database's.
-    fn add(connection: &Connection, label: &str) -> Result<(), Failure>;
+    fn add(connection: &Connection, label: &str) -> Result<(), WorkError>;
 
     /// Lets the connection's transaction go on and its commit fail.
     ///
     /// # Errors
     /// The database's.
-    fn spoil(connection: &Connection) -> Result<(), Failure>;
+    fn spoil(connection: &Connection) -> Result<(), WorkError>;
 
     /// How many effects there are under `label`, as a connection sees it that takes part in no transaction.
     fn count(&self, label: &str) -> impl Future<Output = i64> + Send;

@@ -33,9 +33,9 @@ use planted::Bug;
 use store::{Connection, Database, retention::Keep};
 
 use crate::{
+    decision::{Answered, WorkError},
     inbox::refusal::Refusal,
     key::{Direction, Key},
-    outcome::{Answered, Failure},
     request::Fingerprint,
     rows,
     table::{Held, Row},
@@ -120,7 +120,7 @@ impl Inbox {
     /// See [`Error`]. A decline is an answer, not an error.
     pub async fn call<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
     where
-        W: FnOnce(&Connection) -> Result<Bytes, Failure> + Clone + Send + 'static,
+        W: FnOnce(&Connection) -> Result<Bytes, WorkError> + Clone + Send + 'static,
     {
         let taken = self.take(delivery, Direction::Forward)?;
         let answered =
@@ -131,14 +131,14 @@ impl Inbox {
     /// Answers an undo: runs `work` with the call's stored response where the call took effect, and gives the
     /// undo's own encoded response.
     ///
-    /// A decline of `work` is answered as [`Outcome::Declined`](crate::Outcome::Declined) and not stored.
+    /// A decline of `work` is answered as [`Decision::Declined`](crate::Decision::Declined) and not stored.
     /// The work runs as that of [`Inbox::call`] does.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn undo<W>(&self, delivery: Delivery<'_>, work: W) -> Result<Answered, Error>
     where
-        W: FnOnce(&Connection, Bytes) -> Result<Bytes, Failure> + Clone + Send + 'static,
+        W: FnOnce(&Connection, Bytes) -> Result<Bytes, WorkError> + Clone + Send + 'static,
     {
         let taken = self.take(delivery, Direction::Undo)?;
         let answered =
@@ -199,7 +199,7 @@ impl Taken {
     }
 
     /// What this delivery itself has decided.
-    fn decided(&self, outcome: crate::Outcome) -> Answered {
+    fn decided(&self, outcome: crate::Decision) -> Answered {
         Answered { outcome, trace_id: self.trace_id.clone(), repeated: false }
     }
 }

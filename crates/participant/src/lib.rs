@@ -10,10 +10,10 @@
 //! - [`sqlite`]: its table in SQLite
 //! - [`mod@conformance`]: what must hold on every database, for its tests to run
 //!
-//! A handler, with `Freeze` as the method and an own error that converts into [`Failure`]:
+//! A handler, with `Freeze` as the method and an own error that converts into [`WorkError`]:
 //!
 //! ```
-//! # use participant::{Answered, Decline, Delivery, Error, Failure, Inbox, Key};
+//! # use participant::{Answered, Decline, Delivery, Error, WorkError, Inbox, Key};
 //! # async fn freeze(inbox: Inbox, key: Key, request: Vec<u8>, trace_id: String) -> Result<Answered, Error> {
 //! let method = "sagamesh.stock.v1.StockService/Freeze";
 //! let delivery = Delivery { key, method, request: &request, trace_id: &trace_id };
@@ -40,12 +40,12 @@ pub mod request;
 pub mod sqlite;
 pub mod table;
 
+mod decision;
 mod forget;
-mod outcome;
 mod rows;
 
+pub use decision::{Answered, Decision, Decline, SUPERSEDED, WorkError};
 pub use forget::remove_old_rows;
 pub use inbox::{Delivery, Error, Inbox};
 pub use key::{Direction, Key};
 pub use metadata::SagaMetadata;
-pub use outcome::{Answered, Decline, Failure, Outcome, SUPERSEDED};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use clock::Timestamp;
 
-use crate::{outcome::Decline, request::Fingerprint};
+use crate::{decision::Decline, request::Fingerprint};
 
 /// A row of the inbox, without its key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use definition::Input;
-use facade::{Answers, Call, Failure, Reply, page::Page};
+use facade::{Call, Failure, Reply, ResponseStream, page::Page};
 use futures::StreamExt;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -229,7 +229,7 @@ impl SagaService for Handlers {
         &self,
         _: Call,
         request: WatchSagaRequest,
-    ) -> Result<Answers<WatchSagaResponse>, Failure> {
+    ) -> Result<ResponseStream<WatchSagaResponse>, Failure> {
         let found = read::find(&self.driver, &request.saga_id).await?;
         let events = watch::events(self.driver.clone(), found, request.after_seq);
         let responses = events.map(|event| {

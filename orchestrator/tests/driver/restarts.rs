@@ -20,7 +20,7 @@ const STEPS: [&str; 2] = [
 ",
 ];
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn stand() -> Stand {
     Stand::open(&definition("deadline: 1h", &STEPS)).await
@@ -55,7 +55,7 @@ async fn a_node_that_stops_records_what_is_answered_in_its_time_and_makes_no_new
     let mut stand = stand().await;
     let saga_id = stand.start("k").await;
     let call = stand.called("freeze forward").await;
-    let (left, ()) = tokio::join!(stand.driver().stop(PATIENCE), async {
+    let (left, ()) = tokio::join!(stand.driver().stop(WAIT_TIMEOUT), async {
         stand.pass(4_999);
         call.done();
     });
@@ -75,9 +75,9 @@ async fn a_node_that_stops_waits_no_longer_for_answers_than_it_may_and_tells_how
     let mut stand = stand().await;
     let saga_id = stand.start("k").await;
     let call = stand.called("freeze forward").await;
-    let (left, ()) = tokio::join!(stand.driver().stop(PATIENCE), stand.hands.advance_to_next());
+    let (left, ()) = tokio::join!(stand.driver().stop(WAIT_TIMEOUT), stand.hands.advance_to_next());
     assert_eq!(left, 1);
-    assert_eq!(stand.took(), PATIENCE);
+    assert_eq!(stand.took(), WAIT_TIMEOUT);
     assert!(stand.driver().is_halted());
     drop(call);
     assert_eq!(stand.get(&saga_id).await.state(), SagaState::Running);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::stand::{BEGINNING, Stand, definition};
+use crate::stand::{START_TIME, Stand, definition};
 
 const STEP: &str = "
   - step: freeze
@@ -45,7 +45,7 @@ async fn sagas_whose_calls_fail_together_do_not_come_back_together_and_each_come
         }
     }
     assert_eq!(came, told);
-    let waited: BTreeSet<u64> = told.iter().map(|due| due - BEGINNING.0).collect();
+    let waited: BTreeSet<u64> = told.iter().map(|due| due - START_TIME.0).collect();
     assert!(waited.iter().all(|waited| (5_000..=10_000).contains(waited)), "{waited:?}");
     assert!(waited.len() > SAGAS / 2, "they were drawn alike: {waited:?}");
 }

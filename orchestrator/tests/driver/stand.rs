@@ -38,7 +38,7 @@ const WORK: &str = r#"
 "#;
 
 /// When the tests begin.
-pub(crate) const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+pub(crate) const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
 /// A node whose definition is `work`.
 pub(crate) struct Stand {
@@ -89,7 +89,7 @@ impl Stand {
         std::fs::create_dir(&sagas).unwrap();
         std::fs::write(sagas.join("work.proto"), WORK).unwrap();
         std::fs::write(sagas.join("work.yaml"), definition).unwrap();
-        let (clock, hands) = Clock::manual(BEGINNING);
+        let (clock, hands) = Clock::manual(START_TIME);
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let work = Work { arrived, clock: clock.clone() };
         let data = folder.path().join("data");
@@ -178,7 +178,7 @@ impl Stand {
 
     /// How long the tests have taken.
     pub(crate) fn took(&self) -> Duration {
-        self.clock.now().since(BEGINNING)
+        self.clock.now().since(START_TIME)
     }
 }
 

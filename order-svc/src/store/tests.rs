@@ -62,7 +62,7 @@ fn placed(
     connection: &Connection,
     facts: &Facts,
     order_no: &str,
-) -> Result<(), participant::Failure> {
+) -> Result<(), participant::WorkError> {
     let (order_no, saga_id) = (order_no.to_owned(), format!("s-{order_no}"));
     moves::place(connection, facts, order_no, saga_id, Timestamp(3)).map(drop)
 }
@@ -71,7 +71,11 @@ fn under_token() -> Facts {
     Facts { submit_token: Some("t-1".to_owned()), ..good() }
 }
 
-fn moved(connection: &Connection, order_no: &str, step: Move) -> Result<(), participant::Failure> {
+fn moved(
+    connection: &Connection,
+    order_no: &str,
+    step: Move,
+) -> Result<(), participant::WorkError> {
     Ok(moves::step(connection, order_no, step, "", Timestamp(3)).map(drop)?)
 }
 
@@ -79,14 +83,14 @@ fn cancelled(
     connection: &Connection,
     order_no: &str,
     user_id: &str,
-) -> Result<(), participant::Failure> {
+) -> Result<(), participant::WorkError> {
     let (order_no, user_id) = (order_no.to_owned(), user_id.to_owned());
     let wish =
         Wish { order_no, user_id, reason: String::new(), was_placing: false, key: "k".to_owned() };
     Ok(moves::begin_cancel(connection, wish, Timestamp(3)).map(drop)?)
 }
 
-fn created_unseen(connection: &Connection) -> Result<(), participant::Failure> {
+fn created_unseen(connection: &Connection) -> Result<(), participant::WorkError> {
     let first = find(connection, "O-2")?;
     let order_no = "O-9".to_owned();
     Ok(create(connection, &Order { order_no, ..first }, &[])?)
@@ -163,7 +167,7 @@ async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
     let error = overtaken.await.unwrap();
     assert!(matches!(error, Error::Overtaken { .. }), "{error}");
     // It is asked again, and judged by the state as it is then.
-    assert!(matches!(participant::Failure::from(error), participant::Failure::Technical(_)));
+    assert!(matches!(participant::WorkError::from(error), participant::WorkError::Technical(_)));
     assert_eq!(detail(&database, "O-1").await.unwrap().transitions.len(), 3);
 }
 
@@ -178,7 +182,7 @@ async fn a_refusal_is_a_decline_and_a_row_that_makes_no_sense_is_not() {
     });
     let error = refused.await.unwrap();
     assert!(matches!(error, Error::Refused(Refusal::State { .. })), "{error}");
-    assert!(matches!(participant::Failure::from(error), participant::Failure::Declined(_)));
+    assert!(matches!(participant::WorkError::from(error), participant::WorkError::Declined(_)));
     let error = detail(&database, "O-1").await.unwrap_err();
     assert!(matches!(facade::Failure::from(error), facade::Failure::Internal(_)));
 }

@@ -81,12 +81,12 @@ fn topped_up(
     connection: &Connection,
     user_id: &str,
     amount: Money,
-) -> Result<(), participant::Failure> {
+) -> Result<(), participant::WorkError> {
     Ok(top_up(connection, "t-2".to_owned(), user_id, amount, Timestamp(3)).map(drop)?)
 }
 
 /// What the gateway does with a payment, without the record that the payment has.
-fn moved(connection: &Connection, payment: Payment) -> Result<(), participant::Failure> {
+fn moved(connection: &Connection, payment: Payment) -> Result<(), participant::WorkError> {
     Ok(Wallets.charge(connection, &payment, Timestamp(3))?)
 }
 
@@ -194,7 +194,7 @@ async fn a_top_up_beyond_what_the_books_hold_is_over_the_limit_whatever_its_size
     });
     for error in refused.await.unwrap() {
         assert!(matches!(error, Error::OverLimit { .. }), "{error}");
-        assert!(matches!(participant::Failure::from(error), participant::Failure::Declined(_)));
+        assert!(matches!(participant::WorkError::from(error), participant::WorkError::Declined(_)));
     }
     let left = wallet(&database, "ann").await.unwrap().balance;
     assert_eq!(left, euros(MOST - 20), "what was paid is the shop's");

@@ -37,7 +37,11 @@ async fn the_database_itself_refuses_what_no_rule_allows() {
     refuses(&database, ann, BROKEN).await;
 }
 
-fn earned(connection: &Connection, user_id: &str, points: i64) -> Result<(), participant::Failure> {
+fn earned(
+    connection: &Connection,
+    user_id: &str,
+    points: i64,
+) -> Result<(), participant::WorkError> {
     Ok(earn(connection, user_id, points, Timestamp(3)).map(drop)?)
 }
 
@@ -46,11 +50,11 @@ fn spent(
     user_id: &str,
     order_no: &str,
     points: i64,
-) -> Result<(), participant::Failure> {
+) -> Result<(), participant::WorkError> {
     Ok(spend(connection, user_id, order_no, points, Timestamp(3)).map(drop)?)
 }
 
-fn refunded(connection: &Connection, order_no: &str) -> Result<(), participant::Failure> {
+fn refunded(connection: &Connection, order_no: &str) -> Result<(), participant::WorkError> {
     Ok(refund(connection, order_no, Timestamp(3)).map(drop)?)
 }
 
@@ -98,7 +102,7 @@ async fn an_account_never_holds_more_points_than_the_limit() {
     });
     for error in refused.await.unwrap() {
         assert!(matches!(error, Error::OverLimit { .. }), "{error}");
-        assert!(matches!(participant::Failure::from(error), participant::Failure::Declined(_)));
+        assert!(matches!(participant::WorkError::from(error), participant::WorkError::Declined(_)));
     }
     assert_eq!(member(&database, "ann").await.unwrap().balance, POINTS_MAX - 1);
 }

@@ -7,7 +7,7 @@ use definition::Problem;
 
 use crate::{
     arguments::{Format, Global, Participants},
-    failure::{CommandResult, Failure, UNEXPECTED},
+    error::{CommandError, CommandResult, UNEXPECTED},
 };
 
 const EXAMPLES: &str = "\
@@ -32,8 +32,9 @@ pub(crate) struct Check {
 }
 
 fn as_json(problems: &[Problem]) -> CommandResult<String> {
-    serde_json::to_string_pretty(problems)
-        .map_err(|error| Failure::new(UNEXPECTED, format!("the problems are no JSON: {error}")))
+    serde_json::to_string_pretty(problems).map_err(|error| {
+        CommandError::new(UNEXPECTED, format!("the problems are no JSON: {error}"))
+    })
 }
 
 pub(crate) async fn run(global: &Global, check: Check) -> CommandResult {
@@ -54,7 +55,7 @@ pub(crate) async fn run(global: &Global, check: Check) -> CommandResult {
                 Format::Json => anstream::println!("{}", as_json(&problems)?),
             }
             let count = problems.len();
-            Err(Failure::new(
+            Err(CommandError::new(
                 UNEXPECTED,
                 format!(
                     "{} has {count} problem{}",

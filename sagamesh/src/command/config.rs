@@ -7,7 +7,7 @@ use facade::config::{self, Setting, Sources, reference};
 
 use crate::{
     arguments::{Format, Global},
-    failure::{CommandResult, Failure, UNEXPECTED},
+    error::{CommandError, CommandResult, UNEXPECTED},
     mesh, output,
 };
 
@@ -94,7 +94,7 @@ fn load(Source { role, config }: Source) -> CommandResult<Vec<Setting>> {
 fn show(global: &Global, settings: &[Setting]) -> CommandResult {
     if global.output == Format::Json {
         let text = serde_json::to_string_pretty(settings)
-            .map_err(|error| Failure::new(UNEXPECTED, error.to_string()))?;
+            .map_err(|error| CommandError::new(UNEXPECTED, error.to_string()))?;
         anstream::println!("{text}");
         return Ok(());
     }

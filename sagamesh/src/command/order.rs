@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     arguments::{ConfigFile, Format, Global},
     connect::{self, request, success},
-    failure::{CommandResult, Failure},
+    error::{CommandError, CommandResult},
     output, role,
 };
 
@@ -103,7 +103,7 @@ pub(crate) async fn run(global: &Global, order: Order) -> CommandResult {
         (Some(Verb::Get(order)), _) => get(global, order).await,
         (None, Some(config)) => role::run_order(ConfigFile { config }).await,
         // clap shows the help where nothing is given, but an address in the environment counts as something.
-        (None, None) => Err(Failure::new(2, "what should be done with an order is not said")
+        (None, None) => Err(CommandError::new(2, "what should be done with an order is not said")
             .try_next("say place, cancel or get; see `sagamesh order --help`")),
     }
 }
@@ -176,7 +176,7 @@ async fn get(global: &Global, order: Get) -> CommandResult {
     if global.output == Format::Json {
         return output::json(&found);
     }
-    let order = found.order.ok_or_else(|| Failure::new(1, "the answer has no order"))?;
+    let order = found.order.ok_or_else(|| CommandError::new(1, "the answer has no order"))?;
     show(&order);
     Ok(())
 }

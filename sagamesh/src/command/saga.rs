@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use crate::{
     arguments::{Format, Global},
     connect::{self, request, success},
-    failure::{CommandResult, Failure},
+    error::{CommandError, CommandResult},
     output,
 };
 
@@ -187,7 +187,7 @@ pub(crate) async fn run(global: &Global, saga: Saga) -> CommandResult {
 }
 
 fn show_one(global: &Global, saga: Option<Shown>) -> CommandResult {
-    let saga = saga.ok_or_else(|| Failure::new(1, "the answer has no saga"))?;
+    let saga = saga.ok_or_else(|| CommandError::new(1, "the answer has no saga"))?;
     if global.output == Format::Json {
         return output::json(&saga);
     }

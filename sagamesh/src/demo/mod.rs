@@ -3,7 +3,7 @@
 mod shop;
 mod story;
 
-use crate::{failure::CommandResult, mesh::Addresses};
+use crate::{error::CommandResult, mesh::Addresses};
 use shop::Shop;
 
 /// Fills the shop and tells the stories.

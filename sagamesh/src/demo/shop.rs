@@ -24,7 +24,7 @@ use tonic::{Code, Response, Status, transport::Channel};
 
 use crate::{
     connect,
-    failure::{CommandResult, Failure},
+    error::{CommandError, CommandResult},
     mesh::Addresses,
 };
 
@@ -155,7 +155,7 @@ pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> C
     let response = match answer {
         Ok(response) => response.into_inner(),
         Err(status) => {
-            let failure = Failure::of_status(what, server, &status);
+            let failure = CommandError::of_status(what, server, &status);
             // What does not fit is there from before; that it cannot be had just now has another cure.
             return Err(match status.code() {
                 Code::NotFound | Code::FailedPrecondition | Code::OutOfRange => {
@@ -166,7 +166,9 @@ pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> C
         }
     };
     match response.result() {
-        Some(result) if !result.success => Err(Failure::of_decline(what, result).try_next(next)),
+        Some(result) if !result.success => {
+            Err(CommandError::of_decline(what, result).try_next(next))
+        }
         _ => Ok(response),
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::shop::{Balances, Shop, done};
 use crate::{
-    failure::{CommandResult, Failure},
+    error::{CommandError, CommandResult},
     timeline::Timeline,
 };
 
@@ -72,9 +72,9 @@ async fn place(
     };
     let answer = shop.checkout.clone().place_order(request).await;
     // A decline is part of the story.
-    answer
-        .map(tonic::Response::into_inner)
-        .map_err(|status| Failure::of_status("the demo cannot go on", "the demo's mesh", &status))
+    answer.map(tonic::Response::into_inner).map_err(|status| {
+        CommandError::of_status("the demo cannot go on", "the demo's mesh", &status)
+    })
 }
 
 fn heading(text: &str) {
@@ -85,7 +85,7 @@ fn heading(text: &str) {
 async fn timeline(shop: &Shop, saga_id: &str) -> CommandResult {
     let watch = WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
     let failed = |status: &tonic::Status| {
-        Failure::of_status("the demo cannot go on", "the demo's mesh", status)
+        CommandError::of_status("the demo cannot go on", "the demo's mesh", status)
     };
     let mut events =
         shop.sagas.clone().watch_saga(watch).await.map_err(|status| failed(&status))?.into_inner();

@@ -51,7 +51,7 @@ fn frozen(
     connection: &Connection,
     order_no: &str,
     lines: &[(&str, i64)],
-) -> Result<(), participant::Failure> {
+) -> Result<(), participant::WorkError> {
     let line = |(sku, quantity): &(&str, i64)| Line { sku: (*sku).to_owned(), quantity: *quantity };
     let lines: Vec<Line> = lines.iter().map(line).collect();
     Ok(freeze(connection, order_no, &lines, Timestamp(3))?)
@@ -61,11 +61,11 @@ fn settled(
     connection: &Connection,
     order_no: &str,
     settlement: Settlement,
-) -> Result<(), participant::Failure> {
+) -> Result<(), participant::WorkError> {
     Ok(settle(connection, order_no, settlement, Timestamp(3)).map(drop)?)
 }
 
-fn added(connection: &Connection, sku: &str, quantity: i64) -> Result<(), participant::Failure> {
+fn added(connection: &Connection, sku: &str, quantity: i64) -> Result<(), participant::WorkError> {
     let line = Line { sku: sku.to_owned(), quantity };
     Ok(add(connection, &line, Timestamp(3)).map(drop)?)
 }
@@ -117,7 +117,7 @@ async fn a_sku_never_has_more_units_in_all_than_the_limit() {
     });
     for error in refused.await.unwrap() {
         assert!(matches!(error, Error::OverLimit { .. }), "{error}");
-        assert!(matches!(participant::Failure::from(error), participant::Failure::Declined(_)));
+        assert!(matches!(participant::WorkError::from(error), participant::WorkError::Declined(_)));
     }
     let found = units(&database, "tea").await.unwrap();
     assert_eq!((found.available, found.frozen), (UNITS_MAX - 2, 2));

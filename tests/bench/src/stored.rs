@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Sagas that one transaction writes.
-const AT_ONCE: u64 = 100_000;
+const BATCH: u64 = 100_000;
 
 // The pattern is number 1. Their ids stand before every id that a node gives, and like their keys in the order in which
 // they are written.
@@ -57,7 +57,7 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
     let pattern: String = sqlx::query_scalar("select id from saga").fetch_one(&mut journal).await?;
     let mut from = 0;
     while from < run.stored {
-        let to = run.stored.min(from + AT_ONCE);
+        let to = run.stored.min(from + BATCH);
         let mut transaction = journal.begin().await?;
         for statement in [SAGAS, KEYS, EVENTS] {
             sqlx::query(statement)

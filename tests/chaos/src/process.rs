@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::shop::Shop;
 
 /// How long a start or a drain may take. Longer is a finding.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// Where the mesh lives from start to start: the same program, files and ports.
@@ -86,10 +86,13 @@ impl Process {
 
     /// Waits until it answers.
     pub(crate) async fn ready(&mut self, shop: &Shop) -> Result<()> {
-        let until = self.clock.now().after(PATIENCE);
+        let until = self.clock.now().after(WAIT_TIMEOUT);
         while !shop.answers().await {
             self.still_there()?;
-            ensure!(self.clock.now() < until, "it does not answer {PATIENCE:?} after its start");
+            ensure!(
+                self.clock.now() < until,
+                "it does not answer {WAIT_TIMEOUT:?} after its start"
+            );
             self.clock.sleep(GLANCE).await;
         }
         Ok(())
@@ -97,10 +100,13 @@ impl Process {
 
     /// Waits until it has taken its port; it listens for signals before that.
     pub(crate) async fn listens(&mut self) -> Result<()> {
-        let until = self.clock.now().after(PATIENCE);
+        let until = self.clock.now().after(WAIT_TIMEOUT);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             self.still_there()?;
-            ensure!(self.clock.now() < until, "it does not listen {PATIENCE:?} after its start");
+            ensure!(
+                self.clock.now() < until,
+                "it does not listen {WAIT_TIMEOUT:?} after its start"
+            );
             self.clock.sleep(GLANCE).await;
         }
         Ok(())
@@ -149,12 +155,12 @@ impl Process {
     }
 
     async fn ended(&mut self) -> Result<ExitStatus> {
-        let until = self.clock.now().after(PATIENCE);
+        let until = self.clock.now().after(WAIT_TIMEOUT);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            ensure!(self.clock.now() < until, "it still runs {PATIENCE:?} after SIGTERM");
+            ensure!(self.clock.now() < until, "it still runs {WAIT_TIMEOUT:?} after SIGTERM");
             self.clock.sleep(GLANCE).await;
         }
     }

@@ -58,7 +58,7 @@ pub(crate) const CENTS: i64 = 10_000_000_000;
 /// The deadline of a request; the caller gives up then and asks again.
 const LIMIT: Duration = Duration::from_secs(4);
 /// By then every saga must have ended.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 pub(crate) fn user(number: u32) -> String {
     format!("user-{number}")
@@ -205,12 +205,12 @@ impl Shop {
 
     /// Waits until no saga is living; gives those that need a person.
     pub(crate) async fn settle(&self) -> Result<Vec<String>> {
-        let until = self.clock.now().after(PATIENCE);
+        let until = self.clock.now().after(WAIT_TIMEOUT);
         loop {
             let living = self.sagas_in(&[SagaState::Running, SagaState::Compensating]).await?;
             let Some(one) = living.first() else { break };
             if self.clock.now() > until {
-                bail!("{} sagas still live after {PATIENCE:?}, one is {one:?}", living.len());
+                bail!("{} sagas still live after {WAIT_TIMEOUT:?}, one is {one:?}", living.len());
             }
             self.clock.sleep(Duration::from_millis(50)).await;
         }

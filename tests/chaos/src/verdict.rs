@@ -14,7 +14,7 @@ use crate::{
     shop::{self, GOODS, Shop},
 };
 
-const AT_ONCE: usize = 16;
+const CONCURRENT_CALLS: usize = 16;
 
 /// Asks everything once more: a token that was answered gets that answer again, any other its first.
 pub(crate) async fn repeat_all(shop: &Shop, asked: &mut [Asked]) -> Result<Vec<String>> {
@@ -25,7 +25,7 @@ pub(crate) async fn repeat_all(shop: &Shop, asked: &mut [Asked]) -> Result<Vec<S
                 .await
                 .map_err(|status| anyhow::anyhow!("{request:?} gets no answer at rest: {status}"))
         })
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENT_CALLS)
         .try_collect()
         .await?;
     Ok(asked.iter_mut().zip(answers).filter_map(|(asked, answer)| asked.take(answer)).collect())

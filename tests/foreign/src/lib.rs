@@ -1,6 +1,6 @@
 //! A service of somebody else on the facade: its own contract and package, built by `facade-build`.
 
-use facade::{Answers, Call, Decline, Failure, Reply};
+use facade::{Call, Decline, Failure, Reply, ResponseStream};
 use futures::{StreamExt, stream};
 use proto::facade::v1::Reason;
 
@@ -43,7 +43,7 @@ impl handlers::library::Library for Shelf {
         &self,
         _: Call,
         request: WatchRequest,
-    ) -> Result<Answers<WatchResponse>, Failure> {
+    ) -> Result<ResponseStream<WatchResponse>, Failure> {
         let first = WatchResponse { loan: request.reader, result: None };
         Ok(stream::iter([Ok(first)]).chain(stream::pending()).boxed())
     }

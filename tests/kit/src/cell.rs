@@ -181,7 +181,7 @@ fn expected(definition: &Definition, faults: &[Planned]) -> Status {
 
 /// How a cell came out.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct CellOutcome {
     /// The cell's number, from which its saga's start was made.
     pub number: usize,
     /// The cell.
@@ -202,13 +202,13 @@ pub struct Outcome {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// One for each cell.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<CellOutcome>,
 }
 
 impl Report {
     /// How many cells it is true of.
     #[must_use]
-    pub fn count(&self, is: impl Fn(&Outcome) -> bool) -> usize {
+    pub fn count(&self, is: impl Fn(&CellOutcome) -> bool) -> usize {
         self.outcomes.iter().filter(|outcome| is(outcome)).count()
     }
 

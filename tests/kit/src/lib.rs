@@ -51,7 +51,7 @@ pub mod script;
 
 mod seam;
 
-pub use cell::{Cell, Outcome, Report};
+pub use cell::{Cell, CellOutcome, Report};
 pub use crash::{CrashPoint, Side};
 pub use fault::{Effect, Fault, Planned, Times};
 pub use mesh::{Mesh, Wiring};

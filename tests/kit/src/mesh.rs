@@ -40,9 +40,9 @@ use crate::{
 const PACE: u32 = 10;
 const TICK: Duration = Duration::from_millis(1);
 /// When the kit's time begins: in 2026, so that what shows times shows sensible ones.
-const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 /// How long a crashed process is given to let go of its files.
-const LET_GO: Duration = Duration::from_secs(5);
+const FILE_RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Opening = Pin<Box<dyn Future<Output = Result<Mount, String>> + Send>>;
 
@@ -144,7 +144,7 @@ impl Mesh {
         for (name, text) in &wiring.files {
             std::fs::write(sagas.join(name), text).expect("a definition is written");
         }
-        let (clock, hands) = Clock::manual(BEGINNING);
+        let (clock, hands) = Clock::manual(START_TIME);
         let time = Time::run(hands);
         let (script, fuse) = (Script::default(), Fuse::default());
         let mut mesh = Self { wiring, folder, clock, time, script, fuse, process: None };
@@ -220,7 +220,7 @@ impl Mesh {
         open: impl Fn() -> F,
     ) -> Result<T, String> {
         let machine = Clock::system();
-        let give_up = machine.now().after(LET_GO);
+        let give_up = machine.now().after(FILE_RELEASE_TIMEOUT);
         loop {
             match open().await {
                 Err(why) if why.contains("another process") && machine.now() < give_up => {
@@ -235,7 +235,7 @@ impl Mesh {
     pub fn crash(&mut self) {
         self.time.go_by(None);
         if let Some(Process { runtime, .. }) = self.process.take() {
-            runtime.shutdown_timeout(LET_GO);
+            runtime.shutdown_timeout(FILE_RELEASE_TIMEOUT);
         }
     }
 
@@ -250,7 +250,7 @@ impl Mesh {
         drop((driver, orchestrator, services));
         let _ = stop.send(());
         runtime.block_on(serving).expect("the mesh does not panic").expect("the mesh stops");
-        runtime.shutdown_timeout(LET_GO);
+        runtime.shutdown_timeout(FILE_RELEASE_TIMEOUT);
     }
 
     fn alive(&self) -> &Process {
@@ -409,7 +409,7 @@ impl Time {
 fn come_round(mesh: &Handle) {
     const ROUNDS: usize = 3;
     // One that is stuck must not hold the time still by which it would be told so.
-    const PATIENCE: Duration = Duration::from_secs(1);
+    const ROUND_TIMEOUT: Duration = Duration::from_secs(1);
     let (done, waiting) = std::sync::mpsc::channel();
     mesh.spawn(async move {
         for _ in 0..ROUNDS {
@@ -417,7 +417,7 @@ fn come_round(mesh: &Handle) {
         }
         let _ = done.send(());
     });
-    let _ = waiting.recv_timeout(PATIENCE);
+    let _ = waiting.recv_timeout(ROUND_TIMEOUT);
 }
 
 impl Drop for Time {

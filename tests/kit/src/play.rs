@@ -12,16 +12,16 @@ use saga::{Direction, Status};
 use tonic::{Code, service::Routes};
 
 use crate::{
-    cell::{Cell, Outcome, Report, every_fault},
+    cell::{Cell, CellOutcome, Report, every_fault},
     crash::{CrashPoint, Side},
     fault::{Fault, Planned, Times},
     mesh::Mesh,
 };
 
 /// Cells that are under way at once where none of them kills the mesh.
-const AT_ONCE: usize = 24;
+const CONCURRENT_SAGAS: usize = 24;
 /// A saga that stands nowhere after so long a time of the mesh has got stuck.
-const PATIENCE: Duration = Duration::from_secs(1200);
+const STUCK_AFTER: Duration = Duration::from_secs(1200);
 
 /// What a saga is started with.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Mesh {
                 self.judge(definition, number, cell, &start, saga, false).await
             }
         });
-        let played = stream::iter(plays).buffer_unordered(AT_ONCE).collect();
+        let played = stream::iter(plays).buffer_unordered(CONCURRENT_SAGAS).collect();
         Report { outcomes: self.block_on(played) }
     }
 
@@ -114,7 +114,7 @@ impl Mesh {
         number: usize,
         cell: Cell,
         start: &Start,
-    ) -> Outcome {
+    ) -> CellOutcome {
         self.script().plan(&start.key, cell.faults.clone());
         self.crash_at(cell.crash);
         let (sagas, died) = (self.sagas(), self.died());
@@ -145,7 +145,7 @@ impl Mesh {
         start: &Start,
         saga: Saga,
         died: bool,
-    ) -> Outcome {
+    ) -> CellOutcome {
         let first = status(saga.state());
         let allowed = cell.allowed(definition.engine());
         let mut wrong = Vec::new();
@@ -198,7 +198,7 @@ impl Mesh {
                 wrong.push("no fault ever happened".to_owned());
             }
         }
-        Outcome { number, cell, first, last, seen, died, wrong }
+        CellOutcome { number, cell, first, last, seen, died, wrong }
     }
 }
 
@@ -222,7 +222,7 @@ async fn stand(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
         let saga = waited_for.into_inner().saga.expect("the saga is there");
         let moving = matches!(saga.state(), SagaState::Running | SagaState::Compensating);
         waited += LOOK;
-        if !moving || waited > PATIENCE {
+        if !moving || waited > STUCK_AFTER {
             return saga;
         }
     }

@@ -1,6 +1,6 @@
 //! A service's tables by themselves: what no rule allows, the database refuses too.
 
-use participant::Failure;
+use participant::WorkError;
 use store::{Connection, Database};
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ pub async fn refuses(
 }
 
 /// Something that a service does in its tables.
-pub type Deed = fn(&Connection) -> Result<(), Failure>;
+pub type Deed = fn(&Connection) -> Result<(), WorkError>;
 
 /// Checks that each deed is declined, once `prepare` has filled the database, for the reason beside it, and before it has
 /// written anything: a decline after a write has the other work of its transaction run again.
@@ -56,7 +56,7 @@ pub async fn refusals_write_nothing(
             Ok::<_, store::Error>(answered)
         });
         let (answer, changed) = answered.await.unwrap();
-        let Err(Failure::Declined(decline)) = answer else {
+        let Err(WorkError::Declined(decline)) = answer else {
             panic!("number {number} is not declined with {reason}: {answer:?}")
         };
         assert_eq!(decline.reason, *reason, "number {number}: {}", decline.message);

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// RPCs called at once.
-pub(crate) const AT_ONCE: usize = 8;
+pub(crate) const CONCURRENT_CALLS: usize = 8;
 /// Requests of an RPC that break several rules at once.
 const TOGETHER: usize = 20;
 
@@ -88,7 +88,7 @@ async fn every_broken_rule_of_every_request_is_told_by_its_path_and_nothing_is_w
         })
         .collect();
     futures::stream::iter(cases)
-        .for_each_concurrent(AT_ONCE, |(rpc, cases)| {
+        .for_each_concurrent(CONCURRENT_CALLS, |(rpc, cases)| {
             let (lines, tally) = (&lines, &tally);
             async move {
                 for (number, broken) in cases.iter().enumerate() {

@@ -30,7 +30,7 @@ use crate::{
 
 /// Calls in all.
 const CALLS: usize = 10_000;
-const AT_ONCE: usize = 32;
+const CONCURRENT_CALLS: usize = 32;
 /// Money and points of each member at the start.
 const PLENTY: i64 = 1_000_000;
 const BUYERS: usize = 4;
@@ -190,7 +190,7 @@ async fn cut<T>(call: impl Future<Output = T>, rng: &mut StdRng) -> Option<T> {
 /// Each client is a task of its own: they are cut off while the others run.
 async fn storm(world: &Arc<World>, seed: u64) -> Arc<Outcomes> {
     let (next, outcomes) = (Arc::new(AtomicUsize::new(0)), Arc::<Outcomes>::default());
-    let clients = (0..AT_ONCE).map(|_| {
+    let clients = (0..CONCURRENT_CALLS).map(|_| {
         let (world, next, outcomes) = (Arc::clone(world), Arc::clone(&next), Arc::clone(&outcomes));
         tokio::spawn(async move {
             let rpcs = rpc::every();

@@ -12,7 +12,7 @@ use tonic::{
 };
 
 use crate::{
-    bad_input::{AT_ONCE, Tally, busy_mesh},
+    bad_input::{CONCURRENT_CALLS, Tally, busy_mesh},
     panics,
     rpc::{self, Lines, Rpc},
     seed,
@@ -142,7 +142,7 @@ async fn bytes_that_are_no_sound_request_are_the_callers_fault_and_nothing_is_wr
         })
         .collect();
     futures::stream::iter(cases)
-        .for_each_concurrent(AT_ONCE, |(rpc, bodies)| {
+        .for_each_concurrent(CONCURRENT_CALLS, |(rpc, bodies)| {
             let (lines, tally) = (&lines, &tally);
             async move {
                 for body in bodies {
@@ -191,7 +191,7 @@ async fn damaged_requests_that_are_sound_all_the_same_are_answered_like_any_othe
         })
         .collect();
     futures::stream::iter(cases)
-        .for_each_concurrent(AT_ONCE, |(rpc, bodies)| {
+        .for_each_concurrent(CONCURRENT_CALLS, |(rpc, bodies)| {
             let (lines, tally) = (&lines, &tally);
             async move {
                 for (number, Body { what, bytes }) in bodies.into_iter().enumerate() {
@@ -215,7 +215,7 @@ async fn metadata_that_make_no_sense_are_the_callers_fault_and_nothing_is_writte
     let (tally, mut rng) = (Tally::default(), seed::rng("metadata"));
     let rpcs: Vec<(Rpc, u64)> = rpc::every().into_iter().map(|rpc| (rpc, rng.next_u64())).collect();
     futures::stream::iter(rpcs)
-        .for_each_concurrent(AT_ONCE, |(rpc, seed)| {
+        .for_each_concurrent(CONCURRENT_CALLS, |(rpc, seed)| {
             let (lines, tally) = (&lines, &tally);
             async move {
                 let mut rng = StdRng::seed_from_u64(seed);

@@ -1,7 +1,7 @@
 //! `place-order` under every fault.
 
 use kit::{
-    Cell, CrashPoint, Fault, Mesh, Outcome, Planned, Report, Side, Start, Times,
+    Cell, CellOutcome, CrashPoint, Fault, Mesh, Planned, Report, Side, Start, Times,
     cell::{every_fault, every_second_fault},
 };
 use saga::{Definition, Status};
@@ -78,7 +78,7 @@ fn every_fault_at_every_step_leaves_all_or_nothing() {
 /// Where the definition implies that a call comes again, its first answer was given again; where it implies that a call
 /// comes after its undo, it met the tombstone, and nowhere else did one.
 fn check_repeats(definition: &Definition, report: &Report) {
-    for Outcome { cell, seen, .. } in &report.outcomes {
+    for CellOutcome { cell, seen, .. } in &report.outcomes {
         let certain = cell.certain(definition);
         let late = |planned: &Planned| planned.fault == Fault::LateDelivery;
         let must = certain.iter().any(|planned| late(planned));
@@ -166,7 +166,8 @@ fn a_death_at_every_append_of_an_order_loses_nothing_and_repeats_nothing() {
     println!("place-order, a death at each append: {report}");
     // Answers of steps side by side may share an append: then there is one less.
     let fewest = appends.iter().min().unwrap() - 1;
-    let early = |outcome: &Outcome| outcome.cell.crash.is_some_and(|point| point.append < fewest);
+    let early =
+        |outcome: &CellOutcome| outcome.cell.crash.is_some_and(|point| point.append < fewest);
     assert_eq!(report.count(|outcome| early(outcome) && !outcome.died), 0, "deaths must happen");
 }
 

@@ -89,7 +89,7 @@ impl Shop {
         Self::of(server, refusal, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
     }
 
-    /// Answers an order for each permit of the gate.
+    /// ResponseStream an order for each permit of the gate.
     pub(crate) fn behind(facade: Facade, gate: Arc<Semaphore>) -> Self {
         Self::of(FacadeServer::new(facade), None, gate)
     }
@@ -99,7 +99,11 @@ impl Shop {
         Self::of(server, None, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
     }
 
-    fn of(mut server: FacadeServer, refusal: Option<fn() -> Failure>, gate: Arc<Semaphore>) -> Self {
+    fn of(
+        mut server: FacadeServer,
+        refusal: Option<fn() -> Failure>,
+        gate: Arc<Semaphore>,
+    ) -> Self {
         let orders = Arc::<AtomicU32>::default();
         let service = proto::descriptors()
             .get_service_by_name("sagamesh.checkout.v1.CheckoutService")

@@ -13,7 +13,7 @@ use crate::{
             undone, work,
         },
     },
-    outcome::Outcome,
+    decision::Decision,
 };
 
 /// Where [`two_effects`] can be stopped: before the first, between the two, after the second.
@@ -30,7 +30,7 @@ pub async fn a_caller_who_leaves_after_any_poll_leaves_all_or_nothing<B: Bench>(
         let left = bench.count(&step).await;
         assert!(left == 0 || left == 2, "{left} of 2 effects after {polls} polls");
         let repeat = answered(stage.call(&step, two_effects::<B>(&step, None)).await);
-        assert_eq!(repeat.outcome, Outcome::Done(Bytes::from_static(b"both")));
+        assert_eq!(repeat.outcome, Decision::Done(Bytes::from_static(b"both")));
         assert_eq!(bench.count(&step).await, 2, "after {polls} polls");
         if finished {
             assert!(polls > 1, "no delivery was left while it was under way");
@@ -51,7 +51,7 @@ pub async fn a_caller_who_leaves_an_undo_after_any_poll_leaves_all_or_nothing<B:
         let left = bench.count(&label).await;
         assert!(left == 0 || left == 2, "{left} of 2 effects after {polls} polls");
         let repeat = answered(stage.undo(&step, two_undone::<B>(&label, None)).await);
-        assert_eq!(repeat.outcome, Outcome::Done(undone(b"done")));
+        assert_eq!(repeat.outcome, Decision::Done(undone(b"done")));
         assert_eq!(bench.count(&label).await, 2, "after {polls} polls");
         if finished {
             assert!(polls > 1, "no delivery was left while it was under way");
@@ -69,7 +69,7 @@ pub async fn work_goes_on_when_its_caller_leaves_while_it_waits<B: Bench>(bench:
         let work = two_effects::<B>(&step, Some((point, at)));
         leave(stage.call(&step, work), keeper).await;
         let repeat = answered(stage.call(&step, never()).await);
-        assert_eq!(repeat.outcome, Outcome::Done(Bytes::from_static(b"both")));
+        assert_eq!(repeat.outcome, Decision::Done(Bytes::from_static(b"both")));
         assert!(repeat.repeated, "the work stopped with its caller at point {point}");
         assert_eq!(bench.count(&step).await, 2, "left at point {point}");
     }
@@ -85,7 +85,7 @@ pub async fn an_undos_work_goes_on_when_its_caller_leaves_while_it_waits<B: Benc
         let work = two_undone::<B>(&label, Some((point, at)));
         leave(stage.undo(&step, work), keeper).await;
         let repeat = answered(stage.undo(&step, never_undo()).await);
-        assert_eq!(repeat.outcome, Outcome::Done(undone(b"done")));
+        assert_eq!(repeat.outcome, Decision::Done(undone(b"done")));
         assert!(repeat.repeated, "the work stopped with its caller at point {point}");
         assert_eq!(bench.count(&label).await, 2, "left at point {point}");
     }

@@ -7,8 +7,8 @@ use crate::{
         Bench,
         stage::{Call, Stage, again, answered, effect, effect_then, work},
     },
+    decision::{Decision, Decline, WorkError},
     inbox::Error,
-    outcome::{Decline, Failure, Outcome},
 };
 
 fn no() -> Decline {
@@ -20,7 +20,7 @@ pub async fn a_decline_is_replayed_though_the_business_would_accept_by_now<B: Be
     let stage = Stage::on(bench);
     let first = stage.call("charge", effect_then::<B>("charge", no().into())).await;
     let first = answered(first);
-    assert_eq!((&first.outcome, first.repeated), (&Outcome::Declined(no()), false));
+    assert_eq!((&first.outcome, first.repeated), (&Decision::Declined(no()), false));
     for _ in 0..3 {
         let repeat = answered(stage.call("charge", effect::<B>("charge", "charged")).await);
         assert_eq!(repeat, again(&first));
@@ -41,9 +41,9 @@ pub async fn a_decline_leaves_no_effect_of_its_work<B: Bench>(bench: &B) {
 /// The record of an attempt that failed is kept once, with the decline that it explains.
 pub async fn a_decline_that_keeps_its_writes_keeps_them_once<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
-    let keeping = || effect_then::<B>("charge", Failure::DeclinedKeeping(no()));
+    let keeping = || effect_then::<B>("charge", WorkError::DeclinedKeeping(no()));
     let first = answered(stage.call("charge", keeping()).await);
-    assert_eq!((&first.outcome, first.repeated), (&Outcome::Declined(no()), false));
+    assert_eq!((&first.outcome, first.repeated), (&Decision::Declined(no()), false));
     assert_eq!(bench.count("charge").await, 1);
     for _ in 0..3 {
         let repeat = answered(stage.call("charge", keeping()).await);
@@ -59,8 +59,8 @@ pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: Bench
         || effect::<B>("kept", "done"),
         || effect_then::<B>("gone", no().into()),
         || work(|_| Err(no().into())),
-        || effect_then::<B>("kept", Failure::DeclinedKeeping(no())),
-        || effect_then::<B>("gone", Failure::technical("the gateway is away")),
+        || effect_then::<B>("kept", WorkError::DeclinedKeeping(no())),
+        || effect_then::<B>("gone", WorkError::technical("the gateway is away")),
     ];
     let steps: Vec<String> = (0..50).map(|number| format!("step_{number}")).collect();
     let call = |number: usize| stage.call(&steps[number], ends[number % ends.len()]());
@@ -72,7 +72,7 @@ pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: Bench
             continue;
         }
         let (first, repeat) = (answered(first), answered(repeat));
-        assert_eq!(matches!(first.outcome, Outcome::Done(_)), number % ends.len() == 0);
+        assert_eq!(matches!(first.outcome, Decision::Done(_)), number % ends.len() == 0);
         assert_eq!(repeat, again(&first));
     }
     assert_eq!((bench.count("kept").await, bench.count("gone").await), (20, 0));

@@ -8,15 +8,15 @@ use crate::{
             undoing, undone, work,
         },
     },
+    decision::{Decision, WorkError},
     inbox::Error,
-    outcome::{Failure, Outcome},
 };
 
 /// Nothing of it is stored, so the same key runs the work again.
 pub async fn a_technical_failure_stores_nothing_and_the_repeat_succeeds<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
     for _ in 0..2 {
-        let failure = Failure::technical("the gateway is away");
+        let failure = WorkError::technical("the gateway is away");
         let failed = stage.call("charge", effect_then::<B>("charge", failure)).await;
         assert!(matches!(failed, Err(Error::Work(_))), "{failed:?}");
         assert_eq!(bench.count("charge").await, 0);
@@ -27,13 +27,13 @@ pub async fn a_technical_failure_stores_nothing_and_the_repeat_succeeds<B: Bench
 /// A call that failed left no answer: its undo closes the key.
 pub async fn a_call_that_failed_and_was_undone_is_superseded<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
-    let failure = Failure::technical("the gateway is away");
+    let failure = WorkError::technical("the gateway is away");
     let failed = stage.call("charge", effect_then::<B>("charge", failure)).await;
     assert!(matches!(failed, Err(Error::Work(_))), "{failed:?}");
     let undo = answered(stage.undo("charge", never_undo()).await);
-    assert_eq!(undo.outcome, Outcome::NothingToUndo);
+    assert_eq!(undo.outcome, Decision::NothingToUndo);
     let late = answered(stage.call("charge", never()).await);
-    assert!(matches!(late.outcome, Outcome::Declined(_)), "{late:?}");
+    assert!(matches!(late.outcome, Decision::Declined(_)), "{late:?}");
     assert_eq!(bench.count("charge").await, 0);
 }
 
@@ -76,13 +76,13 @@ pub async fn an_undo_whose_commit_failed_can_be_repeated<B: Bench>(bench: &B) {
     assert!(matches!(failed, Err(Error::Store(store::Error::Commit(_)))), "{failed:?}");
     assert_eq!((bench.count("charge").await, bench.count("undo").await), (1, 0));
     let undo = answered(stage.undo("charge", undoing::<B>("undo")).await);
-    assert_eq!((undo.outcome, undo.repeated), (Outcome::Done(undone(b"paid")), false));
+    assert_eq!((undo.outcome, undo.repeated), (Decision::Done(undone(b"paid")), false));
     assert_eq!((bench.count("charge").await, bench.count("undo").await), (1, 1));
 }
 
 async fn succeeds<B: Bench>(bench: &B, stage: &Stage, step: &str) {
     let first = answered(stage.call(step, effect::<B>(step, "done")).await);
-    assert!(!first.repeated && matches!(first.outcome, Outcome::Done(_)), "{first:?}");
+    assert!(!first.repeated && matches!(first.outcome, Decision::Done(_)), "{first:?}");
     assert_eq!(answered(stage.call(step, never()).await), again(&first));
     assert_eq!(bench.count(step).await, 1);
 }

@@ -12,10 +12,10 @@ use crate::{
             CALL, REQUEST, Stage, UNDO, again, answered, effect, never, never_undo, undoing, undone,
         },
     },
+    decision::{Answered, Decision},
     forget::remove_old_rows,
     inbox::{Error, Inbox},
     key::{Direction, Key},
-    outcome::{Answered, Outcome},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -65,7 +65,7 @@ pub async fn a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_no
     assert!(!answered(call::<B>(&stage, &key(DAY, Direction::Forward), "young").await).repeated);
     let undo = key(DAY - Duration::from_millis(1), Direction::Undo);
     let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo()).await;
-    assert_eq!(answered(undo).outcome, Outcome::NothingToUndo);
+    assert_eq!(answered(undo).outcome, Decision::NothingToUndo);
     assert_eq!((bench.count("old").await, bench.count("young").await), (0, 1));
 }
 
@@ -78,7 +78,7 @@ pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: Bench>
     let repeat = stage.call_as(forward, CALL, REQUEST, never()).await;
     assert_eq!(answered(repeat), again(&first));
     let undo = stage.undo_as(undo, UNDO, REQUEST, undoing::<B>("undo")).await;
-    assert_eq!(answered(undo).outcome, Outcome::Done(undone(b"done")));
+    assert_eq!(answered(undo).outcome, Decision::Done(undone(b"done")));
     assert_eq!((bench.count("call").await, bench.count("undo").await), (1, 1));
 }
 

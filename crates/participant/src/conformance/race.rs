@@ -9,7 +9,7 @@ use crate::{
         Bench,
         stage::{Stage, again, answered, effect, undoing, undone},
     },
-    outcome::{Answered, Decline, Outcome},
+    decision::{Answered, Decision, Decline},
 };
 
 const ROUNDS: usize = 200;
@@ -78,13 +78,13 @@ async fn joined(deliveries: Vec<JoinHandle<Answered>>) -> Vec<Answered> {
 /// Which came first, by the answers; the effects must say the same.
 async fn judged<B: Bench>(bench: &B, step: &str, call: &Answered, undo: &Answered) -> First {
     let effects = effects(bench, step).await;
-    if call.outcome == Outcome::Done(Bytes::from_static(b"done")) {
-        assert_eq!(undo.outcome, Outcome::Done(undone(b"done")), "{step}: the call came first");
+    if call.outcome == Decision::Done(Bytes::from_static(b"done")) {
+        assert_eq!(undo.outcome, Decision::Done(undone(b"done")), "{step}: the call came first");
         assert_eq!(effects, (1, 1), "{step}: the call came first");
         return First::Call;
     }
-    assert_eq!(call.outcome, Outcome::Declined(Decline::superseded()), "{step}");
-    assert_eq!(undo.outcome, Outcome::NothingToUndo, "{step}: the undo came first");
+    assert_eq!(call.outcome, Decision::Declined(Decline::superseded()), "{step}");
+    assert_eq!(undo.outcome, Decision::NothingToUndo, "{step}: the undo came first");
     assert_eq!(effects, (0, 0), "{step}: the undo came first");
     First::Undo
 }

@@ -13,8 +13,8 @@ use crate::{
         Bench,
         stage::{CALL, Call, REQUEST, Stage, again, answered, effect, gate, gated, never},
     },
+    decision::Decision,
     key::{Direction, Key},
-    outcome::Outcome,
 };
 
 /// Whatever the bytes are, none at all included: some databases keep an empty value as no value.
@@ -23,7 +23,7 @@ pub async fn a_repeat_gets_the_first_answer_byte_for_byte_and_runs_nothing<B: Be
     let every_byte: Bytes = (0..=u8::MAX).collect();
     for (step, response) in [("full", every_byte), ("empty", Bytes::new())] {
         let first = answered(stage.call(step, effect::<B>(step, response.clone())).await);
-        assert_eq!((&first.outcome, first.repeated), (&Outcome::Done(response), false));
+        assert_eq!((&first.outcome, first.repeated), (&Decision::Done(response), false));
         for _ in 0..3 {
             let repeat = answered(stage.call(step, never()).await);
             assert_eq!(repeat, again(&first));

@@ -8,9 +8,9 @@ use crate::{
             never_undo, undoing,
         },
     },
+    decision::{Answered, Decline, WorkError},
     inbox::Error,
     key::Direction,
-    outcome::{Answered, Decline, Failure},
 };
 
 /// What differs from the first delivery to `method`: the request, or only the method that it was sent to.
@@ -35,7 +35,7 @@ pub async fn a_call_with_another_request_is_refused_and_the_first_answer_stays<B
 /// A decline is bound to its request like any other answer.
 pub async fn a_declined_call_with_another_request_is_refused<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
-    let no = Failure::from(Decline::new("INSUFFICIENT_STOCK", "only two are left"));
+    let no = WorkError::from(Decline::new("INSUFFICIENT_STOCK", "only two are left"));
     let first = answered(stage.call("freeze", effect_then::<B>("call", no)).await);
     refuses_other_calls(&stage, "freeze").await;
     assert_eq!(answered(stage.call("freeze", never()).await), again(&first));

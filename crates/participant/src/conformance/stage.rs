@@ -12,25 +12,25 @@ use tokio::sync::oneshot;
 
 use crate::{
     conformance::Bench,
+    decision::{Answered, WorkError},
     inbox::{Delivery, Error, Inbox},
     key::{Direction, Key},
-    outcome::{Answered, Failure},
 };
 
 /// A call's work: it may be run more than once.
-pub(super) type Call = Arc<dyn Fn(&Connection) -> Result<Bytes, Failure> + Send + Sync>;
+pub(super) type Call = Arc<dyn Fn(&Connection) -> Result<Bytes, WorkError> + Send + Sync>;
 
 /// An undo's work.
-pub(super) type Undo = Arc<dyn Fn(&Connection, Bytes) -> Result<Bytes, Failure> + Send + Sync>;
+pub(super) type Undo = Arc<dyn Fn(&Connection, Bytes) -> Result<Bytes, WorkError> + Send + Sync>;
 
 pub(super) fn work(
-    work: impl Fn(&Connection) -> Result<Bytes, Failure> + Send + Sync + 'static,
+    work: impl Fn(&Connection) -> Result<Bytes, WorkError> + Send + Sync + 'static,
 ) -> Call {
     Arc::new(work)
 }
 
 pub(super) fn undo_work(
-    work: impl Fn(&Connection, Bytes) -> Result<Bytes, Failure> + Send + Sync + 'static,
+    work: impl Fn(&Connection, Bytes) -> Result<Bytes, WorkError> + Send + Sync + 'static,
 ) -> Undo {
     Arc::new(work)
 }
@@ -118,7 +118,7 @@ pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call 
 }
 
 /// Work that has one effect under `label` and then ends in `failure`.
-pub(super) fn effect_then<B: Bench>(label: &str, failure: Failure) -> Call {
+pub(super) fn effect_then<B: Bench>(label: &str, failure: WorkError) -> Call {
     let label = label.to_owned();
     work(move |connection| {
         B::add(connection, &label)?;
@@ -136,7 +136,7 @@ pub(super) fn undoing<B: Bench>(label: &str) -> Undo {
 }
 
 /// An undo's work that has one effect under `label` and then ends in `failure`.
-pub(super) fn undo_effect_then<B: Bench>(label: &str, failure: Failure) -> Undo {
+pub(super) fn undo_effect_then<B: Bench>(label: &str, failure: WorkError) -> Undo {
     let label = label.to_owned();
     undo_work(move |connection, _| {
         B::add(connection, &label)?;
@@ -151,12 +151,12 @@ pub(super) fn undone(call: &[u8]) -> Bytes {
 
 /// Work that gives itself away when it runs.
 pub(super) fn never() -> Call {
-    work(|_| Err(Failure::technical("work ran that must not run")))
+    work(|_| Err(WorkError::technical("work ran that must not run")))
 }
 
 /// An undo's work that gives itself away when it runs.
 pub(super) fn never_undo() -> Undo {
-    undo_work(|_, _| Err(Failure::technical("an undo ran that must not run")))
+    undo_work(|_, _| Err(WorkError::technical("an undo ran that must not run")))
 }
 
 /// Where work stops until the case lets it go on, the first time that it comes there.

@@ -13,9 +13,9 @@ use crate::{
             undo_effect_then, undoing, undone,
         },
     },
+    decision::{Answered, Decision, Decline, SUPERSEDED, WorkError},
     inbox::Error,
     key::Direction,
-    outcome::{Answered, Decline, Failure, Outcome, SUPERSEDED},
 };
 
 /// It runs with the response of its call and has an answer of its own, which its repeats get.
@@ -23,7 +23,7 @@ pub async fn an_undo_takes_effect_once_and_is_given_its_calls_response<B: Bench>
     let stage = Stage::on(bench);
     let call = answered(stage.call("freeze", effect::<B>("call", "flow 17")).await);
     let first = answered(stage.undo("freeze", undoing::<B>("undo")).await);
-    assert_eq!((&first.outcome, first.repeated), (&Outcome::Done(undone(b"flow 17")), false));
+    assert_eq!((&first.outcome, first.repeated), (&Decision::Done(undone(b"flow 17")), false));
     assert_ne!(first.trace_id, call.trace_id);
     for _ in 0..3 {
         let repeat = answered(stage.undo("freeze", never_undo()).await);
@@ -46,7 +46,7 @@ pub async fn a_repeat_of_a_call_that_was_undone_gets_its_answer_and_no_effect<B:
 pub async fn an_undo_without_a_call_has_nothing_to_undo_and_so_has_its_repeat<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
     let first = answered(stage.undo("freeze", never_undo()).await);
-    assert_eq!((&first.outcome, first.repeated), (&Outcome::NothingToUndo, false));
+    assert_eq!((&first.outcome, first.repeated), (&Decision::NothingToUndo, false));
     for _ in 0..2 {
         let repeat = answered(stage.undo("freeze", never_undo()).await);
         assert_eq!(repeat, again(&first));
@@ -71,10 +71,10 @@ pub async fn a_call_after_its_undo_is_superseded_and_has_no_effect<B: Bench>(ben
 /// The call's stored decline stays its answer.
 pub async fn an_undo_of_a_declined_call_has_nothing_to_undo<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
-    let no = Failure::from(Decline::new("INSUFFICIENT_STOCK", "only two are left"));
+    let no = WorkError::from(Decline::new("INSUFFICIENT_STOCK", "only two are left"));
     let declined = answered(stage.call("freeze", effect_then::<B>("call", no)).await);
     let undo = answered(stage.undo("freeze", never_undo()).await);
-    assert_eq!((&undo.outcome, undo.repeated), (&Outcome::NothingToUndo, false));
+    assert_eq!((&undo.outcome, undo.repeated), (&Decision::NothingToUndo, false));
     let repeat = answered(stage.undo("freeze", never_undo()).await);
     assert_eq!(repeat, again(&undo));
     assert_eq!(answered(stage.call("freeze", never()).await), again(&declined));
@@ -85,14 +85,14 @@ pub async fn an_undo_that_declines_keeps_nothing_and_its_repeat_can_succeed<B: B
     let stage = Stage::on(bench);
     answered(stage.call("charge", effect::<B>("call", "payment 5")).await);
     let no = || Decline::new("WALLET_UNKNOWN", "the wallet was closed");
-    for failure in [Failure::Declined(no()), Failure::DeclinedKeeping(no())] {
+    for failure in [WorkError::Declined(no()), WorkError::DeclinedKeeping(no())] {
         let declined = stage.undo("charge", undo_effect_then::<B>("undo", failure)).await;
         let declined = answered(declined);
-        assert_eq!((declined.outcome, declined.repeated), (Outcome::Declined(no()), false));
+        assert_eq!((declined.outcome, declined.repeated), (Decision::Declined(no()), false));
         assert_eq!(bench.count("undo").await, 0);
     }
     let undo = answered(stage.undo("charge", undoing::<B>("undo")).await);
-    assert_eq!((undo.outcome, undo.repeated), (Outcome::Done(undone(b"payment 5")), false));
+    assert_eq!((undo.outcome, undo.repeated), (Decision::Done(undone(b"payment 5")), false));
     assert_eq!(bench.count("undo").await, 1);
 }
 
@@ -100,12 +100,12 @@ pub async fn an_undo_that_declines_keeps_nothing_and_its_repeat_can_succeed<B: B
 pub async fn an_undo_that_fails_keeps_nothing_and_its_repeat_can_succeed<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
     answered(stage.call("charge", effect::<B>("call", "payment 5")).await);
-    let failure = Failure::technical("the wallet's disk is on fire");
+    let failure = WorkError::technical("the wallet's disk is on fire");
     let failed = stage.undo("charge", undo_effect_then::<B>("undo", failure)).await;
     assert!(matches!(failed, Err(Error::Work(_))), "{failed:?}");
     assert_eq!(bench.count("undo").await, 0);
     let undo = answered(stage.undo("charge", undoing::<B>("undo")).await);
-    assert_eq!((undo.outcome, undo.repeated), (Outcome::Done(undone(b"payment 5")), false));
+    assert_eq!((undo.outcome, undo.repeated), (Decision::Done(undone(b"payment 5")), false));
     assert_eq!(bench.count("undo").await, 1);
 }
 
@@ -124,14 +124,14 @@ pub async fn an_undo_that_meets_a_running_call_waits_for_it_and_undoes_it<B: Ben
     assert!(early.is_err(), "answered while its call was running: {early:?}");
     keeper.open();
     let call = answered(call.await.expect("no panic"));
-    assert_eq!(call.outcome, Outcome::Done(Bytes::from_static(b"flow 17")));
-    assert_eq!(answered(undo.await).outcome, Outcome::Done(undone(b"flow 17")));
+    assert_eq!(call.outcome, Decision::Done(Bytes::from_static(b"flow 17")));
+    assert_eq!(answered(undo.await).outcome, Decision::Done(undone(b"flow 17")));
     assert_eq!((bench.count("call").await, bench.count("undo").await), (1, 1));
 }
 
 fn reason(answered: &Answered) -> Option<&str> {
     match &answered.outcome {
-        Outcome::Declined(decline) => Some(&decline.reason),
-        Outcome::Done(_) | Outcome::NothingToUndo => None,
+        Decision::Declined(decline) => Some(&decline.reason),
+        Decision::Done(_) | Decision::NothingToUndo => None,
     }
 }

@@ -5,8 +5,8 @@ use planted::Bug;
 use store::Connection;
 
 use crate::{
+    decision::{Answered, Decision, Decline, WorkError},
     inbox::{Taken, refusal::Refusal, unreadable},
-    outcome::{Answered, Decline, Failure, Outcome},
     rows,
     table::Held,
 };
@@ -17,31 +17,31 @@ pub(super) fn answer<W>(
     work: W,
 ) -> Result<Answered, Refusal>
 where
-    W: FnOnce(&Connection) -> Result<Bytes, Failure>,
+    W: FnOnce(&Connection) -> Result<Bytes, WorkError>,
 {
     if !rows::claim(connection, &delivery.key)? {
         return repeat(connection, delivery);
     }
     delivery.refuse_old()?;
     let (held, outcome) = match work(connection) {
-        Ok(response) => (Held::Done(response.clone()), Outcome::Done(response)),
-        Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline))
+        Ok(response) => (Held::Done(response.clone()), Decision::Done(response)),
+        Err(WorkError::Declined(decline) | WorkError::DeclinedKeeping(decline))
             if planted::is(Bug::DeclineNotReplayed) =>
         {
-            return Err(Refusal::Unstored(delivery.decided(Outcome::Declined(decline))));
+            return Err(Refusal::Unstored(delivery.decided(Decision::Declined(decline))));
         }
-        Err(Failure::Declined(decline)) => {
+        Err(WorkError::Declined(decline)) => {
             connection.retract()?;
             // The claim went with what the work had written; who has taken the key meanwhile has decided.
             if !rows::claim(connection, &delivery.key)? {
                 return repeat(connection, delivery);
             }
-            (Held::Declined(decline.clone()), Outcome::Declined(decline))
+            (Held::Declined(decline.clone()), Decision::Declined(decline))
         }
-        Err(Failure::DeclinedKeeping(decline)) => {
-            (Held::Declined(decline.clone()), Outcome::Declined(decline))
+        Err(WorkError::DeclinedKeeping(decline)) => {
+            (Held::Declined(decline.clone()), Decision::Declined(decline))
         }
-        Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
+        Err(WorkError::Technical(cause)) => return Err(Refusal::Work(cause)),
     };
     rows::settle(connection, &delivery.key, &delivery.row(held))?;
     Ok(delivery.decided(outcome))
@@ -51,10 +51,10 @@ where
 fn repeat(connection: &Connection, delivery: &Taken) -> Result<Answered, Refusal> {
     let row = delivery.earlier(connection)?;
     let outcome = match row.held {
-        Held::Done(response) => Outcome::Done(response),
-        Held::Declined(decline) => Outcome::Declined(decline),
-        Held::Tombstone if planted::is(Bug::OkForSuperseded) => Outcome::Done(Bytes::new()),
-        Held::Tombstone => Outcome::Declined(Decline::superseded()),
+        Held::Done(response) => Decision::Done(response),
+        Held::Declined(decline) => Decision::Declined(decline),
+        Held::Tombstone if planted::is(Bug::OkForSuperseded) => Decision::Done(Bytes::new()),
+        Held::Tombstone => Decision::Declined(Decline::superseded()),
         Held::Undone(_) | Held::Nothing => {
             return Err(unreadable(&delivery.key, "it is not a call's").into());
         }

@@ -1,6 +1,6 @@
 //! What ends a delivery's transaction without leaving anything in it.
 
-use crate::{inbox::Error, key::Key, outcome::Answered};
+use crate::{decision::Answered, inbox::Error, key::Key};
 
 #[derive(Debug)]
 pub(super) enum Refusal {

@@ -5,8 +5,8 @@ use planted::Bug;
 use store::Connection;
 
 use crate::{
+    decision::{Answered, Decision, WorkError},
     inbox::{Taken, held, refusal::Refusal, unreadable},
-    outcome::{Answered, Failure, Outcome},
     rows,
     table::{Held, Row},
 };
@@ -18,20 +18,20 @@ pub(super) fn answer<W>(
     work: W,
 ) -> Result<Answered, Refusal>
 where
-    W: FnOnce(&Connection, Bytes) -> Result<Bytes, Failure>,
+    W: FnOnce(&Connection, Bytes) -> Result<Bytes, WorkError>,
 {
     if !rows::claim(connection, &delivery.key)? {
         return repeat(connection, delivery);
     }
     let (held, outcome) = match tombstone_or_call(connection, delivery)? {
-        None => (Held::Nothing, Outcome::NothingToUndo),
+        None => (Held::Nothing, Decision::NothingToUndo),
         Some(call) => match work(connection, call) {
-            Ok(response) => (Held::Undone(response.clone()), Outcome::Done(response)),
-            Err(Failure::Declined(decline) | Failure::DeclinedKeeping(decline)) => {
-                let unstored = delivery.decided(Outcome::Declined(decline));
+            Ok(response) => (Held::Undone(response.clone()), Decision::Done(response)),
+            Err(WorkError::Declined(decline) | WorkError::DeclinedKeeping(decline)) => {
+                let unstored = delivery.decided(Decision::Declined(decline));
                 return Err(Refusal::Unstored(unstored));
             }
-            Err(Failure::Technical(cause)) => return Err(Refusal::Work(cause)),
+            Err(WorkError::Technical(cause)) => return Err(Refusal::Work(cause)),
         },
     };
     rows::settle(connection, &delivery.key, &delivery.row(held))?;
@@ -61,8 +61,8 @@ fn tombstone_or_call(connection: &Connection, delivery: &Taken) -> Result<Option
 fn repeat(connection: &Connection, delivery: &Taken) -> Result<Answered, Refusal> {
     let row = delivery.earlier(connection)?;
     let outcome = match row.held {
-        Held::Undone(response) => Outcome::Done(response),
-        Held::Nothing => Outcome::NothingToUndo,
+        Held::Undone(response) => Decision::Done(response),
+        Held::Nothing => Decision::NothingToUndo,
         Held::Done(_) | Held::Declined(_) | Held::Tombstone => {
             return Err(unreadable(&delivery.key, "it is not an undo's").into());
         }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up fails its test")]
 
-use participant::{Failure, conformance::Bench};
+use participant::{WorkError, conformance::Bench};
 use store::{Connection, Database};
 use tempfile::TempDir;
 
@@ -32,12 +32,12 @@ impl Bench for Sqlite {
         &self.database
     }
 
-    fn add(connection: &Connection, label: &str) -> Result<(), Failure> {
+    fn add(connection: &Connection, label: &str) -> Result<(), WorkError> {
         connection.execute("insert into effect (label) values (?1)", [label])?;
         Ok(())
     }
 
-    fn spoil(connection: &Connection) -> Result<(), Failure> {
+    fn spoil(connection: &Connection) -> Result<(), WorkError> {
         connection.execute("insert into child (parent_id) values (1)", ())?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use tonic::Request;
 use super::Client;
 use crate::{
     arguments::{Format, Global},
-    failure::{CommandResult, Failure},
+    error::{CommandError, CommandResult},
     output,
     timeline::Timeline,
 };
@@ -66,7 +66,7 @@ pub(super) fn saga(saga: &Saga) {
 /// Follows a saga until it ends.
 pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String) -> CommandResult {
     let failed = |status: &tonic::Status| {
-        Failure::of_status("the saga cannot be watched", &global.server, status)
+        CommandError::of_status("the saga cannot be watched", &global.server, status)
     };
     // No time limit: a watcher waits as long as the saga takes.
     let request = Request::new(WatchSagaRequest { saga_id, after_seq: 0 });
@@ -87,17 +87,17 @@ pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String)
 /// The exit code of a saga that was waited for.
 pub(super) fn ending(saga: &Saga) -> CommandResult {
     let failure = |code, what: &str| {
-        Err(Failure::new(code, format!("the saga {what}"))
+        Err(CommandError::new(code, format!("the saga {what}"))
             .because(format!("{}: {}", saga.reason, saga.message))
             .try_next(format!("look at it with `sagamesh saga get {}`", saga.saga_id)))
     };
     match saga.state() {
         SagaState::Succeeded => Ok(()),
         SagaState::Compensated | SagaState::Resolved => {
-            failure(crate::failure::COMPENSATED, "did not succeed")
+            failure(crate::error::COMPENSATED, "did not succeed")
         }
-        SagaState::Attention => failure(crate::failure::ATTENTION, "needs a person"),
-        SagaState::Paused => failure(crate::failure::ATTENTION, "is paused by an operator"),
+        SagaState::Attention => failure(crate::error::ATTENTION, "needs a person"),
+        SagaState::Paused => failure(crate::error::ATTENTION, "is paused by an operator"),
         _ => failure(7, "has not ended within the time limit"),
     }
 }

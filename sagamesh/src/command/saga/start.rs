@@ -9,7 +9,7 @@ use super::{Client, show};
 use crate::{
     arguments::{Format, Global},
     connect::{request, success},
-    failure::{CommandResult, Failure},
+    error::{CommandError, CommandResult},
     output,
 };
 
@@ -61,7 +61,7 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> C
     let wait = WaitSagaRequest { saga_id: started.saga_id, timeout, until };
     let answer = client.wait_saga(request(global, wait)).await;
     let waited = success("the saga was started and cannot be waited for", global, answer)?;
-    let saga = waited.saga.ok_or_else(|| Failure::new(1, "the answer has no saga"))?;
+    let saga = waited.saga.ok_or_else(|| CommandError::new(1, "the answer has no saga"))?;
     match global.output {
         Format::Json => output::json(&saga)?,
         Format::Table => show::saga(&saga),
@@ -72,7 +72,7 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> C
 /// The input itself, a file's, or standard input's.
 fn read(input: &str) -> CommandResult<String> {
     let failed = |what: &str, error: std::io::Error| {
-        Failure::new(2, format!("{what} cannot be read")).because(error.to_string())
+        CommandError::new(2, format!("{what} cannot be read")).because(error.to_string())
     };
     if input == "-" {
         let mut text = String::new();

@@ -11,14 +11,14 @@ use tonic::Status;
 use crate::redact;
 
 /// Each part is a counted reference: a call that is not logged must not pay for its line.
-pub(super) struct Line {
+pub(super) struct CallLog {
     path: PathAndQuery,
     step: Option<HeaderValue>,
     direction: Option<HeaderValue>,
     timer: Timer,
 }
 
-impl Line {
+impl CallLog {
     pub(super) fn begin(path: &PathAndQuery, headers: &HeaderMap, timer: Timer) -> Self {
         Self {
             path: path.clone(),

@@ -7,7 +7,7 @@ use proto::facade::v1::Reason;
 use crate::{Decline, Failure};
 
 /// Why a service says no or fails.
-pub trait Cause: Error + Send + Sync + Sized + 'static {
+pub trait ServiceError: Error + Send + Sync + Sized + 'static {
     /// The registered reason where the business says no; `None` for a failure.
     fn reason(&self) -> Option<Reason>;
 
@@ -21,16 +21,16 @@ pub trait Cause: Error + Send + Sync + Sized + 'static {
 
     /// What it is inside the inbox's work: a decline is stored and replayed, a failure stores nothing and is asked
     /// again.
-    fn in_work(self) -> participant::Failure {
+    fn in_work(self) -> participant::WorkError {
         match self.decline() {
             Some(decline) => decline.into(),
-            None => participant::Failure::technical(self),
+            None => participant::WorkError::technical(self),
         }
     }
 }
 
 /// What it is outside the inbox, of a read: a status, a no of the business too.
-impl<C: Cause> From<C> for Failure {
+impl<C: ServiceError> From<C> for Failure {
     fn from(cause: C) -> Self {
         match cause.decline() {
             Some(decline) => decline.into(),

@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 
 /// A command that did not do what was asked.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CommandError {
     code: u8,
     what: String,
     why: Vec<String>,
@@ -18,13 +18,13 @@ pub(crate) struct Failure {
     traces: Vec<(&'static str, String)>,
 }
 
-pub(crate) type CommandResult<T = ()> = Result<T, Failure>;
+pub(crate) type CommandResult<T = ()> = Result<T, CommandError>;
 
 pub(crate) const UNEXPECTED: u8 = 1;
 pub(crate) const COMPENSATED: u8 = 10;
 pub(crate) const ATTENTION: u8 = 11;
 
-impl Failure {
+impl CommandError {
     pub(crate) fn new(code: u8, what: impl Into<String>) -> Self {
         Self { code, what: what.into(), why: Vec::new(), next: String::new(), traces: Vec::new() }
     }
@@ -118,13 +118,13 @@ fn cure(reason: &str) -> String {
 }
 
 /// A sentence from within, such as a port that is taken.
-impl From<String> for Failure {
+impl From<String> for CommandError {
     fn from(sentence: String) -> Self {
         Self::new(UNEXPECTED, sentence)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let red = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
         writeln!(formatter, "{red}error:{red:#} {}", self.what)?;
@@ -153,7 +153,7 @@ mod tests {
             message: "charge_payment: 5 in the wallet".to_owned(),
             trace_id: "abc".to_owned(),
         };
-        let failure = Failure::of_decline("the order was not placed", &result);
+        let failure = CommandError::of_decline("the order was not placed", &result);
         assert_eq!(failure.code(), 9);
         let text = anstream::adapter::strip_str(&failure.to_string()).to_string();
         assert!(
@@ -170,13 +170,14 @@ mod tests {
     fn exit_codes_tell_unknown_state_and_unreachable_apart() {
         let declined = |code: &str| {
             let result = ResultInfo { code: code.to_owned(), ..ResultInfo::default() };
-            Failure::of_decline("x", &result).code()
+            CommandError::of_decline("x", &result).code()
         };
         assert_eq!(
             (declined("SAGA_UNKNOWN"), declined("SAGA_STATE"), declined("NOT_ON_SALE")),
             (3, 4, 9)
         );
-        let status = |code| Failure::of_status("x", "http://h:1", &Status::new(code, "m")).code();
+        let status =
+            |code| CommandError::of_status("x", "http://h:1", &Status::new(code, "m")).code();
         assert_eq!(
             (status(Code::Unavailable), status(Code::DeadlineExceeded), status(Code::Internal)),
             (6, 7, 1)
@@ -185,8 +186,9 @@ mod tests {
             (status(Code::NotFound), status(Code::FailedPrecondition), status(Code::OutOfRange)),
             (3, 4, 2)
         );
-        let away = Failure::of_status("x", "http://h:1", &Status::unavailable("tcp connect error"))
-            .to_string();
+        let away =
+            CommandError::of_status("x", "http://h:1", &Status::unavailable("tcp connect error"))
+                .to_string();
         assert!(
             away.contains("nothing answers at http://h:1") && away.contains("sagamesh dev"),
             "{away}"
@@ -199,7 +201,7 @@ mod tests {
         details.add_bad_request_violation("lines[0].sku", "must be short");
         details.add_bad_request_violation("points", "must be small");
         let status = Status::with_error_details(Code::InvalidArgument, "broken", details);
-        let failure = Failure::of_status("x", "s", &status);
+        let failure = CommandError::of_status("x", "s", &status);
         assert_eq!(failure.code(), 2);
         assert_eq!(failure.to_string().matches("why:").count(), 2);
     }

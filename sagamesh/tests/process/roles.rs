@@ -122,6 +122,23 @@ fn a_wrong_setting_ends_a_role_with_a_sentence_that_names_it() {
 }
 
 #[test]
+fn a_flag_that_makes_no_sense_is_told_by_the_setting_that_it_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = [
+        (["--port-base", "65531"], "listen.port_base (--port-base): it leaves no room"),
+        (["--keep-keys", "1h"], "retention.keep_keys (--keep-keys): 1h is too short"),
+        (["--log", "a=b=c"], "log.filter (--log): the log filter"),
+        (["--participant", "hotel.v1.Hotel=nowhere"], "it names no port; write HOST:PORT"),
+    ];
+    for (flag, told) in wrong {
+        let output = sagamesh(&["dev", "--data"]).arg(folder.path()).args(flag).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flag:?}: {said}");
+        assert!(said.contains(told), "{flag:?}: {said}");
+    }
+}
+
+#[test]
 fn settings_are_shown_with_where_they_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("orchestrator.yaml");

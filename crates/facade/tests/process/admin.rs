@@ -15,6 +15,7 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -119,6 +120,37 @@ async fn the_index_names_the_paths_and_no_other_is_found() {
     assert!(body.contains("/livez") && body.contains("/readyz"), "{body}");
     let (status, _) = get(&running.admin, "/no-such-page").await;
     assert_eq!(status, "HTTP/1.1 404 Not Found");
+}
+
+#[tokio::test]
+async fn a_role_that_stops_is_not_ready_while_what_runs_still_drains() {
+    let (admin, grpc) = (listener().await, listener().await);
+    let [admin_address, grpc_address] =
+        [&admin, &grpc].map(|listener| listener.local_addr().unwrap().to_string());
+    let mut process = Process::new(Clock::system(), Connections::default());
+    process.serve_admin_on(admin);
+    let server = Server::new(Facade::new(Clock::system(), Calls::Notable)).build();
+    process.stage();
+    process.serve("stock", &Readiness::default(), server, grpc).await;
+    process.stage();
+    let (finish, finished) = oneshot::channel::<()>();
+    process.spawn("the sagas", async move |stop: CancellationToken| {
+        stop.cancelled().await;
+        finished.await.unwrap();
+        Ok(())
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let ended = tokio::spawn(process.run(async { stopped.await.unwrap() }));
+    wait_for(&grpc_address, "readiness", ServingStatus::Serving).await;
+    stop.send(()).unwrap();
+    for address in [&admin_address, &grpc_address] {
+        wait_for(address, "readiness", ServingStatus::NotServing).await;
+        wait_for(address, "liveness", ServingStatus::Serving).await;
+    }
+    let (_, body) = get(&admin_address, "/readyz").await;
+    assert_eq!(body, "stock: process: it is stopping\n");
+    finish.send(()).unwrap();
+    assert_eq!(ended.await.unwrap(), Ok(()));
 }
 
 #[tokio::test]

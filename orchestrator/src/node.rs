@@ -100,7 +100,7 @@ impl Node {
     ) -> Result<Self, String> {
         let opened = Self::wire(config, brought, in_process, facade, Arc::clone(&journal)).await;
         if opened.is_err() {
-            journal.close().await;
+            journal.database().close().await;
         }
         opened
     }
@@ -165,14 +165,7 @@ impl Node {
         let Self { driver, journal, participants, service, health, limits: _, retention } = self;
         let (clock, readiness) = (driver.clock().clone(), Readiness::default());
         process.stage();
-        let closing = Arc::clone(&journal);
-        let database = readiness.part("journal");
-        database.ready();
-        process.spawn("the journal", async move |stop: CancellationToken| {
-            stop.cancelled().await;
-            closing.close().await;
-            Ok(())
-        });
+        process.keep(ROLE, &readiness, journal.database().clone());
 
         process.stage();
         if let Some(keep) = retention.keep_finished {

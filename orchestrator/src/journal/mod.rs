@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
 use saga::{Cause, Reason, Status};
-use store::retention::Keep;
+use store::{Database, retention::Keep};
 
 pub use chain::Link;
 pub use ending::Ending;
@@ -340,9 +340,6 @@ pub trait Journal: Send + Sync + 'static {
     /// Every registered definition.
     async fn definitions(&self) -> Result<Vec<Definition>, Error>;
 
-    /// How often the store has waited for the disk since it was opened: what a saga costs in commits.
-    fn commits(&self) -> u64;
-
-    /// Finishes what was handed over and frees the store.
-    async fn close(&self);
+    /// The database that it is in.
+    fn database(&self) -> &Database;
 }

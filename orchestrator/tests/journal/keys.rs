@@ -53,7 +53,7 @@ async fn a_repeat_is_told_how_the_saga_ended_that_has_been_removed_and_another_r
     let undone = start_new(&journal, "undone", "undone").await;
     end(&journal, undone, Outcome::Compensated, Some(why())).await;
     assert_eq!(journal.remove_ended(Timestamp(ENDED + 1), hour(), 10).await.unwrap(), 2);
-    journal.close().await;
+    journal.database().close().await;
 
     let journal = open(folder.path()).await;
     assert!(journal.find("well").await.unwrap().is_none());

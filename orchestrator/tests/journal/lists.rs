@@ -121,7 +121,7 @@ async fn plans(folder: &Path, statements: &[&str]) -> Vec<String> {
 async fn what_is_done_at_each_start_goes_through_no_table() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
-    journal.close().await;
+    journal.database().close().await;
     let unfinished = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
     let statements = [
         format!(

@@ -100,7 +100,7 @@ async fn what_was_answered_is_there_after_the_file_is_opened_again() {
     let journal = open(folder.path()).await;
     let a = start_new(&journal, "a", "k").await;
     journal.append(a, entries("a", 1..4), standing(Status::Compensating)).await.unwrap();
-    journal.close().await;
+    journal.database().close().await;
 
     let journal = open(folder.path()).await;
     let listed = journal.find("a").await.unwrap().unwrap();
@@ -270,7 +270,7 @@ async fn a_row_that_makes_no_sense_stands_aside_and_hides_no_other() {
         let saga_id = format!("s{number}");
         start(&journal, &saga_id, &saga_id, b"r").await;
     }
-    journal.close().await;
+    journal.database().close().await;
     let file = SqliteConnectOptions::new().filename(folder.path().join("journal.db"));
     let mut connection = SqliteConnection::connect_with(&file.foreign_keys(false)).await.unwrap();
     sqlx::query("pragma ignore_check_constraints = true").execute(&mut connection).await.unwrap();
@@ -310,7 +310,7 @@ async fn after_close_nothing_is_taken_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
     let a = start_new(&journal, "a", "a").await;
-    journal.close().await;
+    journal.database().close().await;
     let refused = journal.append(a, entries("a", 1..2), None).await;
     assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
 }

@@ -108,7 +108,7 @@ impl System {
 
     /// How often the journal has waited for the disk.
     pub(crate) fn commits(&self) -> u64 {
-        self.driver.journal().commits()
+        self.driver.journal().database().commits()
     }
 
     /// Stops it in good order.

@@ -17,6 +17,7 @@ use orchestrator::{
     retention::Keep,
 };
 use saga::{Event, Reason};
+use store::Database;
 use tokio::sync::watch;
 
 use crate::script::Script;
@@ -265,11 +266,7 @@ impl Journal for Mortal {
         self.journal.definitions().await
     }
 
-    fn commits(&self) -> u64 {
-        self.journal.commits()
-    }
-
-    async fn close(&self) {
-        self.journal.close().await;
+    fn database(&self) -> &Database {
+        self.journal.database()
     }
 }

@@ -1,6 +1,6 @@
 //! A disk that fails: commits that do not happen, room that runs out, rows that come back damaged.
 
-use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use clock::Clock;
 use proto::{
@@ -9,6 +9,7 @@ use proto::{
     points::v1::OpenAccountRequest,
     saga::v1::{GetSagaRequest, SagaState},
 };
+use sagamesh::mesh::Addresses;
 use sqlx::{Connection, Row};
 use tests::{
     Mesh, Wiring, channel,
@@ -253,9 +254,9 @@ async fn what_was_acknowledged_before_the_disk_was_full_is_there_when_there_is_r
     drop(mesh.stop().await);
 }
 
-/// Waits until health on the admin listener says this of the mesh.
-async fn wait_until_ready(mesh: &Mesh, ready: bool) {
-    let mut health = HealthClient::new(channel(mesh.addresses().admin));
+/// Waits until health at this address says whether what listens there can take work.
+async fn wait_until_ready(address: SocketAddr, ready: bool) {
+    let mut health = HealthClient::new(channel(address));
     let request = HealthCheckRequest { service: "readiness".to_owned() };
     let mut said = health.watch(request).await.unwrap().into_inner();
     let wanted = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
@@ -268,29 +269,37 @@ async fn open_account(mesh: &Mesh, number: u32) -> Result<(), Status> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mesh_is_not_ready_while_its_disk_is_full_and_ready_again_by_itself() {
+async fn a_role_is_not_ready_while_its_disk_is_full_and_ready_again_by_itself() {
     let Some(disk) = SmallDisk::mount("64m") else {
         println!("disk: skipped, for this user may not mount a tmpfs");
         return;
     };
     let folder = tempfile::tempdir_in(disk.0.path()).unwrap();
     let mesh = Wiring::default().on(folder).start().await;
-    wait_until_ready(&mesh, true).await;
+    let Addresses { orchestrator, points, admin, .. } = *mesh.addresses();
+    wait_until_ready(admin, true).await;
     disk.fill(0);
     let mut number = 0;
     tokio::select! {
-        () = wait_until_ready(&mesh, false) => {}
+        ((), (), ()) = futures::future::join3(
+            wait_until_ready(points, false),
+            wait_until_ready(orchestrator, false),
+            wait_until_ready(admin, false),
+        ) => {}
         () = async {
             // The logs of the databases have some room left.
             loop {
                 number += 1;
                 let _ = open_account(&mesh, number).await;
+                let _ = mesh.checkout().place_order(order(&number.to_string(), "eve", "tea", 1)).await;
             }
         } => {}
     }
     disk.free();
-    // Nobody writes any more: it finds out by itself.
-    wait_until_ready(&mesh, true).await;
+    // Nobody writes any more: each finds out by itself.
+    for address in [points, orchestrator, admin] {
+        wait_until_ready(address, true).await;
+    }
     open_account(&mesh, number + 1).await.unwrap();
     drop(mesh.stop().await);
 }

@@ -162,11 +162,7 @@ impl Journal for Tables {
         self.database.read(query::definitions).await
     }
 
-    fn commits(&self) -> u64 {
-        self.database.commits()
-    }
-
-    async fn close(&self) {
-        self.database.close().await;
+    fn database(&self) -> &Database {
+        &self.database
     }
 }

@@ -1,0 +1,122 @@
+//! Services in a process: their folder, their databases, and a process that is one service alone.
+
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+};
+
+use clock::Clock;
+use store::Database;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use super::{Process, Signals};
+use crate::{
+    Facade,
+    config::{self, Loaded},
+    listener, log,
+    readiness::Readiness,
+    server::{Mount, Server},
+    wire::causes,
+};
+
+/// Makes a role's data folder.
+///
+/// # Errors
+/// A sentence with the cure.
+pub fn prepare_folder(folder: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        format!(
+            "the data folder {} cannot be made: {error}; choose another, or give this user the right to write there",
+            folder.display()
+        )
+    })
+}
+
+/// Opens or creates the database of a service, the file `name` in `folder`, with its own schema and the inbox's.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn open_database(
+    folder: &Path,
+    name: &str,
+    schema: &'static [(&'static str, &'static str)],
+) -> Result<Database, String> {
+    let opened = participant::sqlite::open(folder.join(name), schema).await;
+    opened.map_err(|error| causes(&error))
+}
+
+/// Begins a process: its log, and what is to be said of its config.
+///
+/// # Errors
+/// A sentence with the cure.
+pub fn start_log<C>(loaded: &Loaded<C>, log: &config::Log) -> Result<(), String> {
+    log::start(log.format, &log.filter)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(())
+}
+
+/// Puts services into a process, each on its listener and with so many calls in flight at most: their databases in one
+/// stage, they themselves in the next. Gives the way to each within the process.
+pub async fn add_services(
+    process: &mut Process,
+    facade: &Facade,
+    max_calls: NonZero<usize>,
+    services: Vec<(Mount, TcpListener)>,
+) -> Vec<(String, Routes)> {
+    process.stage();
+    let mut opened = Vec::new();
+    for (mount, listener) in services {
+        let (name, readiness) = (mount.name(), Readiness::default());
+        for database in mount.databases() {
+            process.keep(name, &readiness, database.clone());
+        }
+        let databases = mount.databases().to_vec();
+        let server = Server::new(facade.shedding(Some(max_calls))).with(mount).build();
+        opened.push((name, readiness, databases, server, listener));
+    }
+    process.stage();
+    let mut in_process = Vec::new();
+    for (name, readiness, databases, server, listener) in opened {
+        if let Some(keep) = facade.keep_inbox() {
+            for database in &databases {
+                let removing = participant::remove_old_rows(database, facade.clock(), keep);
+                process.spawn_until_stop(format!("the removal of old rows of {name}"), removing);
+            }
+        }
+        in_process.push((name.to_owned(), server.0.in_process()));
+        process.serve(name, &readiness, server, listener).await;
+    }
+    in_process
+}
+
+/// Runs one service in a process of its own until it is told to stop. `open` opens its database and gives its
+/// handlers.
+///
+/// # Errors
+/// A sentence with the cure.
+pub async fn run_service<F>(
+    loaded: Loaded<config::Service>,
+    clock: Clock,
+    open: impl FnOnce(PathBuf, Facade) -> F,
+) -> Result<(), String>
+where
+    F: Future<Output = Result<Mount, String>>,
+{
+    start_log(&loaded, &loaded.config.log)?;
+    let signals = Signals::listen()?;
+    let config::Service { listen, database, limits, retention, log } = loaded.config;
+    prepare_folder(&database.folder)?;
+    let mut process = Process::new(clock.clone(), limits.connections);
+    if let Some(address) = listen.admin {
+        process.serve_admin_on(listener::bind(address).await?);
+    }
+    let facade = Facade::new(clock, log.calls).keeping_inbox(retention.keep_inbox);
+    let mount = open(database.folder.clone(), facade.clone()).await?;
+    let name = mount.name();
+    let listener = listener::bind(listen.grpc).await?;
+    add_services(&mut process, &facade, limits.max_calls, vec![(mount, listener)]).await;
+    tracing::info!(service = name, address = %listen.grpc, data = %database.folder.display(), "serving");
+    process.run_until_signal(signals, CancellationToken::new()).await
+}

@@ -46,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) journal: journal::Shared,
     pub(crate) participants: Participants,
+    /// No saga takes another step.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Runs sagas. Cheap to clone.
@@ -55,7 +57,6 @@ pub struct Driver {
     registry: Arc<Registry>,
     live: Live,
     tasks: TaskTracker,
-    stop: CancellationToken,
     halt: CancellationToken,
     given_up: CancellationToken,
     /// Wakes the recovery loop before its time.
@@ -116,11 +117,15 @@ impl Driver {
     ) -> Self {
         let (ids, clock_now) = (Mutex::new(ContextV7::new()), clock.now());
         Self {
-            context: Arc::new(Context { clock, journal, participants }),
+            context: Arc::new(Context {
+                clock,
+                journal,
+                participants,
+                stop: CancellationToken::new(),
+            }),
             registry,
             live: Live::default(),
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
             halt: CancellationToken::new(),
             given_up: CancellationToken::new(),
             lost: Arc::default(),
@@ -141,7 +146,7 @@ impl Driver {
         request: Bytes,
         trace: &Trace,
     ) -> Result<Start, StartError> {
-        if self.stop.is_cancelled() {
+        if self.context.stop.is_cancelled() {
             return Err(journal::Error::Closed.into());
         }
         // Refused before anything is done for it: what runs keeps what it needs.
@@ -197,7 +202,7 @@ impl Driver {
         link: Link,
     ) -> (SagaTask, Handle) {
         let context = Arc::clone(&self.context);
-        SagaTask::new(context, header, definition, state, link, self.stop.clone())
+        SagaTask::new(context, header, definition, state, link)
     }
 
     fn spawn(&self, slot: Slot, handle: Handle, task: SagaTask, number: Number) {
@@ -335,7 +340,7 @@ impl Driver {
     /// Makes no new call, records what is still answered for `patience` at most, and tells whoever waits for a saga that
     /// it moves no further here. Gives how many sagas still had a call under way; they too stand in the journal.
     pub async fn stop(&self, patience: Duration) -> usize {
-        self.stop.cancel();
+        self.context.stop.cancel();
         self.tasks.close();
         let parked = self.context.clock.timeout(patience, self.tasks.wait()).await;
         let left = if parked.is_ok() { 0 } else { self.running() };
@@ -346,7 +351,7 @@ impl Driver {
     /// Ends every task where it stands, as the death of the process would: what was not recorded is taken up at the next
     /// start.
     pub fn give_up(&self) {
-        self.stop.cancel();
+        self.context.stop.cancel();
         self.halt.cancel();
         self.given_up.cancel();
     }

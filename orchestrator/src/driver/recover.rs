@@ -26,7 +26,7 @@ impl Driver {
     /// Takes up what is left unfinished, now and again, until the driver stops.
     pub async fn recover(&self) {
         let mut readmitted = false;
-        while !self.stop.is_cancelled() {
+        while !self.context.stop.is_cancelled() {
             let recovered = async {
                 if !readmitted {
                     // This program may know definitions that the one before it could not read.
@@ -43,7 +43,7 @@ impl Driver {
                 );
             }
             tokio::select! {
-                () = self.stop.cancelled() => {}
+                () = self.context.stop.cancelled() => {}
                 () = self.lost.notified() => {}
                 () = self.context.clock.sleep(RECOVERY_INTERVAL) => {}
             }
@@ -87,7 +87,7 @@ impl Driver {
                 .filter(|taken_up| std::future::ready(*taken_up))
                 .count()
                 .await;
-            if self.stop.is_cancelled() {
+            if self.context.stop.is_cancelled() {
                 break;
             }
         }
@@ -99,7 +99,7 @@ impl Driver {
 
     /// Takes a saga up unless a task has it.
     async fn take_up_idle(&self, saga_id: String) -> bool {
-        if self.stop.is_cancelled() {
+        if self.context.stop.is_cancelled() {
             return false;
         }
         match self.live.take(&saga_id) {

@@ -14,7 +14,6 @@ use proto::facade::v1::Reason::NoUndo;
 use rand::Rng;
 use saga::{Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
@@ -59,7 +58,6 @@ pub(crate) struct SagaTask {
     orders: mpsc::Receiver<Box<Order>>,
     records: watch::Sender<u64>,
     published: watch::Sender<Published>,
-    stop: CancellationToken,
     stopped: BoxFuture<'static, ()>,
     /// Until when nothing has to happen, and what waits for it.
     alarm: Option<(saga::Timestamp, BoxFuture<'static, ()>)>,
@@ -68,8 +66,6 @@ pub(crate) struct SagaTask {
     promises: Vec<Promise>,
     calling: HashSet<(StepId, Direction)>,
     calls: FuturesUnordered<BoxFuture<'static, AnsweredCall>>,
-    /// Calls that are not made any more where they are still in line.
-    withdrawn: CancellationToken,
 }
 
 impl SagaTask {
@@ -80,7 +76,6 @@ impl SagaTask {
         definition: Arc<Compiled>,
         state: SagaState,
         link: Link,
-        stop: CancellationToken,
     ) -> (Self, Handle) {
         let (orders, waiting) = mpsc::channel(ORDER_QUEUE);
         let state = Arc::new(state);
@@ -96,14 +91,12 @@ impl SagaTask {
                 state,
                 recorded: Vec::new(),
             },
+            stopped: context.stop.clone().cancelled_owned().boxed(),
             context,
             link,
             orders: waiting,
             records: written,
             published: publisher,
-            stopped: stop.clone().cancelled_owned().boxed(),
-            withdrawn: stop.child_token(),
-            stop,
             alarm: None,
             begun: None,
             promises: Vec::new(),
@@ -146,7 +139,7 @@ impl SagaTask {
             if self.saga.state.is_ended() {
                 return Ended::Saga;
             }
-            let stopping = self.stop.is_cancelled();
+            let stopping = self.context.stop.is_cancelled();
             if !stopping {
                 for call in settled.calls {
                     self.launch(call);
@@ -186,13 +179,7 @@ impl SagaTask {
             if self.published.borrow().standing.status != Status::Attention {
                 raise_alarm(&self.saga.definition, &records);
             }
-            let other_way = changed.is_some() && !self.saga.state.is_ended();
             self.publish(changed);
-            if other_way {
-                // What is in line was decided on when the saga still went another way.
-                let withdrawn = std::mem::replace(&mut self.withdrawn, self.stop.child_token());
-                withdrawn.cancel();
-            }
         }
         for promise in self.promises.drain(..) {
             // The operator may have gone away; the order stands.
@@ -234,7 +221,7 @@ impl SagaTask {
         let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
         let trace = self.trace.clone();
         let cut_off = self.cut_off(direction);
-        let withdrawn = self.withdrawn.clone();
+        let mut published = self.published.subscribe();
         let call = async move {
             let compiled = definition.step(step);
             let target = match direction {
@@ -257,7 +244,14 @@ impl SagaTask {
                 cut_off,
                 overrides: &compiled.answers,
             };
-            (step, direction, attempt.make(&context.participants, &trace, &withdrawn).await)
+            // What is in line was decided on while the saga went this way, and the node took steps.
+            let withdrawn = async {
+                tokio::select! {
+                    _ = published.changed() => {}
+                    () = context.stop.cancelled() => {}
+                }
+            };
+            (step, direction, attempt.make(&context.participants, &trace, withdrawn).await)
         };
         self.calls.push(call.boxed());
     }

@@ -16,7 +16,6 @@ use participant::{
 use planted::Bug;
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
-use tokio_util::sync::CancellationToken;
 
 use super::{Participants, classify};
 use definition::{Overrides, Target};
@@ -61,12 +60,12 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Makes the attempt. One that still waits for a stream is not made when it is `withdrawn`.
+    /// Makes the attempt. One that still waits for a stream when it is `withdrawn` is not made.
     pub async fn make(
         mut self,
         participants: &Participants,
         trace: &Trace,
-        withdrawn: &CancellationToken,
+        withdrawn: impl Future<Output = ()>,
     ) -> Answer {
         let participant = match participants.find(&self.target.service) {
             Some(participant) => participant,
@@ -92,7 +91,7 @@ impl Attempt<'_> {
         let stream = tokio::select! {
             biased;
             stream = client.stream(&call, IN_LINE.min(rest)) => stream,
-            () = withdrawn.cancelled() => return classify::not_made(WITHDRAWN),
+            () = withdrawn => return classify::not_made(WITHDRAWN),
         };
         let said = match stream {
             Ok(stream) => {
@@ -153,6 +152,7 @@ mod tests {
         dial::Peer,
     };
     use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
     use tonic::{
         Status,
         body::Body,
@@ -255,7 +255,8 @@ mod tests {
             taken.push(take(&participants, &target).await);
         }
         let withdrawn = CancellationToken::new();
-        let in_line = attempt(&target, &overrides).make(&participants, &trace, &withdrawn);
+        let in_line =
+            attempt(&target, &overrides).make(&participants, &trace, withdrawn.cancelled());
         let (answer, ()) = tokio::join!(in_line, async {
             // Its own limit passes, and the rest of the time that it may be in line.
             hands.advance_to_next().await;
@@ -281,7 +282,7 @@ mod tests {
         }
         let withdrawn = CancellationToken::new();
         let hurried = Attempt { cut_off: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
-        let in_line = hurried.make(&participants, &trace, &withdrawn);
+        let in_line = hurried.make(&participants, &trace, withdrawn.cancelled());
         let (answer, ()) = tokio::join!(in_line, hands.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
         assert!(matches!(answer, Answer::PushedBack { .. }), "{answer:?}");
@@ -302,7 +303,7 @@ mod tests {
             let withdrawn = CancellationToken::new();
             let attempt = Attempt { cut_off, ..attempt(&target, &overrides) };
             let (answer, ()) =
-                tokio::join!(attempt.make(&participants, &trace, &withdrawn), async {
+                tokio::join!(attempt.make(&participants, &trace, withdrawn.cancelled()), async {
                     hands.advance(Duration::from_millis(1_500));
                     taken.pop();
                 });

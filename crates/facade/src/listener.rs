@@ -3,7 +3,7 @@
 //! Every listener of a process is served here, so its limits are set here, all of them by name. TLS belongs between a
 //! connection's acceptance and its first byte of HTTP.
 
-mod io;
+mod handshake;
 mod slots;
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codegen::StdError, transport::server::Connected};
 use tower::ServiceExt;
 
-use self::{io::Hurried, slots::Slots};
+use self::{handshake::HandshakeLimited, slots::Slots};
 use crate::{config::Connections, log::Overload, wire::causes};
 
 /// Calls at once on a connection, and resets by its client that are not read yet: beyond them it is closed.
@@ -152,10 +152,10 @@ fn prepared(
     stream: TcpStream,
     clock: &Clock,
     handshake_timeout: Duration,
-) -> Result<Hurried<TcpStream>, std::io::Error> {
+) -> Result<HandshakeLimited<TcpStream>, std::io::Error> {
     // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
     stream.set_nodelay(true)?;
-    Ok(Hurried::new(stream, clock.clone(), handshake_timeout))
+    Ok(HandshakeLimited::new(stream, clock.clone(), handshake_timeout))
 }
 
 /// Whether it is the connection that failed, and not the listener.

@@ -16,7 +16,7 @@ use tonic::transport::server::Connected;
 const PREFACE: usize = 24;
 
 /// A stream that fails where it has not brought an HTTP preface in time.
-pub(super) struct Hurried<S> {
+pub(super) struct HandshakeLimited<S> {
     stream: S,
     /// `None` once enough has come.
     waiting: Option<Waiting>,
@@ -27,14 +27,14 @@ struct Waiting {
     came: usize,
 }
 
-impl<S> Hurried<S> {
+impl<S> HandshakeLimited<S> {
     pub(super) fn new(stream: S, clock: Clock, timeout: Duration) -> Self {
         let late = Box::pin(async move { clock.sleep(timeout).await });
         Self { stream, waiting: Some(Waiting { late, came: 0 }) }
     }
 }
 
-impl<S: Connected> Connected for Hurried<S> {
+impl<S: Connected> Connected for HandshakeLimited<S> {
     type ConnectInfo = S::ConnectInfo;
 
     fn connect_info(&self) -> S::ConnectInfo {
@@ -42,7 +42,7 @@ impl<S: Connected> Connected for Hurried<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for HandshakeLimited<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -66,7 +66,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for HandshakeLimited<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -5,6 +5,7 @@
 
 mod callers;
 mod limits;
+mod operators;
 mod restarts;
 mod retries;
 mod stand;

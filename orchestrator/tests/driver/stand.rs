@@ -45,9 +45,9 @@ pub(crate) struct Stand {
     pub(crate) clock: Clock,
     pub(crate) hands: Hands,
     pub(crate) node: Node,
-    arrivals: mpsc::UnboundedReceiver<Arrived>,
+    pub(crate) arrivals: mpsc::UnboundedReceiver<Arrived>,
     work: Work,
-    journal: journal::Shared,
+    pub(crate) journal: journal::Shared,
     _folder: TempDir,
 }
 

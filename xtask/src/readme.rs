@@ -89,7 +89,7 @@ fn one(
             }
         }
     }
-    if command.contains(" dev") {
+    if command.contains("sagamesh dev") || command.contains("-- dev") {
         let data = folder.join("data").display().to_string();
         serving.push(start(&format!("exec {command} --data {data}"))?);
         return Ok(());

@@ -92,7 +92,17 @@ impl Process {
     where
         F: Future<Output = TaskResult> + Send + 'static,
     {
-        let (name, index) = (name.into(), self.stages.len().saturating_sub(1));
+        self.spawn_into(self.stages.len().saturating_sub(1), name.into(), work);
+    }
+
+    fn spawn_into<F>(
+        &mut self,
+        index: usize,
+        name: String,
+        work: impl FnOnce(CancellationToken) -> F,
+    ) where
+        F: Future<Output = TaskResult> + Send + 'static,
+    {
         let stage = &mut self.stages[index];
         stage.running += 1;
         let work = AssertUnwindSafe(work(stage.stop.clone())).catch_unwind();
@@ -232,12 +242,12 @@ impl Process {
     async fn start_admin(&mut self) {
         let Some(listener) = self.admin.take() else { return };
         let (health, routes) = Health::new();
-        let (roles, stop) = (self.roles.clone(), self.stages[0].stop.clone());
+        let roles = self.roles.clone();
         let router = admin::router(roles.clone(), routes.routes());
         tell(&roles, &health).await;
         let (clock, limits) = (self.clock.clone(), self.connections.clone());
-        self.stages[0].running += 1;
-        self.tasks.spawn(async move {
+        let name = "the admin listener";
+        self.spawn_into(0, name.to_owned(), async move |stop: CancellationToken| {
             let serving = listener::serve(listener, router, Protocol::Any, &limits, &clock, &stop);
             let mut changes: Vec<_> =
                 roles.iter().map(|Role { readiness, .. }| readiness.changes()).collect();
@@ -249,11 +259,10 @@ impl Process {
                 }
                 std::future::pending::<()>().await;
             };
-            let outcome = tokio::select! {
-                served = serving => served.map_err(|error| format!("the admin listener: {error}")),
+            tokio::select! {
+                served = serving => served.map_err(|error| format!("{name}: {error}")),
                 () = telling => Ok(()),
-            };
-            Ended { stage: 0, name: "the admin listener".to_owned(), outcome }
+            }
         });
     }
 }

@@ -2,25 +2,11 @@
 
 use proto::saga::v1::{PauseSagaRequest, ResumeSagaRequest, SagaState};
 
-use crate::stand::{Stand, definition};
-
-const STEPS: [&str; 2] = [
-    "
-  - step: freeze
-    call: work.v1.Work/Do
-    timeout: 60s
-    undo: work.v1.Work/Undo
-",
-    "
-  - step: charge
-    call: work.v1.Work/Do
-    timeout: 60s
-",
-];
+use crate::stand::{FREEZE_AND_CHARGE, Stand, definition};
 
 #[tokio::test]
 async fn a_saga_that_is_paused_under_way_makes_no_next_call_until_it_is_resumed() {
-    let mut stand = Stand::open(&definition("deadline: 1h", &STEPS)).await;
+    let mut stand = Stand::open(&definition("deadline: 1h", &FREEZE_AND_CHARGE)).await;
     let saga_id = stand.start("k").await;
     let under_way = stand.called("freeze forward").await;
     let pause = PauseSagaRequest { saga_id: saga_id.clone(), reason: "a look at it".to_owned() };
@@ -42,7 +28,7 @@ async fn a_saga_that_is_paused_under_way_makes_no_next_call_until_it_is_resumed(
 
 #[tokio::test]
 async fn an_order_for_a_saga_whose_task_cannot_write_it_is_not_said_to_be_carried_out() {
-    let mut stand = Stand::open(&definition("deadline: 1h", &STEPS)).await;
+    let mut stand = Stand::open(&definition("deadline: 1h", &FREEZE_AND_CHARGE)).await;
     let saga_id = stand.start("k").await;
     let _under_way = stand.called("freeze forward").await;
     stand.journal.database().close().await;

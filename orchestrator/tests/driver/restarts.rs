@@ -4,26 +4,12 @@ use std::time::Duration;
 
 use proto::saga::v1::SagaState;
 
-use crate::stand::{Stand, definition};
-
-const STEPS: [&str; 2] = [
-    "
-  - step: freeze
-    call: work.v1.Work/Do
-    timeout: 60s
-    undo: work.v1.Work/Undo
-",
-    "
-  - step: charge
-    call: work.v1.Work/Do
-    timeout: 60s
-",
-];
+use crate::stand::{FREEZE_AND_CHARGE, Stand, definition};
 
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn stand() -> Stand {
-    Stand::open(&definition("deadline: 1h", &STEPS)).await
+    Stand::open(&definition("deadline: 1h", &FREEZE_AND_CHARGE)).await
 }
 
 #[tokio::test]

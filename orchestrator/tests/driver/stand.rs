@@ -37,6 +37,21 @@ const WORK: &str = r#"
     message Job { string id = 1; }
 "#;
 
+/// Two steps, of which the first can be undone and the second is the last.
+pub(crate) const FREEZE_AND_CHARGE: [&str; 2] = [
+    "
+  - step: freeze
+    call: work.v1.Work/Do
+    timeout: 60s
+    undo: work.v1.Work/Undo
+",
+    "
+  - step: charge
+    call: work.v1.Work/Do
+    timeout: 60s
+",
+];
+
 /// When the tests begin.
 pub(crate) const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 

@@ -57,7 +57,7 @@ impl Default for Config {
 }
 
 impl config::Config for Config {
-    const MOVED: &'static [(&'static str, &'static str)] = &[
+    const MOVED_SETTINGS: &'static [(&'static str, &'static str)] = &[
         ("listen", "listen.grpc"),
         ("data", "database.folder"),
         ("bundles", "definitions.bundles"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest duration: a year. Anything longer is a slip of the unit.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Reads a duration.
 ///
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let duration = number.checked_mul(per_unit).map(Duration::from_millis);
     match duration {
         Some(Duration::ZERO) => Err("a duration of nothing".to_owned()),
-        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(duration) if duration <= MAX_DURATION => Ok(duration),
         _ => Err(format!("`{text}` is longer than a year")),
     }
 }

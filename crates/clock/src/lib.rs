@@ -20,7 +20,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-pub use manual::Hands;
+pub use manual::ManualTime;
 
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,11 +69,11 @@ impl Clock {
         Self(Source::System(system::System::start()))
     }
 
-    /// A clock that stands still at `start`, and the hands that move it.
+    /// A clock that stands still at `start`, and what moves it.
     #[must_use]
-    pub fn manual(start: Timestamp) -> (Self, Hands) {
+    pub fn manual(start: Timestamp) -> (Self, ManualTime) {
         let manual = Arc::new(manual::Manual::at(start));
-        (Self(Source::Manual(Arc::clone(&manual))), Hands::of(manual))
+        (Self(Source::Manual(Arc::clone(&manual))), ManualTime::of(manual))
     }
 
     /// Now.
@@ -89,8 +89,8 @@ impl Clock {
     #[must_use]
     pub fn timer(&self) -> Timer {
         Timer(match &self.0 {
-            Source::System(_) => Began::System(system::now()),
-            Source::Manual(manual) => Began::Manual(Arc::clone(manual), manual.now()),
+            Source::System(_) => Start::System(system::now()),
+            Source::Manual(manual) => Start::Manual(Arc::clone(manual), manual.now()),
         })
     }
 
@@ -122,10 +122,10 @@ impl Clock {
 
 /// How long ago something began.
 #[derive(Clone, Debug)]
-pub struct Timer(Began);
+pub struct Timer(Start);
 
 #[derive(Clone, Debug)]
-enum Began {
+enum Start {
     System(tokio::time::Instant),
     Manual(Arc<manual::Manual>, Timestamp),
 }
@@ -135,8 +135,8 @@ impl Timer {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
-            Began::System(instant) => system::since(*instant),
-            Began::Manual(manual, began) => manual.now().since(*began),
+            Start::System(instant) => system::since(*instant),
+            Start::Manual(manual, began) => manual.now().since(*began),
         }
     }
 }
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn a_timer_of_a_clock_that_stands_still_stands_still_too() {
-        let (clock, hands) = Clock::manual(Timestamp(5));
+        let (clock, time) = Clock::manual(Timestamp(5));
         let timer = clock.timer();
         assert_eq!(timer.elapsed(), Duration::ZERO);
-        hands.advance(Duration::from_millis(7));
+        time.advance(Duration::from_millis(7));
         assert_eq!(timer.elapsed(), Duration::from_millis(7));
     }
 

@@ -1,4 +1,4 @@
-//! A clock for tests: it stands still until its hands are moved.
+//! A clock for tests: it stands still until a test moves it.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -31,7 +31,7 @@ impl Manual {
     }
 
     pub(crate) async fn sleep_until(&self, instant: Timestamp) {
-        let _waiting = Waiting::enter(self, instant);
+        let _sleeper = Sleeper::register(self, instant);
         let mut now = self.now.subscribe();
         // The sender lives in `self`, so the channel cannot close while this borrows it.
         let _ = now.wait_for(|now| *now >= instant).await;
@@ -42,20 +42,20 @@ impl Manual {
     }
 }
 
-struct Waiting<'a> {
+struct Sleeper<'a> {
     manual: &'a Manual,
     instant: Timestamp,
 }
 
-impl<'a> Waiting<'a> {
-    fn enter(manual: &'a Manual, instant: Timestamp) -> Self {
+impl<'a> Sleeper<'a> {
+    fn register(manual: &'a Manual, instant: Timestamp) -> Self {
         manual.with_awaited(|awaited| awaited.push(instant));
         manual.arrivals.send_modify(|count| *count += 1);
         Self { manual, instant }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
         self.manual.with_awaited(|awaited| {
             if let Some(index) = awaited.iter().position(|instant| *instant == self.instant) {
@@ -67,11 +67,11 @@ impl Drop for Waiting<'_> {
 
 /// Moves a manual clock.
 #[derive(Clone, Debug)]
-pub struct Hands {
+pub struct ManualTime {
     manual: Arc<Manual>,
 }
 
-impl Hands {
+impl ManualTime {
     pub(crate) fn of(manual: Arc<Manual>) -> Self {
         Self { manual }
     }
@@ -113,8 +113,8 @@ mod tests {
     use crate::{Clock, Elapsed, Timestamp};
 
     #[tokio::test]
-    async fn a_sleeper_wakes_when_the_hands_reach_its_instant() {
-        let (clock, hands) = Clock::manual(Timestamp(1_000));
+    async fn a_sleeper_wakes_when_the_time_reaches_its_instant() {
+        let (clock, time) = Clock::manual(Timestamp(1_000));
         let sleeper = tokio::spawn({
             let clock = clock.clone();
             async move {
@@ -122,16 +122,16 @@ mod tests {
                 clock.now()
             }
         });
-        hands.advance_to_next().await;
+        time.advance_to_next().await;
         assert_eq!(sleeper.await.unwrap(), Timestamp(601_000));
-        assert_eq!(hands.waiting(), 0);
+        assert_eq!(time.waiting(), 0);
     }
 
     #[tokio::test]
     async fn work_that_outlasts_its_limit_is_dropped() {
-        let (clock, hands) = Clock::manual(Timestamp(0));
+        let (clock, time) = Clock::manual(Timestamp(0));
         let limited = clock.timeout(Duration::from_secs(5), std::future::pending::<()>());
-        let (outcome, ()) = tokio::join!(limited, hands.advance_to_next());
+        let (outcome, ()) = tokio::join!(limited, time.advance_to_next());
         assert_eq!(outcome, Err(Elapsed));
     }
 }

@@ -48,12 +48,12 @@ pub struct Client {
     transport: Transport,
 }
 
-/// Leave to make one call now.
+/// A permit to make one call now.
 #[derive(Debug)]
-pub struct Stream(Way);
+pub struct Stream(StreamTransport);
 
 #[derive(Debug)]
-enum Way {
+enum StreamTransport {
     Network(network::Stream),
     InProcess(Routes),
 }
@@ -85,7 +85,7 @@ impl Client {
     }
 
     /// Gets leave to make `call`: at once within this process, and where the peer takes another call. Otherwise it waits
-    /// for `patience` at most, behind all who wait already, and for a connection no longer than the call's own limit.
+    /// for `max_wait` at most, behind all who wait already, and for a connection no longer than the call's own limit.
     /// Dropped before, it gives up its turn.
     ///
     /// # Errors
@@ -93,27 +93,27 @@ impl Client {
     pub async fn stream(
         &self,
         call: &Outgoing<'_>,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Stream, NoStream> {
-        let way = match &self.transport {
-            Transport::InProcess(routes) => Way::InProcess(routes.clone()),
-            Transport::Network(network) => Way::Network(match network.free() {
+        let transport = match &self.transport {
+            Transport::InProcess(routes) => StreamTransport::InProcess(routes.clone()),
+            Transport::Network(network) => StreamTransport::Network(match network.free() {
                 Some(stream) => stream,
                 // Boxed: most calls need none of its room.
-                None => Box::pin(self.wait(network, call, patience)).await?,
+                None => Box::pin(self.wait(network, call, max_wait)).await?,
             }),
         };
-        Ok(Stream(way))
+        Ok(Stream(transport))
     }
 
     async fn wait(
         &self,
         network: &Network,
         call: &Outgoing<'_>,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<network::Stream, NoStream> {
         let line = CallLog::begin(&call.path, &call.headers, self.clock.timer());
-        let waited = network.wait(&self.clock, call.limit, patience).await;
+        let waited = network.wait(&self.clock, call.limit, max_wait).await;
         if let Err(none) = &waited {
             line.end(call.descriptor, &Err(none.clone().into()));
         }
@@ -132,7 +132,7 @@ impl Client {
         deadline::write(limit, &mut headers);
 
         let answered = match stream.0 {
-            Way::Network(mut stream) => {
+            StreamTransport::Network(mut stream) => {
                 let called = stream.unary(path, headers, &request);
                 let answered = self.clock.timeout(limit, called).await;
                 if answered.is_err() {
@@ -141,7 +141,7 @@ impl Client {
                 answered
             }
             // Boxed: the way over the network needs a third of its room.
-            Way::InProcess(routes) => {
+            StreamTransport::InProcess(routes) => {
                 let called = Box::pin(within(routes, path, headers, request));
                 self.clock.timeout(limit, called).await
             }
@@ -157,7 +157,7 @@ impl Client {
 /// A value that no other call has. It stays out of the table of headers that caller and callee keep (RFC 7541, 6.2.3),
 /// where it would push out what all calls have in common: headers take a sixth fewer instructions to encode by that.
 #[must_use]
-pub fn of_one_call(mut value: HeaderValue) -> HeaderValue {
+pub fn never_indexed(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
 }

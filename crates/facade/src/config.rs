@@ -27,7 +27,7 @@ use crate::{
 /// What a role is configured by.
 pub trait Config: DeserializeOwned + Serialize + JsonSchema + Default {
     /// Settings of earlier versions that stand elsewhere now: old path and new path. They are still read.
-    const MOVED: &'static [(&'static str, &'static str)];
+    const MOVED_SETTINGS: &'static [(&'static str, &'static str)];
 
     /// What is wrong with the settings together, each by its path. What one value alone may be is checked when it is read.
     fn problems(&self) -> Vec<Problem> {
@@ -197,7 +197,7 @@ pub struct Retention {
 }
 
 impl Config for Service {
-    const MOVED: &'static [(&'static str, &'static str)] = &[
+    const MOVED_SETTINGS: &'static [(&'static str, &'static str)] = &[
         ("listen", "listen.grpc"),
         ("data", "database.folder"),
         ("keep_inbox", "retention.keep_inbox"),

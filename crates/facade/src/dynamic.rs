@@ -9,8 +9,8 @@ use proto::rules::{Violation, dynamic_violations};
 use tonic::{Status, body::Body, server::Grpc};
 
 use crate::{
-    Call, Facade, Failure, Reply, codec::Raw, dispatch::Route, entry::Request, layers::Asked,
-    respond::Described,
+    Call, Facade, Failure, Reply, codec::Raw, dispatch::Route, entry::Request,
+    layers::RequestMessage, respond::Described,
 };
 
 /// What answers a dynamic method. The request is sound by the method's rules when it arrives.
@@ -57,15 +57,15 @@ impl Dynamic {
         let message = DynamicMessage::decode(input.clone(), body.as_ref()).map_err(|error| {
             Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
         })?;
-        let call = Call::arrived(&extensions, body)?;
+        let call = Call::from_request(&extensions, body)?;
         let passed = facade.layers().before_handler(&message);
-        let shape = Described(self.method.output());
+        let response_type = Described(self.method.output());
         let handler = |call| self.handler.handle(call, message);
-        facade.answer(&call, passed, &shape, handler).await
+        facade.answer(&call, passed, &response_type, handler).await
     }
 }
 
-impl Asked for DynamicMessage {
+impl RequestMessage for DynamicMessage {
     fn violations(&self) -> Vec<Violation> {
         dynamic_violations(self)
     }

@@ -53,7 +53,7 @@ impl End {
     }
 
     /// Whether the call did what it was asked to.
-    pub(crate) fn is_plain(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         self.code == Code::Ok && self.reason == "OK"
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     context::Context,
     deadline,
     dispatch::Routes,
-    layers::{Head, Held},
+    layers::{CallGuards, Head},
     unanswered::{self, Refusal},
 };
 
@@ -79,7 +79,7 @@ impl Layer {
     async fn answer<F>(
         &self,
         context: Arc<Context>,
-        answered: Result<(Held, F), Failure>,
+        answered: Result<(CallGuards, F), Failure>,
     ) -> Response
     where
         F: Future<Output = Result<Response, Infallible>>,
@@ -93,7 +93,7 @@ impl Layer {
             Some(limit) => self.facade.clock().timeout(limit, answered).await,
         };
         let Ok(Ok(response)) = answered else {
-            return self.refuse(&context, Failure::too_late().into());
+            return self.refuse(&context, Failure::deadline_exceeded().into());
         };
         if let Some(end) = context.end() {
             self.facade.layers().after(&context, end);

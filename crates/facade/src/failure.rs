@@ -101,7 +101,7 @@ impl Failure {
     }
 
     /// DEADLINE_EXCEEDED: the caller's time is up.
-    pub(crate) fn too_late() -> Self {
+    pub(crate) fn deadline_exceeded() -> Self {
         let sentence = "the caller's deadline passed before the answer was ready";
         Self::new(Reason::DeadlinePassed, sentence)
     }

@@ -5,7 +5,7 @@
 //! in [`Layers::before`], before anything of its body is read; what needs its message, in [`Layers::before_handler`];
 //! what is kept of how it ended (a line, a number, a record), in [`Layers::after`]. A refusal skips what stands behind it
 //! on the way in, and nothing on the way out. A layer that takes something which must come back, also from a call whose
-//! caller goes away, puts a guard into [`Held`].
+//! caller goes away, puts a guard into [`CallGuards`].
 
 mod deadline;
 mod identify;
@@ -45,20 +45,20 @@ pub(crate) struct Head<'a> {
 }
 
 /// A call's message, typed or known only at run time.
-pub(crate) trait Asked {
+pub(crate) trait RequestMessage {
     /// The rules that it breaks.
     fn violations(&self) -> Vec<Violation>;
     /// As the log may show it, before what is secret has been taken out.
     fn shown(&self) -> Option<DynamicMessage>;
 }
 
-/// What a call holds until it is answered or dropped: a stream, until it is opened.
-pub(crate) struct Held {
+/// The guards that a call holds until it is answered or dropped; a streaming call holds them until the stream is opened.
+pub(crate) struct CallGuards {
     _slot: Option<Slot>,
 }
 
 impl Layers {
-    /// These in flight at most where there is a limit; the calls that `calls` names are logged.
+    /// Layers that admit `limit` calls in flight, or any number where it is `None`, and log the calls that `calls` names.
     pub(crate) fn new(clock: Clock, calls: Calls, limit: Option<NonZeroUsize>) -> Self {
         Self { shed: Shed::beyond(limit), log: Log::new(calls, clock.clone()), clock }
     }
@@ -69,22 +69,22 @@ impl Layers {
     }
 
     /// On the way in, by the call's head alone.
-    pub(crate) fn before(&self, head: &Head<'_>) -> (Arc<Context>, Result<Held, Failure>) {
+    pub(crate) fn before(&self, head: &Head<'_>) -> (Arc<Context>, Result<CallGuards, Failure>) {
         // These two refuse nothing, so that every refusal is told with its saga and trace.
         let (identity, trace) = (identify::before(head), trace::before(head));
         let mut context = Context::new(head.path.clone(), identity, trace, self.clock.timer());
-        let held = self.let_in(head, &mut context);
-        (Arc::new(context), held)
+        let guards = self.admit(head, &mut context);
+        (Arc::new(context), guards)
     }
 
-    fn let_in(&self, head: &Head<'_>, context: &mut Context) -> Result<Held, Failure> {
+    fn admit(&self, head: &Head<'_>, context: &mut Context) -> Result<CallGuards, Failure> {
         let slot = self.shed.before(head)?;
         deadline::before(head, context)?;
-        Ok(Held { _slot: slot })
+        Ok(CallGuards { _slot: slot })
     }
 
     /// On the way in, with the call's message.
-    pub(crate) fn before_handler(&self, message: &impl Asked) -> Result<(), Failure> {
+    pub(crate) fn before_handler(&self, message: &impl RequestMessage) -> Result<(), Failure> {
         log::before(message);
         validate::before(message)
     }

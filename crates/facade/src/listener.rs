@@ -34,7 +34,7 @@ use crate::{config::Connections, log::Overload, wire::causes};
 const MAX_STREAMS: u32 = 1024;
 const MAX_RESETS: usize = 1024;
 /// Bytes of a call's headers.
-const MAX_HEADERS: u32 = 64 * 1024;
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
 /// After how much silence a client is pinged, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ where
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
 {
-    let slots = Slots::of(limits);
+    let slots = Slots::new(limits);
     let (http, draining) = (http(protocol, limits), GracefulShutdown::new());
     let (mut connections, refused) = (JoinSet::new(), Overload::default());
     loop {
@@ -109,7 +109,7 @@ where
             }
             continue;
         };
-        let Ok(io) = prepared(stream, clock, limits.handshake_timeout) else { continue };
+        let Ok(io) = prepare(stream, clock, limits.handshake_timeout) else { continue };
         let info = io.connect_info();
         let stamped = service.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(info.clone());
@@ -138,7 +138,7 @@ fn http(protocol: Protocol, limits: &Connections) -> auto::Builder<TokioExecutor
         // Unset, these would switch the HTTP/2 library's own limits off.
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)
-        .max_header_list_size(MAX_HEADERS)
+        .max_header_list_size(MAX_HEADER_BYTES)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     http.http1().timer(TokioTimer::new()).header_read_timeout(limits.handshake_timeout);
@@ -148,7 +148,7 @@ fn http(protocol: Protocol, limits: &Connections) -> auto::Builder<TokioExecutor
     }
 }
 
-fn prepared(
+fn prepare(
     stream: TcpStream,
     clock: &Clock,
     handshake_timeout: Duration,

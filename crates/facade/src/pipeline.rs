@@ -17,9 +17,9 @@ use crate::{
     Call, Facade, Failure, Reply, ResponseStream,
     codec::{Filled, Received},
     context::Context,
-    layers::Asked,
+    layers::RequestMessage,
     redact,
-    respond::{Shape, Typed, respond},
+    respond::{ResponseType, Typed, respond},
     stream::{self, Outgoing},
     wire::panic_text,
 };
@@ -37,7 +37,7 @@ impl Facade {
         H: FnOnce(Call, Q) -> F,
         F: Future<Output = Result<Reply<R>, Failure>> + Send,
     {
-        let (call, message) = apart(request)?;
+        let (call, message) = call_and_message(request)?;
         let passed =
             self.layers().before_handler(&Request { method, call: &call, message: &message });
         self.answer(&call, passed, &Typed::of(method), |call| handler(call, message)).await
@@ -55,7 +55,7 @@ impl Facade {
         H: FnOnce(Call, Q) -> F,
         F: Future<Output = Result<ResponseStream<R>, Failure>> + Send,
     {
-        let (call, message) = apart(request)?;
+        let (call, message) = call_and_message(request)?;
         let passed =
             self.layers().before_handler(&Request { method, call: &call, message: &message });
         let opened = match passed {
@@ -65,16 +65,16 @@ impl Facade {
         stream::open(&call, Typed::of(method), opened).map(tonic::Response::new)
     }
 
-    /// Runs the handler of a call that came past the layers; what is particular to its messages is in `shape`.
+    /// Runs the handler of a call that came past the layers; what is particular to its messages is in `response_type`.
     pub(crate) async fn answer<S, H, F>(
         &self,
         call: &Call,
         passed: Result<(), Failure>,
-        shape: &S,
+        response_type: &S,
         handler: H,
     ) -> Result<tonic::Response<S::Filled>, Status>
     where
-        S: Shape,
+        S: ResponseType,
         H: FnOnce(Call) -> F,
         F: Future<Output = Result<Reply<S::Message>, Failure>> + Send,
     {
@@ -82,7 +82,7 @@ impl Facade {
             Ok(()) => self.guard(call, handler(call.clone())).await,
             Err(failure) => Err(failure),
         };
-        respond(call, shape, outcome).map(tonic::Response::new)
+        respond(call, response_type, outcome).map(tonic::Response::new)
     }
 
     /// Runs a handler within the caller's deadline, and catches its panic.
@@ -97,7 +97,7 @@ impl Facade {
             Some(limit) => {
                 let rest = limit.saturating_sub(call.elapsed());
                 let in_time = self.clock().timeout(rest, caught).await;
-                in_time.unwrap_or_else(|_| Ok(Err(Failure::too_late())))
+                in_time.unwrap_or_else(|_| Ok(Err(Failure::deadline_exceeded())))
             }
         };
         outcome.unwrap_or_else(|panic| {
@@ -107,9 +107,9 @@ impl Facade {
 }
 
 /// The call, and its message.
-fn apart<Q>(request: tonic::Request<Received<Q>>) -> Result<(Call, Q), Status> {
+fn call_and_message<Q>(request: tonic::Request<Received<Q>>) -> Result<(Call, Q), Status> {
     let (_, extensions, Received { message, bytes }) = request.into_parts();
-    Ok((Call::arrived(&extensions, bytes)?, message))
+    Ok((Call::from_request(&extensions, bytes)?, message))
 }
 
 impl Call {
@@ -117,7 +117,10 @@ impl Call {
     ///
     /// # Errors
     /// INTERNAL for a request that came to its handler by another way than the server's.
-    pub(crate) fn arrived(extensions: &tonic::Extensions, body: Bytes) -> Result<Self, Status> {
+    pub(crate) fn from_request(
+        extensions: &tonic::Extensions,
+        body: Bytes,
+    ) -> Result<Self, Status> {
         let context = Context::of(extensions);
         let context = context.ok_or_else(|| Status::internal("served around the facade"))?;
         Ok(Self::new(context, body))
@@ -131,7 +134,7 @@ struct Request<'a, Q> {
     message: &'a Q,
 }
 
-impl<Q: Checked> Asked for Request<'_, Q> {
+impl<Q: Checked> RequestMessage for Request<'_, Q> {
     fn violations(&self) -> Vec<Violation> {
         violations(self.message)
     }

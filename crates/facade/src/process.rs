@@ -152,8 +152,8 @@ impl Process {
         (service, health): (Service, Health),
         listener: TcpListener,
     ) {
-        let (readiness, told) = (readiness.clone(), health.clone());
-        self.roles.push(Role { name: role, health: told, readiness: readiness.clone() });
+        let (readiness, role_health) = (readiness.clone(), health.clone());
+        self.roles.push(Role { name: role, health: role_health, readiness: readiness.clone() });
         let part = readiness.part("listener");
         part.ready();
         health.set_ready(readiness.missing().is_empty()).await;
@@ -244,31 +244,31 @@ impl Process {
         let (health, routes) = Health::new();
         let roles = self.roles.clone();
         let router = admin::router(roles.clone(), routes.routes());
-        tell(&roles, &health).await;
+        set_health(&roles, &health).await;
         let (clock, limits) = (self.clock.clone(), self.connections.clone());
         let name = "the admin listener";
         self.spawn_into(0, name.to_owned(), async move |stop: CancellationToken| {
             let serving = listener::serve(listener, router, Protocol::Any, &limits, &clock, &stop);
             let mut changes: Vec<_> =
                 roles.iter().map(|Role { readiness, .. }| readiness.changes()).collect();
-            let telling = async {
+            let following = async {
                 while !changes.is_empty() {
                     let change = changes.iter_mut().map(|changes| Box::pin(changes.changed()));
                     select_all(change).await.0.ok();
-                    tell(&roles, &health).await;
+                    set_health(&roles, &health).await;
                 }
                 std::future::pending::<()>().await;
             };
             tokio::select! {
                 served = serving => served.map_err(|error| format!("{name}: {error}")),
-                () = telling => Ok(()),
+                () = following => Ok(()),
             }
         });
     }
 }
 
 /// Says on the admin listener how each role stands, and all together.
-async fn tell(roles: &[Role], health: &Health) {
+async fn set_health(roles: &[Role], health: &Health) {
     health.set_ready(admin::missing(roles).is_empty()).await;
     for role in roles {
         for service in role.health.names() {

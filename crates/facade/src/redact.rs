@@ -6,7 +6,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectM
 const ANY: &str = "google.protobuf.Any";
 
 /// Whether messages are logged at all: nothing is decoded or copied for a log that nobody writes.
-pub(crate) fn wanted() -> bool {
+pub(crate) fn is_logged() -> bool {
     tracing::enabled!(tracing::Level::DEBUG)
 }
 

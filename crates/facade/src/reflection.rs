@@ -15,11 +15,11 @@ use crate::foreign::Foreign;
 
 /// The services that a server shows, each with the pool that describes it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shown {
+pub(crate) struct DescribedServices {
     services: Arc<BTreeMap<String, DescriptorPool>>,
 }
 
-impl Shown {
+impl DescribedServices {
     /// What every server has beside its own services: health, and reflection itself.
     pub(crate) fn of_every_server() -> Self {
         let mut shown = Self::default();
@@ -141,11 +141,11 @@ macro_rules! version {
 
             use super::*;
 
-            pub(crate) fn server(shown: Shown) -> ServerReflectionServer<Reflection> {
+            pub(crate) fn server(shown: DescribedServices) -> ServerReflectionServer<Reflection> {
                 ServerReflectionServer::new(Reflection(shown))
             }
 
-            pub(crate) struct Reflection(Shown);
+            pub(crate) struct Reflection(DescribedServices);
 
             #[tonic::async_trait]
             impl ServerReflection for Reflection {
@@ -171,7 +171,10 @@ macro_rules! version {
                 }
             }
 
-            fn answer(shown: &Shown, request: Option<&MessageRequest>) -> MessageResponse {
+            fn answer(
+                shown: &DescribedServices,
+                request: Option<&MessageRequest>,
+            ) -> MessageResponse {
                 let files = |files: Option<Vec<Vec<u8>>>| {
                     files.map(|file_descriptor_proto| {
                         MessageResponse::FileDescriptorResponse(FileDescriptorResponse {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How responses of one kind are made, filled and shown.
-pub(crate) trait Shape {
+pub(crate) trait ResponseType {
     /// A response as the handler gives it.
     type Message;
     /// A response as it goes out.
@@ -47,7 +47,7 @@ impl<R> Typed<R> {
     }
 }
 
-impl<R: Message + Default + Response> Shape for Typed<R> {
+impl<R: Message + Default + Response> ResponseType for Typed<R> {
     type Message = R;
     type Filled = Filled<R>;
 
@@ -67,7 +67,7 @@ impl<R: Message + Default + Response> Shape for Typed<R> {
 /// Responses of a type that is known by its descriptor alone.
 pub(crate) struct Described(pub(crate) MessageDescriptor);
 
-impl Shape for Described {
+impl ResponseType for Described {
     type Message = DynamicMessage;
     type Filled = Bytes;
 
@@ -97,30 +97,30 @@ impl Shape for Described {
 }
 
 /// Makes the answer of a call, and says how the call ended.
-pub(crate) fn respond<S: Shape>(
+pub(crate) fn respond<S: ResponseType>(
     call: &Call,
-    shape: &S,
+    response_type: &S,
     outcome: Result<Reply<S::Message>, Failure>,
 ) -> Result<S::Filled, Status> {
-    let (end, given) = answer(call, shape, outcome);
-    if redact::wanted()
+    let (end, given) = answer(call, response_type, outcome);
+    if redact::is_logged()
         && let Ok(response) = &given
     {
-        redact::log_response(shape.shown(response));
+        redact::log_response(response_type.shown(response));
     }
     call.context().ended(end);
     given
 }
 
-fn answer<S: Shape>(
+fn answer<S: ResponseType>(
     call: &Call,
-    shape: &S,
+    response_type: &S,
     outcome: Result<Reply<S::Message>, Failure>,
 ) -> (End, Result<S::Filled, Status>) {
     let trace_of = |first: Option<String>| first.unwrap_or_else(|| call.trace().id());
     let (end, details, payload, trace_id) = match outcome {
         Ok(Reply { payload, decline: None, trace_id, .. }) => {
-            let (response, _) = shape.fill(payload, result::done(trace_of(trace_id)));
+            let (response, _) = response_type.fill(payload, result::done(trace_of(trace_id)));
             return (End::done(), Ok(response));
         }
         Ok(Reply { payload, decline: Some(decline), trace_id, facts }) => {
@@ -130,13 +130,13 @@ fn answer<S: Shape>(
         Err(mut failure) => {
             let details = StatusDetails::of(&failure);
             let end = End::failed(&failure, &details);
-            let blank = call.wants_envelope().then(|| Payload::Typed(shape.blank()));
+            let blank = call.wants_envelope().then(|| Payload::Typed(response_type.blank()));
             (end, details, blank, trace_of(failure.take_trace_id()))
         }
     };
     // A response type without a result can say no only by its status.
     if let Some(payload) = payload
-        && let (response, true) = shape.fill(payload, details.result(&trace_id))
+        && let (response, true) = response_type.fill(payload, details.result(&trace_id))
     {
         return (end, Ok(response));
     }

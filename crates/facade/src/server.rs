@@ -13,7 +13,7 @@ use crate::{
     entry,
     foreign::Beside,
     health::Health,
-    reflection::{self, Shown},
+    reflection::{self, DescribedServices},
 };
 
 /// What a process serves. The same routes answer on a socket and, without one, within the process.
@@ -22,7 +22,7 @@ pub struct Server {
     /// The tonic services: health, reflection, and what stands beside.
     beside: RoutesBuilder,
     routes: Routes,
-    shown: Shown,
+    shown: DescribedServices,
     health: Health,
 }
 
@@ -31,7 +31,7 @@ impl Server {
     #[must_use]
     pub fn new(facade: Facade) -> Self {
         let (health, beside) = Health::new();
-        let shown = Shown::of_every_server();
+        let shown = DescribedServices::of_every_server();
         Self { facade, beside, routes: Routes::default(), shown, health }
     }
 

@@ -15,12 +15,12 @@ pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status
 /// `ErrorInfo.domain` of every reason in the registry.
 pub(crate) const DOMAIN: &str = "sagamesh";
 
-/// Violations in one answer: trailers have a limit of some kilobytes with most clients.
-const VIOLATIONS_TOLD: usize = 32;
-/// Of these, the ones in the sentence.
-const VIOLATIONS_SAID: usize = 12;
+/// The most violations that one answer lists: most clients limit trailers to some kilobytes.
+const MAX_VIOLATIONS: usize = 32;
+/// The most violations that the answer's message names.
+const MAX_VIOLATIONS_IN_MESSAGE: usize = 12;
 
-/// What a caller gets to know of a no: its status, reason and sentence.
+/// What a caller is told of a decline or failure: its status, reason and message.
 pub(crate) struct StatusDetails {
     pub(crate) code: Code,
     pub(crate) reason: String,
@@ -47,19 +47,19 @@ impl StatusDetails {
             Failure::Invalid(violations) => {
                 let field_violations = violations
                     .iter()
-                    .take(VIOLATIONS_TOLD)
+                    .take(MAX_VIOLATIONS)
                     .map(|violation| FieldViolation {
                         field: violation.path.clone(),
                         description: violation.message.clone(),
                         ..FieldViolation::default()
                     })
                     .collect();
-                let said = violations.iter().take(VIOLATIONS_SAID);
+                let said = violations.iter().take(MAX_VIOLATIONS_IN_MESSAGE);
                 let mut sentence: Vec<String> = said
                     .map(|violation| format!("{} {}", violation.path, violation.message))
                     .collect();
                 if let Some(more) =
-                    violations.len().checked_sub(VIOLATIONS_SAID).filter(|more| *more > 0)
+                    violations.len().checked_sub(MAX_VIOLATIONS_IN_MESSAGE).filter(|more| *more > 0)
                 {
                     sentence.push(format!("and {more} more"));
                 }

@@ -17,7 +17,7 @@ use crate::{
     end::End,
     redact,
     reply::Payload,
-    respond::{Shape, Typed},
+    respond::{ResponseType, Typed},
     result,
     status::StatusDetails,
 };
@@ -32,14 +32,14 @@ pub(crate) struct Outgoing<R>(BoxStream<'static, Result<Filled<R>, Status>>);
 /// answer.
 pub(crate) fn open<R: Message + Default + Response + 'static>(
     call: &Call,
-    shape: Typed<R>,
+    response_type: Typed<R>,
     opened: Result<ResponseStream<R>, Failure>,
 ) -> Result<Outgoing<R>, Status> {
     let trace_id = call.trace().id();
     let failure = match opened {
         Ok(answers) => {
             call.context().ended(End::done());
-            return Ok(Outgoing::carry(answers, trace_id, shape));
+            return Ok(Outgoing::filling(answers, trace_id, response_type));
         }
         Err(failure) => failure,
     };
@@ -48,19 +48,20 @@ pub(crate) fn open<R: Message + Default + Response + 'static>(
     if !call.wants_envelope() {
         return Err(details.into_status(&trace_id));
     }
-    let (response, _) = shape.fill(Payload::Typed(shape.blank()), details.result(&trace_id));
-    log(&shape, &response);
+    let (response, _) =
+        response_type.fill(Payload::Typed(response_type.blank()), details.result(&trace_id));
+    log(&response_type, &response);
     Ok(Outgoing(futures::stream::iter([Ok(response)]).boxed()))
 }
 
 impl<R: Message + Default + Response + 'static> Outgoing<R> {
-    fn carry(answers: ResponseStream<R>, trace_id: String, shape: Typed<R>) -> Self {
+    fn filling(answers: ResponseStream<R>, trace_id: String, response_type: Typed<R>) -> Self {
         let span = Span::current();
         let fill = move |answer| match answer {
             Ok(response) => {
                 let result = result::done(trace_id.clone());
-                let (response, _) = shape.fill(Payload::Typed(response), result);
-                span.in_scope(|| log(&shape, &response));
+                let (response, _) = response_type.fill(Payload::Typed(response), result);
+                span.in_scope(|| log(&response_type, &response));
                 Ok(response)
             }
             Err(failure) => Err(StatusDetails::of(&failure).into_status(&trace_id)),
@@ -69,9 +70,9 @@ impl<R: Message + Default + Response + 'static> Outgoing<R> {
     }
 }
 
-fn log<S: Shape>(shape: &S, response: &S::Filled) {
-    if redact::wanted() {
-        redact::log_response(shape.shown(response));
+fn log<S: ResponseType>(response_type: &S, response: &S::Filled) {
+    if redact::is_logged() {
+        redact::log_response(response_type.shown(response));
     }
 }
 

@@ -17,19 +17,19 @@ use opentelemetry_sdk::{
     trace::{IdGenerator, RandomIdGenerator},
 };
 
-use crate::caller::of_one_call;
+use crate::caller::never_indexed;
 
 pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// What is kept of the vendors' own words: as much as W3C asks every hop to pass on.
-const STATE_KEPT: usize = 512;
+/// The longest `tracestate` that is kept: as much as W3C asks every hop to pass on.
+const MAX_TRACESTATE_BYTES: usize = 512;
 
 /// Where a call stands in its trace. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Trace(Arc<Place>);
+pub struct Trace(Arc<TracePosition>);
 
 #[derive(Debug)]
-struct Place {
+struct TracePosition {
     span: SpanContext,
     /// Written once for all calls of a saga.
     headers: OnceLock<[Option<HeaderValue>; 2]>,
@@ -61,7 +61,7 @@ impl Trace {
     pub fn keep(&self) -> String {
         let kept = format!("{}-{:02x}", self.span().trace_id(), self.span().trace_flags().to_u8());
         match self.span().trace_state().header() {
-            state if state.is_empty() || state.len() > STATE_KEPT => kept,
+            state if state.is_empty() || state.len() > MAX_TRACESTATE_BYTES => kept,
             state => format!("{kept} {state}"),
         }
     }
@@ -89,7 +89,7 @@ impl Trace {
     fn span_of(trace_id: TraceId, flags: TraceFlags, state: TraceState) -> Self {
         let span_id: SpanId = RandomIdGenerator::default().new_span_id();
         let span = SpanContext::new(trace_id, span_id, flags, true, state);
-        Self(Arc::new(Place { span, headers: OnceLock::new() }))
+        Self(Arc::new(TracePosition { span, headers: OnceLock::new() }))
     }
 
     fn span(&self) -> &SpanContext {
@@ -107,7 +107,7 @@ impl Trace {
         let written = self.0.headers.get_or_init(|| {
             [self.to_string(), self.span().trace_state().header()].map(|header| {
                 let value = HeaderValue::try_from(header).ok().filter(|value| !value.is_empty());
-                value.map(of_one_call)
+                value.map(never_indexed)
             })
         });
         for (name, value) in [&TRACEPARENT, &TRACESTATE].into_iter().zip(written) {
@@ -152,7 +152,7 @@ mod tests {
         assert_ne!(first.to_string(), second.to_string());
     }
 
-    fn arrived(traceparent: &'static str, tracestate: &'static str) -> Trace {
+    fn from_request(traceparent: &'static str, tracestate: &'static str) -> Trace {
         let headers = [
             (TRACEPARENT.clone(), HeaderValue::from_static(traceparent)),
             (TRACESTATE.clone(), HeaderValue::from_static(tracestate)),
@@ -175,7 +175,7 @@ mod tests {
             ("00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
             ("01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ] {
-            let trace = arrived(parent, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
+            let trace = from_request(parent, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
             let resumed = Trace::resume(&trace.keep());
             for trace in [&trace, &resumed] {
                 let (traceparent, tracestate) = sent(trace);
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_malformed_traceparent_starts_a_new_trace() {
-        assert_eq!(arrived("00-nonsense", "").id().len(), 32);
+        assert_eq!(from_request("00-nonsense", "").id().len(), 32);
         for kept in ["", "zz", "zz-01", "0af7651916cd43dd8448eb211c80319c-", "0-01 a=b"] {
             assert_eq!(Trace::resume(kept).id().len(), 32, "{kept:?}");
         }

@@ -20,14 +20,14 @@ use crate::{
     end::End,
     entry::Response,
     reply::Payload,
-    respond::{Described, Shape},
+    respond::{Described, ResponseType},
     status::{GRPC_STATUS, StatusDetails},
 };
 
 /// Says which compressions the server takes. Only there where the caller used another.
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
-/// Of a path that nobody serves, what the caller is told: it may be as long as a header.
-const PATH_TOLD: usize = 200;
+/// How many characters of an unknown path the answer repeats: a path may be as long as a header.
+const MAX_PATH_CHARS: usize = 200;
 
 /// The failure that a call is told, and what tonic had to say beside it.
 pub(crate) struct Refusal {
@@ -62,7 +62,7 @@ fn failure(path: &str, status: &Status) -> Failure {
     };
     match status.code() {
         Code::Unimplemented if status.metadata().get(GRPC_ACCEPT_ENCODING).is_none() => {
-            let path: String = path.chars().take(PATH_TOLD).collect();
+            let path: String = path.chars().take(MAX_PATH_CHARS).collect();
             let sentence = format!("this server has no method {path}");
             Failure::new(Reason::MethodUnknown, sentence)
         }
@@ -82,10 +82,11 @@ impl Refusal {
         let details = StatusDetails::of(&self.failure);
         let end = End::failed(&self.failure, &details);
         let trace_id = context.trace().id();
-        let shape = method.filter(|_| context.identity().envelope).map(|m| Described(m.output()));
-        let enveloped = shape.and_then(|shape| {
-            let blank = Payload::Typed(shape.blank());
-            let (message, filled) = shape.fill(blank, details.result(&trace_id));
+        let response_type =
+            method.filter(|_| context.identity().envelope).map(|m| Described(m.output()));
+        let enveloped = response_type.and_then(|response_type| {
+            let blank = Payload::Typed(response_type.blank());
+            let (message, filled) = response_type.fill(blank, details.result(&trace_id));
             filled.then(|| in_body(message))
         });
         let mut response = enveloped.unwrap_or_else(|| details.into_status(&trace_id).into_http());

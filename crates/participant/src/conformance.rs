@@ -28,7 +28,7 @@ use store::{Connection, Database};
 use crate::decision::WorkError;
 
 /// Far above what a case takes: past it, something waits for what will never come.
-const LIMIT: Duration = Duration::from_secs(120);
+const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A database under test, with a table of effects beside its inbox.
 pub trait Bench: Send + Sync + Sized + 'static {
@@ -48,7 +48,7 @@ pub trait Bench: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// The database's.
-    fn spoil(connection: &Connection) -> Result<(), WorkError>;
+    fn fail_commit(connection: &Connection) -> Result<(), WorkError>;
 
     /// How many effects there are under `label`, as a connection sees it that takes part in no transaction.
     fn count(&self, label: &str) -> impl Future<Output = i64> + Send;
@@ -56,9 +56,9 @@ pub trait Bench: Send + Sync + Sized + 'static {
 
 /// Runs a case to its end; one that hangs fails.
 #[doc(hidden)]
-pub async fn judge(case: impl Future<Output = ()>) {
-    let judged = Clock::system().timeout(LIMIT, case).await;
-    judged.expect("the case ends: a delivery waits for what never comes");
+pub async fn run_case(case: impl Future<Output = ()>) {
+    let outcome = Clock::system().timeout(CASE_TIMEOUT, case).await;
+    outcome.expect("the case ends: a delivery waits for what never comes");
 }
 
 /// Expands to a test for each case of the [conformance suite](mod@crate::conformance) on the given
@@ -116,7 +116,7 @@ macro_rules! conformance {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
             let bench = <$bench as $crate::conformance::Bench>::open().await;
-            $crate::conformance::judge($crate::conformance::$area::$case(&bench)).await;
+            $crate::conformance::run_case($crate::conformance::$area::$case(&bench)).await;
         }
     )+)+};
 }

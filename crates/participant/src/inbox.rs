@@ -38,7 +38,7 @@ use crate::{
     key::{Direction, Key},
     request::Fingerprint,
     rows,
-    table::{Held, Row},
+    table::{Content, Row},
 };
 
 /// A delivery of a request.
@@ -122,9 +122,10 @@ impl Inbox {
     where
         W: FnOnce(&Connection) -> Result<Bytes, WorkError> + Clone + Send + 'static,
     {
-        let taken = self.take(delivery, Direction::Forward)?;
-        let answered =
-            self.database.write(move |connection| call::answer(connection, &taken, work.clone()));
+        let delivery = self.owned(delivery, Direction::Forward)?;
+        let answered = self
+            .database
+            .write(move |connection| call::answer(connection, &delivery, work.clone()));
         refusal::into_result(answered.await)
     }
 
@@ -140,14 +141,15 @@ impl Inbox {
     where
         W: FnOnce(&Connection, Bytes) -> Result<Bytes, WorkError> + Clone + Send + 'static,
     {
-        let taken = self.take(delivery, Direction::Undo)?;
-        let answered =
-            self.database.write(move |connection| undo::answer(connection, &taken, work.clone()));
+        let delivery = self.owned(delivery, Direction::Undo)?;
+        let answered = self
+            .database
+            .write(move |connection| undo::answer(connection, &delivery, work.clone()));
         refusal::into_result(answered.await)
     }
 
     /// The delivery as the writer's task can own it.
-    fn take(&self, delivery: Delivery<'_>, wanted: Direction) -> Result<Taken, Error> {
+    fn owned(&self, delivery: Delivery<'_>, wanted: Direction) -> Result<OwnedDelivery, Error> {
         let Delivery { key, method, request, trace_id } = delivery;
         let sent = key.direction();
         if sent != wanted {
@@ -155,27 +157,27 @@ impl Inbox {
         }
         let (fingerprint, at) = (Fingerprint::of(method, request), self.clock.now());
         // The id is read only where rows are forgotten at all.
-        let old =
+        let may_be_forgotten =
             self.keep.is_some_and(|keep| key.began().is_some_and(|began| began < keep.horizon(at)));
-        Ok(Taken { key, fingerprint, trace_id: trace_id.to_owned(), at, old })
+        Ok(OwnedDelivery { key, fingerprint, trace_id: trace_id.to_owned(), at, may_be_forgotten })
     }
 }
 
-/// A delivery, with what its row says of it.
+/// A delivery as the writer's task owns it, with what its row needs.
 #[derive(Debug)]
-struct Taken {
+struct OwnedDelivery {
     key: Key,
     fingerprint: Fingerprint,
     trace_id: String,
     at: Timestamp,
-    /// An earlier delivery may have been forgotten.
-    old: bool,
+    /// The saga began longer ago than rows are kept: the row of an earlier delivery may have been removed.
+    may_be_forgotten: bool,
 }
 
-impl Taken {
+impl OwnedDelivery {
     /// Refuses a delivery that found no row where it may have been forgotten.
-    fn refuse_old(&self) -> Result<(), Refusal> {
-        match self.old && !planted::is(Bug::ForgottenTakesEffect) {
+    fn refuse_forgotten(&self) -> Result<(), Refusal> {
+        match self.may_be_forgotten && !planted::is(Bug::ForgottenTakesEffect) {
             true => Err(Refusal::Forgotten(self.key.clone())),
             false => Ok(()),
         }
@@ -183,7 +185,7 @@ impl Taken {
 
     /// The row that an earlier delivery of this very request left under `key`.
     fn earlier(&self, connection: &Connection) -> Result<Row, Refusal> {
-        let row = held(connection, &self.key)?;
+        let row = claimed_row(connection, &self.key)?;
         // A tombstone carries no request: it refuses every one.
         let other = row.fingerprint.as_ref().is_some_and(|earlier| *earlier != self.fingerprint);
         if other && !planted::is(Bug::KeyReuseUnseen) {
@@ -192,10 +194,10 @@ impl Taken {
         Ok(row)
     }
 
-    /// The row of what this delivery came to.
-    fn row(&self, held: Held) -> Row {
+    /// The row that records this delivery's decision.
+    fn row(&self, content: Content) -> Row {
         let fingerprint = Some(self.fingerprint);
-        Row { fingerprint, held, trace_id: self.trace_id.clone(), at: self.at }
+        Row { fingerprint, content, trace_id: self.trace_id.clone(), at: self.at }
     }
 
     /// What this delivery itself has decided.
@@ -205,7 +207,7 @@ impl Taken {
 }
 
 /// The row of a key that could not be claimed.
-fn held(connection: &Connection, key: &Key) -> Result<Row, store::Error> {
+fn claimed_row(connection: &Connection, key: &Key) -> Result<Row, store::Error> {
     rows::find(connection, key)?.ok_or_else(|| unreadable(key, "it was there and is gone"))
 }
 

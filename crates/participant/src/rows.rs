@@ -5,7 +5,7 @@ use store::{Connection, Error, Row as Found, millis};
 use crate::{
     key::Key,
     request::Fingerprint,
-    table::{Columns, Held, Row},
+    table::{Columns, Content, Row},
 };
 
 const IS_TAKEN: &str = "select 1 from inbox where key = ?1";
@@ -34,7 +34,7 @@ pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Er
 
 /// Writes the row of `key`, which the running work has claimed.
 pub(crate) fn settle(connection: &Connection, key: &Key, row: &Row) -> Result<(), Error> {
-    let Columns { kind, answer, reason, message } = row.held.columns();
+    let Columns { kind, answer, reason, message } = row.content.columns();
     let request_hash = row.fingerprint.as_ref().map(|fingerprint| &fingerprint.0);
     let at = millis(row.at);
     let values = (key.text(), request_hash, kind, answer, reason, message, &row.trace_id, at);
@@ -55,10 +55,10 @@ fn row(key: &Key, found: &Found<'_>) -> Result<Row, Error> {
         reason: reason.as_deref(),
         message: message.as_deref(),
     };
-    let held = Held::of_columns(columns)
+    let content = Content::of_columns(columns)
         .ok_or_else(|| unreadable(key, "its kind and its columns do not fit"))?;
     let at = found.instant(6)?.ok_or_else(|| unreadable(key, "it was written before 1970"))?;
-    Ok(Row { fingerprint, held, trace_id: found.get(5)?, at })
+    Ok(Row { fingerprint, content, trace_id: found.get(5)?, at })
 }
 
 fn unreadable(key: &Key, what: &'static str) -> Error {

@@ -8,19 +8,19 @@ use crate::{decision::Decline, request::Fingerprint};
 /// A row of the inbox, without its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Of the request; none on a tombstone, whose writer has not seen the call's request.
+    /// The fingerprint of the request; none on a tombstone, whose writer has not seen the call's request.
     pub fingerprint: Option<Fingerprint>,
-    /// What the row says.
-    pub held: Held,
-    /// Of the delivery that wrote the row.
+    /// The decision that the row records.
+    pub content: Content,
+    /// The trace id of the delivery that wrote the row.
     pub trace_id: String,
     /// When it was written.
     pub at: Timestamp,
 }
 
-/// What a row of the inbox says.
+/// The decision that a row of the inbox records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum Content {
     /// The call took effect; its encoded response.
     Done(Bytes),
     /// The business declined the call.
@@ -30,10 +30,10 @@ pub enum Held {
     /// The undo took effect; its encoded response.
     Undone(Bytes),
     /// The undo found nothing to undo.
-    Nothing,
+    NothingToUndo,
 }
 
-/// [`Held`] as columns of the inbox's table, the same in every dialect.
+/// [`Content`] as columns of the inbox's table, the same in every dialect.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
     /// One of the five words that the table allows.
@@ -46,7 +46,7 @@ pub struct Columns<'a> {
     pub message: Option<&'a str>,
 }
 
-impl Held {
+impl Content {
     /// The columns that say this.
     #[must_use]
     pub fn columns(&self) -> Columns<'_> {
@@ -58,7 +58,7 @@ impl Held {
             }
             Self::Tombstone => bare("tombstone"),
             Self::Undone(response) => Columns { answer: Some(response), ..bare("undone") },
-            Self::Nothing => bare("nothing"),
+            Self::NothingToUndo => bare("nothing"),
         }
     }
 
@@ -71,7 +71,7 @@ impl Held {
             "declined" => Some(Self::Declined(Decline::new(columns.reason?, columns.message?))),
             "tombstone" => Some(Self::Tombstone),
             "undone" => response().map(Self::Undone),
-            "nothing" => Some(Self::Nothing),
+            "nothing" => Some(Self::NothingToUndo),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ mod bench;
 
 use std::time::Duration;
 
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use participant::{Delivery, Direction, Inbox, Key, conformance::Bench, remove_old_rows};
 use store::{Database, retention::Keep};
 
@@ -21,8 +21,8 @@ async fn rows(database: &Database) -> i64 {
 }
 
 /// Waits until what removes rows has looked, and waits for its next look.
-async fn looked(hands: &Hands) {
-    while hands.waiting() == 0 {
+async fn looked(time: &ManualTime) {
+    while time.waiting() == 0 {
         tokio::task::yield_now().await;
     }
 }
@@ -30,7 +30,7 @@ async fn looked(hands: &Hands) {
 #[tokio::test]
 async fn a_row_stays_for_an_hour_after_its_key_is_refused_so_that_a_clock_may_be_set_back() {
     let bench = bench::Sqlite::open().await;
-    let (clock, hands) = Clock::manual(BEGAN);
+    let (clock, time) = Clock::manual(BEGAN);
     let day: Keep = "1d".parse().unwrap();
     tokio::spawn(remove_old_rows(&bench.database, &clock, day));
     let inbox = Inbox::new(bench.database.clone(), clock).keeping(Some(day));
@@ -42,8 +42,8 @@ async fn a_row_stays_for_an_hour_after_its_key_is_refused_so_that_a_clock_may_be
         inbox.call(delivery, |_| Ok(vec![0].into())).await.unwrap();
     }
     for (passed, left) in [(Duration::from_mins(24 * 60 + 59), 2), (Duration::from_mins(2), 0)] {
-        hands.advance(passed);
-        looked(&hands).await;
+        time.advance(passed);
+        looked(&time).await;
         assert_eq!(rows(&bench.database).await, left, "{passed:?}");
     }
 }

@@ -35,7 +35,7 @@ async fn deliver(inbox: &Inbox, key: &Key) -> Result<Answered, Error> {
 async fn the_file_stops_growing_where_old_rows_are_removed() {
     const DAYS: u64 = 6;
     let bench = bench::Sqlite::open().await;
-    let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_000));
+    let (clock, time) = Clock::manual(Timestamp(1_700_000_000_000));
     let day: Keep = "1d".parse().unwrap();
     tokio::spawn(remove_old_rows(bench.database(), &clock, day));
     let inbox = Inbox::new(bench.database().clone(), clock.clone()).keeping(Some(day));
@@ -51,13 +51,13 @@ async fn the_file_stops_growing_where_old_rows_are_removed() {
             deliver(&inbox, &key(number)).await.unwrap();
         }
         grown.push(pages(bench.database()).await);
-        hands.advance(Duration::from_hours(26));
+        time.advance(Duration::from_hours(26));
         // The rows of one instant go in the order of their keys. What removes them waits by the same clock.
         let mut looks = 0;
         while deliver(&inbox, &key(299)).await.is_ok() {
             looks += 1;
             assert!(looks < 10_000, "the old rows stay");
-            hands.advance(Duration::from_mins(1));
+            time.advance(Duration::from_mins(1));
         }
     }
     assert!(grown[0] > 40, "{grown:?}");

@@ -8,8 +8,8 @@ use crate::{
     event::{Cause, Event, Outcome, Record},
     legal::{IllegalEvent, check},
     retry::{Attempts, Jitter, Retry},
-    standing::{may_have_begun, only_goes_forward, stands_still},
-    state::{Hold, Leg, SagaState, Status, StepState, Try},
+    standing::{is_blocked, may_have_begun, only_goes_forward},
+    state::{DirectionState, Hold, Progress, SagaState, Status, StepState},
     timestamp::Timestamp,
 };
 
@@ -36,12 +36,12 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
             state.started_at = at;
             state.deadline = *deadline;
         }
-        Event::Skipped { step } => state.steps[step.index()].call.leg = Leg::Skipped,
+        Event::Skipped { step } => state.steps[step.index()].call.progress = Progress::Skipped,
         Event::CallIntended { step, request } => {
-            open(&mut state.steps[step.index()].call, request, at)
+            begin_attempts(&mut state.steps[step.index()].call, request, at)
         }
         Event::UndoIntended { step, request } => {
-            open(&mut state.steps[step.index()].undo, request, at)
+            begin_attempts(&mut state.steps[step.index()].undo, request, at)
         }
         Event::CallAnswered { step, answer, jitter } => {
             call_answered(state, definition, *step, answer, *jitter, at)
@@ -73,7 +73,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
             state.hold = Some((Hold::Paused, by_hand(Reason::PAUSED_BY_OPERATOR, reason)));
             state.held_at = at;
         }
-        Event::Resumed { .. } => let_go(state, at),
+        Event::Resumed { .. } => release_hold(state, at),
         Event::Retried { .. } => retried(state, at),
         Event::SkippedByHand { step, reason } => skipped_by_hand(state, *step, reason, at),
         Event::Resolved { reason } => {
@@ -96,8 +96,8 @@ fn by_hand(code: &str, reason: &str) -> Cause {
     Cause { step: None, reason: Reason::new(code, reason) }
 }
 
-fn open(attempt: &mut Try, request: &bytes::Bytes, at: Timestamp) {
-    attempt.leg = Leg::Open { due: at };
+fn begin_attempts(attempt: &mut DirectionState, request: &bytes::Bytes, at: Timestamp) {
+    attempt.progress = Progress::Open { due: at };
     attempt.request = request.clone();
     attempt.first_at = at;
 }
@@ -105,10 +105,10 @@ fn open(attempt: &mut Try, request: &bytes::Bytes, at: Timestamp) {
 fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
     let mut steps = std::mem::take(&mut state.steps);
     for step in &mut steps {
-        match step.call.leg {
+        match step.call.progress {
             // It waits for its next attempt, or for a person: there is no attempt any more.
-            Leg::Open { due } if step.call.stuck || !may_have_begun(state, due, at, true) => {
-                step.call.leg = Leg::Spent;
+            Progress::Open { due } if step.call.stuck || !may_have_begun(state, due, at, true) => {
+                step.call.progress = Progress::Exhausted;
             }
             _ => {}
         }
@@ -137,28 +137,28 @@ fn call_answered(
     step.reason = answer.reason().cloned();
     match answer {
         Answer::Done { response } => {
-            step.call.leg = Leg::Done;
+            step.call.progress = Progress::Done;
             step.response = Some(response.clone());
         }
         // Behind the pivot there is no way back: a person must look.
-        Answer::Declined(_) if pivot_passed => stick(&mut step.call, at),
-        Answer::Declined(_) | Answer::NothingToUndo => step.call.leg = Leg::Nothing,
+        Answer::Declined(_) if pivot_passed => mark_stuck(&mut step.call, at),
+        Answer::Declined(_) | Answer::NothingToUndo => step.call.progress = Progress::NoEffect,
         Answer::Unknown(_) | Answer::PushedBack { .. } | Answer::Unusable(_) if backward => {
             step.call.may_have_landed = true;
-            step.call.leg = Leg::Spent;
+            step.call.progress = Progress::Exhausted;
         }
         Answer::Unusable(_) => {
             step.call.may_have_landed = true;
-            stick(&mut step.call, at);
+            mark_stuck(&mut step.call, at);
         }
         Answer::Unknown(_) | Answer::PushedBack { .. } => {
             step.call.may_have_landed = true;
-            again(&mut step.call, policy, answer, jitter, at);
-            let spent = is_spent(&step.call, policy);
-            if is_too_old(&step.call, policy, at) || (spent && !no_way_back) {
+            schedule_retry(&mut step.call, policy, answer, jitter, at);
+            let exhausted = is_exhausted(&step.call, policy);
+            if is_too_old(&step.call, policy, at) || (exhausted && !no_way_back) {
                 match no_way_back {
-                    true => stick(&mut step.call, at),
-                    false => step.call.leg = Leg::Spent,
+                    true => mark_stuck(&mut step.call, at),
+                    false => step.call.progress = Progress::Exhausted,
                 }
             }
         }
@@ -180,24 +180,30 @@ fn undo_answered(
         step.reason = Some(reason.clone());
     }
     match answer {
-        Answer::Done { .. } => step.undo.leg = Leg::Done,
-        Answer::NothingToUndo => step.undo.leg = Leg::Nothing,
-        Answer::Declined(_) | Answer::Unusable(_) => stick(&mut step.undo, at),
+        Answer::Done { .. } => step.undo.progress = Progress::Done,
+        Answer::NothingToUndo => step.undo.progress = Progress::NoEffect,
+        Answer::Declined(_) | Answer::Unusable(_) => mark_stuck(&mut step.undo, at),
         Answer::Unknown(_) | Answer::PushedBack { .. } => {
-            again(&mut step.undo, policy, answer, jitter, at);
-            if is_too_old(&step.undo, policy, at) || is_spent(&step.undo, policy) {
-                stick(&mut step.undo, at);
+            schedule_retry(&mut step.undo, policy, answer, jitter, at);
+            if is_too_old(&step.undo, policy, at) || is_exhausted(&step.undo, policy) {
+                mark_stuck(&mut step.undo, at);
             }
         }
     }
 }
 
-fn stick(attempt: &mut Try, at: Timestamp) {
-    attempt.leg = Leg::Open { due: at };
+fn mark_stuck(attempt: &mut DirectionState, at: Timestamp) {
+    attempt.progress = Progress::Open { due: at };
     attempt.stuck = true;
 }
 
-fn again(attempt: &mut Try, policy: &Retry, answer: &Answer, jitter: Jitter, at: Timestamp) {
+fn schedule_retry(
+    attempt: &mut DirectionState,
+    policy: &Retry,
+    answer: &Answer,
+    jitter: Jitter,
+    at: Timestamp,
+) {
     let wait = match answer {
         Answer::PushedBack { wait, .. } => *wait,
         _ => {
@@ -209,10 +215,10 @@ fn again(attempt: &mut Try, policy: &Retry, answer: &Answer, jitter: Jitter, at:
     // a participant may ask to be left alone for a year, and then a person must learn of it.
     let due = at.after(wait.max(std::time::Duration::from_millis(1)));
     let last = policy.age_limit.map_or(due, |limit| attempt.first_at.after(limit));
-    attempt.leg = Leg::Open { due: due.min(last) };
+    attempt.progress = Progress::Open { due: due.min(last) };
 }
 
-fn is_spent(attempt: &Try, policy: &Retry) -> bool {
+fn is_exhausted(attempt: &DirectionState, policy: &Retry) -> bool {
     match policy.attempts {
         Attempts::Limited(limit) => {
             attempt.counted >= limit.get() && !planted::is(Bug::BudgetNeverSpent)
@@ -221,7 +227,7 @@ fn is_spent(attempt: &Try, policy: &Retry) -> bool {
     }
 }
 
-fn is_too_old(attempt: &Try, policy: &Retry, at: Timestamp) -> bool {
+fn is_too_old(attempt: &DirectionState, policy: &Retry, at: Timestamp) -> bool {
     policy.age_limit.is_some_and(|limit| at.since(attempt.first_at) >= limit)
 }
 
@@ -233,11 +239,11 @@ fn recovered(state: &mut SagaState, at: Timestamp) {
     let mut steps = std::mem::take(&mut state.steps);
     for StepState { call, undo, reason, .. } in &mut steps {
         for attempt in [call, undo] {
-            let Leg::Open { due } = attempt.leg else { continue };
+            let Progress::Open { due } = attempt.progress else { continue };
             attempt.may_have_landed = true;
             if !attempt.stuck && may_have_begun(state, due, by, false) {
                 attempt.attempts += 1;
-                attempt.leg = Leg::Open { due: at };
+                attempt.progress = Progress::Open { due: at };
                 *reason = Some(Reason::new(
                     Reason::INTERRUPTED,
                     "the node stopped before the answer came",
@@ -247,19 +253,19 @@ fn recovered(state: &mut SagaState, at: Timestamp) {
     }
     if backward {
         for call in steps.iter_mut().map(|step| &mut step.call) {
-            if let Leg::Open { .. } = call.leg {
-                call.leg = Leg::Spent;
+            if let Progress::Open { .. } = call.progress {
+                call.progress = Progress::Exhausted;
             }
         }
     }
     state.steps = steps;
 }
 
-/// Lets a held saga go on. The time that it stood still counts neither towards its deadline nor as age.
-fn let_go(state: &mut SagaState, at: Timestamp) {
-    let stood_still = stands_still(state);
+/// Lets a held saga go on. The time that it was blocked counts neither towards its deadline nor as age.
+fn release_hold(state: &mut SagaState, at: Timestamp) {
+    let was_blocked = is_blocked(state);
     state.hold = None;
-    if !stood_still {
+    if !was_blocked {
         return;
     }
     let held = at.since(state.held_at);
@@ -272,12 +278,12 @@ fn let_go(state: &mut SagaState, at: Timestamp) {
 }
 
 fn retried(state: &mut SagaState, at: Timestamp) {
-    let_go(state, at);
+    release_hold(state, at);
     for step in &mut state.steps {
         for attempt in [&mut step.call, &mut step.undo] {
             // Also of a call that was never made: its request could not be evaluated.
             attempt.stuck = false;
-            if let Leg::Open { due } = &mut attempt.leg {
+            if let Progress::Open { due } = &mut attempt.progress {
                 *due = (*due).min(at);
                 attempt.counted = 0;
                 attempt.first_at = at;
@@ -292,14 +298,14 @@ fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str, at: Timestam
     step.reason = Some(Reason::new(Reason::SKIPPED_BY_OPERATOR, reason));
     let attempt = if backward { &mut step.undo } else { &mut step.call };
     // A call that may have landed stays so: should the saga turn back, it is undone like every step that started.
-    attempt.leg = Leg::Skipped;
+    attempt.progress = Progress::Skipped;
     attempt.stuck = false;
     if !matches!(state.hold, Some((Hold::Attention, _))) {
         return;
     }
     let stuck = (0..).zip(&state.steps).find(|(_, step)| step.call.stuck || step.undo.stuck);
     match stuck {
-        None => let_go(state, at),
+        None => release_hold(state, at),
         // What the saga still needs a person for.
         Some((number, StepState { reason: Some(reason), .. })) => {
             let cause = Cause { step: Some(StepId(number)), reason: reason.clone() };

@@ -5,8 +5,8 @@ use crate::{
     command::Command,
     definition::{Definition, Direction, StepId},
     event::{Cause, Event, Outcome},
-    standing::{is_all_undone, is_ready, may_be_undone, only_goes_forward, stands_still},
-    state::{Leg, SagaState, StepState, Try},
+    standing::{is_all_undone, is_blocked, is_ready, may_be_undone, only_goes_forward},
+    state::{DirectionState, Progress, SagaState, StepState},
     timestamp::Timestamp,
 };
 
@@ -14,10 +14,10 @@ use crate::{
 /// the calls that it is making already.
 #[must_use]
 pub fn decide(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Command> {
-    if state.is_ended() || stands_still(state) || state.next_seq == 0 {
+    if state.is_ended() || is_blocked(state) || state.next_seq == 0 {
         return Vec::new();
     }
-    // Once: what is stuck beside it shows as a step's state.
+    // Recorded once: another undo that gets stuck later shows in its step's state.
     if state.hold.is_none()
         && let Some(parked) = park(definition, state)
     {
@@ -45,36 +45,39 @@ fn forward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Co
         return vec![Command::Finish(Outcome::Succeeded)];
     }
     let no_way_back = only_goes_forward(definition, state);
-    if !no_way_back && let Some(cause) = turn(definition, state, now) {
+    if !no_way_back && let Some(cause) = turn_back_cause(definition, state, now) {
         return vec![Command::Record(Event::TurnedBack { cause })];
     }
-    let mut todo = Todo::new(state, now);
+    let mut plan = Plan::new(state, now);
     for step in definition.ids() {
-        match &state.at(step).call.leg {
-            Leg::Idle if is_ready(definition, state, step) => {
-                todo.prepare(step, Direction::Forward)
+        match &state.at(step).call.progress {
+            Progress::Idle if is_ready(definition, state, step) => {
+                plan.prepare(step, Direction::Forward)
             }
-            Leg::Open { due } => todo.attempt(step, Direction::Forward, &state.at(step).call, *due),
+            Progress::Open { due } => {
+                plan.attempt(step, Direction::Forward, &state.at(step).call, *due)
+            }
             _ => {}
         }
     }
     if !no_way_back {
-        todo.wait(state.deadline);
+        plan.wait(state.deadline);
     }
-    todo.commands()
+    plan.commands()
 }
 
-fn turn(definition: &Definition, state: &SagaState, now: Timestamp) -> Option<Cause> {
-    let failed =
-        definition.ids().find(|step| matches!(state.at(*step).call.leg, Leg::Nothing | Leg::Spent));
+fn turn_back_cause(definition: &Definition, state: &SagaState, now: Timestamp) -> Option<Cause> {
+    let failed = definition.ids().find(|step| {
+        matches!(state.at(*step).call.progress, Progress::NoEffect | Progress::Exhausted)
+    });
     if let Some(step) = failed {
         let reason = state
             .at(step)
             .reason
             .clone()
             .unwrap_or_else(|| Reason::new("UNKNOWN", "no reason was given"));
-        let reason = match state.at(step).call.leg {
-            Leg::Spent => {
+        let reason = match state.at(step).call.progress {
+            Progress::Exhausted => {
                 Reason::new(Reason::STEP_UNANSWERED, format!("no definite answer: {reason}"))
             }
             _ => reason,
@@ -92,31 +95,32 @@ fn backward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<C
     if is_all_undone(definition, state) {
         return vec![Command::Finish(Outcome::Compensated)];
     }
-    let mut todo = Todo::new(state, now);
+    let mut plan = Plan::new(state, now);
     for step in definition.ids() {
         let known = state.at(step);
-        if let Leg::Open { due } = known.call.leg {
+        if let Progress::Open { due } = known.call.progress {
             // Under way when the saga turned back: its answer tells whether there is something to undo.
-            todo.attempt(step, Direction::Forward, &known.call, due);
+            plan.attempt(step, Direction::Forward, &known.call, due);
         } else if !known.undo.stuck && may_be_undone(definition, state, step) {
-            match known.undo.leg {
-                Leg::Idle => todo.prepare(step, Direction::Undo),
-                Leg::Open { due } => todo.attempt(step, Direction::Undo, &known.undo, due),
+            match known.undo.progress {
+                Progress::Idle => plan.prepare(step, Direction::Undo),
+                Progress::Open { due } => plan.attempt(step, Direction::Undo, &known.undo, due),
                 _ => {}
             }
         }
     }
-    todo.commands()
+    plan.commands()
 }
 
-struct Todo {
+/// The commands of one decision, and when to decide again.
+struct Plan {
     now: Timestamp,
     durable: u64,
     commands: Vec<Command>,
     wake: Option<Timestamp>,
 }
 
-impl Todo {
+impl Plan {
     fn new(state: &SagaState, now: Timestamp) -> Self {
         Self { now, durable: state.next_seq - 1, commands: Vec::new(), wake: None }
     }
@@ -125,7 +129,13 @@ impl Todo {
         self.commands.push(Command::Prepare { step, direction });
     }
 
-    fn attempt(&mut self, step: StepId, direction: Direction, known: &Try, due: Timestamp) {
+    fn attempt(
+        &mut self,
+        step: StepId,
+        direction: Direction,
+        known: &DirectionState,
+        due: Timestamp,
+    ) {
         if due > self.now {
             return self.wait(due);
         }

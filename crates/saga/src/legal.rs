@@ -5,9 +5,9 @@ use crate::{
     definition::{Definition, StepId},
     event::{Event, Outcome, Record},
     standing::{
-        is_all_undone, is_ready, may_be_undone, may_have_begun, only_goes_forward, stands_still,
+        is_all_undone, is_blocked, is_ready, may_be_undone, may_have_begun, only_goes_forward,
     },
-    state::{Hold, Leg, SagaState},
+    state::{Hold, Progress, SagaState},
     timestamp::Timestamp,
 };
 
@@ -110,7 +110,7 @@ impl Rules<'_> {
 
     /// A saga that needs a person already can only come to need one for another undo.
     fn may_park(&self, step: Option<StepId>) -> Result<(), IllegalEvent> {
-        let goes_on = self.state.hold.is_some() && !stands_still(self.state);
+        let goes_on = self.state.hold.is_some() && !is_blocked(self.state);
         match step {
             Some(step) if goes_on => match self.state.at(step).undo.stuck {
                 true => refuse(format!("{} needs a person already", self.name(step))),
@@ -140,7 +140,7 @@ impl Rules<'_> {
         if self.state.cause.is_some() {
             return refuse(format!("{} cannot begin: the saga is turning back", self.name(step)));
         }
-        if self.state.at(step).call.leg != Leg::Idle {
+        if self.state.at(step).call.progress != Progress::Idle {
             return refuse(format!("{} has begun already", self.name(step)));
         }
         if !is_ready(self.definition, self.state, step) {
@@ -160,7 +160,7 @@ impl Rules<'_> {
     }
 
     fn call_answered(&self, step: StepId, answer: &Answer) -> Result<(), IllegalEvent> {
-        if !matches!(self.state.at(step).call.leg, Leg::Open { .. }) {
+        if !matches!(self.state.at(step).call.progress, Progress::Open { .. }) {
             return refuse(format!("{} has no call under way", self.name(step)));
         }
         match answer {
@@ -172,11 +172,11 @@ impl Rules<'_> {
     }
 
     fn may_undo(&self, step: StepId) -> Result<(), IllegalEvent> {
-        if stands_still(self.state) {
+        if is_blocked(self.state) {
             return self.not_held();
         }
         if !may_be_undone(self.definition, self.state, step)
-            || self.state.at(step).undo.leg != Leg::Idle
+            || self.state.at(step).undo.progress != Progress::Idle
         {
             return refuse(format!("{} is not to be undone now", self.name(step)));
         }
@@ -184,8 +184,8 @@ impl Rules<'_> {
     }
 
     fn undo_answered(&self, step: StepId) -> Result<(), IllegalEvent> {
-        match self.state.at(step).undo.leg {
-            Leg::Open { .. } => Ok(()),
+        match self.state.at(step).undo.progress {
+            Progress::Open { .. } => Ok(()),
             _ => refuse(format!("{} has no undo under way", self.name(step))),
         }
     }
@@ -203,12 +203,14 @@ impl Rules<'_> {
         if settled {
             return refuse(format!("{name} is settled: there is nothing to skip"));
         }
-        if matches!(self.state.at(step).call.leg, Leg::Open { .. }) && self.state.cause.is_some() {
+        if matches!(self.state.at(step).call.progress, Progress::Open { .. })
+            && self.state.cause.is_some()
+        {
             return refuse(format!("{name}: its call is under way; wait for its answer"));
         }
         let can_turn_back = self.state.can_turn_back(self.definition);
-        match open.leg {
-            Leg::Open { due }
+        match open.progress {
+            Progress::Open { due }
                 if !open.stuck && may_have_begun(self.state, due, self.at, can_turn_back) =>
             {
                 refuse(format!("{name}: its {direction} is under way; wait for its answer"))

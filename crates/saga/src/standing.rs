@@ -5,22 +5,22 @@ use planted::Bug;
 
 use crate::{
     definition::{Definition, StepId},
-    state::{Hold, Leg, SagaState},
+    state::{Hold, Progress, SagaState},
     timestamp::Timestamp,
 };
 
 /// Whether there is no way back: the pivot is passed, or its call may have landed and has no undo.
 pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState) -> bool {
     definition.pivot().is_some_and(|pivot| {
-        let in_doubt =
-            !definition.step(pivot).undo && matches!(state.at(pivot).call.leg, Leg::Open { .. });
+        let in_doubt = !definition.step(pivot).undo
+            && matches!(state.at(pivot).call.progress, Progress::Open { .. });
         in_doubt || state.pivot_passed(definition)
     })
 }
 
-/// Whether the saga begins nothing until a person has acted. One that needs a person for an undo goes on with every other
+/// Whether the saga is held so that it begins nothing until a person has acted. One that needs a person for an undo goes on with every other
 /// undo that may run: only what the stuck one came after waits for it.
-pub(crate) fn stands_still(state: &SagaState) -> bool {
+pub(crate) fn is_blocked(state: &SagaState) -> bool {
     match &state.hold {
         None => false,
         Some((Hold::Paused, _)) => true,
@@ -36,7 +36,7 @@ pub(crate) fn may_have_begun(
     at: Timestamp,
     can_turn_back: bool,
 ) -> bool {
-    let latest = if stands_still(state) { at.min(state.held_at) } else { at };
+    let latest = if is_blocked(state) { at.min(state.held_at) } else { at };
     due <= latest && !(can_turn_back && due >= state.deadline)
 }
 
@@ -52,21 +52,20 @@ pub(crate) fn may_be_undone(definition: &Definition, state: &SagaState, step: St
     state.cause.is_some()
         && definition.step(step).undo
         && state.at(step).needs_undo()
-        && !matches!(state.at(step).call.leg, Leg::Open { .. })
+        && !matches!(state.at(step).call.progress, Progress::Open { .. })
         && definition
             .ids()
             .filter(|later| definition.graph().ancestors(*later).contains(&step))
-            .all(|later| {
-                is_out_of_the_way(definition, state, later) || planted::is(Bug::UndoInWrongOrder)
-            })
+            .all(|later| is_unwound(definition, state, later) || planted::is(Bug::UndoInWrongOrder))
 }
 
-fn is_out_of_the_way(definition: &Definition, state: &SagaState, step: StepId) -> bool {
-    let under_way = matches!(state.at(step).call.leg, Leg::Open { .. });
+/// Whether the step has no call under way and nothing left to undo.
+fn is_unwound(definition: &Definition, state: &SagaState, step: StepId) -> bool {
+    let under_way = matches!(state.at(step).call.progress, Progress::Open { .. });
     let to_undo = definition.step(step).undo && state.at(step).needs_undo();
     !(under_way || to_undo)
 }
 
 pub(crate) fn is_all_undone(definition: &Definition, state: &SagaState) -> bool {
-    definition.ids().all(|step| is_out_of_the_way(definition, state, step))
+    definition.ids().all(|step| is_unwound(definition, state, step))
 }

@@ -106,9 +106,9 @@ pub struct StepView<'a> {
     pub due: Option<Timestamp>,
 }
 
-/// One direction of a step.
+/// How far one direction of a step has come.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(crate) enum Leg {
+pub(crate) enum Progress {
     /// Not intended.
     #[default]
     Idle,
@@ -116,18 +116,18 @@ pub(crate) enum Leg {
     Open { due: Timestamp },
     /// Carried out.
     Done,
-    /// Refused for certain, with nothing left behind. For an undo: nothing to undo.
-    Nothing,
-    /// The budget is spent, and nobody knows.
-    Spent,
+    /// Definitely declined, without effect. For an undo: there was nothing to undo.
+    NoEffect,
+    /// All attempts are used up, and whether one took effect is unknown.
+    Exhausted,
     /// Left out: by its condition, or by hand.
     Skipped,
 }
 
 /// What is known of one direction of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Try {
-    pub(crate) leg: Leg,
+pub(crate) struct DirectionState {
+    pub(crate) progress: Progress,
     pub(crate) request: Bytes,
     /// Attempts that were answered, or cut off by a stopped node.
     pub(crate) attempts: u32,
@@ -141,8 +141,8 @@ pub(crate) struct Try {
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct StepState {
-    pub(crate) call: Try,
-    pub(crate) undo: Try,
+    pub(crate) call: DirectionState,
+    pub(crate) undo: DirectionState,
     pub(crate) response: Option<Bytes>,
     pub(crate) reason: Option<Reason>,
 }
@@ -150,18 +150,26 @@ pub(crate) struct StepState {
 impl StepState {
     /// Settled going forward: what waits for it may begin.
     pub(crate) fn is_passed(&self) -> bool {
-        matches!(self.call.leg, Leg::Done | Leg::Skipped)
+        matches!(self.call.progress, Progress::Done | Progress::Skipped)
     }
 
     /// Whether it left, or may have left, an effect that an undo must take back.
     pub(crate) fn needs_undo(&self) -> bool {
-        let landed = match self.call.leg {
-            Leg::Spent | Leg::Open { .. } if planted::is(Bug::StartedStepNotUndone) => false,
-            Leg::Done | Leg::Spent | Leg::Open { .. } => true,
-            Leg::Nothing => self.call.may_have_landed,
-            Leg::Idle | Leg::Skipped => self.call.may_have_landed,
+        let landed = match self.call.progress {
+            Progress::Exhausted | Progress::Open { .. }
+                if planted::is(Bug::StartedStepNotUndone) =>
+            {
+                false
+            }
+            Progress::Done | Progress::Exhausted | Progress::Open { .. } => true,
+            Progress::NoEffect => self.call.may_have_landed,
+            Progress::Idle | Progress::Skipped => self.call.may_have_landed,
         };
-        landed && !matches!(self.undo.leg, Leg::Done | Leg::Nothing | Leg::Skipped)
+        landed
+            && !matches!(
+                self.undo.progress,
+                Progress::Done | Progress::NoEffect | Progress::Skipped
+            )
     }
 }
 
@@ -310,12 +318,12 @@ impl SagaState {
     #[must_use]
     pub fn step(&self, id: StepId) -> StepView<'_> {
         let step = self.at(id);
-        let under_way = |attempt: &Try| match attempt.leg {
-            Leg::Open { .. } if !attempt.stuck => attempt.attempts + 1,
+        let under_way = |attempt: &DirectionState| match attempt.progress {
+            Progress::Open { .. } if !attempt.stuck => attempt.attempts + 1,
             _ => attempt.attempts,
         };
-        let waiting = |attempt: &Try| match attempt.leg {
-            Leg::Open { due } if due > self.updated_at => Some(due),
+        let waiting = |attempt: &DirectionState| match attempt.progress {
+            Progress::Open { due } if due > self.updated_at => Some(due),
             _ => None,
         };
         StepView {
@@ -331,15 +339,19 @@ impl SagaState {
         if (step.call.stuck || step.undo.stuck) && self.hold.is_some() {
             return StepStatus::Stuck;
         }
-        match (&step.undo.leg, &step.call.leg) {
-            (Leg::Open { .. }, _) => StepStatus::Undoing,
-            (Leg::Done | Leg::Nothing | Leg::Skipped | Leg::Spent, _) => StepStatus::Undone,
-            (Leg::Idle, Leg::Idle) => StepStatus::Pending,
-            (Leg::Idle, Leg::Open { .. }) if step.call.attempts == 0 => StepStatus::Running,
-            (Leg::Idle, Leg::Open { .. } | Leg::Spent) => StepStatus::Unknown,
-            (Leg::Idle, Leg::Done) => StepStatus::Done,
-            (Leg::Idle, Leg::Nothing) => StepStatus::Declined,
-            (Leg::Idle, Leg::Skipped) => StepStatus::Skipped,
+        match (&step.undo.progress, &step.call.progress) {
+            (Progress::Open { .. }, _) => StepStatus::Undoing,
+            (Progress::Done | Progress::NoEffect | Progress::Skipped | Progress::Exhausted, _) => {
+                StepStatus::Undone
+            }
+            (Progress::Idle, Progress::Idle) => StepStatus::Pending,
+            (Progress::Idle, Progress::Open { .. }) if step.call.attempts == 0 => {
+                StepStatus::Running
+            }
+            (Progress::Idle, Progress::Open { .. } | Progress::Exhausted) => StepStatus::Unknown,
+            (Progress::Idle, Progress::Done) => StepStatus::Done,
+            (Progress::Idle, Progress::NoEffect) => StepStatus::Declined,
+            (Progress::Idle, Progress::Skipped) => StepStatus::Skipped,
         }
     }
 }

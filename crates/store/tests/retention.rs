@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, io, time::Duration};
 
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use store::retention::{self, Aging, Batch, Keep};
 use tokio::sync::mpsc;
 
@@ -12,7 +12,7 @@ const START: Timestamp = Timestamp(1_000_000_000);
 
 /// Batches that take so long, in milliseconds, with whether others are left, or fail.
 struct Script {
-    hands: Hands,
+    time: ManualTime,
     clock: Clock,
     batches: VecDeque<Result<(u64, bool), ()>>,
     /// When each was asked for, and what was too old then.
@@ -28,7 +28,7 @@ impl Aging for Script {
         self.asked.send((self.clock.now(), before)).unwrap();
         match self.batches.pop_front() {
             Some(Ok((took, more))) => {
-                self.hands.advance(Duration::from_millis(took));
+                self.time.advance(Duration::from_millis(took));
                 Ok(Batch { removed: 1, more })
             }
             Some(Err(())) => Err(io::ErrorKind::Other.into()),
@@ -39,10 +39,10 @@ impl Aging for Script {
 
 /// When each batch is asked for, in milliseconds since the beginning, and what is too old then.
 async fn asked(keep: &str, batches: &[Result<(u64, bool), ()>]) -> Vec<(u64, u64)> {
-    let (clock, hands) = Clock::manual(START);
+    let (clock, time) = Clock::manual(START);
     let (asked, mut seen) = mpsc::unbounded_channel();
     let (count, batches) = (batches.len(), batches.iter().copied().collect());
-    let script = Script { hands: hands.clone(), clock: clock.clone(), batches, asked };
+    let script = Script { time: time.clone(), clock: clock.clone(), batches, asked };
     let keep: Keep = keep.parse().unwrap();
     let removing = tokio::spawn(retention::run(clock, keep, script));
     let mut times = Vec::new();
@@ -53,7 +53,7 @@ async fn asked(keep: &str, batches: &[Result<(u64, bool), ()>]) -> Vec<(u64, u64
             removing.abort();
             return times;
         }
-        hands.advance_to_next().await;
+        time.advance_to_next().await;
     }
 }
 

@@ -28,7 +28,7 @@ const BEYOND_DEADLINE: Duration = Duration::from_secs(30);
 /// What is kept of the caller's time to look up where the saga stands.
 const TO_ANSWER: Duration = Duration::from_millis(60);
 
-/// ResponseStream one method by the newest version of the definition that serves it.
+/// Answers one method by the newest version of the definition that serves it.
 pub struct Served {
     driver: Driver,
     definition: String,
@@ -36,7 +36,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// ResponseStream the method that `definition` serves.
+    /// Answers the method that `definition` serves.
     #[must_use]
     pub fn new(driver: Driver, definition: &Compiled, method: &MethodDescriptor) -> Arc<Self> {
         Arc::new(Self { driver, definition: definition.name().to_owned(), method: method.clone() })

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use facade::{
     Trace,
-    caller::{NoStream, of_one_call},
+    caller::{NoStream, never_indexed},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header::InvalidHeaderValue};
 use participant::{
@@ -127,11 +127,11 @@ impl Attempt<'_> {
         let saga_id = HeaderValue::from_str(self.saga_id).map_err(invalid)?;
         let key = HeaderValue::try_from(key.text()).map_err(invalid)?;
         let mut headers = HeaderMap::with_capacity(HEADERS);
-        headers.insert(&SAGA_ID, of_one_call(saga_id));
+        headers.insert(&SAGA_ID, never_indexed(saga_id));
         headers.insert(&SAGA_STEP, HeaderValue::from_str(self.step).map_err(invalid)?);
         headers.insert(&SAGA_DIRECTION, HeaderValue::from_static(direction.as_str()));
         headers.insert(&SAGA_ATTEMPT, HeaderValue::from(self.number));
-        headers.insert(&IDEMPOTENCY_KEY, of_one_call(key));
+        headers.insert(&IDEMPOTENCY_KEY, never_indexed(key));
         Ok(headers)
     }
 }
@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_attempt_that_gets_no_stream_is_pushed_back_with_the_peers_limit_after_a_while() {
-        let (clock, hands) = Clock::manual(Timestamp(0));
+        let (clock, time) = Clock::manual(Timestamp(0));
         let (participants, address) = narrow(&clock).await;
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
         let mut taken = Vec::new();
@@ -259,9 +259,9 @@ mod tests {
             attempt(&target, &overrides).make(&participants, &trace, withdrawn.cancelled());
         let (answer, ()) = tokio::join!(in_line, async {
             // Its own limit passes, and the rest of the time that it may be in line.
-            hands.advance_to_next().await;
+            time.advance_to_next().await;
             tokio::task::yield_now().await;
-            hands.advance_to_next().await;
+            time.advance_to_next().await;
         });
         assert_eq!(clock.now(), Timestamp(30_000));
         let Answer::PushedBack { reason, wait } = answer else { panic!("{answer:?}") };
@@ -273,7 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_attempt_in_line_is_pushed_back_at_the_sagas_deadline() {
-        let (clock, hands) = Clock::manual(Timestamp(0));
+        let (clock, time) = Clock::manual(Timestamp(0));
         let (participants, _) = narrow(&clock).await;
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
         let mut taken = Vec::new();
@@ -283,7 +283,7 @@ mod tests {
         let withdrawn = CancellationToken::new();
         let hurried = Attempt { cut_off: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
         let in_line = hurried.make(&participants, &trace, withdrawn.cancelled());
-        let (answer, ()) = tokio::join!(in_line, hands.advance_to_next());
+        let (answer, ()) = tokio::join!(in_line, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
         assert!(matches!(answer, Answer::PushedBack { .. }), "{answer:?}");
     }
@@ -292,7 +292,7 @@ mod tests {
     async fn an_attempt_that_was_in_line_has_its_own_limit_from_then_on_and_not_beyond_the_deadline()
      {
         for (cut_off, timeout) in [(Some(Timestamp(2_000)), "500000u"), (None, "5000000u")] {
-            let (clock, hands) = Clock::manual(Timestamp(0));
+            let (clock, time) = Clock::manual(Timestamp(0));
             let (told, mut timeouts) = mpsc::unbounded_channel();
             let (participants, _) = serving(&clock, Routes::new(Timeouts(told))).await;
             let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
@@ -304,7 +304,7 @@ mod tests {
             let attempt = Attempt { cut_off, ..attempt(&target, &overrides) };
             let (answer, ()) =
                 tokio::join!(attempt.make(&participants, &trace, withdrawn.cancelled()), async {
-                    hands.advance(Duration::from_millis(1_500));
+                    time.advance(Duration::from_millis(1_500));
                     taken.pop();
                 });
             assert!(matches!(answer, Answer::Unknown(_)), "{answer:?}");

@@ -24,7 +24,7 @@ fn millis(millis: u64) -> Duration {
 
 /// Waits until one waits for an instant, beside so many others.
 async fn waits_beside(stand: &Stand, others: usize) {
-    while stand.hands.waiting() <= others {
+    while stand.time.waiting() <= others {
         tokio::task::yield_now().await;
     }
 }
@@ -63,11 +63,11 @@ async fn a_wait_lasts_as_long_as_asked_five_minutes_at_most_and_less_than_its_ca
         let mut stand = Stand::open(&definition("deadline: 2h", &[STEP])).await;
         let saga_id = stand.start("k").await;
         let _under_way = stand.called("work forward").await;
-        let others = stand.hands.waiting();
+        let others = stand.time.waiting();
         let waiting = wait(&stand, &saga_id, asked.map(millis), given.map(millis));
         // A call with a deadline has a limit for its handler too.
         waits_beside(&stand, others + usize::from(given.is_some())).await;
-        stand.hands.advance_to_next().await;
+        stand.time.advance_to_next().await;
         assert_eq!(waiting.await.unwrap(), SagaState::Running);
         assert_eq!(stand.took(), millis(expected), "{asked:?} {given:?}");
     }
@@ -85,7 +85,7 @@ async fn who_waits_for_a_saga_that_another_runs_looks_for_it_every_five_seconds(
     waits_beside(&stand, 3).await;
     call.done();
     stand.stands(&saga_id, SagaState::Succeeded).await;
-    stand.hands.advance_to_next().await;
+    stand.time.advance_to_next().await;
     assert_eq!(waiting.await.unwrap(), SagaState::Succeeded);
     assert_eq!(stand.took(), millis(5_000));
     other.give_up();
@@ -116,7 +116,7 @@ async fn a_caller_of_a_served_method_learns_where_its_saga_stands_before_its_own
         });
         let _under_way = stand.called("work forward").await;
         waits_beside(&stand, 1 + usize::from(given.is_some())).await;
-        stand.hands.advance_to_next().await;
+        stand.time.advance_to_next().await;
         let late = calling.await.unwrap().unwrap_err();
         assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
         assert!(late.message().contains("work"), "{late:?}");

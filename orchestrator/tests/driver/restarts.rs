@@ -21,13 +21,13 @@ async fn a_saga_that_no_task_runs_is_found_within_five_seconds() {
         async move { next.recover().await }
     });
     // It has looked, and found nothing.
-    while stand.hands.waiting() == 0 {
+    while stand.time.waiting() == 0 {
         tokio::task::yield_now().await;
     }
     let saga_id = stand.start("k").await;
     let lost = stand.called("freeze forward").await;
     stand.driver().give_up();
-    stand.hands.advance_to_next().await;
+    stand.time.advance_to_next().await;
     assert_eq!(stand.took(), Duration::from_secs(5));
     stand.called("freeze forward").await.done();
     assert!(next.find(&saga_id).is_some());
@@ -61,7 +61,7 @@ async fn a_node_that_stops_waits_no_longer_for_answers_than_it_may_and_tells_how
     let mut stand = stand().await;
     let saga_id = stand.start("k").await;
     let call = stand.called("freeze forward").await;
-    let (left, ()) = tokio::join!(stand.driver().stop(WAIT_TIMEOUT), stand.hands.advance_to_next());
+    let (left, ()) = tokio::join!(stand.driver().stop(WAIT_TIMEOUT), stand.time.advance_to_next());
     assert_eq!(left, 1);
     assert_eq!(stand.took(), WAIT_TIMEOUT);
     assert!(stand.driver().is_halted());

@@ -38,7 +38,7 @@ async fn sagas_whose_calls_fail_together_do_not_come_back_together_and_each_come
     told.sort_unstable();
     let mut came = Vec::new();
     while came.len() < SAGAS {
-        stand.hands.advance_to_next().await;
+        stand.time.advance_to_next().await;
         let now = stand.clock.now().0;
         for _ in told.iter().filter(|due| **due == now) {
             came.push(stand.next().await.at.0);
@@ -66,7 +66,7 @@ async fn a_participant_that_pushes_back_is_left_alone_as_long_as_it_says_and_los
             arrived.say(Err(push_back()));
             records += 1;
             stand.recorded(&saga_id, records).await;
-            stand.hands.advance_to_next().await;
+            stand.time.advance_to_next().await;
             assert_eq!(stand.clock.now().since(began), Duration::from_secs(70), "{call}");
         }
         if call == "freeze forward" {

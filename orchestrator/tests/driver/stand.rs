@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use facade::{Facade, log::Calls};
 use futures::future::BoxFuture;
 use orchestrator::{
@@ -58,7 +58,7 @@ pub(crate) const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 /// A node whose definition is `work`.
 pub(crate) struct Stand {
     pub(crate) clock: Clock,
-    pub(crate) hands: Hands,
+    pub(crate) time: ManualTime,
     pub(crate) node: Node,
     pub(crate) arrivals: mpsc::UnboundedReceiver<Arrived>,
     work: Work,
@@ -104,7 +104,7 @@ impl Stand {
         std::fs::create_dir(&sagas).unwrap();
         std::fs::write(sagas.join("work.proto"), WORK).unwrap();
         std::fs::write(sagas.join("work.yaml"), definition).unwrap();
-        let (clock, hands) = Clock::manual(START_TIME);
+        let (clock, time) = Clock::manual(START_TIME);
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let work = Work { arrived, clock: clock.clone() };
         let data = folder.path().join("data");
@@ -117,7 +117,7 @@ impl Stand {
         let journal: journal::Shared = Arc::new(node::open_journal(&data).await.unwrap());
         let shared = Arc::clone(&journal);
         let node = Node::with_journal(config, &[], in_process, &facade, shared).await.unwrap();
-        Self { clock, hands, node, arrivals, work, journal, _folder: folder }
+        Self { clock, time, node, arrivals, work, journal, _folder: folder }
     }
 
     pub(crate) fn driver(&self) -> &Driver {
@@ -188,7 +188,7 @@ impl Stand {
 
     /// Moves the clock on.
     pub(crate) fn pass(&self, ms: u64) {
-        self.hands.advance(Duration::from_millis(ms));
+        self.time.advance(Duration::from_millis(ms));
     }
 
     /// How long the tests have taken.

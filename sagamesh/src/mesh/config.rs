@@ -58,7 +58,7 @@ impl Default for Config {
 }
 
 impl config::Config for Config {
-    const MOVED: &'static [(&'static str, &'static str)] = &[];
+    const MOVED_SETTINGS: &'static [(&'static str, &'static str)] = &[];
 
     fn problems(&self) -> Vec<Problem> {
         let mut problems = self.log.problems();

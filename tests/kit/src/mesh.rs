@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use definition::Compiled;
 use facade::{
     Facade,
@@ -144,8 +144,8 @@ impl Mesh {
         for (name, text) in &wiring.files {
             std::fs::write(sagas.join(name), text).expect("a definition is written");
         }
-        let (clock, hands) = Clock::manual(START_TIME);
-        let time = Time::run(hands);
+        let (clock, time) = Clock::manual(START_TIME);
+        let time = Time::run(time);
         let (script, fuse) = (Script::default(), Fuse::default());
         let mut mesh = Self { wiring, folder, clock, time, script, fuse, process: None };
         mesh.restart();
@@ -338,7 +338,7 @@ impl Mesh {
 
     /// Moves the mesh's time on, beyond its own pace.
     pub fn advance(&self, by: Duration) {
-        self.time.hands.advance(by);
+        self.time.time.advance(by);
     }
 
     /// Sets where the mesh dies next; the count of appends begins anew.
@@ -376,16 +376,16 @@ impl Drop for Mesh {
 /// The hands of the mesh's clock, moved by a thread of their own. On a busy machine time goes slower: it moves on only
 /// when the mesh has come round to all that it could do, else calls would outlast their limits for want of a processor.
 struct Time {
-    hands: Hands,
+    time: ManualTime,
     over: Arc<AtomicBool>,
     mesh: Arc<Mutex<Option<Handle>>>,
 }
 
 impl Time {
-    fn run(hands: Hands) -> Self {
+    fn run(time: ManualTime) -> Self {
         let (over, mesh) =
             (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Option<Handle>>>::default());
-        let (moved, ended, alive) = (hands.clone(), Arc::clone(&over), Arc::clone(&mesh));
+        let (moved, ended, alive) = (time.clone(), Arc::clone(&over), Arc::clone(&mesh));
         std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 std::thread::sleep(TICK);
@@ -396,7 +396,7 @@ impl Time {
                 moved.advance(TICK * PACE);
             }
         });
-        Self { hands, over, mesh }
+        Self { time, over, mesh }
     }
 
     /// Goes by this runtime from now on; by none while the mesh is dead.

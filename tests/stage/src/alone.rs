@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use facade::{
     Facade,
     log::Calls,
@@ -25,28 +25,28 @@ pub struct Alone {
     database: &'static str,
     open: Open,
     clock: Clock,
-    hands: Hands,
+    time: ManualTime,
     routes: Routes,
 }
 
 impl Alone {
     /// The service in a new folder; `database` is the name that it gives its file there.
     pub async fn open(database: &'static str, open: Open) -> Self {
-        let (clock, hands) = Clock::manual(Timestamp(1_700_000_000_123));
+        let (clock, time) = Clock::manual(Timestamp(1_700_000_000_123));
         let folder = tempfile::tempdir().unwrap();
         let routes = serve(folder.path(), open, &clock).await;
-        Self { folder, database, open, clock, hands, routes }
+        Self { folder, database, open, clock, time, routes }
     }
 
     /// The same service after its process has ended and another has begun. Waits until no client is left of the first.
     pub async fn reopened(self) -> Self {
-        let Self { folder, database, open, clock, hands, routes } = self;
+        let Self { folder, database, open, clock, time, routes } = self;
         drop(routes);
         // The database is free when its lock is.
         let lock = File::open(folder.path().join(format!("{database}.lock"))).unwrap();
         tokio::task::spawn_blocking(move || lock.lock().unwrap()).await.unwrap();
         let routes = serve(folder.path(), open, &clock).await;
-        Self { folder, database, open, clock, hands, routes }
+        Self { folder, database, open, clock, time, routes }
     }
 
     /// What a client is made on.
@@ -57,7 +57,7 @@ impl Alone {
 
     /// Lets time pass.
     pub fn advance(&self, duration: Duration) {
-        self.hands.advance(duration);
+        self.time.advance(duration);
     }
 
     /// The database's file.

@@ -110,7 +110,7 @@ async fn the_services_answers_are_removed_when_they_are_older_than_the_config_sa
         retention: Retention { keep_inbox: Some("1d".parse().unwrap()), ..Retention::default() },
         ..Config::default()
     };
-    let (clock, hands) = Clock::manual(Timestamp(1_790_000_000_000));
+    let (clock, time) = Clock::manual(Timestamp(1_790_000_000_000));
     let mesh = sagamesh::mesh::start(config, clock).await.unwrap();
     let points = PointsServiceClient::new(channel(mesh.addresses().points));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -120,12 +120,12 @@ async fn the_services_answers_are_removed_when_they_are_older_than_the_config_sa
     points.clone().open_account(opening).await.unwrap();
     let file = folder.path().join("points.db");
     assert_eq!(answers(&file).await, 1);
-    hands.advance(Duration::from_hours(24));
+    time.advance(Duration::from_hours(24));
     let machine = Clock::system();
     let removed = async {
         while answers(&file).await > 0 {
             // What removes them looks again after a while, and an hour later than they are answered by.
-            hands.advance(Duration::from_mins(10));
+            time.advance(Duration::from_mins(10));
             machine.sleep(Duration::from_millis(5)).await;
         }
     };
@@ -134,7 +134,7 @@ async fn the_services_answers_are_removed_when_they_are_older_than_the_config_sa
     // Whatever is left under way is given up by the mesh's own time.
     let stopped = async {
         while !serving.is_finished() {
-            hands.advance(Duration::from_secs(1));
+            time.advance(Duration::from_secs(1));
             machine.sleep(Duration::from_millis(5)).await;
         }
     };

@@ -29,7 +29,7 @@ impl CallLog {
     }
 
     pub(super) fn request(&self, descriptor: &MethodDescriptor, request: &Bytes) {
-        if !redact::wanted() {
+        if !redact::is_logged() {
             return;
         }
         if let Some(request) = shown(descriptor.input(), request) {
@@ -47,7 +47,7 @@ impl CallLog {
         let elapsed_ms = clock::millis(self.timer.elapsed());
         let (callee, step, direction) = (self.path.path(), text(&self.step), text(&self.direction));
         match answer {
-            Ok(response) if redact::wanted() => {
+            Ok(response) if redact::is_logged() => {
                 let response = shown(descriptor.output(), response);
                 let response = response.map(tracing::field::display);
                 tracing::debug!(

@@ -30,9 +30,9 @@ use self::{pool::Pool, response::broken};
 use super::NoStream;
 use crate::dial::{self, Address};
 
-/// After how many time-outs in a row, with no word from the peer between, a connection is given up. A peer that hangs
+/// After how many time-outs in a row, with nothing received from the peer between, a connection is retired. A peer that hangs
 /// behind a balancer acknowledges all that is sent to it; a new connection may reach one that is well.
-const GIVEN_UP: u32 = 3;
+const MAX_TIMEOUTS_IN_A_ROW: u32 = 3;
 
 /// The way to one address. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ pub(super) struct Stream {
     peer: Arc<Peer>,
     connection: u64,
     requests: SendRequest<Bytes>,
-    /// How many calls on this connection timed out since the peer was heard.
+    /// How many calls on this connection timed out since something was last received from the peer.
     unanswered: Arc<AtomicU32>,
 }
 
@@ -80,7 +80,7 @@ impl Network {
     }
 
     /// Waits for a stream, behind all who wait already: for `connecting` until there is a connection, and for
-    /// `patience` in all. Whoever goes away before gives up its turn.
+    /// `max_wait` in all. Whoever goes away before gives up its turn.
     ///
     /// # Errors
     /// See [`NoStream`].
@@ -88,20 +88,20 @@ impl Network {
         &self,
         clock: &Clock,
         connecting: Duration,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Stream, NoStream> {
-        let connecting = connecting.min(patience);
+        let connecting = connecting.min(max_wait);
         let mut turn = self.peer.queue();
-        let mut told = clock.timeout(connecting, &mut turn).await;
-        if told.is_err() {
+        let mut turn_result = clock.timeout(connecting, &mut turn).await;
+        if turn_result.is_err() {
             self.peer.is_connected(connecting)?;
-            told = clock.timeout(patience.saturating_sub(connecting), turn).await;
+            turn_result = clock.timeout(max_wait.saturating_sub(connecting), turn).await;
         }
-        match told {
+        match turn_result {
             Ok(Ok(Ok(stream))) => Ok(stream),
             Ok(Ok(Err(status))) => Err(NoStream::Unreachable(status)),
-            Ok(Err(_)) => Err(NoStream::Unreachable(connect::stopping())),
-            Err(_) => Err(self.peer.all_taken(patience)),
+            Ok(Err(_)) => Err(NoStream::Unreachable(connect::runtime_stopping())),
+            Err(_) => Err(self.peer.no_stream_error(max_wait)),
         }
     }
 }
@@ -118,7 +118,7 @@ impl Stream {
         message: &Bytes,
     ) -> Result<Bytes, Status> {
         let request = self.peer.request(path, headers)?;
-        let message = response::framed(message)?;
+        let message = response::with_prefix(message)?;
         let (response, mut stream) = self.requests.send_request(request, false).map_err(broken)?;
         stream.send_data(message, true).map_err(broken)?;
         let response = response.await;
@@ -130,8 +130,8 @@ impl Stream {
     /// The call was not answered in time.
     pub(super) fn timed_out(&self) {
         let unanswered = self.unanswered.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if unanswered >= GIVEN_UP {
-            self.peer.give_up(self.connection);
+        if unanswered >= MAX_TIMEOUTS_IN_A_ROW {
+            self.peer.retire(self.connection);
         }
     }
 }

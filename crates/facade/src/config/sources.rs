@@ -96,7 +96,8 @@ impl Read {
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let origin = Origin::File(path.to_owned());
         for (name, value) in read.unwrap_or_default() {
-            let moved = C::MOVED.iter().find(|(old, _)| *old == name && !value.is_object());
+            let moved =
+                C::MOVED_SETTINGS.iter().find(|(old, _)| *old == name && !value.is_object());
             let now = moved.map_or(name.as_str(), |(_, now)| now);
             if moved.is_some() {
                 self.moved.push(format!("{}: {name} is {now} now", path.display()));

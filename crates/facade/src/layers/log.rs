@@ -6,7 +6,7 @@ use clock::Clock;
 use proto::facade::v1::Reason;
 use tonic::Code;
 
-use super::Asked;
+use super::RequestMessage;
 use crate::{
     context::Context,
     end::End,
@@ -26,8 +26,8 @@ pub(super) struct Log {
 }
 
 /// Nothing is decoded for a log that nobody writes.
-pub(super) fn before(message: &impl Asked) {
-    if redact::wanted() {
+pub(super) fn before(message: &impl RequestMessage) {
+    if redact::is_logged() {
         redact::log_request(message.shown());
     }
 }
@@ -49,7 +49,7 @@ impl Log {
             if refused.is_none() {
                 return;
             }
-        } else if notable_only && end.is_plain() && elapsed < SLOW_CALL {
+        } else if notable_only && end.is_success() && elapsed < SLOW_CALL {
             return;
         }
         line(context, end, elapsed, refused);
@@ -77,7 +77,7 @@ fn line(context: &Context, end: &End, elapsed: Duration, refused: Option<u64>) {
             why = end.message,
             "call refused"
         );
-    } else if !end.is_plain() {
+    } else if !end.is_success() {
         tracing::info!(peer, elapsed_ms, status, reason, why = end.message, "call declined");
     } else {
         tracing::info!(peer, elapsed_ms, status, reason, "call done");

@@ -13,45 +13,47 @@ use std::{
 use super::Head;
 use crate::Failure;
 
-/// Who is refused should leave us alone for so long: calls in flight end within milliseconds where a process is well.
+/// How long a refused caller should wait before it tries again: calls in flight end within milliseconds where a process is
+/// well.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Says whether the process is well and what it serves. That must be answered above all when there is too much to do.
+/// Health and reflection are always answered: whether the process is well matters most when it is overloaded.
 const NEVER_SHED: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 
 /// The limit, where there is one.
 #[derive(Clone, Debug)]
-pub(super) struct Shed(Option<Arc<Room>>);
+pub(super) struct Shed(Option<Arc<InFlight>>);
 
 #[derive(Debug)]
-struct Room {
+struct InFlight {
     limit: usize,
     taken: AtomicUsize,
 }
 
 /// One call in flight. Dropped, it makes room for another.
-pub(super) struct Slot(Arc<Room>);
+pub(super) struct Slot(Arc<InFlight>);
 
 impl Shed {
     pub(super) fn beyond(limit: Option<NonZeroUsize>) -> Self {
-        let room = |limit: NonZeroUsize| Room { limit: limit.get(), taken: AtomicUsize::new(0) };
-        Self(limit.map(room).map(Arc::new))
+        let in_flight =
+            |limit: NonZeroUsize| InFlight { limit: limit.get(), taken: AtomicUsize::new(0) };
+        Self(limit.map(in_flight).map(Arc::new))
     }
 
     /// # Errors
     /// RESOURCE_EXHAUSTED with `RetryInfo` where there is no room.
     pub(super) fn before(&self, head: &Head<'_>) -> Result<Option<Slot>, Failure> {
-        let Some(room) = &self.0 else { return Ok(None) };
+        let Some(in_flight) = &self.0 else { return Ok(None) };
         if NEVER_SHED.iter().any(|service| head.path.as_str().starts_with(service)) {
             return Ok(None);
         }
-        let one_more = |taken| (taken < room.limit).then_some(taken + 1);
-        match room.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Some(Slot(Arc::clone(room)))),
+        let one_more = |taken| (taken < in_flight.limit).then_some(taken + 1);
+        match in_flight.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
+            Ok(_) => Ok(Some(Slot(Arc::clone(in_flight)))),
             Err(_) => Err(Failure::Overloaded {
                 message: format!(
                     "{} calls are in flight, as many as this process takes; nothing was begun",
-                    room.limit
+                    in_flight.limit
                 ),
                 retry_after: RETRY_AFTER,
             }),

@@ -1,4 +1,4 @@
-//! A connection that must say something soon.
+//! A connection that must send its HTTP preface in time.
 
 use std::{
     io::{Error, ErrorKind},
@@ -13,24 +13,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
 /// The bytes that every HTTP/2 connection begins with; a request of HTTP/1.1 is longer.
-const PREFACE: usize = 24;
+const PREFACE_BYTES: usize = 24;
 
 /// A stream that fails where it has not brought an HTTP preface in time.
 pub(super) struct HandshakeLimited<S> {
     stream: S,
     /// `None` once enough has come.
-    waiting: Option<Waiting>,
+    waiting: Option<AwaitedPreface>,
 }
 
-struct Waiting {
-    late: BoxFuture<'static, ()>,
-    came: usize,
+struct AwaitedPreface {
+    timed_out: BoxFuture<'static, ()>,
+    received: usize,
 }
 
 impl<S> HandshakeLimited<S> {
     pub(super) fn new(stream: S, clock: Clock, timeout: Duration) -> Self {
-        let late = Box::pin(async move { clock.sleep(timeout).await });
-        Self { stream, waiting: Some(Waiting { late, came: 0 }) }
+        let timed_out = Box::pin(async move { clock.sleep(timeout).await });
+        Self { stream, waiting: Some(AwaitedPreface { timed_out, received: 0 }) }
     }
 }
 
@@ -50,7 +50,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HandshakeLimited<S> {
     ) -> Poll<Result<(), Error>> {
         let Self { stream, waiting } = self.get_mut();
         let Some(wait) = waiting else { return Pin::new(stream).poll_read(context, buffer) };
-        if wait.late.as_mut().poll(context).is_ready() {
+        if wait.timed_out.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Error::new(
                 ErrorKind::TimedOut,
                 "no HTTP preface came in time",
@@ -58,8 +58,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for HandshakeLimited<S> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(stream).poll_read(context, buffer))?;
-        wait.came += buffer.filled().len() - before;
-        if wait.came >= PREFACE {
+        wait.received += buffer.filled().len() - before;
+        if wait.received >= PREFACE_BYTES {
             *waiting = None;
         }
         Poll::Ready(Ok(()))

@@ -10,18 +10,18 @@ use crate::config::Connections;
 
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
-    taken: Arc<Mutex<Taken>>,
+    counts: Arc<Mutex<Counts>>,
     max: usize,
     max_per_address: usize,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Counts {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// Leave for one connection; dropped, it is free again.
+/// A permit for one connection; dropped, its place is free again.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Slots,
@@ -29,41 +29,41 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    pub(super) fn of(limits: &Connections) -> Self {
+    pub(super) fn new(limits: &Connections) -> Self {
         let (max, max_per_address) = (limits.max.get(), limits.max_per_address.get());
-        Self { taken: Arc::default(), max, max_per_address }
+        Self { counts: Arc::default(), max, max_per_address }
     }
 
     /// `None` where there are as many as may be.
     pub(super) fn take(&self, address: IpAddr) -> Option<Slot> {
         // An IPv4 client of an IPv6 socket is the same client.
         let address = address.to_canonical();
-        let mut taken = self.taken();
-        if taken.all >= self.max {
+        let mut counts = self.counts();
+        if counts.all >= self.max {
             return None;
         }
-        let of_address = taken.by_address.entry(address).or_default();
+        let of_address = counts.by_address.entry(address).or_default();
         if *of_address >= self.max_per_address {
             return None;
         }
         *of_address += 1;
-        taken.all += 1;
+        counts.all += 1;
         Some(Slot { slots: self.clone(), address })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken();
-        taken.all -= 1;
-        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
+        let mut counts = self.slots.counts();
+        counts.all -= 1;
+        if let Some(of_address) = counts.by_address.get_mut(&self.address) {
             *of_address -= 1;
             if *of_address == 0 {
-                taken.by_address.remove(&self.address);
+                counts.by_address.remove(&self.address);
             }
         }
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn slots(max: usize, max_per_address: usize) -> Slots {
-        Slots::of(&Connections {
+        Slots::new(&Connections {
             max: NonZero::new(max).unwrap(),
             max_per_address: NonZero::new(max_per_address).unwrap(),
             ..Connections::default()
@@ -108,7 +108,7 @@ mod tests {
     fn a_slot_that_was_given_back_leaves_nothing_behind() {
         let slots = slots(9, 9);
         drop(slots.take("10.0.0.1".parse().unwrap()));
-        assert!(slots.taken().by_address.is_empty());
-        assert_eq!(slots.taken().all, 0);
+        assert!(slots.counts().by_address.is_empty());
+        assert_eq!(slots.counts().all, 0);
     }
 }

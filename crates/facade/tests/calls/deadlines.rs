@@ -75,12 +75,12 @@ fn purchase() -> Bytes {
 #[tokio::test]
 async fn a_handler_has_its_callers_time_less_a_tenth_and_the_caller_learns_that_it_was_too_short() {
     for (given, usable) in [(10_000, 9_900), (1_000, 900), (100, 90)] {
-        let (clock, hands) = Clock::manual(Timestamp(0));
+        let (clock, time) = Clock::manual(Timestamp(0));
         let (told, mut limits) = mpsc::unbounded_channel();
         let routes = serving(&clock, Endless(told)).0.in_process();
         let client = Client::new(clock.clone(), Transport::InProcess(routes));
         let given = Duration::from_millis(given);
-        let (late, ()) = tokio::join!(call(&client, purchase(), given), hands.advance_to_next());
+        let (late, ()) = tokio::join!(call(&client, purchase(), given), time.advance_to_next());
         let late = late.unwrap_err();
         assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
         assert!(!late.message().contains("no answer within"), "it is the callee that says so");
@@ -92,7 +92,7 @@ async fn a_handler_has_its_callers_time_less_a_tenth_and_the_caller_learns_that_
 /// A server that is stopped with a call under way that takes so long; how long it took to stop, and what became of the
 /// call.
 async fn stopped(takes: Duration) -> (Timestamp, Result<Bytes, tonic::Status>) {
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let (began, mut begun) = mpsc::unbounded_channel();
     let server = serving(&clock, Slow { clock: clock.clone(), takes, begun: began });
     let (listener, address) = listen().await;
@@ -103,13 +103,13 @@ async fn stopped(takes: Duration) -> (Timestamp, Result<Bytes, tonic::Status>) {
     // By the machine's time: it waits longer than the server does.
     let under_way = begin(&client(address), b"\n\x011", LIMIT);
     begun.recv().await.unwrap();
-    let before = hands.waiting();
+    let before = time.waiting();
     stop.send(()).unwrap();
     // The server waits by the same clock, beside the handler and what limits it.
-    while hands.waiting() == before {
+    while time.waiting() == before {
         tokio::task::yield_now().await;
     }
-    hands.advance_to_next().await;
+    time.advance_to_next().await;
     let answer = match clock.now() == Timestamp(0).after(takes) {
         true => under_way.await.unwrap(),
         false => {

@@ -145,7 +145,7 @@ async fn each_has_one_log_line_with_its_saga_step_and_trace() {
 
 #[tokio::test]
 async fn calls_that_are_refused_for_overload_have_one_line_a_second_which_counts_them() {
-    let (clock, hands) = Clock::manual(Timestamp(1_000));
+    let (clock, time) = Clock::manual(Timestamp(1_000));
     let shop = Shop::full(clock);
     let logged = Logged::at(Level::INFO);
     let order = PlaceOrderRequest {
@@ -162,9 +162,9 @@ async fn calls_that_are_refused_for_overload_have_one_line_a_second_which_counts
         }
     };
     refused(100).await;
-    hands.advance(Duration::from_millis(999));
+    time.advance(Duration::from_millis(999));
     refused(1).await;
-    hands.advance(Duration::from_millis(1));
+    time.advance(Duration::from_millis(1));
     refused(50).await;
     let counts: Vec<_> = logged.lines().iter().map(|line| line["refused"].as_u64()).collect();
     assert_eq!(counts, [Some(1), Some(101)]);
@@ -174,12 +174,12 @@ async fn calls_that_are_refused_for_overload_have_one_line_a_second_which_counts
 #[tokio::test]
 async fn a_request_that_does_not_come_is_answered_while_its_caller_still_waits() {
     for (mode, code) in [("", Code::DeadlineExceeded), ("envelope", Code::Ok)] {
-        let (clock, hands) = Clock::manual(Timestamp(0));
+        let (clock, time) = Clock::manual(Timestamp(0));
         let shop = Shop::by(clock.clone());
         let logged = Logged::at(Level::INFO);
         let sent = Sent::without_body(PLACE_ORDER).with("x-response-mode", mode);
         let call = shop.call(sent.with("grpc-timeout", "2S"));
-        let (answer, ()) = tokio::join!(call, hands.advance_to_next());
+        let (answer, ()) = tokio::join!(call, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(1_950), "later than any handler, before the caller");
         assert_eq!(answer.code(), code);
         let result = if mode.is_empty() { answer.details().1 } else { answer.result() };

@@ -132,7 +132,7 @@ async fn clones_of_a_facade_count_together_and_one_with_another_limit_by_itself(
 
 #[tokio::test]
 async fn shed_calls_have_one_line_a_second_which_counts_them() {
-    let (clock, hands) = Clock::manual(Timestamp(1_000));
+    let (clock, time) = Clock::manual(Timestamp(1_000));
     let facade = Facade::new(clock, Calls::Notable).shedding(NonZeroUsize::new(1));
     let shop = Shop::behind(facade, Arc::new(Semaphore::new(0)));
     let mut first = Box::pin(shop.call(order()));
@@ -141,7 +141,7 @@ async fn shed_calls_have_one_line_a_second_which_counts_them() {
     for _ in 0..100 {
         at_once(shop.call(order()));
     }
-    hands.advance(Duration::from_secs(1));
+    time.advance(Duration::from_secs(1));
     at_once(shop.call(order()));
     let lines = logged.lines();
     let counts: Vec<_> = lines.iter().map(|line| line["refused"].as_u64()).collect();

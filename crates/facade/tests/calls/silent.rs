@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use facade::caller::Client;
 use futures::FutureExt;
 use tokio::net::TcpListener;
@@ -17,10 +17,10 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A call that `peer` gets, and does not answer in time.
-async fn unanswered(client: &Client, peer: &mut Peer, hands: &Hands) -> Arrived {
+async fn unanswered(client: &Client, peer: &mut Peer, time: &ManualTime) -> Arrived {
     let late = begin(client, b"late", SECOND);
     let arrived = peer.call().await;
-    hands.advance(SECOND);
+    time.advance(SECOND);
     let told = late.await.unwrap().unwrap_err();
     assert_eq!(told.code(), Code::DeadlineExceeded, "{told:?}");
     assert_eq!(told.message(), "no answer within 1000 ms");
@@ -30,13 +30,13 @@ async fn unanswered(client: &Client, peer: &mut Peer, hands: &Hands) -> Arrived 
 #[tokio::test]
 async fn after_three_time_outs_in_a_row_the_next_call_goes_over_a_new_connection() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = timed(clock, address);
     let patient = begin(&client, b"patient", LIMIT);
     let mut silent = Peer::allowing(&listener, 100).await;
     let waiting = silent.call().await;
     for _ in 0..3 {
-        unanswered(&client, &mut silent, &hands).await;
+        unanswered(&client, &mut silent, &time).await;
     }
 
     let connections = parrot(listener);
@@ -52,7 +52,7 @@ async fn after_three_time_outs_in_a_row_the_next_call_goes_over_a_new_connection
 async fn a_call_that_waits_for_a_stream_when_its_connection_is_given_up_gets_one_of_a_new_connection()
  {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = timed(clock, address);
     let late: Vec<_> = (0..3).map(|_| begin(&client, b"late", SECOND)).collect();
     let mut silent = Peer::allowing(&listener, 3).await;
@@ -63,7 +63,7 @@ async fn a_call_that_waits_for_a_stream_when_its_connection_is_given_up_gets_one
     let _caught: Vec<_> = (0..2).map(|_| begin(&client, b"caught", LIMIT)).collect();
     let waiting = begin(&client, b"waiting", LIMIT);
     let mut new = Peer::accept(&listener).await;
-    hands.advance(SECOND);
+    time.advance(SECOND);
     for late in late {
         assert_eq!(late.await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
     }
@@ -82,7 +82,7 @@ fn is_untouched(listener: &TcpListener) -> bool {
 #[tokio::test]
 async fn a_peer_that_answers_some_calls_keeps_its_connection() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = timed(clock, address);
     let first = begin(&client, b"first", LIMIT);
     let mut slow = Peer::allowing(&listener, 100).await;
@@ -91,7 +91,7 @@ async fn a_peer_that_answers_some_calls_keeps_its_connection() {
     first.await.unwrap().unwrap();
     for _ in 0..4 {
         for _ in 0..2 {
-            unanswered(&client, &mut slow, &hands).await;
+            unanswered(&client, &mut slow, &time).await;
         }
         let answered = begin(&client, b"answered", LIMIT);
         let arrived = slow.call().await;
@@ -104,18 +104,18 @@ async fn a_peer_that_answers_some_calls_keeps_its_connection() {
 #[tokio::test]
 async fn the_head_of_an_answer_is_a_sign_of_life() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = timed(clock, address);
     let half = begin(&client, b"half", LIMIT);
     let mut slow = Peer::allowing(&listener, 100).await;
     let arrived = slow.call().await;
     for _ in 0..2 {
-        unanswered(&client, &mut slow, &hands).await;
+        unanswered(&client, &mut slow, &time).await;
     }
     slow.begin_answer(arrived.stream).await;
     slow.round_trip().await;
     for _ in 0..2 {
-        unanswered(&client, &mut slow, &hands).await;
+        unanswered(&client, &mut slow, &time).await;
     }
     assert!(is_untouched(&listener));
     half.abort();

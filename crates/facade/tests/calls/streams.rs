@@ -36,7 +36,7 @@ fn outgoing<'a>(trace: &'a Trace, buy: &'a MethodDescriptor) -> Outgoing<'a> {
 #[tokio::test]
 async fn many_calls_to_a_peer_with_few_streams_have_their_whole_time_each() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = timed(clock, address);
     let calls: Vec<_> = (0..64).map(|_| begin(&client, b"", SECOND * 3 / 2)).collect();
     let mut peers = [
@@ -51,7 +51,7 @@ async fn many_calls_to_a_peer_with_few_streams_have_their_whole_time_each() {
             arrived.push((peer.call().await, peer.call().await));
             peer.round_trip().await;
         }
-        hands.advance(SECOND);
+        time.advance(SECOND);
         for (peer, (one, other)) in peers.iter_mut().zip(arrived) {
             peer.answer(one).await;
             peer.answer(other).await;
@@ -122,7 +122,7 @@ async fn a_stream_that_came_to_somebody_who_went_away_goes_to_the_next() {
 #[tokio::test]
 async fn a_limit_that_changes_holds_from_then_on_and_costs_no_call_its_time() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = timed(clock, address);
     let calls: Vec<_> = (0..9).map(|_| begin(&client, b"", SECOND)).collect();
     let mut peer = Peer::allowing(&listener, 1).await;
@@ -143,7 +143,7 @@ async fn a_limit_that_changes_holds_from_then_on_and_costs_no_call_its_time() {
     peer.most = 0;
     let mut arrived = under_way.remove(0);
     for _ in 0..5 {
-        hands.advance(SECOND * 2 / 3);
+        time.advance(SECOND * 2 / 3);
         peer.answer(arrived).await;
         arrived = peer.call().await;
     }
@@ -157,7 +157,7 @@ async fn a_limit_that_changes_holds_from_then_on_and_costs_no_call_its_time() {
 #[tokio::test]
 async fn where_no_stream_becomes_free_the_caller_learns_the_limit_and_no_call_was_made() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = timed(clock, address);
     let held = begin(&client, b"held", LIMIT);
     let mut peer = Peer::allowing(&listener, 1).await;
@@ -166,7 +166,7 @@ async fn where_no_stream_becomes_free_the_caller_learns_the_limit_and_no_call_wa
     let call = outgoing(&trace, &buy);
     let mut waiting = Box::pin(client.stream(&call, SECOND));
     assert!(poll!(&mut waiting).is_pending());
-    hands.advance(SECOND);
+    time.advance(SECOND);
     let told = waiting.await.unwrap_err();
     let NoStream::AllTaken(why) = told else { panic!("{told:?}") };
     let limit = format!("no stream was free within 1000 ms: {address} takes 1 at once");
@@ -253,7 +253,7 @@ async fn a_connection_that_is_not_made_in_time_is_told_as_such() {
 #[tokio::test]
 async fn a_peer_without_a_limit_is_sent_no_more_calls_at_once_than_its_caller_is_set_to() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = to_peer(clock, &dial::Peer { max_calls: NonZero::new(3), ..at(address) });
     let calls: Vec<_> = (0..9).map(|_| begin(&client, b"", SECOND * 3 / 2)).collect();
     let mut peer = Peer::allowing(&listener, 1_000).await;
@@ -261,7 +261,7 @@ async fn a_peer_without_a_limit_is_sent_no_more_calls_at_once_than_its_caller_is
         let arrived = [peer.call().await, peer.call().await, peer.call().await];
         peer.round_trip().await;
         assert_eq!(peer.arrived(), 0, "three at once");
-        hands.advance(SECOND);
+        time.advance(SECOND);
         for call in arrived {
             peer.answer(call).await;
         }
@@ -275,7 +275,7 @@ async fn a_peer_without_a_limit_is_sent_no_more_calls_at_once_than_its_caller_is
 #[tokio::test]
 async fn who_waits_in_vain_for_a_call_that_its_own_setting_forbids_is_told_the_setting() {
     let (listener, address) = listen().await;
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let client = to_peer(clock, &dial::Peer { max_calls: NonZero::new(1), ..at(address) });
     let first = begin(&client, b"first", LIMIT);
     let mut peer = Peer::allowing(&listener, 1_000).await;
@@ -283,7 +283,7 @@ async fn who_waits_in_vain_for_a_call_that_its_own_setting_forbids_is_told_the_s
     let (trace, buy) = (Trace::start(), buy());
     let second = outgoing(&trace, &buy);
     let second = Outgoing { limit: SECOND, ..second };
-    let (told, ()) = tokio::join!(client.stream(&second, SECOND), hands.advance_to_next());
+    let (told, ()) = tokio::join!(client.stream(&second, SECOND), time.advance_to_next());
     let NoStream::AllTaken(why) = told.unwrap_err() else { panic!("it may be called") };
     assert!(why.contains("is sent 1 at once (max_calls)"), "{why}");
     peer.answer(arrived).await;

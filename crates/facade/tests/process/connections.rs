@@ -53,7 +53,7 @@ async fn connections_beyond_the_share_of_an_address_are_closed_and_those_that_ar
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_or_too_little_is_closed_after_a_while() {
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let address = serve(clock.clone(), Connections::default()).await;
     for said in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
         let mut stream = TcpStream::connect(&address).await.unwrap();
@@ -61,18 +61,18 @@ async fn a_connection_that_says_nothing_or_too_little_is_closed_after_a_while() 
         let before = clock.now();
         // Whatever the server says first: it ends, whether in order or not.
         let mut greeting = Vec::new();
-        let (_, ()) = tokio::join!(stream.read_to_end(&mut greeting), hands.advance_to_next());
+        let (_, ()) = tokio::join!(stream.read_to_end(&mut greeting), time.advance_to_next());
         assert_eq!(clock.now().since(before), Duration::from_secs(10));
     }
 }
 
 #[tokio::test]
 async fn a_connection_that_has_said_what_it_speaks_may_be_idle() {
-    let (clock, hands) = Clock::manual(Timestamp(0));
+    let (clock, time) = Clock::manual(Timestamp(0));
     let address = serve(clock, Connections::default()).await;
     let mut stream = TcpStream::connect(&address).await.unwrap();
     assert!(greets(&mut stream).await);
-    hands.advance(Duration::from_secs(3600));
+    time.advance(Duration::from_secs(3600));
     // A PING is answered.
     stream.write_all(b"\0\0\x08\x06\0\0\0\0\0sagamesh").await.unwrap();
     let mut answers = Vec::new();

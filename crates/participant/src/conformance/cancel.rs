@@ -9,8 +9,8 @@ use crate::{
     conformance::{
         Bench,
         stage::{
-            Call, Gate, Keeper, Stage, Undo, answered, effect, gate, never, never_undo, undo_work,
-            undone, work,
+            Call, Gate, GateOpener, Stage, Undo, answered, effect, gate, never, never_undo,
+            undo_work, undone, work,
         },
     },
     decision::Decision,
@@ -92,7 +92,7 @@ pub async fn an_undos_work_goes_on_when_its_caller_leaves_while_it_waits<B: Benc
 }
 
 /// Drops `delivery` while its work stands at the gate, and only then opens it.
-async fn leave(delivery: impl Future, mut keeper: Keeper) {
+async fn leave(delivery: impl Future, mut keeper: GateOpener) {
     {
         let mut delivery = std::pin::pin!(delivery);
         tokio::select! {

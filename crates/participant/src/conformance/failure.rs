@@ -69,7 +69,7 @@ pub async fn an_undo_whose_commit_failed_can_be_repeated<B: Bench>(bench: &B) {
     let stage = Stage::on(bench);
     answered(stage.call("charge", effect::<B>("charge", "paid")).await);
     let spoiling = undo_work(move |connection, call| {
-        B::spoil(connection)?;
+        B::fail_commit(connection)?;
         undoing::<B>("undo")(connection, call)
     });
     let failed = stage.undo("charge", spoiling).await;
@@ -98,7 +98,7 @@ fn panicking<B: Bench>(label: &'static str, writes: bool) -> Call {
 
 fn spoiling<B: Bench>(label: &'static str) -> Call {
     work(move |connection| {
-        B::spoil(connection)?;
+        B::fail_commit(connection)?;
         effect::<B>(label, "done")(connection)
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clock::{Clock, Hands, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use store::retention::Keep;
 
 use crate::{
@@ -22,11 +22,11 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A service that keeps its inbox's rows for a day.
-fn stage<B: Bench>(bench: &B) -> (Stage, Hands) {
-    let (clock, hands) = Clock::manual(NOW);
+fn stage<B: Bench>(bench: &B) -> (Stage, ManualTime) {
+    let (clock, time) = Clock::manual(NOW);
     let day: Keep = "1d".parse().expect("a duration");
     tokio::spawn(remove_old_rows(bench.database(), &clock, day));
-    (Stage::with(Inbox::new(bench.database().clone(), clock).keeping(Some(day))), hands)
+    (Stage::with(Inbox::new(bench.database().clone(), clock).keeping(Some(day))), time)
 }
 
 /// The key of the step `freeze` of a saga that began so long before [`NOW`].
@@ -71,10 +71,10 @@ pub async fn a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_no
 
 /// Nothing is guessed while the rows are there: repeats are answered, and an undo undoes.
 pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: Bench>(bench: &B) {
-    let (stage, hands) = stage(bench);
+    let (stage, time) = stage(bench);
     let (forward, undo) = (key(DAY / 2, Direction::Forward), key(DAY / 2, Direction::Undo));
     let first = answered(call::<B>(&stage, &forward, "call").await);
-    hands.advance(DAY / 2 + Duration::from_secs(60));
+    time.advance(DAY / 2 + Duration::from_secs(60));
     let repeat = stage.call_as(forward, CALL, REQUEST, never()).await;
     assert_eq!(answered(repeat), again(&first));
     let undo = stage.undo_as(undo, UNDO, REQUEST, undoing::<B>("undo")).await;
@@ -87,7 +87,7 @@ pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: Bench>
 pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench: &B) {
     const OLD: u32 = 130;
     const MINUTE: Duration = Duration::from_secs(60);
-    let (stage, hands) = stage(bench);
+    let (stage, time) = stage(bench);
     let old: Vec<Key> = (0..OLD).map(|ago| key(MINUTE * ago, Direction::Forward)).collect();
     let request = |number: u32| Key::request(CALL, &format!("request-{number}"));
     let requests: Vec<Key> = (0..OLD).map(request).collect();
@@ -99,13 +99,13 @@ pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench
         }
     }
     let later = DAY + 2 * 60 * MINUTE;
-    hands.advance(later);
+    time.advance(later);
     stay.push(began_at(NOW.after(later), Direction::Forward));
     answered(call::<B>(&stage, &stay[2], "young").await);
 
     // What removes them waits by the same clock: with each look a while goes by. The youngest goes last.
     while call::<B>(&stage, &old[0], "old").await.is_ok() {
-        hands.advance(MINUTE);
+        time.advance(MINUTE);
     }
     for key in &old {
         assert_forgotten(&call::<B>(&stage, key, "old").await);
@@ -117,7 +117,7 @@ pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench
     }
     // A request outside a saga says nothing of its age: repeated after that, it is another one.
     while answered(call::<B>(&stage, &request(OLD - 1), "again").await).repeated {
-        hands.advance(MINUTE);
+        time.advance(MINUTE);
     }
     assert_eq!(bench.count("again").await, 1);
 }

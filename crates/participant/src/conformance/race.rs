@@ -15,7 +15,7 @@ use crate::{
 const ROUNDS: usize = 200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum First {
+enum FirstArrival {
     Call,
     Undo,
 }
@@ -33,10 +33,10 @@ pub async fn a_call_that_races_its_undo_is_undone_or_superseded<B: Bench>(bench:
             let undo = undo::<B>(&stage, &step);
             (call::<B>(&stage, &step), undo)
         };
-        let answers = joined(vec![call, undo]).await;
-        orders.push(judged(bench, &step, &answers[0], &answers[1]).await);
+        let answers = join_deliveries(vec![call, undo]).await;
+        orders.push(check_order(bench, &step, &answers[0], &answers[1]).await);
     }
-    for first in [First::Call, First::Undo] {
+    for first in [FirstArrival::Call, FirstArrival::Undo] {
         assert!(orders.contains(&first), "no round met {first:?} first");
     }
 }
@@ -48,11 +48,11 @@ pub async fn many_calls_that_race_many_undos_agree_on_what_happened<B: Bench>(be
         let step = format!("step_{round}");
         let both = (0..16).map(|_| (call::<B>(&stage, &step), undo::<B>(&stage, &step)));
         let (calls, undos): (Vec<_>, Vec<_>) = both.unzip();
-        let (calls, undos) = (joined(calls).await, joined(undos).await);
+        let (calls, undos) = (join_deliveries(calls).await, join_deliveries(undos).await);
         for (call, undo) in calls.iter().zip(&undos) {
             assert_eq!((again(call), again(undo)), (again(&calls[0]), again(&undos[0])));
         }
-        judged(bench, &step, &calls[0], &undos[0]).await;
+        check_order(bench, &step, &calls[0], &undos[0]).await;
     }
 }
 
@@ -70,23 +70,28 @@ fn undo<B: Bench>(stage: &Stage, step: &str) -> JoinHandle<Answered> {
     )
 }
 
-async fn joined(deliveries: Vec<JoinHandle<Answered>>) -> Vec<Answered> {
+async fn join_deliveries(deliveries: Vec<JoinHandle<Answered>>) -> Vec<Answered> {
     let joined = join_all(deliveries).await.into_iter();
     joined.map(|delivery| delivery.expect("no panic")).collect()
 }
 
 /// Which came first, by the answers; the effects must say the same.
-async fn judged<B: Bench>(bench: &B, step: &str, call: &Answered, undo: &Answered) -> First {
+async fn check_order<B: Bench>(
+    bench: &B,
+    step: &str,
+    call: &Answered,
+    undo: &Answered,
+) -> FirstArrival {
     let effects = effects(bench, step).await;
     if call.outcome == Decision::Done(Bytes::from_static(b"done")) {
         assert_eq!(undo.outcome, Decision::Done(undone(b"done")), "{step}: the call came first");
         assert_eq!(effects, (1, 1), "{step}: the call came first");
-        return First::Call;
+        return FirstArrival::Call;
     }
     assert_eq!(call.outcome, Decision::Declined(Decline::superseded()), "{step}");
     assert_eq!(undo.outcome, Decision::NothingToUndo, "{step}: the undo came first");
     assert_eq!(effects, (0, 0), "{step}: the undo came first");
-    First::Undo
+    FirstArrival::Undo
 }
 
 async fn effects<B: Bench>(bench: &B, step: &str) -> (i64, i64) {

@@ -159,40 +159,40 @@ pub(super) fn never_undo() -> Undo {
     undo_work(|_, _| Err(WorkError::technical("an undo ran that must not run")))
 }
 
-/// Where work stops until the case lets it go on, the first time that it comes there.
+/// A point where work stops, the first time that it gets there, until the case lets it go on.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<Mutex<Option<Closed>>>);
+pub(super) struct Gate(Arc<Mutex<Option<ClosedGate>>>);
 
-struct Closed {
+struct ClosedGate {
     reached: oneshot::Sender<()>,
     open: oneshot::Receiver<()>,
 }
 
 /// The case's side of a [`Gate`].
-pub(super) struct Keeper {
+pub(super) struct GateOpener {
     pub(super) reached: oneshot::Receiver<()>,
     open: oneshot::Sender<()>,
 }
 
-pub(super) fn gate() -> (Gate, Keeper) {
+pub(super) fn gate() -> (Gate, GateOpener) {
     let (reach, reached) = oneshot::channel();
     let (open, opened) = oneshot::channel();
-    let closed = Closed { reached: reach, open: opened };
-    (Gate(Arc::new(Mutex::new(Some(closed)))), Keeper { reached, open })
+    let closed = ClosedGate { reached: reach, open: opened };
+    (Gate(Arc::new(Mutex::new(Some(closed)))), GateOpener { reached, open })
 }
 
 impl Gate {
     /// Says that the work is here and waits; goes on too when the case has dropped its side.
     pub(super) fn pass(&self) {
         let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Closed { reached, open }) = closed else { return };
+        let Some(ClosedGate { reached, open }) = closed else { return };
         if reached.send(()).is_ok() {
             open.blocking_recv().unwrap_or_default();
         }
     }
 }
 
-impl Keeper {
+impl GateOpener {
     /// Lets the work go on, if there is any left.
     pub(super) fn open(self) {
         self.open.send(()).unwrap_or_default();

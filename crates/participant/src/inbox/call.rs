@@ -6,14 +6,14 @@ use store::Connection;
 
 use crate::{
     decision::{Answered, Decision, Decline, WorkError},
-    inbox::{Taken, refusal::Refusal, unreadable},
+    inbox::{OwnedDelivery, refusal::Refusal, unreadable},
     rows,
-    table::Held,
+    table::Content,
 };
 
 pub(super) fn answer<W>(
     connection: &Connection,
-    delivery: &Taken,
+    delivery: &OwnedDelivery,
     work: W,
 ) -> Result<Answered, Refusal>
 where
@@ -22,9 +22,9 @@ where
     if !rows::claim(connection, &delivery.key)? {
         return repeat(connection, delivery);
     }
-    delivery.refuse_old()?;
-    let (held, outcome) = match work(connection) {
-        Ok(response) => (Held::Done(response.clone()), Decision::Done(response)),
+    delivery.refuse_forgotten()?;
+    let (content, outcome) = match work(connection) {
+        Ok(response) => (Content::Done(response.clone()), Decision::Done(response)),
         Err(WorkError::Declined(decline) | WorkError::DeclinedKeeping(decline))
             if planted::is(Bug::DeclineNotReplayed) =>
         {
@@ -36,26 +36,26 @@ where
             if !rows::claim(connection, &delivery.key)? {
                 return repeat(connection, delivery);
             }
-            (Held::Declined(decline.clone()), Decision::Declined(decline))
+            (Content::Declined(decline.clone()), Decision::Declined(decline))
         }
         Err(WorkError::DeclinedKeeping(decline)) => {
-            (Held::Declined(decline.clone()), Decision::Declined(decline))
+            (Content::Declined(decline.clone()), Decision::Declined(decline))
         }
         Err(WorkError::Technical(cause)) => return Err(Refusal::Work(cause)),
     };
-    rows::settle(connection, &delivery.key, &delivery.row(held))?;
+    rows::settle(connection, &delivery.key, &delivery.row(content))?;
     Ok(delivery.decided(outcome))
 }
 
 /// The answer that an earlier delivery, or the undo that came first, has decided.
-fn repeat(connection: &Connection, delivery: &Taken) -> Result<Answered, Refusal> {
+fn repeat(connection: &Connection, delivery: &OwnedDelivery) -> Result<Answered, Refusal> {
     let row = delivery.earlier(connection)?;
-    let outcome = match row.held {
-        Held::Done(response) => Decision::Done(response),
-        Held::Declined(decline) => Decision::Declined(decline),
-        Held::Tombstone if planted::is(Bug::OkForSuperseded) => Decision::Done(Bytes::new()),
-        Held::Tombstone => Decision::Declined(Decline::superseded()),
-        Held::Undone(_) | Held::Nothing => {
+    let outcome = match row.content {
+        Content::Done(response) => Decision::Done(response),
+        Content::Declined(decline) => Decision::Declined(decline),
+        Content::Tombstone if planted::is(Bug::OkForSuperseded) => Decision::Done(Bytes::new()),
+        Content::Tombstone => Decision::Declined(Decline::superseded()),
+        Content::Undone(_) | Content::NothingToUndo => {
             return Err(unreadable(&delivery.key, "it is not a call's").into());
         }
     };

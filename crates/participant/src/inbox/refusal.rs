@@ -5,7 +5,7 @@ use crate::{decision::Answered, inbox::Error, key::Key};
 #[derive(Debug)]
 pub(super) enum Refusal {
     KeyReused(Key),
-    /// What the claim was for is not known any more.
+    /// The row of an earlier delivery may have been removed: whether it took effect is not known any more.
     Forgotten(Key),
     /// An answer that must not be stored: the decline of an undo.
     Unstored(Answered),

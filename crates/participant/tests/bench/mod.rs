@@ -37,7 +37,7 @@ impl Bench for Sqlite {
         Ok(())
     }
 
-    fn spoil(connection: &Connection) -> Result<(), WorkError> {
+    fn fail_commit(connection: &Connection) -> Result<(), WorkError> {
         connection.execute("insert into child (parent_id) values (1)", ())?;
         Ok(())
     }

@@ -14,19 +14,20 @@ use crate::dial::{Address, CONNECT_TIMEOUT};
 
 /// How long the peer's first SETTINGS are waited for. The kernel takes a connection also for a process that hangs; SETTINGS
 /// come from the process itself.
-const SETTINGS: Duration = Duration::from_secs(5);
-/// After how much silence the peer is probed, how often then, and how long it may acknowledge nothing.
-const SILENCE: Duration = Duration::from_secs(20);
-const PROBES: Duration = Duration::from_secs(5);
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);
+/// TCP keep-alive: how long a connection is idle before the peer is probed, how often it is probed then, and how long it may
+/// leave data unacknowledged.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 #[cfg(target_os = "linux")]
-const VANISHED: Duration = Duration::from_secs(30);
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many bytes the peer may send before they are read, on one stream and on all.
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 5 << 20;
 /// How many bytes of headers are taken with an answer.
-const HEADERS: u32 = 64 << 10;
+const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// The peer's limit before its SETTINGS: no value that SETTINGS can have, and not that of a peer without a limit.
-const NOT_KNOWN: usize = usize::MAX - 1;
+const LIMIT_UNKNOWN: usize = usize::MAX - 1;
 
 /// A connection that does its work while it is polled.
 pub(super) struct Connection {
@@ -44,7 +45,7 @@ impl Connection {
         let connected = async {
             let stream = TcpStream::connect(address.host_and_port()).await?;
             stream.set_nodelay(true)?;
-            notice_vanishing(&stream)?;
+            set_keepalive(&stream)?;
             Ok::<_, std::io::Error>(stream)
         };
         let clock = Clock::system();
@@ -56,18 +57,20 @@ impl Connection {
         let (requests, http) = client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(HEADERS)
-            .initial_max_send_streams(NOT_KNOWN)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .initial_max_send_streams(LIMIT_UNKNOWN)
             .enable_push(false)
             .handshake(stream)
             .await
             .map_err(broken)?;
-        let mut connection = Self { http, limit: NOT_KNOWN };
-        match clock.timeout(SETTINGS, connection.work()).await {
+        let mut connection = Self { http, limit: LIMIT_UNKNOWN };
+        match clock.timeout(SETTINGS_TIMEOUT, connection.work()).await {
             Ok(Ok(Some(_))) => Ok((requests, connection)),
             Ok(Ok(None)) => Err(Status::unavailable("the connection closed before SETTINGS came")),
             Ok(Err(error)) => Err(broken(error)),
-            Err(_) => Err(Status::unavailable(format!("no SETTINGS came within {SETTINGS:?}"))),
+            Err(_) => {
+                Err(Status::unavailable(format!("no SETTINGS came within {SETTINGS_TIMEOUT:?}")))
+            }
         }
     }
 
@@ -89,18 +92,18 @@ impl Connection {
 }
 
 /// What a caller is told whose connection will not be made any more.
-pub(super) fn stopping() -> Status {
+pub(super) fn runtime_stopping() -> Status {
     Status::unavailable("the process is stopping")
 }
 
 /// Lets the kernel break a connection whose peer has vanished without a word. HTTP/2 has pings for it, but gRPC's own
 /// servers take more than two in five minutes for an attack (`too_many_pings`), close the connection, and end the calls
 /// that take longer with it.
-fn notice_vanishing(stream: &TcpStream) -> std::io::Result<()> {
+fn set_keepalive(stream: &TcpStream) -> std::io::Result<()> {
     let socket = SockRef::from(stream);
-    let probes = TcpKeepalive::new().with_time(SILENCE).with_interval(PROBES);
+    let probes = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&probes)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(VANISHED))?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT))?;
     Ok(())
 }

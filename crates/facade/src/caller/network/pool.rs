@@ -22,27 +22,29 @@ use tonic::Status;
 
 use super::{NoStream, Peer, Stream, connect};
 
-/// What somebody who waits is told.
-type Told = Result<Stream, Status>;
+/// What a waiting caller gets: a stream, or why there is none.
+type TurnResult = Result<Stream, Status>;
 
 /// The connections to one address.
 pub(super) struct Pool {
     open: Vec<Open>,
     /// How many connections there may be.
     max_connections: usize,
-    /// Calls that are under way, also on connections that are given up.
+    /// Calls that are under way, also on retired connections.
     calls: usize,
-    /// How many there may be.
+    /// How many calls may be under way at once.
     max_calls: usize,
-    /// Connections that there have been.
-    numbered: u64,
-    making: bool,
-    /// The peer took no further connection: those that are open must do.
-    enough: bool,
+    /// The number of the connection that was opened last.
+    last_number: u64,
+    /// A task is connecting now.
+    connecting: bool,
+    /// The last attempt to connect failed: no further one is made while other connections are open.
+    refuses_more: bool,
     /// A connection closed before it took a call.
-    fleeting: bool,
-    /// In the order in which they came. Who has gone away is still here until its turn comes, or the next one comes.
-    waiting: VecDeque<oneshot::Sender<Told>>,
+    closed_unused: bool,
+    /// The callers that wait, in the order in which they came. One that has gone away is removed when its turn comes, or
+    /// when another caller joins.
+    waiting: VecDeque<oneshot::Sender<TurnResult>>,
 }
 
 struct Open {
@@ -71,10 +73,10 @@ impl Pool {
             max_connections,
             calls: 0,
             max_calls: max_calls.map_or(usize::MAX, NonZero::get),
-            numbered: 0,
-            making: false,
-            enough: false,
-            fleeting: false,
+            last_number: 0,
+            connecting: false,
+            refuses_more: false,
+            closed_unused: false,
             waiting: VecDeque::new(),
         }
     }
@@ -108,27 +110,28 @@ impl Pool {
     /// Forgets a connection; the calls that it has go on.
     fn remove(&mut self, index: usize) {
         let gone = self.open.remove(index);
-        self.fleeting |= !gone.used;
+        self.closed_unused |= !gone.used;
     }
 
     fn position(&self, number: u64) -> Option<usize> {
         self.open.iter().position(|open| open.number == number)
     }
 
-    fn wants_another(&self) -> bool {
+    /// Whether another connection is worth making for the callers that wait.
+    fn needs_connection(&self) -> bool {
         // A peer that allows no stream at all on one connection will not do so on the next.
         let is_short = self.open.len() < self.max_connections
-            && !self.enough
+            && !self.refuses_more
             && self.open.iter().all(|open| open.used);
         self.calls < self.max_calls
-            && !self.making
+            && !self.connecting
             && !self.waiting.is_empty()
             && (self.open.is_empty() || is_short)
     }
 
-    /// Whoever waits, where all are to be told that there is no connection.
-    fn in_vain(&mut self) -> VecDeque<oneshot::Sender<Told>> {
-        match self.open.is_empty() && !self.making {
+    /// Takes all waiting callers, where there is no connection and none is being made; they are then failed.
+    fn take_failed_waiters(&mut self) -> VecDeque<oneshot::Sender<TurnResult>> {
+        match self.open.is_empty() && !self.connecting {
             true => std::mem::take(&mut self.waiting),
             false => VecDeque::new(),
         }
@@ -143,23 +146,23 @@ impl Peer {
     pub(super) fn free(self: &Arc<Self>) -> Option<Stream> {
         let mut pool = self.pool();
         let stream = pool.take(self);
-        pool.fleeting = false;
+        pool.closed_unused = false;
         stream
     }
 
-    /// A place behind all who wait.
-    pub(super) fn queue(self: &Arc<Self>) -> oneshot::Receiver<Told> {
-        let (turn, told) = oneshot::channel();
+    /// Joins the queue behind all callers that wait already.
+    pub(super) fn queue(self: &Arc<Self>) -> oneshot::Receiver<TurnResult> {
+        let (turn, result) = oneshot::channel();
         let mut pool = self.pool();
         while pool.waiting.front().is_some_and(oneshot::Sender::is_closed) {
             pool.waiting.pop_front();
         }
         pool.waiting.push_back(turn);
         self.settle(pool);
-        told
+        result
     }
 
-    /// Whether there is a connection: a caller that has waited for it in vain is told so.
+    /// Whether there is a connection; otherwise the error for a caller that has waited `waited` for one.
     pub(super) fn is_connected(&self, waited: Duration) -> Result<(), NoStream> {
         match self.pool().open.is_empty() {
             false => Ok(()),
@@ -170,8 +173,8 @@ impl Peer {
         }
     }
 
-    /// What a caller is told that has waited for a stream in vain.
-    pub(super) fn all_taken(&self, waited: Duration) -> NoStream {
+    /// The error for a caller that has waited `waited` for a stream and got none.
+    pub(super) fn no_stream_error(&self, waited: Duration) -> NoStream {
         if let Err(none) = self.is_connected(waited) {
             return none;
         }
@@ -192,7 +195,7 @@ impl Peer {
         ))
     }
 
-    /// A call has ended.
+    /// Gives back the stream of a call that has ended.
     pub(super) fn release(self: &Arc<Self>, number: u64) {
         let mut pool = self.pool();
         pool.calls -= 1;
@@ -202,9 +205,9 @@ impl Peer {
         self.settle(pool);
     }
 
-    /// No further call goes over this connection. Nor over one that is idle: it leads where this one did, more often
+    /// Sends no further call over this connection, nor over one that is idle: that leads to the same process, more often
     /// than not, and costs little to make again.
-    pub(super) fn give_up(self: &Arc<Self>, number: u64) {
+    pub(super) fn retire(self: &Arc<Self>, number: u64) {
         let mut pool = self.pool();
         if pool.position(number).is_none() {
             return;
@@ -217,7 +220,7 @@ impl Peer {
         self.settle(pool);
     }
 
-    fn limited(self: &Arc<Self>, number: u64, limit: usize) {
+    fn set_limit(self: &Arc<Self>, number: u64, limit: usize) {
         let mut pool = self.pool();
         if let Some(index) = pool.position(number) {
             pool.open[index].limit = limit;
@@ -225,7 +228,7 @@ impl Peer {
         self.settle(pool);
     }
 
-    fn closed(self: &Arc<Self>, number: u64) {
+    fn remove_closed(self: &Arc<Self>, number: u64) {
         let mut pool = self.pool();
         if let Some(index) = pool.position(number) {
             pool.remove(index);
@@ -233,32 +236,33 @@ impl Peer {
         self.settle(pool);
     }
 
-    fn opened(self: &Arc<Self>, requests: SendRequest<Bytes>, limit: usize) -> u64 {
+    /// Adds a connection to the pool, and gives its number.
+    fn connected(self: &Arc<Self>, requests: SendRequest<Bytes>, limit: usize) -> u64 {
         let mut pool = self.pool();
-        pool.making = false;
-        pool.enough &= !pool.open.is_empty();
-        pool.numbered += 1;
-        let number = pool.numbered;
+        pool.connecting = false;
+        pool.refuses_more &= !pool.open.is_empty();
+        pool.last_number += 1;
+        let number = pool.last_number;
         let unanswered = Arc::default();
         pool.open.push(Open { number, requests, limit, taken: 0, used: false, unanswered });
         self.settle(pool);
         number
     }
 
-    /// Whoever waits for the first connection is told why there is none; where there are others, they must do.
-    fn not_opened(self: &Arc<Self>, why: &Status) {
+    /// Fails the callers that wait for the first connection; where others are open, these serve the callers instead.
+    fn connect_failed(self: &Arc<Self>, why: &Status) {
         let mut pool = self.pool();
-        pool.making = false;
-        pool.enough = true;
-        let in_vain = pool.in_vain();
+        pool.connecting = false;
+        pool.refuses_more = true;
+        let failed_waiters = pool.take_failed_waiters();
         self.settle(pool);
-        tell(in_vain, why);
+        fail_waiters(failed_waiters, why);
     }
 
     /// Gives what is free to those who wait, and makes another connection where that is not enough.
     fn settle(self: &Arc<Self>, mut pool: MutexGuard<'_, Pool>) {
         if pool.waiting.is_empty() {
-            pool.fleeting = false;
+            pool.closed_unused = false;
             return;
         }
         let mut given = Vec::new();
@@ -275,66 +279,70 @@ impl Peer {
             }
         }
         // A peer that closes each connection at once would be connected to again and again.
-        let fleeting = std::mem::take(&mut pool.fleeting);
-        pool.enough |= fleeting;
-        let in_vain = if fleeting { pool.in_vain() } else { VecDeque::new() };
-        let make = pool.wants_another();
-        pool.making |= make;
+        let closed_unused = std::mem::take(&mut pool.closed_unused);
+        pool.refuses_more |= closed_unused;
+        let failed_waiters =
+            if closed_unused { pool.take_failed_waiters() } else { VecDeque::new() };
+        let needs_connection = pool.needs_connection();
+        pool.connecting |= needs_connection;
         // Unlocked first: each of what follows may come back here.
         drop(pool);
-        if make {
-            self.make();
+        if needs_connection {
+            self.spawn_connect();
         }
-        tell(in_vain, &Status::unavailable("the connection closed before it took a call"));
+        fail_waiters(
+            failed_waiters,
+            &Status::unavailable("the connection closed before it took a call"),
+        );
         for (turn, stream) in given {
-            // Who has gone away meanwhile drops the stream, and so gives up its turn.
+            // A caller that has gone away meanwhile drops the stream, which then goes to the next.
             let _ = turn.send(Ok(stream));
         }
     }
 
     /// Makes a connection in a task of its own: it goes on when the caller that needed it first goes away.
-    fn make(self: &Arc<Self>) {
-        let making = Making { peer: Some(Arc::clone(self)) };
+    fn spawn_connect(self: &Arc<Self>) {
+        let task = ConnectTask { peer: Some(Arc::clone(self)) };
         // Outside of a runtime, as when the last of its tasks are dropped, nothing is made any more.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(making.run());
+            runtime.spawn(task.run());
         }
     }
 }
 
-fn tell(in_vain: VecDeque<oneshot::Sender<Told>>, why: &Status) {
-    for turn in in_vain {
+fn fail_waiters(failed_waiters: VecDeque<oneshot::Sender<TurnResult>>, why: &Status) {
+    for turn in failed_waiters {
         let _ = turn.send(Err(why.clone()));
     }
 }
 
-/// A connection that is being made. Its end is told also when the runtime drops it.
-struct Making {
+/// The task that makes a connection. The waiting callers learn how it ended also when the runtime drops it.
+struct ConnectTask {
     peer: Option<Arc<Peer>>,
 }
 
-impl Making {
+impl ConnectTask {
     async fn run(mut self) {
         let Some(peer) = &self.peer else { return };
-        let made = connect::Connection::make(&peer.address).await;
+        let connected = connect::Connection::make(&peer.address).await;
         let Some(peer) = self.peer.take() else { return };
-        match made {
+        match connected {
             Ok((requests, connection)) => {
-                let number = peer.opened(requests, connection.limit);
-                // Not kept by its own connection: that closes when nobody has the way to it any more.
+                let number = peer.connected(requests, connection.limit);
+                // Weak: the connection must close when no client holds the peer any more.
                 let weak = Arc::downgrade(&peer);
                 drop(peer);
                 work(connection, number, weak).await;
             }
-            Err(why) => peer.not_opened(&why),
+            Err(why) => peer.connect_failed(&why),
         }
     }
 }
 
-impl Drop for Making {
+impl Drop for ConnectTask {
     fn drop(&mut self) {
         if let Some(peer) = self.peer.take() {
-            peer.not_opened(&connect::stopping());
+            peer.connect_failed(&connect::runtime_stopping());
         }
     }
 }
@@ -344,7 +352,7 @@ async fn work(mut connection: connect::Connection, number: u64, peer: Weak<Peer>
         match connection.work().await {
             Ok(Some(limit)) => {
                 if let Some(peer) = peer.upgrade() {
-                    peer.limited(number, limit);
+                    peer.set_limit(number, limit);
                 }
             }
             Ok(None) => break None,
@@ -356,5 +364,5 @@ async fn work(mut connection: connect::Connection, number: u64, peer: Weak<Peer>
         let error = &error as &dyn std::error::Error;
         tracing::debug!(address = %peer.address, error, "a connection broke");
     }
-    peer.closed(number);
+    peer.remove_closed(number);
 }

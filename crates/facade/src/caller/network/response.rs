@@ -7,18 +7,18 @@ use tonic::{Code, Status};
 
 use crate::status::GRPC_STATUS;
 
-/// What stands before a message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
+/// The length of what gRPC puts before a message: whether it is compressed, and how long it is.
+const PREFIX_BYTES: usize = 5;
 
 /// The message behind its prefix, as it is sent.
-pub(super) fn framed(message: &Bytes) -> Result<Bytes, Status> {
+pub(super) fn with_prefix(message: &Bytes) -> Result<Bytes, Status> {
     let length = u32::try_from(message.len())
         .map_err(|_| Status::resource_exhausted("the message is longer than gRPC can send"))?;
-    let mut framed = BytesMut::with_capacity(PREFIX + message.len());
-    framed.extend_from_slice(&[0]);
-    framed.extend_from_slice(&length.to_be_bytes());
-    framed.extend_from_slice(message);
-    Ok(framed.freeze())
+    let mut with_prefix = BytesMut::with_capacity(PREFIX_BYTES + message.len());
+    with_prefix.extend_from_slice(&[0]);
+    with_prefix.extend_from_slice(&length.to_be_bytes());
+    with_prefix.extend_from_slice(message);
+    Ok(with_prefix.freeze())
 }
 
 /// Reads an answer to its end; `heard` is called with each part of it. Dropped before, it ends the call.
@@ -30,9 +30,9 @@ pub(super) async fn read(
     heard: impl Fn(),
 ) -> Result<Bytes, Status> {
     let (head, mut stream) = response.into_parts();
-    // A call that fails before its message has its status here.
-    let told_first = told(&head.headers)?;
-    if !told_first && head.status != StatusCode::OK {
+    // A call that fails before its message has its status in the head.
+    let ok_in_head = is_ok_status(&head.headers)?;
+    if !ok_in_head && head.status != StatusCode::OK {
         return Err(no_grpc(head.status));
     }
     // A copy: a slice would keep the connection's whole receive buffer for as long as it is kept.
@@ -46,21 +46,21 @@ pub(super) async fn read(
     }
     let trailers = stream.trailers().await.map_err(broken)?;
     heard();
-    let told_last = match &trailers {
-        Some(trailers) => told(trailers)?,
+    let ok_in_trailers = match &trailers {
+        Some(trailers) => is_ok_status(trailers)?,
         None => false,
     };
-    match told_first || told_last {
+    match ok_in_head || ok_in_trailers {
         true => message(body),
         false => Err(Status::unknown("the answer ended without a grpc-status")),
     }
 }
 
-/// Whether `headers` tell that the call was carried out; false where they tell nothing.
-fn told(headers: &HeaderMap) -> Result<bool, Status> {
+/// Whether `headers` have the status OK; false where they have no status, and an error where they have another.
+fn is_ok_status(headers: &HeaderMap) -> Result<bool, Status> {
     match headers.get(&GRPC_STATUS) {
         None => Ok(false),
-        // Most are, and a `Status` would have a copy of all headers.
+        // The usual case, read without a `Status`, which would copy all headers.
         Some(status) if status == "0" => Ok(true),
         Some(_) => match Status::from_header_map(headers) {
             Some(status) if status.code() != Code::Ok => Err(status),
@@ -84,7 +84,7 @@ fn message(mut body: BytesMut) -> Result<Bytes, Status> {
             message.len()
         )));
     }
-    body.advance(PREFIX);
+    body.advance(PREFIX_BYTES);
     Ok(body.freeze())
 }
 

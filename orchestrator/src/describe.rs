@@ -7,7 +7,7 @@ use clock::Clock;
 use definition::{Compiled, Descriptors, Draft, Problem};
 
 use crate::config::Participants;
-use crate::outbound::{call::nobody, reflection};
+use crate::outbound::{call::no_participant, reflection};
 
 /// Finds descriptors.
 pub(crate) struct Describer<'a> {
@@ -57,7 +57,7 @@ impl Describer<'_> {
         } else if proto::descriptors().get_service_by_name(service).is_some() {
             descriptors.add_pool(proto::descriptors().clone());
         } else if unread.is_empty() {
-            descriptors.undescribed(service, nobody(service));
+            descriptors.undescribed(service, no_participant(service));
         } else {
             descriptors.undescribed(service, unread.join("; "));
         }

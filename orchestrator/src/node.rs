@@ -32,7 +32,7 @@ use crate::{
 /// How long running sagas are given to record what is still answered when the process stops.
 const PARK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Definitions that a program brings with it.
+/// Definitions that are built into a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundle {
     /// What a config file calls it.
@@ -72,19 +72,19 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens a node with the definitions of `brought` that its config names. Services in this process are called without
+    /// Opens a node with the definitions of `available_bundles` that its config names. Services in this process are called without
     /// the network; an address for the same service wins.
     ///
     /// # Errors
     /// Sentences with the cure: the folder cannot be used, or every problem of every definition.
     pub async fn open(
         config: Config,
-        brought: &[Bundle],
+        available_bundles: &[Bundle],
         in_process: Vec<(String, Routes)>,
         facade: &Facade,
     ) -> Result<Self, String> {
         let journal: journal::Shared = Arc::new(open_journal(&config.database.folder).await?);
-        Self::with_journal(config, brought, in_process, facade, journal).await
+        Self::with_journal(config, available_bundles, in_process, facade, journal).await
     }
 
     /// Opens a node on a journal that is open already; one that does not open closes it.
@@ -93,27 +93,29 @@ impl Node {
     /// Every problem of every definition, a line each.
     pub async fn with_journal(
         config: Config,
-        brought: &[Bundle],
+        available_bundles: &[Bundle],
         in_process: Vec<(String, Routes)>,
         facade: &Facade,
         journal: journal::Shared,
     ) -> Result<Self, String> {
-        let opened = Self::wire(config, brought, in_process, facade, Arc::clone(&journal)).await;
+        let opened =
+            Self::assemble(config, available_bundles, in_process, facade, Arc::clone(&journal))
+                .await;
         if opened.is_err() {
             journal.database().close().await;
         }
         opened
     }
 
-    async fn wire(
+    async fn assemble(
         config: Config,
-        brought: &[Bundle],
+        available_bundles: &[Bundle],
         in_process: Vec<(String, Routes)>,
         facade: &Facade,
         journal: journal::Shared,
     ) -> Result<Self, String> {
         let clock = facade.clock().clone();
-        let bundles = Bundle::find(brought, &config.definitions.bundles)?;
+        let bundles = Bundle::find(available_bundles, &config.definitions.bundles)?;
         let mut registry = Registry::load(journal.as_ref())
             .await
             .map_err(|error| format!("the journal: {error}"))?;
@@ -169,21 +171,21 @@ impl Node {
 
         process.stage();
         if let Some(keep) = retention.keep_finished {
-            let ended = retention::Ended(Arc::clone(&journal), retention.keep_keys.keep());
+            let ended = retention::EndedSagas(Arc::clone(&journal), retention.keep_keys.keep());
             let removing = retention::run(clock.clone(), keep, ended);
             process.spawn_until_stop("the removal of sagas that have ended", removing);
         }
-        let removing = retention::run(clock, Keep::NOTHING, retention::Keys(journal));
+        let removing = retention::run(clock, Keep::NOTHING, retention::RemovedSagaKeys(journal));
         process.spawn_until_stop("the removal of keys", removing);
         process.serve(ROLE, &readiness, (service, health), listener).await;
 
         process.stage();
         let recovering = driver.clone();
         process.spawn_until_stop("recovery", async move { recovering.recover().await });
-        let ending = GivenUp { driver, participants };
+        let guard = ShutdownGuard { driver, participants };
         process.spawn("the sagas", async move |stop: CancellationToken| {
             stop.cancelled().await;
-            let sagas = ending.driver.stop(PARK_TIMEOUT).await;
+            let sagas = guard.driver.stop(PARK_TIMEOUT).await;
             if sagas > 0 {
                 tracing::warn!(
                     sagas,
@@ -210,16 +212,16 @@ impl Node {
     }
 }
 
-/// Gives everything up at the node's end, also where it is dropped while it runs: its sagas' tasks, and the participants,
-/// one of which is the node itself, which would keep itself and its files alive.
-struct GivenUp {
+/// Aborts the sagas' tasks and drops the participants at the node's end, also where the node is dropped while it runs. One
+/// of the participants is the node itself, which would keep itself and its files alive.
+struct ShutdownGuard {
     driver: Driver,
     participants: Participants,
 }
 
-impl Drop for GivenUp {
+impl Drop for ShutdownGuard {
     fn drop(&mut self) {
-        self.driver.give_up();
+        self.driver.abort();
         self.participants.clear();
     }
 }
@@ -281,7 +283,8 @@ impl Loader<'_> {
     ) -> Result<Vec<Arc<Compiled>>, String> {
         let (mut loaded, mut problems) = (Vec::new(), Vec::new());
         for (file, source) in bundles.iter().flat_map(|bundle| bundle.files) {
-            self.one(Draft::parse(file, source), Path::new(""), &mut loaded, &mut problems).await;
+            self.load_one(Draft::parse(file, source), Path::new(""), &mut loaded, &mut problems)
+                .await;
         }
         if let Some(folder) = folder {
             let files = load::files(folder).map_err(|error| {
@@ -291,13 +294,13 @@ impl Loader<'_> {
                 )
             })?;
             for file in files {
-                self.one(load::read(&file), folder, &mut loaded, &mut problems).await;
+                self.load_one(load::read(&file), folder, &mut loaded, &mut problems).await;
             }
         }
         if problems.is_empty() { Ok(loaded) } else { Err(problems.join("\n")) }
     }
 
-    async fn one(
+    async fn load_one(
         &mut self,
         draft: Result<Draft, Vec<definition::Problem>>,
         folder: &Path,
@@ -327,12 +330,16 @@ impl Loader<'_> {
     }
 }
 
-/// Runs the role `orchestrator` until the process is told to stop, with the definitions of those of `brought` that the
+/// Runs the role `orchestrator` until the process is told to stop, with the definitions of those of `available_bundles` that the
 /// config names.
 ///
 /// # Errors
 /// Sentences with the cure.
-pub async fn run(loaded: Loaded<Config>, brought: &[Bundle], clock: Clock) -> Result<(), String> {
+pub async fn run(
+    loaded: Loaded<Config>,
+    available_bundles: &[Bundle],
+    clock: Clock,
+) -> Result<(), String> {
     process::start_log(&loaded, &loaded.config.log)?;
     let signals = Signals::listen()?;
     let config = loaded.config;
@@ -342,7 +349,7 @@ pub async fn run(loaded: Loaded<Config>, brought: &[Bundle], clock: Clock) -> Re
     }
     let facade = Facade::new(clock, config.log.calls);
     let address = config.listen.grpc;
-    let node = Node::open(config, brought, Vec::new(), &facade).await?;
+    let node = Node::open(config, available_bundles, Vec::new(), &facade).await?;
     node.join(&mut process, listener::bind(address).await?).await;
     tracing::info!(%address, "the orchestrator serves");
     process.run_until_signal(signals, CancellationToken::new()).await

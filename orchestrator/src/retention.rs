@@ -12,32 +12,32 @@ pub(crate) use store::retention::run;
 pub use store::retention::{Keep, KeepAnswers};
 
 /// Sagas in one transaction, which the sagas that run wait for.
-const BATCH: u32 = 20;
+const BATCH_SIZE: u32 = 20;
 
 /// The sagas of a journal that have ended, and how long their keys are kept.
-pub(crate) struct Ended(pub(crate) journal::Shared, pub(crate) Keep);
+pub(crate) struct EndedSagas(pub(crate) journal::Shared, pub(crate) Keep);
 
-impl Aging for Ended {
+impl Aging for EndedSagas {
     type Error = journal::Error;
 
     const WHAT: &'static str = "sagas that have ended";
 
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, journal::Error> {
-        let removed = self.0.remove_ended(before, self.1, BATCH).await?;
-        Ok(Batch { removed, more: removed == u64::from(BATCH) })
+        let removed = self.0.remove_ended(before, self.1, BATCH_SIZE).await?;
+        Ok(Batch { removed, more: removed == u64::from(BATCH_SIZE) })
     }
 }
 
 /// The keys of a journal's sagas that have been removed.
-pub(crate) struct Keys(pub(crate) journal::Shared);
+pub(crate) struct RemovedSagaKeys(pub(crate) journal::Shared);
 
-impl Aging for Keys {
+impl Aging for RemovedSagaKeys {
     type Error = journal::Error;
 
     const WHAT: &'static str = "idempotency keys of removed sagas";
 
     async fn remove(&mut self, now: Timestamp) -> Result<Batch, journal::Error> {
-        let removed = self.0.remove_keys(now, BATCH).await?;
-        Ok(Batch { removed, more: removed == u64::from(BATCH) })
+        let removed = self.0.remove_keys(now, BATCH_SIZE).await?;
+        Ok(Batch { removed, more: removed == u64::from(BATCH_SIZE) })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// What answers a dynamic method. The request is sound by the method's rules when it arrives.
 pub trait Handler: Send + Sync + 'static {
-    /// ResponseStream one call; the facade fills the response's `result` where its type has one.
+    /// Answers one call; the facade fills the response's `result` where its type has one.
     fn handle(
         &self,
         call: Call,

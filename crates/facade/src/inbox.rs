@@ -17,7 +17,7 @@ impl Inbox {
         Self(inbox)
     }
 
-    /// ResponseStream a saga step's forward call. `work` may be run more than once, as
+    /// Answers a saga step's forward call. `work` may be run more than once, as
     /// [`participant::Inbox::call`] says.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Inbox {
         self.once(call, call.step_key()?, work).await.map(reply)
     }
 
-    /// ResponseStream a write outside a saga, under its `request_id`. What `work` declines is refused with the status of its
+    /// Answers a write outside a saga, under its `request_id`. What `work` declines is refused with the status of its
     /// reason, every time.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Inbox {
         }
     }
 
-    /// ResponseStream a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
+    /// Answers a saga step's undo: `work` gets the response that the forward call gave, and is not run where that
     /// call never took effect.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ pub struct Mounting<H> {
 }
 
 impl<H: Send + Sync + 'static> Mounting<H> {
-    /// ResponseStream a method with one response.
+    /// Answers a method with one response.
     ///
     /// # Panics
     /// Where the service has no such method.
@@ -86,7 +86,7 @@ impl<H: Send + Sync + 'static> Mounting<H> {
         self
     }
 
-    /// ResponseStream a method with a stream of responses.
+    /// Answers a method with a stream of responses.
     ///
     /// # Panics
     /// Where the service has no such method.

@@ -8,66 +8,70 @@ use proto::facade::v1::Reason;
 use saga::{Record, Status};
 
 use crate::{
-    driver::{Driver, Handle, Published, Reading, Replayed, definition_unreadable, replay},
-    journal::{self, Listed, Loaded},
+    driver::{Driver, Handle, Published, Replayed, Replayer, definition_unreadable, replay},
+    journal::{self, IndexRow, Loaded},
 };
 
-/// A saga, read.
-pub(super) struct Found {
-    pub(super) listed: Listed,
-    /// What it runs by, and where it stands; `None` where its journal or definition cannot be read.
-    pub(super) story: Option<Story>,
+/// A saga as it was read from the journal.
+pub(super) struct SagaSnapshot {
+    pub(super) index_row: IndexRow,
+    /// Its definition and replayed records; `None` where its journal or definition cannot be read.
+    pub(super) history: Option<SagaHistory>,
 }
 
-impl Found {
+impl SagaSnapshot {
     /// Where it stands: by its journal, unless it stands aside.
     pub(super) fn status(&self) -> Status {
-        match (&self.listed.aside, &self.story) {
-            (None, Some(story)) => story.reading.state.status(),
-            _ => self.listed.shown(),
+        match (&self.index_row.aside, &self.history) {
+            (None, Some(history)) => history.replayer.state.status(),
+            _ => self.index_row.status(),
         }
     }
 }
 
-pub(super) struct Story {
+/// A saga's definition, its records, and the state that they come to.
+pub(super) struct SagaHistory {
     pub(super) definition: Arc<Compiled>,
     pub(super) records: Vec<Record>,
-    pub(super) reading: Reading,
+    pub(super) replayer: Replayer,
 }
 
 /// Reads a saga and its journal.
-pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<Found, Failure> {
-    look_up(driver, saga_id).await?.ok_or_else(|| unknown(saga_id))
+pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<SagaSnapshot, Failure> {
+    look_up(driver, saga_id).await?.ok_or_else(|| unknown_saga(saga_id))
 }
 
 /// Reads a saga and its journal, where there is one.
-pub(super) async fn look_up(driver: &Driver, saga_id: &str) -> Result<Option<Found>, Failure> {
+pub(super) async fn look_up(
+    driver: &Driver,
+    saga_id: &str,
+) -> Result<Option<SagaSnapshot>, Failure> {
     let loaded = driver.journal().load(saga_id).await.map_err(Failure::unavailable)?;
-    let Some(Loaded { mut listed, entries }) = loaded else { return Ok(None) };
-    let Some(registered) = driver.registry().find_hash(&listed.header.definition_hash) else {
-        let why = definition_unreadable(&listed.header);
-        listed.aside.get_or_insert(why);
-        return Ok(Some(Found { listed, story: None }));
+    let Some(Loaded { mut index_row, entries }) = loaded else { return Ok(None) };
+    let Some(registered) = driver.registry().find_hash(&index_row.header.definition_hash) else {
+        let why = definition_unreadable(&index_row.header);
+        index_row.aside.get_or_insert(why);
+        return Ok(Some(SagaSnapshot { index_row, history: None }));
     };
     let definition = registered.compiled;
     let replayed = match entries {
-        Ok(entries) => replay(&listed.header, &definition, &entries, listed.mark)
+        Ok(entries) => replay(&index_row.header, &definition, &entries, index_row.state_record)
             .map_err(|error| causes(&error)),
         Err(journal::Error::Unreadable(why)) => Err(why),
         Err(error) => return Err(Failure::unavailable(error)),
     };
-    let story = match replayed {
-        Ok(Replayed { records, reading }) => Some(Story { definition, records, reading }),
+    let history = match replayed {
+        Ok(Replayed { records, replayer }) => Some(SagaHistory { definition, records, replayer }),
         Err(why) => {
-            listed.aside.get_or_insert_with(|| unreadable(why));
+            index_row.aside.get_or_insert_with(|| unreadable(why));
             None
         }
     };
-    Ok(Some(Found { listed, story }))
+    Ok(Some(SagaSnapshot { index_row, history }))
 }
 
-/// A saga whose key is there, and which is not: somebody deleted it.
-pub(super) fn lost(saga_id: &str) -> Failure {
+/// The failure for a saga that somebody deleted: its key is there, and its row is not.
+pub(super) fn missing_saga(saga_id: &str) -> Failure {
     let message = format!(
         "the saga {saga_id} was started by this request, and is missing from the journal: restore the database from a \
          backup"
@@ -75,7 +79,7 @@ pub(super) fn lost(saga_id: &str) -> Failure {
     Failure::new(Reason::JournalUnreadable, message).with_fact("saga_id", saga_id)
 }
 
-pub(super) fn unknown(saga_id: &str) -> Failure {
+pub(super) fn unknown_saga(saga_id: &str) -> Failure {
     Failure::new(Reason::SagaUnknown, format!("there is no saga {saga_id}"))
 }
 
@@ -108,7 +112,7 @@ pub(super) async fn wait(
     limit: Duration,
 ) {
     let stands = async {
-        // From before the first look: what happens between is then not missed.
+        // Subscribed before the first look, so that no change between the two is missed.
         let mut changes = driver.changes(saga_id);
         loop {
             match driver.find(saga_id) {
@@ -116,7 +120,7 @@ pub(super) async fn wait(
                 // Its task has just ended.
                 Some(_) => {}
                 None => match driver.journal().find(saga_id).await {
-                    Ok(Some(listed)) if wanted(listed.shown()) => return,
+                    Ok(Some(index_row)) if wanted(index_row.status()) => return,
                     Ok(None) => return,
                     Ok(Some(_)) | Err(_) => {}
                 },
@@ -136,5 +140,5 @@ pub(super) async fn wait(
     let _ = driver.clock().timeout(limit, waited).await;
 }
 
-/// How soon a saga is looked for again that no task runs, should its change not have been told.
+/// How often a saga that no task runs is looked for again, in case a notification of its change was missed.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);

@@ -29,11 +29,11 @@ use crate::{
     journal::Filter,
 };
 
-/// How long WaitSaga waits at most, and when it is not told.
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// How long WaitSaga waits at most, and how long where the request sets no timeout.
+const MAX_WAIT: Duration = Duration::from_mins(5);
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
-/// What is kept of the caller's time to look up where the saga stands.
-const TO_ANSWER: Duration = Duration::from_millis(50);
+/// The part of the caller's time that is reserved for looking up the saga's state and answering.
+const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 
 /// Whether nothing more happens unless a person acts.
 fn is_settled(status: Status) -> bool {
@@ -65,12 +65,12 @@ impl Handlers {
         saga_id: &str,
     ) -> Result<Status, Failure> {
         let journal = self.driver.journal();
-        if let Some(listed) = journal.find(saga_id).await.map_err(Failure::unavailable)? {
-            return Ok(listed.shown());
+        if let Some(index_row) = journal.find(saga_id).await.map_err(Failure::unavailable)? {
+            return Ok(index_row.status());
         }
         // Removed since the start was refused; else it was deleted.
-        let kept = journal.kept(definition, key).await.map_err(Failure::unavailable)?;
-        kept.map(|kept| kept.ending.status).ok_or_else(|| read::lost(saga_id))
+        let removed = journal.removed_saga(definition, key).await.map_err(Failure::unavailable)?;
+        removed.map(|removed| removed.ending.status).ok_or_else(|| read::missing_saga(saga_id))
     }
 
     /// Carries an operator's order out and shows the saga after it.
@@ -90,14 +90,14 @@ impl Handlers {
                 Err(Failure::new(Reason::SagaState, refused.to_string()))
             }
             Err(OrderError::Journal(error)) => Err(Failure::unavailable(error)),
-            Err(OrderError::Gone) => Err(self.not_running(saga_id).await?),
+            Err(OrderError::TaskEnded) => Err(self.not_running(saga_id).await?),
         }
     }
 
     /// Why a saga that no task runs cannot be steered.
     async fn not_running(&self, saga_id: &str) -> Result<Failure, Failure> {
         let found = read::find(&self.driver, saga_id).await?;
-        Ok(match (found.status().is_ended(), &found.listed.aside) {
+        Ok(match (found.status().is_ended(), &found.index_row.aside) {
             (true, _) => Failure::new(
                 Reason::SagaState,
                 format!("the saga has ended: {}", found.status().as_str()),
@@ -157,9 +157,9 @@ impl SagaService for Handlers {
                 response.set_state(view::state(status));
                 response.already_started = true;
             }
-            Start::Removed(kept) => {
-                response.saga_id = kept.saga_id;
-                response.set_state(view::state(kept.ending.status));
+            Start::Removed(removed) => {
+                response.saga_id = removed.saga_id;
+                response.set_state(view::state(removed.ending.status));
                 response.already_started = true;
             }
             Start::Overloaded => return Err(overloaded()),
@@ -197,7 +197,7 @@ impl SagaService for Handlers {
             .await
             .map_err(Failure::unavailable)?;
         let next_page_token = page.cut(&mut found, |last| last.header.saga_id.clone());
-        let sagas = found.iter().map(view::listed).collect();
+        let sagas = found.iter().map(view::index_row).collect();
         Ok(ListSagasResponse { sagas, next_page_token, ..ListSagasResponse::default() }.into())
     }
 
@@ -210,15 +210,15 @@ impl SagaService for Handlers {
             None => DEFAULT_WAIT,
             Some(timeout) => Duration::try_from(*timeout)
                 .map_err(|_| Failure::invalid("timeout", "must not be negative"))?
-                .min(LONGEST_WAIT),
+                .min(MAX_WAIT),
         };
         let limit =
-            call.limit().map_or(wanted, |limit| wanted.min(limit.saturating_sub(TO_ANSWER)));
+            call.limit().map_or(wanted, |limit| wanted.min(limit.saturating_sub(ANSWER_MARGIN)));
         let until: fn(Status) -> bool = match request.until() {
             WaitUntil::Settled => is_settled,
             WaitUntil::Ended | WaitUntil::Unspecified => Status::is_ended,
         };
-        // Looked for first, so that an unknown saga is told at once.
+        // An unknown saga is refused at once, not after the wait.
         read::find(&self.driver, &request.saga_id).await?;
         read::wait(&self.driver, &request.saga_id, until, limit).await;
         let saga = self.show(&request.saga_id).await?;
@@ -285,10 +285,10 @@ impl SagaService for Handlers {
         request: SkipStepRequest,
     ) -> Result<Reply<SkipStepResponse>, Failure> {
         let found = read::find(&self.driver, &request.saga_id).await?;
-        let Some(story) = &found.story else {
+        let Some(history) = &found.history else {
             return Err(self.not_running(&request.saga_id).await?);
         };
-        let Some(step) = story.definition.engine().find(&request.step) else {
+        let Some(step) = history.definition.engine().find(&request.step) else {
             let sentence = format!("the saga has no step {}", request.step);
             return Err(Failure::new(Reason::StepUnknown, sentence));
         };

@@ -2,7 +2,7 @@
 
 use saga::{Reason, SagaState, Status, StepId, StepStatus, Timestamp};
 
-use super::read::Story;
+use super::read::SagaHistory;
 
 /// Why the saga turned back, is held, or was closed.
 pub(super) fn why(state: &SagaState) -> Option<&Reason> {
@@ -10,8 +10,8 @@ pub(super) fn why(state: &SagaState) -> Option<&Reason> {
 }
 
 /// What happens next and when, or who must decide what.
-pub(super) fn next(story: &Story, now: Timestamp) -> String {
-    let state = &story.reading.state;
+pub(super) fn next(history: &SagaHistory, now: Timestamp) -> String {
+    let state = &history.replayer.state;
     match state.status() {
         Status::Succeeded => "nothing: every step is done".to_owned(),
         Status::Compensated => "nothing: every step that had started is undone".to_owned(),
@@ -20,12 +20,12 @@ pub(super) fn next(story: &Story, now: Timestamp) -> String {
         Status::Attention => {
             let cure = "a person must look: mend the cause and retry it, skip the step that was handled by hand, or \
                         resolve the saga";
-            match standing(story, now).filter(|_| state.cause().is_some()) {
+            match standing(history, now).filter(|_| state.cause().is_some()) {
                 Some(standing) => format!("{cure}. {standing}"),
                 None => cure.to_owned(),
             }
         }
-        Status::Running | Status::Compensating => match standing(story, now) {
+        Status::Running | Status::Compensating => match standing(history, now) {
             Some(standing) => standing,
             None => "the next step is about to begin".to_owned(),
         },
@@ -51,21 +51,21 @@ pub(super) fn next_aside(why: Option<&Reason>, status: Status) -> String {
 
 /// Where the saga stands and why, step by step: `freeze_stock: UNAVAILABLE: connection refused, attempt 7, next in
 /// 1.2 s`. `None` where nothing is under way.
-pub(super) fn standing(story: &Story, now: Timestamp) -> Option<String> {
-    let steps = story.definition.engine().steps();
+pub(super) fn standing(history: &SagaHistory, now: Timestamp) -> Option<String> {
+    let steps = history.definition.engine().steps();
     let open: Vec<String> = (0..)
         .zip(steps)
-        .filter_map(|(index, rules)| step(story, &rules.name, StepId(index), now))
+        .filter_map(|(index, rules)| step(history, &rules.name, StepId(index), now))
         .collect();
     (!open.is_empty()).then(|| open.join("; "))
 }
 
-fn step(story: &Story, name: &str, id: StepId, now: Timestamp) -> Option<String> {
-    let view = story.reading.state.step(id);
+fn step(history: &SagaHistory, name: &str, id: StepId, now: Timestamp) -> Option<String> {
+    let view = history.replayer.state.step(id);
     let (what, attempts) = match view.status {
         StepStatus::Running => ("waits for its answer", view.attempts),
         StepStatus::Undoing => ("is being undone", view.undo_attempts),
-        StepStatus::Unknown if story.reading.state.cause().is_none() => {
+        StepStatus::Unknown if history.replayer.state.cause().is_none() => {
             ("is asked again", view.attempts)
         }
         StepStatus::Stuck => ("needs a person", view.attempts.max(view.undo_attempts)),

@@ -13,20 +13,20 @@ use saga::{SagaState, Status};
 
 use super::{
     not_started, overloaded,
-    read::{self, Found},
+    read::{self, SagaSnapshot},
     sentence,
 };
 use crate::{
     driver::{Driver, Published, Start},
-    journal::{Ending, Kept, Why},
+    journal::{Ending, NamedCause, RemovedSaga},
 };
 
-const CLOSED: &str = "the saga was closed by a person";
-const UNDONE: &str = "everything that had started is undone";
+const CLOSED_BY_A_PERSON: &str = "the saga was closed by a person";
+const ALL_UNDONE: &str = "everything that had started is undone";
 /// How long a caller without a deadline is kept waiting beyond the saga's own.
-const BEYOND_DEADLINE: Duration = Duration::from_secs(30);
-/// What is kept of the caller's time to look up where the saga stands.
-const TO_ANSWER: Duration = Duration::from_millis(60);
+const WAIT_BEYOND_DEADLINE: Duration = Duration::from_secs(30);
+/// The part of the caller's time that is reserved for looking up the saga's state and answering.
+const ANSWER_MARGIN: Duration = Duration::from_millis(60);
 
 /// Answers one method by the newest version of the definition that serves it.
 pub struct Served {
@@ -77,16 +77,16 @@ async fn answer(
         .map_err(|fault| Failure::invalid("", fault.to_string()))?
         .unwrap_or_default();
     let limit = match call.limit() {
-        Some(limit) => limit.saturating_sub(TO_ANSWER.min(limit / 4)),
-        None => definition.engine().deadline() + BEYOND_DEADLINE,
+        Some(limit) => limit.saturating_sub(ANSWER_MARGIN.min(limit / 4)),
+        None => definition.engine().deadline() + WAIT_BEYOND_DEADLINE,
     };
     let start = driver.start(Arc::clone(&definition), key.clone(), request, call.trace());
     let started = start.await.map_err(not_started)?;
     // The start waited for the disk: only the rest of the caller's time is left.
-    let rest = || limit.saturating_sub(call.elapsed());
+    let remaining = || limit.saturating_sub(call.elapsed());
     let saga_id = match started {
         Start::New { saga_id, handle } => {
-            match read::reached(driver, &handle, ended_or_needs_a_person, rest()).await {
+            match read::reached(driver, &handle, ended_or_needs_a_person, remaining()).await {
                 Some(Published { end: Some(state), .. }) => {
                     let ending = ending(&state, definition.engine(), &call.trace().id());
                     return reply(method, &saga_id, &ending);
@@ -98,7 +98,7 @@ async fn answer(
             }
         }
         Start::Already { saga_id } => saga_id,
-        Start::Removed(Kept { saga_id, ending }) => return reply(method, &saga_id, &ending),
+        Start::Removed(RemovedSaga { saga_id, ending }) => return reply(method, &saga_id, &ending),
         Start::Overloaded => return Err(overloaded()),
         Start::KeyReused => {
             let sentence = "another request was sent under this idempotency key";
@@ -106,44 +106,46 @@ async fn answer(
         }
     };
     // Boxed: few callers come here, and the others need no room for it.
-    Box::pin(read::wait(driver, &saga_id, ended_or_needs_a_person, rest())).await;
+    Box::pin(read::wait(driver, &saga_id, ended_or_needs_a_person, remaining())).await;
     let Some(found) = Box::pin(read::look_up(driver, &saga_id)).await? else {
-        // Removed since the start was refused; else it was deleted.
-        let kept = driver.journal().kept(definition.name(), &key).await;
-        return match kept.map_err(Failure::unavailable)? {
-            Some(Kept { saga_id, ending }) => reply(method, &saga_id, &ending),
-            None => Err(read::lost(&saga_id)),
+        // Retention removed it after the start was refused, or somebody deleted it.
+        let removed = driver.journal().removed_saga(definition.name(), &key).await;
+        return match removed.map_err(Failure::unavailable)? {
+            Some(RemovedSaga { saga_id, ending }) => reply(method, &saga_id, &ending),
+            None => Err(read::missing_saga(&saga_id)),
         };
     };
-    let trace = Trace::id_of(&found.listed.header.trace);
-    match (&found.story, found.status()) {
-        (Some(story), status) if status.is_ended() => {
-            reply(method, &saga_id, &ending(&story.reading.state, story.definition.engine(), trace))
-        }
+    let trace = Trace::id_of(&found.index_row.header.trace);
+    match (&found.history, found.status()) {
+        (Some(history), status) if status.is_ended() => reply(
+            method,
+            &saga_id,
+            &ending(&history.replayer.state, history.definition.engine(), trace),
+        ),
         (None, Status::Resolved) => {
-            let decline = Decline::new(Reason::SagaState, CLOSED);
+            let decline = Decline::new(Reason::SagaState, CLOSED_BY_A_PERSON);
             Ok(declined(method, &saga_id, trace, decline))
         }
         (None, status) if status.is_ended() => {
-            Err(unreadable(&saga_id, found.listed.aside.as_ref()))
+            Err(unreadable(&saga_id, found.index_row.aside.as_ref()))
         }
         (_, Status::Attention) => {
-            let aside = found.listed.aside.clone();
-            let aside = aside.map(|reason| Why { reason, step: String::new() });
-            Err(needs_a_person(&saga_id, aside.as_ref().or(found.listed.standing.why.as_ref())))
+            let aside = found.index_row.aside.clone();
+            let aside = aside.map(|reason| NamedCause { reason, step: String::new() });
+            Err(needs_a_person(&saga_id, aside.as_ref().or(found.index_row.standing.why.as_ref())))
         }
-        _ => Err(still_going(driver, &saga_id, &found)),
+        _ => Err(still_running(driver, &saga_id, &found)),
     }
 }
 
-/// When a caller has waited for long enough: while a saga needs a person, nobody knows when it goes on.
+/// The states that end a caller's wait: while a saga needs a person, nobody knows when it goes on.
 fn ended_or_needs_a_person(status: Status) -> bool {
     status.is_ended() || status == Status::Attention
 }
 
 /// How a saga ended.
 fn ending(state: &SagaState, definition: &saga::Definition, trace_id: &str) -> Ending {
-    let why = state.cause().map(|cause| Why::of(cause, definition));
+    let why = state.cause().map(|cause| NamedCause::of(cause, definition));
     let reply = state.reply().cloned().unwrap_or_default();
     Ending { status: state.status(), reply, why, trace_id: trace_id.to_owned() }
 }
@@ -171,28 +173,30 @@ fn reply(
 /// Why the saga did not do what was asked, naming the step that made it turn back, where there is one.
 fn decline(ending: &Ending) -> Decline {
     match &ending.why {
-        _ if ending.status == Status::Resolved => Decline::new(Reason::SagaState, CLOSED),
-        None => Decline::new(Reason::SagaState, UNDONE),
-        Some(Why { reason, step }) => {
+        _ if ending.status == Status::Resolved => {
+            Decline::new(Reason::SagaState, CLOSED_BY_A_PERSON)
+        }
+        None => Decline::new(Reason::SagaState, ALL_UNDONE),
+        Some(NamedCause { reason, step }) => {
             let at = if step.is_empty() { String::new() } else { format!("{step}: ") };
             Decline {
                 code: reason.code.clone(),
-                message: format!("{at}{}; {UNDONE}", reason.message),
+                message: format!("{at}{}; {ALL_UNDONE}", reason.message),
             }
         }
     }
 }
 
-/// A saga that has ended, and nobody can tell how.
+/// The failure for a saga that has ended, but whose journal cannot be read.
 fn unreadable(saga_id: &str, why: Option<&saga::Reason>) -> Failure {
     let why = why.map(ToString::to_string).unwrap_or_default();
     let message = format!("the saga {saga_id} has ended, and its journal cannot be read: {why}");
     Failure::new(Reason::JournalUnreadable, message).with_fact("saga_id", saga_id)
 }
 
-fn needs_a_person(saga_id: &str, why: Option<&Why>) -> Failure {
+fn needs_a_person(saga_id: &str, why: Option<&NamedCause>) -> Failure {
     let (step, reason) = match why {
-        Some(Why { reason, step }) => (step.as_str(), reason.to_string()),
+        Some(NamedCause { reason, step }) => (step.as_str(), reason.to_string()),
         None => ("", String::new()),
     };
     let at = if step.is_empty() { String::new() } else { format!("{step}: ") };
@@ -216,12 +220,13 @@ fn declined(
     Reply::from(message).first_given_in(trace).declined(decline).with_fact("saga_id", saga_id)
 }
 
-fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {
+/// The failure for a caller whose time is over while its saga goes on.
+fn still_running(driver: &Driver, saga_id: &str, found: &SagaSnapshot) -> Failure {
     let now = saga::Timestamp(driver.clock().now().0);
     let state = found.status().as_str();
-    let stands = match (&found.listed.aside, &found.story) {
-        (None, Some(story)) => {
-            sentence::standing(story, now).unwrap_or_else(|| sentence::next(story, now))
+    let stands = match (&found.index_row.aside, &found.history) {
+        (None, Some(history)) => {
+            sentence::standing(history, now).unwrap_or_else(|| sentence::next(history, now))
         }
         (aside, _) => aside.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
@@ -235,7 +240,7 @@ fn still_going(driver: &Driver, saga_id: &str, found: &Found) -> Failure {
     Failure::new(reason, message).with_fact("saga_id", saga_id).with_fact("saga_state", state)
 }
 
-/// Tells the caller the saga, where the response has a field for it.
+/// Sets the response's `saga_id`, where it has such a field.
 fn set_saga_id(message: &mut DynamicMessage, saga_id: &str) {
     let _ = message.try_set_field_by_name("saga_id", Value::String(saga_id.to_owned()));
 }

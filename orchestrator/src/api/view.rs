@@ -6,10 +6,10 @@ use proto::saga::v1::{Definition, Saga, SagaState as State, Step, StepState};
 use saga::{Status, StepId, StepStatus};
 
 use super::{
-    read::{Found, Story},
+    read::{SagaHistory, SagaSnapshot},
     sentence,
 };
-use crate::{journal::Listed, registry::Registered};
+use crate::{journal::IndexRow, registry::Registered};
 
 pub(super) fn timestamp(ms: u64) -> Timestamp {
     facade::wire::instant(clock::Timestamp(ms))
@@ -56,8 +56,8 @@ fn step_state(status: StepStatus) -> StepState {
 }
 
 /// A saga as the index has it: without steps.
-pub(super) fn listed(listed: &Listed) -> Saga {
-    let header = &listed.header;
+pub(super) fn index_row(index_row: &IndexRow) -> Saga {
+    let header = &index_row.header;
     let mut saga = Saga {
         saga_id: header.saga_id.clone(),
         definition: header.definition.clone(),
@@ -65,14 +65,14 @@ pub(super) fn listed(listed: &Listed) -> Saga {
         key: header.key.clone(),
         deadline: Some(timestamp(header.deadline.0)),
         created_at: Some(timestamp(header.created_at.0)),
-        updated_at: Some(timestamp(listed.updated_at.0)),
+        updated_at: Some(timestamp(index_row.updated_at.0)),
         definition_hash: header.definition_hash.clone(),
         trace_id: Trace::id_of(&header.trace).to_owned(),
         ..Saga::default()
     };
-    saga.set_state(state(listed.shown()));
-    let why = listed.standing.why.as_ref().map(|why| &why.reason);
-    if let Some(why) = listed.aside.as_ref().or(why) {
+    saga.set_state(state(index_row.status()));
+    let why = index_row.standing.why.as_ref().map(|why| &why.reason);
+    if let Some(why) = index_row.aside.as_ref().or(why) {
         saga.reason.clone_from(&why.code);
         saga.message.clone_from(&why.message);
     }
@@ -80,13 +80,13 @@ pub(super) fn listed(listed: &Listed) -> Saga {
 }
 
 /// A saga as its journal has it: without steps.
-fn row(found: &Found) -> Saga {
-    let mut saga = listed(&found.listed);
+fn row(found: &SagaSnapshot) -> Saga {
+    let mut saga = index_row(&found.index_row);
     saga.set_state(state(found.status()));
-    let Some(story) = &found.story else { return saga };
-    saga.updated_at = Some(timestamp(story.reading.state.updated_at().0));
-    saga.deadline = Some(timestamp(story.reading.state.deadline().0));
-    if let (None, Some(reason)) = (&found.listed.aside, sentence::why(&story.reading.state)) {
+    let Some(history) = &found.history else { return saga };
+    saga.updated_at = Some(timestamp(history.replayer.state.updated_at().0));
+    saga.deadline = Some(timestamp(history.replayer.state.deadline().0));
+    if let (None, Some(reason)) = (&found.index_row.aside, sentence::why(&history.replayer.state)) {
         saga.reason.clone_from(&reason.code);
         saga.message.clone_from(&reason.message);
     }
@@ -94,25 +94,25 @@ fn row(found: &Found) -> Saga {
 }
 
 /// A saga with its steps and what happens next.
-pub(super) fn saga(found: &Found, now: saga::Timestamp) -> Saga {
+pub(super) fn saga(found: &SagaSnapshot, now: saga::Timestamp) -> Saga {
     let mut saga = row(found);
-    if let Some(story) = &found.story {
-        saga.steps = steps(story);
+    if let Some(history) = &found.history {
+        saga.steps = steps(history);
     }
-    saga.next = match (&found.listed.aside, &found.story) {
-        (None, Some(story)) => sentence::next(story, now),
+    saga.next = match (&found.index_row.aside, &found.history) {
+        (None, Some(history)) => sentence::next(history, now),
         (aside, _) => sentence::next_aside(aside.as_ref(), found.status()),
     };
     saga
 }
 
-fn steps(story: &Story) -> Vec<Step> {
-    let steps = story.definition.engine().steps().iter();
-    steps.zip(0..).map(|(rules, index)| step(story, &rules.name, StepId(index))).collect()
+fn steps(history: &SagaHistory) -> Vec<Step> {
+    let steps = history.definition.engine().steps().iter();
+    steps.zip(0..).map(|(rules, index)| step(history, &rules.name, StepId(index))).collect()
 }
 
-fn step(story: &Story, name: &str, id: StepId) -> Step {
-    let view = story.reading.state.step(id);
+fn step(history: &SagaHistory, name: &str, id: StepId) -> Step {
+    let view = history.replayer.state.step(id);
     let reason = view.reason;
     let mut step = Step {
         step: name.to_owned(),

@@ -10,18 +10,18 @@ use saga::Record;
 
 use super::{
     events,
-    read::{self, Found, Story},
+    read::{self, SagaHistory, SagaSnapshot},
 };
-use crate::driver::{Driver, Reading};
+use crate::driver::{Driver, Replayer};
 
 /// The records after `after`, those that are there and those to come, until the saga ends.
 pub(super) fn events(
     driver: Driver,
-    found: Found,
+    found: SagaSnapshot,
     after: u64,
 ) -> impl Stream<Item = Result<Event, Failure>> + Send {
-    let watcher = Watcher { driver, saga_id: found.listed.header.saga_id.clone(), after };
-    let pieces = stream::try_unfold(Some((watcher, Cursor::Found(Box::new(found)))), |at| async {
+    let watcher = Watcher { driver, saga_id: found.index_row.header.saga_id.clone(), after };
+    let pieces = stream::try_unfold(Some((watcher, Cursor::Start(Box::new(found)))), |at| async {
         let Some((watcher, cursor)) = at else { return Ok(None) };
         let (events, cursor) = watcher.later(cursor).await?;
         let piece = stream::iter(events).map(Ok);
@@ -38,41 +38,43 @@ struct Watcher {
 
 /// How far a watcher has come.
 enum Cursor {
-    /// It has the saga as it was found.
-    Found(Box<Found>),
-    /// It has told all that it had read.
-    Read { definition: Arc<Compiled>, reading: Box<Reading> },
+    /// Nothing was sent yet: the saga as it was found.
+    Start(Box<SagaSnapshot>),
+    /// All records that the replayer has read were sent.
+    Read { definition: Arc<Compiled>, replayer: Box<Replayer> },
 }
 
 impl Watcher {
-    /// The events that are not told yet, as soon as there are any, and where to go on; `None` where the saga has ended.
+    /// The events that were not sent yet, as soon as there are any, and where to go on; `None` where the saga has ended.
     async fn later(&self, cursor: Cursor) -> Result<(Vec<Event>, Option<Cursor>), Failure> {
-        let (definition, mut reading) = match cursor {
-            Cursor::Found(found) => {
-                let Found { listed, story } = *found;
-                let Some(story) = story else { return Err(unwatchable(listed.aside.as_ref())) };
-                let Story { definition, records, reading } = story;
+        let (definition, mut replayer) = match cursor {
+            Cursor::Start(found) => {
+                let SagaSnapshot { index_row, history } = *found;
+                let Some(history) = history else {
+                    return Err(unwatchable(index_row.aside.as_ref()));
+                };
+                let SagaHistory { definition, records, replayer } = history;
                 let events = self.show(&definition, &records);
-                let cursor = Cursor::Read { definition, reading: Box::new(reading) };
-                let ended = listed.shown().is_ended();
+                let cursor = Cursor::Read { definition, replayer: Box::new(replayer) };
+                let ended = index_row.status().is_ended();
                 return Ok((events, (!ended).then_some(cursor)));
             }
-            Cursor::Read { definition, reading } => (definition, reading),
+            Cursor::Read { definition, replayer } => (definition, replayer),
         };
-        // From before the first look: what happens between is then not missed.
+        // Subscribed before the first read, so that no change between the two is missed.
         let mut changes = self.driver.changes(&self.saga_id);
         loop {
             let records = self.driver.find(&self.saga_id).map(|handle| handle.records());
-            let from = reading.state.next_seq();
+            let from = replayer.state.next_seq();
             let entries = self.driver.journal().read(&self.saga_id, from).await;
             let entries = entries.map_err(Failure::unavailable)?;
-            let read = reading.read_on(&definition, &entries, None);
+            let read = replayer.read_on(&definition, &entries, None);
             let read =
                 read.map_err(|error| unwatchable(Some(&read::unreadable(causes(&error)))))?;
             if !read.is_empty() {
-                let ended = reading.state.is_ended();
+                let ended = replayer.state.is_ended();
                 let events = self.show(&definition, &read);
-                let cursor = Cursor::Read { definition, reading };
+                let cursor = Cursor::Read { definition, replayer };
                 return Ok((events, (!ended).then_some(cursor)));
             }
             if records.is_none() {
@@ -107,12 +109,12 @@ impl Watcher {
 
     /// A saga that stands aside, or was removed, has no event to come.
     async fn refuse_aside(&self) -> Result<(), Failure> {
-        let listed =
+        let index_row =
             self.driver.journal().find(&self.saga_id).await.map_err(Failure::unavailable)?;
-        match listed.map(|listed| listed.aside) {
+        match index_row.map(|index_row| index_row.aside) {
             Some(None) => Ok(()),
             Some(Some(why)) => Err(unwatchable(Some(&why))),
-            None => Err(read::unknown(&self.saga_id)),
+            None => Err(read::unknown_saga(&self.saga_id)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::journal::{self, Standing};
 
 /// What an operator asks of a running saga.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct OperatorOrder {
     pub(crate) event: Event,
     pub(crate) answer: oneshot::Sender<OrderResult>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Order {
 /// What an order came to, once it is on disk.
 pub(crate) type OrderResult = Result<(), OrderError>;
 
-impl Order {
+impl OperatorOrder {
     pub(crate) fn new(event: Event) -> (Self, oneshot::Receiver<OrderResult>) {
         let (answer, answered) = oneshot::channel();
         (Self { event, answer }, answered)
@@ -38,7 +38,7 @@ pub enum OrderError {
     Journal(#[source] journal::Error),
     /// The task ended before it answered.
     #[error("the saga's task ended before it answered")]
-    Gone,
+    TaskEnded,
 }
 
 /// Where a saga stands on disk.
@@ -46,16 +46,16 @@ pub enum OrderError {
 pub struct Published {
     /// As the index has it.
     pub standing: Standing,
-    /// All that is known of it, once it has ended. Before, its journal tells: a copy of the state with each change would
-    /// cost more than the few who ask.
+    /// The whole state, once it has ended. Before its end, readers replay its journal: to copy the state with each change
+    /// would cost more than the few reads do.
     pub end: Option<Arc<SagaState>>,
 }
 
 /// The way to a running saga.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    /// Boxed: the channel makes room for more orders than most sagas ever get.
-    pub(crate) orders: mpsc::Sender<Box<Order>>,
+    /// Boxed, because the channel reserves room for more orders than most sagas ever get.
+    pub(crate) orders: mpsc::Sender<Box<OperatorOrder>>,
     /// The number of its records on disk.
     pub(crate) records: watch::Receiver<u64>,
     /// Changes with the saga's state, not with each record.
@@ -86,18 +86,18 @@ impl Handle {
 /// Which sagas run here. A saga has at most one task: its slot is taken before the task begins and given up when
 /// the task has ended, whatever ended it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Live {
-    sagas: Arc<Mutex<Sagas>>,
+pub(crate) struct LiveSagas {
+    sagas: Arc<Mutex<LiveState>>,
 }
 
 #[derive(Debug, Default)]
-struct Sagas {
+struct LiveState {
     slots: HashMap<String, Option<Handle>>,
     /// Sagas that somebody waits for while no task runs them.
     awaited: HashMap<String, watch::Sender<()>>,
 }
 
-impl Live {
+impl LiveSagas {
     /// Takes the saga's slot; `None` when somebody has it.
     pub(crate) fn take(&self, saga_id: &str) -> Option<Slot> {
         let mut sagas = self.sagas();
@@ -122,7 +122,7 @@ impl Live {
         self.sagas().slots.len()
     }
 
-    /// What happens to the saga from now on that its task, where it has one, does not tell.
+    /// Notifies of the changes from now on that the saga's task, where it has one, does not publish.
     pub(crate) fn changes(&self, saga_id: &str) -> Changes {
         let mut sagas = self.sagas();
         let sender =
@@ -130,36 +130,36 @@ impl Live {
         Changes { seen: sender.subscribe(), live: self.clone(), saga_id: saga_id.to_owned() }
     }
 
-    /// Tells whoever waits for the saga that it may stand otherwise.
-    pub(crate) fn changed(&self, saga_id: &str) {
-        self.sagas().changed(saga_id);
+    /// Wakes everybody who waits for the saga: its state may have changed.
+    pub(crate) fn notify_changed(&self, saga_id: &str) {
+        self.sagas().notify_changed(saga_id);
     }
 
-    fn sagas(&self) -> std::sync::MutexGuard<'_, Sagas> {
+    fn sagas(&self) -> std::sync::MutexGuard<'_, LiveState> {
         self.sagas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Sagas {
-    fn changed(&self, saga_id: &str) {
+impl LiveState {
+    fn notify_changed(&self, saga_id: &str) {
         if let Some(awaited) = self.awaited.get(saga_id) {
             awaited.send_replace(());
         }
     }
 }
 
-/// Tells when something happens to a saga: a task begins to run it or ends, it is set aside, or a person closes it.
+/// Notifies of the changes of one saga: a task begins to run it or ends, it is set aside, or a person closes it.
 #[derive(Debug)]
 pub struct Changes {
     seen: watch::Receiver<()>,
-    live: Live,
+    live: LiveSagas,
     saga_id: String,
 }
 
 impl Changes {
     /// Completes at the next change since the last.
     pub async fn next(&mut self) {
-        // The sender stays as long as somebody listens.
+        // The sender lives as long as it has a receiver.
         let _ = self.seen.changed().await;
     }
 }
@@ -167,7 +167,7 @@ impl Changes {
 impl Drop for Changes {
     fn drop(&mut self) {
         let mut sagas = self.live.sagas();
-        // This one still counts.
+        // The receiver of this value is counted until it is dropped: a count of 1 means that no other one is left.
         if sagas.awaited.get(&self.saga_id).is_some_and(|sender| sender.receiver_count() <= 1) {
             sagas.awaited.remove(&self.saga_id);
         }
@@ -177,7 +177,7 @@ impl Drop for Changes {
 /// A saga's slot, held by its task.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    live: Live,
+    live: LiveSagas,
     saga_id: String,
 }
 
@@ -186,7 +186,7 @@ impl Slot {
     pub(crate) fn open(&self, handle: Handle) {
         let mut sagas = self.live.sagas();
         sagas.slots.insert(self.saga_id.clone(), Some(handle));
-        sagas.changed(&self.saga_id);
+        sagas.notify_changed(&self.saga_id);
     }
 }
 
@@ -194,6 +194,6 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut sagas = self.live.sagas();
         sagas.slots.remove(&self.saga_id);
-        sagas.changed(&self.saga_id);
+        sagas.notify_changed(&self.saga_id);
     }
 }

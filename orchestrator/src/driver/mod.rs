@@ -25,16 +25,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::{ContextV7, Uuid};
 
 use crate::{
-    journal::{self, Header, Kept, Link, Number, Started},
+    journal::{self, Header, Link, Number, RemovedSaga, Started},
     outbound::Participants,
     registry::Registry,
 };
-use live::{Live, Order, Slot};
-use saga_task::{Ended, SagaTask};
+use live::{LiveSagas, OperatorOrder, Slot};
+use saga_task::{SagaTask, TaskEnd};
 
 pub use live::{Changes, Handle, OrderError, Published};
 pub(crate) use recover::definition_unreadable;
-pub use replay::{Reading, Replayed, Unreadable, replay};
+pub use replay::{Replayed, Replayer, Unreadable, replay};
 
 /// How long an order waits for a saga that is being taken up, and how soon it looks again.
 const TAKE_UP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,12 +55,12 @@ pub(crate) struct Context {
 pub struct Driver {
     context: Arc<Context>,
     registry: Arc<Registry>,
-    live: Live,
+    live: LiveSagas,
     tasks: TaskTracker,
     halt: CancellationToken,
-    given_up: CancellationToken,
+    aborted: CancellationToken,
     /// Wakes the recovery loop before its time.
-    lost: Arc<tokio::sync::Notify>,
+    needs_recovery: Arc<tokio::sync::Notify>,
     node: Arc<str>,
     /// Ids of one millisecond are in the order of their starts.
     ids: Arc<Mutex<ContextV7>>,
@@ -83,7 +83,7 @@ pub enum Start {
         saga_id: String,
     },
     /// The saga that the same request started before has been removed since.
-    Removed(Kept),
+    Removed(RemovedSaga),
     /// Another request was started under the key.
     KeyReused,
     /// As many sagas run here as may: nothing was begun.
@@ -124,11 +124,11 @@ impl Driver {
                 stop: CancellationToken::new(),
             }),
             registry,
-            live: Live::default(),
+            live: LiveSagas::default(),
             tasks: TaskTracker::new(),
             halt: CancellationToken::new(),
-            given_up: CancellationToken::new(),
-            lost: Arc::default(),
+            aborted: CancellationToken::new(),
+            needs_recovery: Arc::default(),
             node: new_id(&ids, clock_now).simple().to_string().into(),
             ids: Arc::new(ids),
             max_running,
@@ -188,7 +188,7 @@ impl Driver {
         match self.context.journal.start(Header::clone(task.header()), entries, changed).await? {
             Started::KeyReused => return Ok(Start::KeyReused),
             Started::Already { saga_id } => return Ok(Start::Already { saga_id }),
-            Started::Removed(kept) => return Ok(Start::Removed(kept)),
+            Started::Removed(removed) => return Ok(Start::Removed(removed)),
             Started::New(number) => self.spawn(slot, handle.clone(), task, number),
         }
         Ok(Start::New { saga_id, handle })
@@ -221,28 +221,30 @@ impl Driver {
             let ended = AssertUnwindSafe(task.run(number)).catch_unwind().await;
             driver.ended(&header, slot, ended).await;
         };
-        // What still runs when the node is given up ends with it, and lets its files go.
-        let given_up = self.given_up.clone();
+        // A task that still runs when the node is aborted ends with it, and closes its files.
+        let aborted = self.aborted.clone();
         let run = async move {
-            given_up.run_until_cancelled(run).await;
+            aborted.run_until_cancelled(run).await;
         };
         self.tasks.spawn(tracing::Instrument::instrument(run, span));
     }
 
-    /// The slot is given up when all is told: until then recovery leaves the saga alone.
-    async fn ended(&self, header: &Header, slot: Slot, ended: std::thread::Result<Ended>) {
+    /// The slot is released after the outcome was recorded: until then recovery leaves the saga alone.
+    async fn ended(&self, header: &Header, slot: Slot, ended: std::thread::Result<TaskEnd>) {
         let why = match ended {
-            Ok(Ended::Saga | Ended::Stopping) => return,
-            Ok(Ended::Journal(error)) => {
+            Ok(TaskEnd::Saga | TaskEnd::Stopping) => return,
+            Ok(TaskEnd::Journal(error)) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the saga stops here until the journal is read"
                 );
                 drop(slot);
-                self.lost.notify_one();
+                self.needs_recovery.notify_one();
                 return;
             }
-            Ok(Ended::Engine(refused)) => format!("the engine refused its own decision: {refused}"),
+            Ok(TaskEnd::Engine(refused)) => {
+                format!("the engine refused its own decision: {refused}")
+            }
             Err(_) => "the saga's task panicked".to_owned(),
         };
         self.set_aside(&header.saga_id, Reason::new(EngineFailed.code(), why)).await;
@@ -263,27 +265,27 @@ impl Driver {
                 "it could not be set aside"
             );
         }
-        self.live.changed(saga_id);
+        self.live.notify_changed(saga_id);
     }
 
     /// Passes an operator's order to a saga's task; answers when it is on disk.
     ///
     /// # Errors
-    /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here.
+    /// See [`OrderError`]; [`OrderError::TaskEnded`] where the saga does not run here.
     pub async fn order(&self, saga_id: &str, event: Event) -> Result<(), OrderError> {
-        let handle = self.handle(saga_id).await.ok_or(OrderError::Gone)?;
-        let (order, answered) = Order::new(event);
-        handle.orders.send(Box::new(order)).await.map_err(|_| OrderError::Gone)?;
-        answered.await.unwrap_or(Err(OrderError::Gone))
+        let handle = self.handle(saga_id).await.ok_or(OrderError::TaskEnded)?;
+        let (order, answered) = OperatorOrder::new(event);
+        handle.orders.send(Box::new(order)).await.map_err(|_| OrderError::TaskEnded)?;
+        answered.await.unwrap_or(Err(OrderError::TaskEnded))
     }
 
     /// The way to a saga's task. One that is being taken up at this moment is waited for.
     async fn handle(&self, saga_id: &str) -> Option<Handle> {
         let clock = &self.context.clock;
-        let give_up = clock.now().after(TAKE_UP_TIMEOUT);
+        let deadline = clock.now().after(TAKE_UP_TIMEOUT);
         loop {
             let found = self.live.find(saga_id);
-            if found.is_some() || !self.live.is_taken(saga_id) || clock.now() >= give_up {
+            if found.is_some() || !self.live.is_taken(saga_id) || clock.now() >= deadline {
                 return found;
             }
             clock.sleep(TAKE_UP_POLL).await;
@@ -297,7 +299,7 @@ impl Driver {
     pub async fn close_aside(&self, saga_id: &str, why: &str) -> Result<bool, journal::Error> {
         let why = Reason::new(Reason::RESOLVED_BY_OPERATOR, why);
         let closed = self.context.journal.close_aside(saga_id, why, self.context.clock.now()).await;
-        self.live.changed(saga_id);
+        self.live.notify_changed(saga_id);
         closed
     }
 
@@ -337,12 +339,12 @@ impl Driver {
         &self.registry
     }
 
-    /// Makes no new call, records what is still answered for `patience` at most, and tells whoever waits for a saga that
-    /// it moves no further here. Gives how many sagas still had a call under way; they too stand in the journal.
-    pub async fn stop(&self, patience: Duration) -> usize {
+    /// Makes no new call, records the answers that still come for `timeout` at most, and then wakes everybody who waits for a
+    /// saga. Gives how many sagas still had a call under way; their journals let the next start go on with them.
+    pub async fn stop(&self, timeout: Duration) -> usize {
         self.context.stop.cancel();
         self.tasks.close();
-        let parked = self.context.clock.timeout(patience, self.tasks.wait()).await;
+        let parked = self.context.clock.timeout(timeout, self.tasks.wait()).await;
         let left = if parked.is_ok() { 0 } else { self.running() };
         self.halt.cancel();
         left
@@ -350,13 +352,13 @@ impl Driver {
 
     /// Ends every task where it stands, as the death of the process would: what was not recorded is taken up at the next
     /// start.
-    pub fn give_up(&self) {
+    pub fn abort(&self) {
         self.context.stop.cancel();
         self.halt.cancel();
-        self.given_up.cancel();
+        self.aborted.cancel();
     }
 
-    /// Completes when no saga moves here any more: whoever waits for one must be told.
+    /// Completes when no saga moves here any more, so that nobody waits for one in vain.
     pub async fn halted(&self) {
         self.halt.cancelled().await;
     }

@@ -12,14 +12,14 @@ use planted::Bug;
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
 use saga::{Event, Reason, Record};
 
-use super::{Driver, Order, OrderError, Reading, Slot, replay};
-use crate::journal::{self, Header, Listed, Loaded, Readmit, Unfinished, record};
+use super::{Driver, OperatorOrder, OrderError, Replayer, Slot, replay};
+use crate::journal::{self, Header, IndexRow, Loaded, Readmit, Unfinished, record};
 
-/// Sagas looked up at once.
-const PAGE: u32 = 256;
-/// Sagas taken up at once: as many share a commit of the journal.
+/// How many unfinished sagas one query lists.
+const PAGE_SIZE: u32 = 256;
+/// How many sagas are taken up at once: that many share a commit of the journal.
 const MAX_TAKE_UPS: usize = 64;
-/// How long until the store is looked through again.
+/// How often the journal is searched for sagas that no task runs.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Driver {
@@ -44,7 +44,7 @@ impl Driver {
             }
             tokio::select! {
                 () = self.context.stop.cancelled() => {}
-                () = self.lost.notified() => {}
+                () = self.needs_recovery.notified() => {}
                 () = self.context.clock.sleep(RECOVERY_INTERVAL) => {}
             }
         }
@@ -54,21 +54,22 @@ impl Driver {
     /// journal before it does anything: it may end before it could be told.
     ///
     /// # Errors
-    /// See [`OrderError`]; [`OrderError::Gone`] where the saga does not run here and could not be taken up.
+    /// See [`OrderError`]; [`OrderError::TaskEnded`] where the saga does not run here and could not be taken up.
     pub async fn retry(&self, saga_id: &str, reason: String) -> Result<(), OrderError> {
         let event = Event::Retried { reason };
         let found = self.context.journal.find(saga_id).await.map_err(OrderError::Journal)?;
-        if !found.is_some_and(|listed| listed.aside.is_some() && !listed.standing.status.is_ended())
-        {
+        if !found.is_some_and(|index_row| {
+            index_row.aside.is_some() && !index_row.standing.status.is_ended()
+        }) {
             return self.order(saga_id, event).await;
         }
         // Taken before recovery can find the saga.
         let Some(slot) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
         let readmitted = self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await;
         readmitted.map_err(OrderError::Journal)?;
-        let (order, answered) = Order::new(event);
+        let (order, answered) = OperatorOrder::new(event);
         self.take_up(slot, saga_id, Some(order)).await;
-        answered.await.unwrap_or(Err(OrderError::Gone))
+        answered.await.unwrap_or(Err(OrderError::TaskEnded))
     }
 
     /// Looks through the store once; gives how many sagas were taken up.
@@ -78,7 +79,7 @@ impl Driver {
     pub async fn recover_once(&self) -> Result<usize, journal::Error> {
         let (mut after, mut taken_up) = (Unfinished::default(), 0);
         loop {
-            let page = self.context.journal.unfinished(&after, PAGE).await?;
+            let page = self.context.journal.unfinished(&after, PAGE_SIZE).await?;
             let Some(last) = page.last() else { break };
             after.clone_from(last);
             taken_up += futures::stream::iter(page)
@@ -109,7 +110,7 @@ impl Driver {
     }
 
     /// Takes a saga up and gives its task the order, where there is one.
-    async fn take_up(&self, slot: Slot, saga_id: &str, order: Option<Order>) -> bool {
+    async fn take_up(&self, slot: Slot, saga_id: &str, order: Option<OperatorOrder>) -> bool {
         // One saga's panic must end neither the loop nor the other sagas.
         let taken = AssertUnwindSafe(self.try_take_up(slot, saga_id, order)).catch_unwind().await;
         let panicked =
@@ -138,30 +139,30 @@ impl Driver {
         &self,
         slot: Slot,
         saga_id: &str,
-        order: Option<Order>,
+        order: Option<OperatorOrder>,
     ) -> Result<bool, TakeUpError> {
         let loaded = self.context.journal.load(saga_id).await?;
-        let Some(Loaded { listed, entries }) = loaded else { return Ok(false) };
-        if let Some(damage) = listed.aside {
+        let Some(Loaded { index_row, entries }) = loaded else { return Ok(false) };
+        if let Some(damage) = index_row.aside {
             return Err(TakeUpError::Saga(damage));
         }
-        let Listed { number, header, mark, .. } = listed;
+        let IndexRow { number, header, state_record, .. } = index_row;
         let Some(registered) = self.registry.find_hash(&header.definition_hash) else {
             return Err(TakeUpError::Saga(definition_unreadable(&header)));
         };
         let definition = registered.compiled;
-        let replayed = replay(&header, &definition, &entries?, mark)
+        let replayed = replay(&header, &definition, &entries?, state_record)
             .map_err(|error| TakeUpError::unreadable(causes(&error)))?;
-        if replayed.reading.state.is_ended() {
+        if replayed.replayer.state.is_ended() {
             // It ended between the search and the look.
             return Ok(false);
         }
         let recovered = Record {
-            seq: replayed.reading.state.next_seq(),
+            seq: replayed.replayer.state.next_seq(),
             at: saga::Timestamp(self.context.clock.now().0),
             event: Event::Recovered { node: self.node.to_string() },
         };
-        let Reading { mut state, link } = replayed.reading;
+        let Replayer { mut state, link } = replayed.replayer;
         saga::apply(&mut state, definition.engine(), &recovered)
             .map_err(|refused| TakeUpError::unreadable(refused.to_string()))?;
         let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), link);
@@ -200,7 +201,7 @@ impl From<journal::Error> for TakeUpError {
     fn from(error: journal::Error) -> Self {
         match error {
             journal::Error::Unreadable(why) => Self::unreadable(why),
-            // It would be read whole and refused again, each time.
+            // A retry would read all records and be refused again.
             full @ journal::Error::Full { .. } => Self::unreadable(full.to_string()),
             error => Self::Journal(error),
         }

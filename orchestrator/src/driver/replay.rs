@@ -4,15 +4,15 @@ use definition::Compiled;
 use planted::Bug;
 use saga::{Record, SagaState};
 
-use crate::journal::{Entry, Header, Link, Mark, record};
+use crate::journal::{Entry, Header, Link, StateRecord, record};
 
 /// A saga as its journal tells it.
 #[derive(Debug)]
 pub struct Replayed {
     /// Every record.
     pub records: Vec<Record>,
-    /// What they come to.
-    pub reading: Reading,
+    /// The replayer behind the last of them, with the state.
+    pub replayer: Replayer,
 }
 
 /// Why a journal cannot be read.
@@ -65,23 +65,23 @@ pub enum Unreadable {
     },
 }
 
-/// A saga's journal, as far as it has been read.
+/// Replays a saga's journal record by record, and keeps how far it has come.
 #[derive(Debug)]
-pub struct Reading {
-    /// What the records come to.
+pub struct Replayer {
+    /// The state that the records read so far come to.
     pub state: SagaState,
     /// What the next record is linked to.
     pub link: Link,
 }
 
-impl Reading {
+impl Replayer {
     /// Nothing is read yet of the saga that was started with `header`.
     #[must_use]
     pub fn new(header: &Header, definition: &Compiled) -> Self {
         Self { state: SagaState::new(definition.engine()), link: Link::root(header) }
     }
 
-    /// Reads on: `entries` follow those that were read. `mark` is the record that the index names, where it does.
+    /// Reads on: `entries` follow those that were read. `state_record` is the record that the index names, where it does.
     ///
     /// # Errors
     /// Names the first entry that is wrong.
@@ -89,13 +89,13 @@ impl Reading {
         &mut self,
         definition: &Compiled,
         entries: &[Entry],
-        mark: Option<Mark>,
+        state_record: Option<StateRecord>,
     ) -> Result<Vec<Record>, Unreadable> {
-        let read = entries.iter().map(|entry| self.read_one(definition, entry, mark));
+        let read = entries.iter().map(|entry| self.read_one(definition, entry, state_record));
         let records = read.collect::<Result<_, _>>()?;
         let left = self.state.next_seq();
-        match mark {
-            Some(Mark { seq, .. }) if seq >= left && !planted::is(Bug::CutJournalUnseen) => {
+        match state_record {
+            Some(StateRecord { seq, .. }) if seq >= left && !planted::is(Bug::CutJournalUnseen) => {
                 Err(Unreadable::CutOff { last: seq, left })
             }
             _ => Ok(records),
@@ -106,14 +106,15 @@ impl Reading {
         &mut self,
         definition: &Compiled,
         entry: &Entry,
-        mark: Option<Mark>,
+        state_record: Option<StateRecord>,
     ) -> Result<Record, Unreadable> {
         let (seq, expected) = (entry.seq, self.state.next_seq());
         if seq != expected {
             return Err(Unreadable::Gap { expected, found: seq });
         }
         let link = self.link.next(seq, entry.at, &entry.record);
-        let other = mark.is_some_and(|mark| mark.seq == seq && mark.link != link);
+        let other = state_record
+            .is_some_and(|state_record| state_record.seq == seq && state_record.link != link);
         if (link != entry.link || other) && !planted::is(Bug::ChangedRecordUnseen) {
             return Err(Unreadable::Broken { seq });
         }
@@ -125,7 +126,7 @@ impl Reading {
     }
 }
 
-/// Replays the entries of the saga that was started with `header`. `mark` is the record that the index names, where it
+/// Replays the entries of the saga that was started with `header`. `state_record` is the record that the index names, where it
 /// does.
 ///
 /// # Errors
@@ -134,12 +135,12 @@ pub fn replay(
     header: &Header,
     definition: &Compiled,
     entries: &[Entry],
-    mark: Option<Mark>,
+    state_record: Option<StateRecord>,
 ) -> Result<Replayed, Unreadable> {
     if entries.is_empty() {
         return Err(Unreadable::Empty);
     }
-    let mut reading = Reading::new(header, definition);
-    let records = reading.read_on(definition, entries, mark)?;
-    Ok(Replayed { records, reading })
+    let mut replayer = Replayer::new(header, definition);
+    let records = replayer.read_on(definition, entries, state_record)?;
+    Ok(Replayed { records, replayer })
 }

@@ -18,8 +18,8 @@ pub(crate) struct Running {
     pub(crate) recorded: Vec<Record>,
 }
 
-/// What is left to do once nothing is left to decide.
-pub(crate) struct Settled {
+/// What the saga's task does next, once the engine has nothing more to record.
+pub(crate) struct NextActions {
     /// Calls that should be under way.
     pub(crate) calls: Vec<Command>,
     /// When to decide again, whatever happens.
@@ -28,10 +28,10 @@ pub(crate) struct Settled {
 
 impl Running {
     /// Lets the engine decide until only calls and waits are left.
-    pub(crate) fn settle(&mut self) -> Result<Settled, IllegalEvent> {
+    pub(crate) fn decide_all(&mut self) -> Result<NextActions, IllegalEvent> {
         loop {
             let commands = saga::decide(self.definition.engine(), &self.state, self.now());
-            let mut settled = Settled { calls: Vec::new(), wake: None };
+            let mut actions = NextActions { calls: Vec::new(), wake: None };
             let mut events = Vec::new();
             for command in commands {
                 match command {
@@ -40,18 +40,18 @@ impl Running {
                     }
                     Command::Record(event) => events.push(event),
                     Command::Finish(outcome) => events.push(self.finish(outcome)),
-                    Command::Call { .. } => settled.calls.push(command),
-                    Command::WaitUntil(instant) => settled.wake = Some(instant),
+                    Command::Call { .. } => actions.calls.push(command),
+                    Command::WaitUntil(instant) => actions.wake = Some(instant),
                 }
             }
             if events.is_empty() {
-                return Ok(settled);
+                return Ok(actions);
             }
             for event in events {
                 let turns = matches!(event, Event::TurnedBack { .. } | Event::Parked { .. });
                 self.record(event)?;
                 if turns {
-                    // What else was prepared in this round was prepared for another way: decided anew.
+                    // The remaining events were decided for the other direction: the engine decides again.
                     break;
                 }
             }

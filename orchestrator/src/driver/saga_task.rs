@@ -17,11 +17,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Context,
-    live::{self, Handle, Order, OrderError, Published},
-    running::{Running, Settled},
+    live::{self, Handle, OperatorOrder, OrderError, Published},
+    running::{NextActions, Running},
 };
 use crate::{
-    journal::{self, Entry, Header, Link, Number, Standing, Why},
+    journal::{self, Entry, Header, Link, NamedCause, Number, Standing},
     outbound::Attempt,
 };
 
@@ -30,7 +30,7 @@ const ORDER_QUEUE: usize = 16;
 
 /// Why a task ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum TaskEnd {
     /// The saga has.
     Saga,
     /// The process is stopping; the saga stands in the journal.
@@ -43,8 +43,8 @@ pub(crate) enum Ended {
 
 type AnsweredCall = (StepId, Direction, Answer);
 
-/// An operator who is answered after the next append: what an order came to may rest on records that are not on disk.
-struct Promise {
+/// The answer to an operator, sent after the next append: it may rest on records that are not on disk yet.
+struct PendingReply {
     answer: oneshot::Sender<live::OrderResult>,
     outcome: Result<(), saga::IllegalEvent>,
 }
@@ -55,21 +55,21 @@ pub(crate) struct SagaTask {
     saga: Running,
     link: Link,
     trace: Trace,
-    orders: mpsc::Receiver<Box<Order>>,
+    orders: mpsc::Receiver<Box<OperatorOrder>>,
     records: watch::Sender<u64>,
     published: watch::Sender<Published>,
     stopped: BoxFuture<'static, ()>,
-    /// Until when nothing has to happen, and what waits for it.
+    /// The next instant at which the engine must decide again, and the future that waits for it.
     alarm: Option<(saga::Timestamp, BoxFuture<'static, ()>)>,
     /// What a new saga does first: it is on disk with its start.
-    begun: Option<Settled>,
-    promises: Vec<Promise>,
+    first_actions: Option<NextActions>,
+    pending_replies: Vec<PendingReply>,
     calling: HashSet<(StepId, Direction)>,
     calls: FuturesUnordered<BoxFuture<'static, AnsweredCall>>,
 }
 
 impl SagaTask {
-    /// A task that stands at `state`, and the way to it.
+    /// A task that stands at `state`, and the handle to it.
     pub(crate) fn new(
         context: Arc<Context>,
         header: Arc<Header>,
@@ -98,8 +98,8 @@ impl SagaTask {
             records: written,
             published: publisher,
             alarm: None,
-            begun: None,
-            promises: Vec::new(),
+            first_actions: None,
+            pending_replies: Vec::new(),
             calling: HashSet::new(),
             calls: FuturesUnordered::new(),
         };
@@ -116,53 +116,53 @@ impl SagaTask {
     pub(crate) fn begin(&mut self) -> Result<(Vec<Entry>, Option<Standing>), saga::IllegalEvent> {
         let deadline = saga::Timestamp(self.header().deadline.0);
         self.saga.record(Event::Started { deadline })?;
-        self.begun = Some(self.saga.settle()?);
+        self.first_actions = Some(self.saga.decide_all()?);
         let (entries, _, changed) = self.encode();
         Ok((entries, changed))
     }
 
     /// Runs the saga until it ends, the process stops, or the journal fails.
-    pub(crate) async fn run(mut self, number: Number) -> Ended {
-        let mut begun = self.begun.take();
-        if begun.is_some() {
+    pub(crate) async fn run(mut self, number: Number) -> TaskEnd {
+        let mut first_actions = self.first_actions.take();
+        if first_actions.is_some() {
             let standing = standing(&self.saga.state, &self.saga.definition);
             self.publish(Some(standing));
         }
         loop {
-            let settled = match begun.take() {
-                Some(settled) => settled,
+            let actions = match first_actions.take() {
+                Some(actions) => actions,
                 None => match self.turn(number).await {
-                    Ok(settled) => settled,
+                    Ok(actions) => actions,
                     Err(ended) => return ended,
                 },
             };
             if self.saga.state.is_ended() {
-                return Ended::Saga;
+                return TaskEnd::Saga;
             }
             let stopping = self.context.stop.is_cancelled();
             if !stopping {
-                for call in settled.calls {
+                for call in actions.calls {
                     self.launch(call);
                 }
             } else if self.calls.is_empty() {
-                return Ended::Stopping;
+                return TaskEnd::Stopping;
             }
-            if let Err(refused) = self.wait(settled.wake, stopping).await {
-                return Ended::Engine(refused);
+            if let Err(refused) = self.wait(actions.wake, stopping).await {
+                return TaskEnd::Engine(refused);
             }
         }
     }
 
     /// Decides all that can be decided, and puts it on disk.
-    async fn turn(&mut self, number: Number) -> Result<Settled, Ended> {
-        let settled = self.saga.settle().map_err(Ended::Engine)?;
-        if planted::is(Bug::CallBeforeJournal) && !settled.calls.is_empty() {
-            settled.calls.iter().cloned().for_each(|call| self.launch(call));
+    async fn turn(&mut self, number: Number) -> Result<NextActions, TaskEnd> {
+        let actions = self.saga.decide_all().map_err(TaskEnd::Engine)?;
+        if planted::is(Bug::CallBeforeJournal) && !actions.calls.is_empty() {
+            actions.calls.iter().cloned().for_each(|call| self.launch(call));
             let answered = self.calls.next().await;
             self.calls.extend(answered.map(|answered| std::future::ready(answered).boxed()));
         }
-        self.append(number).await.map_err(Ended::Journal)?;
-        Ok(settled)
+        self.append(number).await.map_err(TaskEnd::Journal)?;
+        Ok(actions)
     }
 
     /// Puts what was recorded on disk, then tells everybody who waits for it.
@@ -171,8 +171,8 @@ impl SagaTask {
             let (entries, records, changed) = self.encode();
             let appended = self.context.journal.append(number, entries, changed.clone());
             if let Err(error) = appended.await {
-                for promise in self.promises.drain(..) {
-                    let _ = promise.answer.send(Err(OrderError::Journal(error.clone())));
+                for reply in self.pending_replies.drain(..) {
+                    let _ = reply.answer.send(Err(OrderError::Journal(error.clone())));
                 }
                 return Err(error);
             }
@@ -181,9 +181,9 @@ impl SagaTask {
             }
             self.publish(changed);
         }
-        for promise in self.promises.drain(..) {
+        for reply in self.pending_replies.drain(..) {
             // The operator may have gone away; the order stands.
-            let _ = promise.answer.send(promise.outcome.map_err(OrderError::from));
+            let _ = reply.answer.send(reply.outcome.map_err(OrderError::from));
         }
         Ok(())
     }
@@ -244,7 +244,8 @@ impl SagaTask {
                 cut_off,
                 overrides: &compiled.answers,
             };
-            // What is in line was decided on while the saga went this way, and the node took steps.
+            // An attempt that waits for a stream is dropped when its saga changes state or the node stops: it was decided on
+            // before that.
             let withdrawn = async {
                 tokio::select! {
                     _ = published.changed() => {}
@@ -321,16 +322,16 @@ impl SagaTask {
     }
 
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
-    pub(crate) fn apply_order(&mut self, order: Order) {
-        let Order { event, answer } = order;
+    pub(crate) fn apply_order(&mut self, order: OperatorOrder) {
+        let OperatorOrder { event, answer } = order;
         let outcome = self.saga.record(event);
-        self.promises.push(Promise { answer, outcome });
+        self.pending_replies.push(PendingReply { answer, outcome });
     }
 }
 
 /// Where the saga stands, as the index shows it.
 fn standing(state: &SagaState, definition: &Compiled) -> Standing {
-    let why = state.why().map(|cause| Why::of(cause, definition.engine()));
+    let why = state.why().map(|cause| NamedCause::of(cause, definition.engine()));
     Standing { status: state.status(), why }
 }
 

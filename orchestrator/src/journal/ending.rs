@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 use saga::{Reason, Status};
 
-use super::Why;
+use super::NamedCause;
 
 /// How a saga ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,13 +14,13 @@ pub struct Ending {
     /// The reply of a saga that succeeded and serves a method, encoded.
     pub reply: Bytes,
     /// Why it did not succeed.
-    pub why: Option<Why>,
+    pub why: Option<NamedCause>,
     /// The id of the trace that it was started in.
     pub trace_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Stored {
+struct StoredEnding {
     #[prost(string, tag = "1")]
     status: String,
     #[prost(bytes = "bytes", tag = "2")]
@@ -40,10 +40,11 @@ impl Ending {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let Self { status, reply, why, trace_id } = self;
-        let Why { reason, step } =
-            why.clone().unwrap_or_else(|| Why { reason: Reason::new("", ""), step: String::new() });
+        let NamedCause { reason, step } = why
+            .clone()
+            .unwrap_or_else(|| NamedCause { reason: Reason::new("", ""), step: String::new() });
         let code = why.as_ref().map(|_| reason.code);
-        Stored {
+        StoredEnding {
             status: status.as_str().to_owned(),
             reply: reply.clone(),
             code,
@@ -57,9 +58,10 @@ impl Ending {
     /// Reads [`Ending::encode`]'s bytes; `None` where they are not.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let Stored { status, reply, code, message, step, trace_id } = Stored::decode(bytes).ok()?;
+        let StoredEnding { status, reply, code, message, step, trace_id } =
+            StoredEnding::decode(bytes).ok()?;
         let status = Status::from_name(&status).filter(|status| status.is_ended())?;
-        let why = code.map(|code| Why { reason: Reason { code, message }, step });
+        let why = code.map(|code| NamedCause { reason: Reason { code, message }, step });
         Some(Self { status, reply, why, trace_id })
     }
 }
@@ -70,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_ending_is_read_back_as_it_was_written_and_nothing_else_is_read() {
-        let why = Why { reason: Reason::new("NO", "a sentence"), step: "freeze".to_owned() };
+        let why = NamedCause { reason: Reason::new("NO", "a sentence"), step: "freeze".to_owned() };
         for (status, why) in [(Status::Succeeded, None), (Status::Compensated, Some(why))] {
             let trace_id = "t".to_owned();
             let ending = Ending { status, reply: Bytes::from_static(b"reply"), why, trace_id };
@@ -78,7 +80,7 @@ mod tests {
         }
         assert_eq!(Ending::decode(b""), None, "it has no state");
         assert_eq!(Ending::decode(&[0xff; 5]), None);
-        let running = Stored { status: "RUNNING".to_owned(), ..Stored::default() };
+        let running = StoredEnding { status: "RUNNING".to_owned(), ..StoredEnding::default() };
         assert_eq!(Ending::decode(&running.encode_to_vec()), None);
     }
 }

@@ -72,30 +72,30 @@ pub enum Started {
         saga_id: String,
     },
     /// The same request was started under this key before, and its saga has been removed since.
-    Removed(Kept),
+    Removed(RemovedSaga),
     /// Another request was started under this key before.
     KeyReused,
 }
 
-/// What is kept under the key of a saga that has been removed.
+/// A saga that retention has removed, as its key's row keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct RemovedSaga {
     /// The saga's id.
     pub saga_id: String,
     /// How it ended.
     pub ending: Ending,
 }
 
-/// Why a saga turned back, is held, or was closed.
+/// Why a saga turned back, is held, or was closed: a [`Cause`] with its step's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
+pub struct NamedCause {
     /// The reason.
     pub reason: Reason,
     /// The step that it is for; empty where it is for the saga as a whole.
     pub step: String,
 }
 
-impl Why {
+impl NamedCause {
     /// The cause, with the name that its step has in the definition.
     #[must_use]
     pub fn of(cause: &Cause, definition: &saga::Definition) -> Self {
@@ -110,12 +110,12 @@ pub struct Standing {
     /// The state.
     pub status: Status,
     /// Why it is in that state, where there is something to say.
-    pub why: Option<Why>,
+    pub why: Option<NamedCause>,
 }
 
 /// The record that brought a saga into the state that the index shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct StateRecord {
     /// Its sequence number. Nothing follows the one that ended a saga.
     pub seq: u64,
     /// Its link.
@@ -126,14 +126,14 @@ pub struct Mark {
 #[derive(Debug)]
 pub struct Loaded {
     /// As the index has it.
-    pub listed: Listed,
+    pub index_row: IndexRow,
     /// Its records in order, with nothing decoded.
     pub entries: Result<Vec<Entry>, Error>,
 }
 
 /// A saga as the index has it.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct IndexRow {
     /// Its number.
     pub number: Number,
     /// What it was started with. In a list, without its request.
@@ -143,15 +143,15 @@ pub struct Listed {
     /// When that was.
     pub updated_at: Timestamp,
     /// The record that changed it; `None` where it has not changed since the start.
-    pub mark: Option<Mark>,
+    pub state_record: Option<StateRecord>,
     /// Why it stands aside, where it does: its journal cannot be read or run, so the reason cannot stand there.
     pub aside: Option<Reason>,
 }
 
-impl Listed {
+impl IndexRow {
     /// Where it stands: one that stands aside needs a person, whatever its journal said last.
     #[must_use]
-    pub fn shown(&self) -> Status {
+    pub fn status(&self) -> Status {
         match self.aside {
             Some(_) if !self.standing.status.is_ended() => Status::Attention,
             _ => self.standing.status,
@@ -222,7 +222,7 @@ pub enum Error {
 impl Error {
     /// Whether nothing was written for certain.
     #[must_use]
-    pub fn kept_nothing(&self) -> bool {
+    pub fn wrote_nothing(&self) -> bool {
         use store::Error as Store;
         match self {
             Self::Store(error) => {
@@ -262,7 +262,7 @@ pub struct Unfinished {
     pub saga_id: String,
 }
 
-/// Which sagas are let in again that stand aside.
+/// Which of the sagas that stand aside are let in again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readmit {
     /// This one.
@@ -295,7 +295,7 @@ pub trait Journal: Send + Sync + 'static {
     ) -> Result<(), Error>;
 
     /// A saga as the index has it.
-    async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error>;
+    async fn find(&self, saga_id: &str) -> Result<Option<IndexRow>, Error>;
 
     /// A saga with all its records.
     async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error>;
@@ -304,11 +304,12 @@ pub trait Journal: Send + Sync + 'static {
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error>;
 
     /// The ids of sagas that have neither ended nor stand aside, after the one at `after`. A row that makes no sense is
-    /// among them, and says so in [`Listed::aside`] when it is loaded.
+    /// among them, and says so in [`IndexRow::aside`] when it is loaded.
     async fn unfinished(&self, after: &Unfinished, limit: u32) -> Result<Vec<Unfinished>, Error>;
 
     /// Sagas, newest first, that started before the saga `before` (empty: all). Never keeps those waiting that run.
-    async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error>;
+    async fn list(&self, filter: &Filter, before: &str, limit: i64)
+    -> Result<Vec<IndexRow>, Error>;
 
     /// Sets a saga aside that cannot be read or run. Its records stay as they are.
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error>;
@@ -328,8 +329,9 @@ pub trait Journal: Send + Sync + 'static {
         limit: u32,
     ) -> Result<u64, Error>;
 
-    /// What is kept under a key whose saga has been removed.
-    async fn kept(&self, definition: &str, key: &str) -> Result<Option<Kept>, Error>;
+    /// The removed saga whose ending is kept under this key.
+    async fn removed_saga(&self, definition: &str, key: &str)
+    -> Result<Option<RemovedSaga>, Error>;
 
     /// Removes at most `limit` of the keys that were kept until before `now`; gives how many.
     async fn remove_keys(&self, now: Timestamp, limit: u32) -> Result<u64, Error>;

@@ -23,7 +23,7 @@ pub enum Error {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Stored {
+struct StoredRecord {
     #[prost(uint32, tag = "1")]
     kind: u32,
     #[prost(uint32, optional, tag = "2")]
@@ -96,45 +96,49 @@ pub fn encode_all(records: &[Record], mut link: Link) -> (Vec<Entry>, Link) {
 /// # Errors
 /// See [`Error`].
 pub fn decode(entry: &Entry) -> Result<Record, Error> {
-    let stored = Stored::decode(entry.record.clone())?;
+    let stored = StoredRecord::decode(entry.record.clone())?;
     Ok(Record { seq: entry.seq, at: Timestamp(entry.at.0), event: restore(stored)? })
 }
 
-fn store(event: &Event) -> Stored {
-    let of = |kind| Stored { kind, ..Stored::default() };
-    let step_of = |kind, step: &StepId| Stored { step: Some(step.0.into()), ..of(kind) };
-    let by_hand = |kind, reason: &String| Stored { message: reason.clone(), ..of(kind) };
+fn store(event: &Event) -> StoredRecord {
+    let of = |kind| StoredRecord { kind, ..StoredRecord::default() };
+    let step_of = |kind, step: &StepId| StoredRecord { step: Some(step.0.into()), ..of(kind) };
+    let by_hand = |kind, reason: &String| StoredRecord { message: reason.clone(), ..of(kind) };
     match event {
-        Event::Started { deadline } => Stored { deadline_ms: deadline.0, ..of(kind::STARTED) },
+        Event::Started { deadline } => {
+            StoredRecord { deadline_ms: deadline.0, ..of(kind::STARTED) }
+        }
         Event::Skipped { step } => step_of(kind::SKIPPED, step),
         Event::CallIntended { step, request } => {
-            Stored { payload: request.clone(), ..step_of(kind::CALL_INTENDED, step) }
+            StoredRecord { payload: request.clone(), ..step_of(kind::CALL_INTENDED, step) }
         }
         Event::CallAnswered { step, answer, jitter } => {
             store_answer(step_of(kind::CALL_ANSWERED, step), answer, *jitter)
         }
         Event::TurnedBack { cause } => {
-            let stored =
-                Stored { step: cause.step.map(|step| step.0.into()), ..of(kind::TURNED_BACK) };
+            let stored = StoredRecord {
+                step: cause.step.map(|step| step.0.into()),
+                ..of(kind::TURNED_BACK)
+            };
             store_reason(stored, &cause.reason)
         }
         Event::UndoIntended { step, request } => {
-            Stored { payload: request.clone(), ..step_of(kind::UNDO_INTENDED, step) }
+            StoredRecord { payload: request.clone(), ..step_of(kind::UNDO_INTENDED, step) }
         }
         Event::UndoAnswered { step, answer, jitter } => {
             store_answer(step_of(kind::UNDO_ANSWERED, step), answer, *jitter)
         }
         Event::Parked { step, reason } => store_reason(
-            Stored { step: step.map(|step| step.0.into()), ..of(kind::PARKED) },
+            StoredRecord { step: step.map(|step| step.0.into()), ..of(kind::PARKED) },
             reason,
         ),
-        Event::Recovered { node } => Stored { message: node.clone(), ..of(kind::RECOVERED) },
+        Event::Recovered { node } => StoredRecord { message: node.clone(), ..of(kind::RECOVERED) },
         Event::Paused { reason } => by_hand(kind::PAUSED, reason),
         Event::Resumed { reason } => by_hand(kind::RESUMED, reason),
         Event::Retried { reason } => by_hand(kind::RETRIED, reason),
         Event::Cancelled { reason } => by_hand(kind::CANCELLED, reason),
         Event::SkippedByHand { step, reason } => {
-            Stored { message: reason.clone(), ..step_of(kind::SKIPPED_BY_HAND, step) }
+            StoredRecord { message: reason.clone(), ..step_of(kind::SKIPPED_BY_HAND, step) }
         }
         Event::Resolved { reason } => by_hand(kind::RESOLVED, reason),
         Event::Finished { outcome, reply } => {
@@ -142,34 +146,36 @@ fn store(event: &Event) -> Stored {
                 Outcome::Succeeded => kind::SUCCEEDED,
                 Outcome::Compensated => kind::COMPENSATED,
             };
-            Stored { payload: reply.clone(), ..of(kind) }
+            StoredRecord { payload: reply.clone(), ..of(kind) }
         }
     }
 }
 
-fn store_reason(stored: Stored, reason: &Reason) -> Stored {
-    Stored { code: reason.code.clone(), message: reason.message.clone(), ..stored }
+fn store_reason(stored: StoredRecord, reason: &Reason) -> StoredRecord {
+    StoredRecord { code: reason.code.clone(), message: reason.message.clone(), ..stored }
 }
 
-fn store_answer(stored: Stored, answer: &Answer, jitter: Jitter) -> Stored {
-    let stored = Stored { jitter: jitter.0.into(), ..stored };
-    let told = |stored: Stored, answer, reason| store_reason(Stored { answer, ..stored }, reason);
+fn store_answer(stored: StoredRecord, answer: &Answer, jitter: Jitter) -> StoredRecord {
+    let stored = StoredRecord { jitter: jitter.0.into(), ..stored };
+    let told = |stored: StoredRecord, answer, reason| {
+        store_reason(StoredRecord { answer, ..stored }, reason)
+    };
     match answer {
         Answer::Done { response } => {
-            Stored { answer: answer::DONE, payload: response.clone(), ..stored }
+            StoredRecord { answer: answer::DONE, payload: response.clone(), ..stored }
         }
-        Answer::NothingToUndo => Stored { answer: answer::NOTHING_TO_UNDO, ..stored },
+        Answer::NothingToUndo => StoredRecord { answer: answer::NOTHING_TO_UNDO, ..stored },
         Answer::Declined(reason) => told(stored, answer::DECLINED, reason),
         Answer::Unknown(reason) => told(stored, answer::UNKNOWN, reason),
         Answer::Unusable(reason) => told(stored, answer::UNUSABLE, reason),
         Answer::PushedBack { reason, wait } => {
             let wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-            told(Stored { wait_ms, ..stored }, answer::PUSHED_BACK, reason)
+            told(StoredRecord { wait_ms, ..stored }, answer::PUSHED_BACK, reason)
         }
     }
 }
 
-fn restore(stored: Stored) -> Result<Event, Error> {
+fn restore(stored: StoredRecord) -> Result<Event, Error> {
     let step = stored.step.map(|step| u16::try_from(step).map(StepId)).transpose();
     let step = step.map_err(|_| Error::Missing("step that a definition can have"))?;
     let the_step = || step.ok_or(Error::Missing("step"));
@@ -208,7 +214,7 @@ fn restore(stored: Stored) -> Result<Event, Error> {
     })
 }
 
-fn restore_answer(stored: &Stored, reason: Reason) -> Result<Answer, Error> {
+fn restore_answer(stored: &StoredRecord, reason: Reason) -> Result<Answer, Error> {
     Ok(match stored.answer {
         answer::DONE => Answer::Done { response: stored.payload.clone() },
         answer::NOTHING_TO_UNDO => Answer::NothingToUndo,

@@ -23,18 +23,18 @@ use definition::{Overrides, Target};
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What is said of an attempt that was taken out of the line.
-const WITHDRAWN: &str =
+/// The message of an attempt that was withdrawn while it waited for a stream.
+const WITHDRAWN_MESSAGE: &str =
     "the call was in line for a stream when the saga turned back or was held, or the node stopped";
 
-/// Headers of a call: ours, the trace's, and those that gRPC adds.
-const HEADERS: usize = 12;
+/// How many headers a call has: ours, the trace's, and those that gRPC adds.
+const HEADER_CAPACITY: usize = 12;
 
-/// What an attempt gets at least that begins right before the saga's deadline.
-const SHORTEST: Duration = Duration::from_millis(100);
+/// The least time that an attempt gets, however soon the saga's deadline is.
+const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long an attempt waits in line for a stream: after that the saga shows why it stands still, and gets in line again.
-const IN_LINE: Duration = Duration::from_secs(30);
+/// How long an attempt waits for a stream. After that its saga shows why it does not go on, and the attempt is made again.
+const MAX_STREAM_WAIT: Duration = Duration::from_secs(30);
 
 /// One attempt: what is sent where, and under which key.
 #[derive(Debug)]
@@ -70,8 +70,11 @@ impl Attempt<'_> {
         let participant = match participants.find(&self.target.service) {
             Some(participant) => participant,
             None => {
-                let nobody = nobody(&self.target.service);
-                return Answer::Unknown(Reason::new(Registered::Unavailable.code(), nobody));
+                let no_participant = no_participant(&self.target.service);
+                return Answer::Unknown(Reason::new(
+                    Registered::Unavailable.code(),
+                    no_participant,
+                ));
             }
         };
         let headers = match self.headers() {
@@ -79,35 +82,35 @@ impl Attempt<'_> {
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
         let (client, clock) = (participant.client(), participants.clock());
-        let rest = self.rest(clock);
+        let remaining = self.remaining(clock);
         let mut call = facade::caller::Outgoing {
             path: self.target.path.clone(),
             request: std::mem::take(&mut self.request),
             headers,
             trace,
-            limit: self.timeout.min(rest),
+            limit: self.timeout.min(remaining),
             descriptor: &self.target.descriptor,
         };
         let stream = tokio::select! {
             biased;
-            stream = client.stream(&call, IN_LINE.min(rest)) => stream,
-            () = withdrawn => return classify::not_made(WITHDRAWN),
+            stream = client.stream(&call, MAX_STREAM_WAIT.min(remaining)) => stream,
+            () = withdrawn => return classify::not_sent(WITHDRAWN_MESSAGE),
         };
-        let said = match stream {
+        let result = match stream {
             Ok(stream) => {
-                call.limit = self.timeout.min(self.rest(clock));
+                call.limit = self.timeout.min(self.remaining(clock));
                 client.unary(stream, call).await
             }
-            Err(NoStream::AllTaken(why)) => return classify::not_made(&why),
+            Err(NoStream::AllTaken(why)) => return classify::not_sent(&why),
             Err(NoStream::Unreachable(status)) => Err(status),
         };
-        classify::read(said, &self.target.output, self.direction, self.overrides)
+        classify::read(result, &self.target.output, self.direction, self.overrides)
     }
 
     /// How long this attempt may still take.
-    fn rest(&self, clock: &Clock) -> Duration {
+    fn remaining(&self, clock: &Clock) -> Duration {
         match self.cut_off {
-            Some(cut_off) => cut_off.since(clock.now()).max(SHORTEST),
+            Some(cut_off) => cut_off.since(clock.now()).max(MIN_ATTEMPT_TIMEOUT),
             None => Duration::MAX,
         }
     }
@@ -126,7 +129,7 @@ impl Attempt<'_> {
         let invalid = |error: InvalidHeaderValue| error.to_string();
         let saga_id = HeaderValue::from_str(self.saga_id).map_err(invalid)?;
         let key = HeaderValue::try_from(key.text()).map_err(invalid)?;
-        let mut headers = HeaderMap::with_capacity(HEADERS);
+        let mut headers = HeaderMap::with_capacity(HEADER_CAPACITY);
         headers.insert(&SAGA_ID, never_indexed(saga_id));
         headers.insert(&SAGA_STEP, HeaderValue::from_str(self.step).map_err(invalid)?);
         headers.insert(&SAGA_DIRECTION, HeaderValue::from_static(direction.as_str()));
@@ -136,8 +139,8 @@ impl Attempt<'_> {
     }
 }
 
-/// What is wrong, and the cure, where no participant serves a service.
-pub(crate) fn nobody(service: &str) -> String {
+/// The message where no participant serves a service, with the cure.
+pub(crate) fn no_participant(service: &str) -> String {
     format!(
         "no participant is configured for {service}: name its address with --participant {service}=ADDRESS"
     )

@@ -14,21 +14,21 @@ use tonic_types::StatusExt;
 
 use definition::{Class, Overrides};
 
-/// How long a participant is left alone that pushes back without saying how long.
+/// The wait after a push-back that does not say how long.
 const DEFAULT_PUSH_BACK: Duration = Duration::from_secs(1);
 
-/// What a participant said.
-pub type Said = Result<Bytes, Status>;
+/// What a call returned: the encoded response, or the status.
+pub type CallResult = Result<Bytes, Status>;
 
-/// Reads what a participant said.
+/// Classifies what a call returned as an answer.
 #[must_use]
 pub fn read(
-    said: Said,
+    result: CallResult,
     output: &MessageDescriptor,
     direction: Direction,
     overrides: &Overrides,
 ) -> Answer {
-    match said {
+    match result {
         Ok(response) => read_body(response, output, direction, overrides),
         Err(status) => read_status(&status, direction, overrides),
     }
@@ -36,7 +36,7 @@ pub fn read(
 
 /// The answer of an attempt that has certainly not been made, whatever the definition's overrides say of statuses.
 #[must_use]
-pub(super) fn not_made(why: &str) -> Answer {
+pub(super) fn not_sent(why: &str) -> Answer {
     let reason = Reason::new(Registered::Unavailable.code(), why);
     Answer::PushedBack { reason, wait: DEFAULT_PUSH_BACK }
 }
@@ -77,19 +77,21 @@ fn decline(message: &DynamicMessage) -> Option<Reason> {
             .and_then(|text| text.as_str().map(str::to_owned))
             .unwrap_or_default()
     };
-    (!success).then(|| Reason::new(cut(&text("code")), cut(&text("message"))))
+    (!success).then(|| Reason::new(truncated(&text("code")), truncated(&text("message"))))
 }
 
-/// A participant's words, as long as a reason may be: they are journaled, and handed on to undos.
-fn cut(words: &str) -> String {
+/// Cuts a participant's text to the length that a reason may have: it is journaled, and passed on to undos.
+fn truncated(words: &str) -> String {
     words.chars().take(500).collect()
 }
 
 fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> Answer {
     let info = status.get_details_error_info();
-    let told = info.as_ref().map(|info| info.reason.as_str()).filter(|reason| !reason.is_empty());
-    let reason = Reason::new(told.unwrap_or(name(status.code())), cut(status.message()));
-    if let Some(class) = overrides.class(name(status.code()), told) {
+    let given_reason =
+        info.as_ref().map(|info| info.reason.as_str()).filter(|reason| !reason.is_empty());
+    let reason =
+        Reason::new(given_reason.unwrap_or(name(status.code())), truncated(status.message()));
+    if let Some(class) = overrides.class(name(status.code()), given_reason) {
         return overridden(class, reason, Bytes::new());
     }
     if let Some(wait) = push_back(status) {
@@ -97,7 +99,8 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
     }
     match status.code() {
         Code::NotFound
-            if direction == Direction::Undo && told == Some(Registered::NothingToUndo.code()) =>
+            if direction == Direction::Undo
+                && given_reason == Some(Registered::NothingToUndo.code()) =>
         {
             Answer::NothingToUndo
         }
@@ -121,10 +124,10 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
 
 /// How long the participant asks to be left alone, where it does.
 fn push_back(status: &Status) -> Option<Duration> {
-    let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    let retry_delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
     match status.code() {
-        Code::ResourceExhausted => Some(told.unwrap_or(DEFAULT_PUSH_BACK)),
-        Code::Unavailable => told,
+        Code::ResourceExhausted => Some(retry_delay.unwrap_or(DEFAULT_PUSH_BACK)),
+        Code::Unavailable => retry_delay,
         _ => None,
     }
 }
@@ -202,18 +205,18 @@ mod tests {
         Some(ResultInfo { success, code: code.to_owned(), ..ResultInfo::default() })
     }
 
-    fn said(said: Said) -> Answer {
-        read(said, &output(), Direction::Forward, &Overrides::default())
+    fn classified(result: CallResult) -> Answer {
+        read(result, &output(), Direction::Forward, &Overrides::default())
     }
 
     #[test]
     fn the_body_of_an_ok_says_how_the_business_decided() {
-        assert!(matches!(said(Ok(freeze(None))), Answer::Done { .. }));
-        assert!(matches!(said(Ok(freeze(result(true, "OK")))), Answer::Done { .. }));
+        assert!(matches!(classified(Ok(freeze(None))), Answer::Done { .. }));
+        assert!(matches!(classified(Ok(freeze(result(true, "OK")))), Answer::Done { .. }));
         assert!(
-            matches!(said(Ok(freeze(result(false, "NO")))), Answer::Declined(reason) if reason.code == "NO")
+            matches!(classified(Ok(freeze(result(false, "NO")))), Answer::Declined(reason) if reason.code == "NO")
         );
-        assert!(matches!(said(Ok(Bytes::from_static(b"\xff\xff"))), Answer::Unknown(_)));
+        assert!(matches!(classified(Ok(Bytes::from_static(b"\xff\xff"))), Answer::Unknown(_)));
         let undo = |code| {
             read(Ok(freeze(result(false, code))), &output(), Direction::Undo, &Overrides::default())
         };
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn every_status_has_one_meaning() {
         for code in ALL {
-            let answer = said(Err(Status::new(code, "why")));
+            let answer = classified(Err(Status::new(code, "why")));
             let expected = match name(code) {
                 "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "UNKNOWN" | "INTERNAL" | "CANCELLED"
                 | "ABORTED" => "unknown",
@@ -249,9 +252,9 @@ mod tests {
         let details = tonic_types::ErrorDetails::with_retry_info(Some(Duration::from_secs(7)));
         let status = Status::with_error_details(Code::Unavailable, "busy", details);
         assert!(
-            matches!(said(Err(status)), Answer::PushedBack { wait, .. } if wait == Duration::from_secs(7))
+            matches!(classified(Err(status)), Answer::PushedBack { wait, .. } if wait == Duration::from_secs(7))
         );
-        let untold = said(Err(Status::resource_exhausted("busy")));
+        let untold = classified(Err(Status::resource_exhausted("busy")));
         assert!(
             matches!(untold, Answer::PushedBack { wait, .. } if wait == Duration::from_secs(1))
         );
@@ -262,7 +265,7 @@ mod tests {
         let details = tonic_types::ErrorDetails::with_error_info("KEY_REUSED", "sagamesh", []);
         let status = Status::with_error_details(Code::FailedPrecondition, "twice", details);
         assert!(
-            matches!(said(Err(status)), Answer::Declined(reason) if reason.code == "KEY_REUSED")
+            matches!(classified(Err(status)), Answer::Declined(reason) if reason.code == "KEY_REUSED")
         );
     }
 

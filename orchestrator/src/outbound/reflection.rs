@@ -63,13 +63,13 @@ fn pool(files: BTreeMap<String, Vec<u8>>) -> Result<DescriptorPool, String> {
     definition::pool_of_set(&set.encode_to_vec()).map_err(|error| error.to_string())
 }
 
-/// What one answer taught: the files it brought, and which they import.
-fn learn(
+/// Adds the files of one answer to `files`, and gives the names of those that they import.
+fn add_files(
     files: &mut BTreeMap<String, Vec<u8>>,
-    brought: Vec<Vec<u8>>,
+    received: Vec<Vec<u8>>,
 ) -> Result<Vec<String>, Status> {
     let mut imports = Vec::new();
-    for bytes in brought {
+    for bytes in received {
         let file = FileDescriptorProto::decode(bytes.as_slice()).map_err(|error| {
             Status::internal(format!("a file descriptor that cannot be read: {error}"))
         })?;
@@ -104,16 +104,16 @@ macro_rules! version {
                 let mut client = ServerReflectionClient::new(channel);
                 let mut files = BTreeMap::new();
                 let first = MessageRequest::FileContainingSymbol(service.to_owned());
-                let mut wanted = learn(&mut files, ask(&mut client, first).await?)?;
+                let mut wanted = add_files(&mut files, ask(&mut client, first).await?)?;
                 while let Some(name) = wanted.pop() {
                     if files.contains_key(&name) {
                         continue;
                     }
-                    let brought = match well_known(&name) {
+                    let received = match well_known(&name) {
                         Some(bytes) => vec![bytes],
                         None => ask(&mut client, MessageRequest::FileByFilename(name)).await?,
                     };
-                    wanted.extend(learn(&mut files, brought)?);
+                    wanted.extend(add_files(&mut files, received)?);
                 }
                 Ok(files)
             }

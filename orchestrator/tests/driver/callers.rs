@@ -88,7 +88,7 @@ async fn who_waits_for_a_saga_that_another_runs_looks_for_it_every_five_seconds(
     stand.time.advance_to_next().await;
     assert_eq!(waiting.await.unwrap(), SagaState::Succeeded);
     assert_eq!(stand.took(), millis(5_000));
-    other.give_up();
+    other.abort();
 }
 
 #[tokio::test]

@@ -26,13 +26,13 @@ async fn a_saga_that_no_task_runs_is_found_within_five_seconds() {
     }
     let saga_id = stand.start("k").await;
     let lost = stand.called("freeze forward").await;
-    stand.driver().give_up();
+    stand.driver().abort();
     stand.time.advance_to_next().await;
     assert_eq!(stand.took(), Duration::from_secs(5));
     stand.called("freeze forward").await.done();
     assert!(next.find(&saga_id).is_some());
     drop(lost);
-    next.give_up();
+    next.abort();
     recovering.await.unwrap();
 }
 
@@ -53,7 +53,7 @@ async fn a_node_that_stops_records_what_is_answered_in_its_time_and_makes_no_new
     assert_eq!(next.recover_once().await.unwrap(), 1);
     stand.called("charge forward").await.done();
     stand.stands(&saga_id, SagaState::Succeeded).await;
-    next.give_up();
+    next.abort();
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use clock::Timestamp;
 use futures::future::join_all;
 use orchestrator::{
     journal::{
-        Ending, Journal, Kept, Link, Number, Standing, Started, Why, record, tables::Tables,
+        Ending, Journal, Link, NamedCause, Number, RemovedSaga, Standing, Started, record,
+        tables::Tables,
     },
     retention::Keep,
 };
@@ -19,7 +20,7 @@ use crate::{header, open, start, start_new};
 const ENDED: u64 = 50;
 
 /// Ends a saga as its task would; its first record is on disk.
-async fn end(journal: &Tables, saga: Number, outcome: Outcome, why: Option<Why>) {
+async fn end(journal: &Tables, saga: Number, outcome: Outcome, why: Option<NamedCause>) {
     let event = Event::Finished { outcome, reply: Bytes::from_static(b"the reply") };
     let status = match outcome {
         Outcome::Succeeded => Status::Succeeded,
@@ -30,13 +31,21 @@ async fn end(journal: &Tables, saga: Number, outcome: Outcome, why: Option<Why>)
     journal.append(saga, entries, Some(Standing { status, why })).await.unwrap();
 }
 
-fn why() -> Why {
-    Why { reason: Reason::new("INSUFFICIENT_STOCK", "none is left"), step: "freeze".to_owned() }
+fn why() -> NamedCause {
+    NamedCause {
+        reason: Reason::new("INSUFFICIENT_STOCK", "none is left"),
+        step: "freeze".to_owned(),
+    }
 }
 
-fn kept(saga_id: &str, status: Status, reply: &'static [u8], why: Option<Why>) -> Started {
+fn removed_saga(
+    saga_id: &str,
+    status: Status,
+    reply: &'static [u8],
+    why: Option<NamedCause>,
+) -> Started {
     let ending = Ending { status, reply: Bytes::from_static(reply), why, trace_id: "t".to_owned() };
-    Started::Removed(Kept { saga_id: saga_id.to_owned(), ending })
+    Started::Removed(RemovedSaga { saga_id: saga_id.to_owned(), ending })
 }
 
 fn hour() -> Keep {
@@ -59,9 +68,9 @@ async fn a_repeat_is_told_how_the_saga_ended_that_has_been_removed_and_another_r
     assert!(journal.find("well").await.unwrap().is_none());
     for _ in 0..2 {
         let again = start(&journal, "new", "well", b"r").await;
-        assert_eq!(again, kept("well", Status::Succeeded, b"the reply", None));
+        assert_eq!(again, removed_saga("well", Status::Succeeded, b"the reply", None));
         let again = start(&journal, "new", "undone", b"r").await;
-        assert_eq!(again, kept("undone", Status::Compensated, b"", Some(why())));
+        assert_eq!(again, removed_saga("undone", Status::Compensated, b"", Some(why())));
     }
     assert_eq!(start(&journal, "new", "well", b"another").await, Started::KeyReused);
     assert!(journal.find("new").await.unwrap().is_none(), "a repeat has started a saga");
@@ -135,7 +144,7 @@ async fn the_damaged_end_of_a_saga_is_never_kept_as_an_empty_reply_and_holds_up_
         assert_eq!(kept.ending.why.unwrap().reason.code, "JOURNAL_UNREADABLE");
     }
     let sound = start(&journal, "new", "sound", b"r").await;
-    assert_eq!(sound, kept("sound", Status::Succeeded, b"the reply", None));
+    assert_eq!(sound, removed_saga("sound", Status::Succeeded, b"the reply", None));
 }
 
 #[tokio::test]
@@ -144,14 +153,14 @@ async fn the_index_tells_the_record_that_brought_the_state_and_why() {
     let journal = open(folder.path()).await;
     let saga = start_new(&journal, "s", "s").await;
     let listed = journal.find("s").await.unwrap().unwrap();
-    assert_eq!((listed.mark, listed.standing.why), (None, None));
+    assert_eq!((listed.state_record, listed.standing.why), (None, None));
     end(&journal, saga, Outcome::Compensated, Some(why())).await;
     let loaded = journal.load("s").await.unwrap().unwrap();
     let last = loaded.entries.unwrap().pop().unwrap();
-    let mark = loaded.listed.mark.unwrap();
-    assert_eq!((mark.seq, mark.link), (last.seq, last.link));
+    let state_record = loaded.index_row.state_record.unwrap();
+    assert_eq!((state_record.seq, state_record.link), (last.seq, last.link));
     let expected = Standing { status: Status::Compensated, why: Some(why()) };
-    assert_eq!(loaded.listed.standing, expected);
-    assert_eq!(loaded.listed.header, header("s", "s", b"r"));
+    assert_eq!(loaded.index_row.standing, expected);
+    assert_eq!(loaded.index_row.header, header("s", "s", b"r"));
     assert!(journal.load("nobody").await.unwrap().is_none());
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clock::Timestamp;
-use orchestrator::journal::{Filter, Header, Journal, Listed, Standing, tables::Tables};
+use orchestrator::journal::{Filter, Header, IndexRow, Journal, Standing, tables::Tables};
 use saga::{Reason, Status};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -25,7 +25,7 @@ fn id(ms: u64) -> String {
 }
 
 /// Sagas in every state, of one definition; every tenth stands aside.
-async fn filled(journal: &Tables) -> Vec<Listed> {
+async fn filled(journal: &Tables) -> Vec<IndexRow> {
     for number in 0..70_u64 {
         let saga_id = id(1_000 + number / 2 * 2 + number % 2);
         let created_at = Timestamp(1_000 + number);
@@ -45,7 +45,7 @@ async fn filled(journal: &Tables) -> Vec<Listed> {
     journal.list(&Filter::default(), "", 1_000).await.unwrap()
 }
 
-fn ids(listed: &[Listed]) -> Vec<&str> {
+fn ids(listed: &[IndexRow]) -> Vec<&str> {
     listed.iter().map(|listed| listed.header.saga_id.as_str()).collect()
 }
 
@@ -73,9 +73,9 @@ async fn every_filter_finds_what_a_look_at_each_saga_would_and_page_by_page_the_
                     started_after: after.map(Timestamp),
                     started_before: before.map(Timestamp),
                 };
-                let wanted = |listed: &&Listed| {
+                let wanted = |listed: &&IndexRow| {
                     let header = &listed.header;
-                    (statuses.is_empty() || statuses.contains(&listed.shown()))
+                    (statuses.is_empty() || statuses.contains(&listed.status()))
                         && (key.is_empty() || header.key == key)
                         && (definition.is_empty() || header.definition == definition)
                         && after.is_none_or(|after| header.created_at.0 >= after)

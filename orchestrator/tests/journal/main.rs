@@ -230,14 +230,14 @@ async fn only_a_saga_that_stands_aside_is_closed_past_its_journal_and_only_once(
     assert!(!close("burnt").await, "it has ended");
 
     let burnt = journal.find("burnt").await.unwrap().unwrap();
-    assert_eq!((burnt.shown(), burnt.updated_at), (Status::Resolved, Timestamp(70)));
+    assert_eq!((burnt.status(), burnt.updated_at), (Status::Resolved, Timestamp(70)));
     let why = burnt.aside.unwrap();
     assert_eq!(why.code, "RESOLVED_BY_OPERATOR");
     assert!(why.message.contains("paid back by hand") && why.message.contains("ashes"), "{why}");
     let resolved = Filter { statuses: vec![Status::Resolved], ..Filter::default() };
     assert_eq!(journal.list(&resolved, "", 10).await.unwrap().len(), 1);
     journal.readmit(Readmit::Saga("burnt".to_owned())).await.unwrap();
-    assert_eq!(journal.find("burnt").await.unwrap().unwrap().shown(), Status::Resolved);
+    assert_eq!(journal.find("burnt").await.unwrap().unwrap().status(), Status::Resolved);
     assert_eq!(unfinished(&journal).await, ["sound"]);
 }
 
@@ -289,7 +289,7 @@ async fn a_row_that_makes_no_sense_stands_aside_and_hides_no_other() {
     assert_eq!(found.len(), damages.len() + 1);
     for (number, saga_id) in found.iter().enumerate() {
         assert_eq!(*saga_id, format!("s{number}"));
-        let listed = journal.load(saga_id).await.unwrap().unwrap().listed;
+        let listed = journal.load(saga_id).await.unwrap().unwrap().index_row;
         assert_eq!(listed.aside.is_some(), applied.contains(&number), "{listed:?}");
     }
     assert_eq!(journal.list(&Filter::default(), "", 100).await.unwrap().len(), damages.len() + 1);

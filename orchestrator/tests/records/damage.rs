@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use orchestrator::{
     driver::{Unreadable, replay},
-    journal::{Entry, Header, Mark},
+    journal::{Entry, Header, StateRecord},
 };
 
 use crate::decoding::{PLACE_ORDER, entries, header};
@@ -21,16 +21,16 @@ fn a_journal_that_was_cut_off_or_changed_before_what_the_index_names_is_seen() {
     let header = header("s-1");
     let sound = entries(&header);
     for named in &sound {
-        let mark = Some(Mark { seq: named.seq, link: named.link });
-        assert!(replay(&header, &PLACE_ORDER, &sound, mark).is_ok());
+        let state_record = Some(StateRecord { seq: named.seq, link: named.link });
+        assert!(replay(&header, &PLACE_ORDER, &sound, state_record).is_ok());
         for left in 1..sound.len() {
-            let read = replay(&header, &PLACE_ORDER, &sound[..left], mark);
+            let read = replay(&header, &PLACE_ORDER, &sound[..left], state_record);
             let is_cut = u64::try_from(left).unwrap() <= named.seq;
             assert_eq!(matches!(read, Err(Unreadable::CutOff { .. })), is_cut, "{left} {named:?}");
         }
         let mut link = named.link;
         link.0[3] ^= 1;
-        let other = Some(Mark { seq: named.seq, link });
+        let other = Some(StateRecord { seq: named.seq, link });
         let refused = replay(&header, &PLACE_ORDER, &sound, other);
         assert!(matches!(refused, Err(Unreadable::Broken { seq }) if seq == named.seq));
     }

@@ -40,7 +40,7 @@ pub(crate) fn header(saga_id: &str) -> Header {
 }
 
 /// The journal of a saga that was declined at its second wave and undone.
-pub(crate) fn story() -> Vec<Record> {
+pub(crate) fn history() -> Vec<Record> {
     let step = |name: &str| PLACE_ORDER.engine().find(name).unwrap();
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
     let called = |name: &str| Event::CallIntended { step: step(name), request: bytes("a request") };
@@ -87,7 +87,7 @@ pub(crate) fn story() -> Vec<Record> {
 
 /// The story as the journal of `header` has it.
 pub(crate) fn entries(header: &Header) -> Vec<Entry> {
-    record::encode_all(&story(), Link::root(header)).0
+    record::encode_all(&history(), Link::root(header)).0
 }
 
 /// Links the entries anew, as one would who damages a record on purpose.
@@ -103,8 +103,8 @@ fn relink(header: &Header, entries: &mut [Entry]) {
 fn the_story_is_one_that_the_engine_allows() {
     let header = header("s-1");
     let replayed = replay(&header, &PLACE_ORDER, &entries(&header), None).unwrap();
-    assert_eq!(replayed.records, story());
-    assert_eq!(replayed.reading.state.status(), saga::Status::Compensated);
+    assert_eq!(replayed.records, history());
+    assert_eq!(replayed.replayer.state.status(), saga::Status::Compensated);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn no_damage_to_a_record_makes_the_decoder_or_the_engine_panic_or_take_long() {
 #[test]
 fn a_record_of_a_step_that_the_definition_does_not_have_is_refused() {
     let header = header("s-1");
-    let mut records = story();
+    let mut records = history();
     records[1].event = Event::CallIntended { step: StepId(u16::MAX), request: Bytes::new() };
     let (entries, _) = record::encode_all(&records, Link::root(&header));
     let refused = replay(&header, &PLACE_ORDER, &entries, None).unwrap_err();

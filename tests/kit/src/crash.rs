@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     journal::{
-        self, Definition, Entry, Error, Filter, Header, Journal, Kept, Listed, Loaded, Number,
-        Readmit, Standing, Started, Unfinished,
+        self, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
+        RemovedSaga, Standing, Started, Unfinished,
     },
     retention::Keep,
 };
@@ -189,10 +189,10 @@ impl Journal for Mortal {
         appended
     }
 
-    async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
+    async fn find(&self, saga_id: &str) -> Result<Option<IndexRow>, Error> {
         self.fuse.count_read();
         let found = self.journal.find(saga_id).await?;
-        if let Some(Listed { number, .. }) = &found {
+        if let Some(IndexRow { number, .. }) = &found {
             self.seen(*number, saga_id);
         }
         Ok(found)
@@ -206,8 +206,8 @@ impl Journal for Mortal {
     async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error> {
         self.fuse.count_read();
         let loaded = self.journal.load(saga_id).await?;
-        if let Some(Loaded { listed, entries }) = &loaded {
-            self.seen(listed.number, saga_id);
+        if let Some(Loaded { index_row, entries }) = &loaded {
+            self.seen(index_row.number, saga_id);
             if let Ok(entries) = entries {
                 // A crash may have come between the disk and the word of it.
                 self.script.intended_in_all(saga_id, intents(entries));
@@ -220,7 +220,12 @@ impl Journal for Mortal {
         self.journal.unfinished(after, limit).await
     }
 
-    async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error> {
+    async fn list(
+        &self,
+        filter: &Filter,
+        before: &str,
+        limit: i64,
+    ) -> Result<Vec<IndexRow>, Error> {
         self.journal.list(filter, before, limit).await
     }
 
@@ -250,8 +255,12 @@ impl Journal for Mortal {
         self.journal.remove_ended(before, keep_keys, limit).await
     }
 
-    async fn kept(&self, definition: &str, key: &str) -> Result<Option<Kept>, Error> {
-        self.journal.kept(definition, key).await
+    async fn removed_saga(
+        &self,
+        definition: &str,
+        key: &str,
+    ) -> Result<Option<RemovedSaga>, Error> {
+        self.journal.removed_saga(definition, key).await
     }
 
     async fn remove_keys(&self, now: clock::Timestamp, limit: u32) -> Result<u64, Error> {

@@ -105,7 +105,7 @@ async fn accept(listener: &TcpListener) -> (mpsc::UnboundedReceiver<Stream>, Joi
     (taken, serving)
 }
 
-/// ResponseStream with the request's own message.
+/// Answers with the request's own message.
 async fn echo((request, mut respond): Stream) {
     let mut body = request.into_body();
     let mut message = Vec::new();

@@ -133,7 +133,7 @@ impl Peer {
         self.send(HEADERS, END_HEADERS, stream, OK).await;
     }
 
-    /// ResponseStream with the call's own message.
+    /// Answers with the call's own message.
     pub(crate) async fn answer(&mut self, call: Arrived) {
         let mut message = vec![0];
         message.extend(u32::try_from(call.message.len()).unwrap().to_be_bytes());

@@ -89,7 +89,7 @@ impl Shop {
         Self::of(server, refusal, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
     }
 
-    /// ResponseStream an order for each permit of the gate.
+    /// Answers an order for each permit of the gate.
     pub(crate) fn behind(facade: Facade, gate: Arc<Semaphore>) -> Self {
         Self::of(FacadeServer::new(facade), None, gate)
     }

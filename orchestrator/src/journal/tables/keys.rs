@@ -9,16 +9,17 @@ use sha2::{Digest, Sha256};
 use store::{Connection, Row, retention::Keep};
 
 use super::{query, rows};
-use crate::journal::{Ending, Error, Header, Kept, Number, Started, Why, record};
+use crate::journal::{Ending, Error, Header, NamedCause, Number, RemovedSaga, Started, record};
 
-const TAKE: &str = "
+const CLAIM_KEY: &str = "
     insert into saga_key (key, definition, request_hash, saga_id) values (?1, ?2, ?3, ?4)
     on conflict (key, definition) do nothing";
 
-const TAKEN: &str =
+const FIND_KEY: &str =
     "select request_hash, saga_id, ending from saga_key where key = ?1 and definition = ?2";
 
-const KEEP: &str = "update saga_key set ending = ?3, until = ?4 where key = ?1 and definition = ?2";
+const KEEP_ENDING: &str =
+    "update saga_key set ending = ?3, until = ?4 where key = ?1 and definition = ?2";
 
 // The condition of the partial index, word for word.
 const OLDEST_ENDED: &str = "
@@ -41,67 +42,67 @@ pub(super) fn hash(request: &[u8]) -> [u8; 32] {
     Sha256::digest(request).into()
 }
 
-/// Takes the key of a new saga; false where another start has taken it.
-pub(super) fn take(
+/// Claims the key of a new saga; false where another start has claimed it.
+pub(super) fn claim(
     connection: &Connection,
     header: &Header,
     request_hash: &[u8],
 ) -> Result<bool, Error> {
     let Header { key, definition, saga_id, .. } = header;
-    Ok(connection.execute(TAKE, (key, definition, request_hash, saga_id))? == 1)
+    Ok(connection.execute(CLAIM_KEY, (key, definition, request_hash, saga_id))? == 1)
 }
 
-/// What the start that took the key came to.
-pub(super) fn taken(
+/// What the earlier start that claimed the key came to.
+pub(super) fn earlier_start(
     connection: &Connection,
     header: &Header,
     request_hash: &[u8],
 ) -> Result<Started, Error> {
     let Header { key, definition, .. } = header;
-    let taken = connection.one(TAKEN, (key, definition), read_taken)?;
-    if taken.request_hash != request_hash {
+    let key_row = connection.one(FIND_KEY, (key, definition), read_key_row)?;
+    if key_row.request_hash != request_hash {
         return Ok(Started::KeyReused);
     }
-    Ok(match taken.kept(key)? {
-        Ok(kept) => Started::Removed(kept),
+    Ok(match key_row.removed_saga(key)? {
+        Ok(removed) => Started::Removed(removed),
         Err(saga_id) => Started::Already { saga_id },
     })
 }
 
-/// What is kept under a key whose saga has been removed.
-pub(super) fn kept(
+/// The removed saga whose ending is kept under this key.
+pub(super) fn removed_saga(
     connection: &Connection,
     definition: &str,
     key: &str,
-) -> Result<Option<Kept>, Error> {
-    let taken = connection.optional(TAKEN, (key, definition), read_taken)?;
-    Ok(taken.map(|taken| taken.kept(key)).transpose()?.and_then(Result::ok))
+) -> Result<Option<RemovedSaga>, Error> {
+    let key_row = connection.optional(FIND_KEY, (key, definition), read_key_row)?;
+    Ok(key_row.map(|key_row| key_row.removed_saga(key)).transpose()?.and_then(Result::ok))
 }
 
-/// A key that was taken.
-struct Taken {
+/// The row of a claimed key.
+struct KeyRow {
     request_hash: Vec<u8>,
     saga_id: String,
     ending: Option<Vec<u8>>,
 }
 
-fn read_taken(row: &Row<'_>) -> Result<Taken, Error> {
-    Ok(Taken { request_hash: row.bytes(0)?, saga_id: row.get(1)?, ending: row.get(2)? })
+fn read_key_row(row: &Row<'_>) -> Result<KeyRow, Error> {
+    Ok(KeyRow { request_hash: row.bytes(0)?, saga_id: row.get(1)?, ending: row.get(2)? })
 }
 
-impl Taken {
-    /// How its saga ended, where that has been removed; else the saga.
-    fn kept(self, key: &str) -> Result<Result<Kept, String>, Error> {
+impl KeyRow {
+    /// The ending of its saga where that was removed; otherwise, as the error, the saga's id.
+    fn removed_saga(self, key: &str) -> Result<Result<RemovedSaga, String>, Error> {
         let Self { saga_id, ending, .. } = self;
         let Some(ending) = ending else { return Ok(Err(saga_id)) };
         let ending = Ending::decode(&ending)
             .ok_or_else(|| Error::Unreadable(format!("the key {key:?} keeps no ending")))?;
-        Ok(Ok(Kept { saga_id, ending }))
+        Ok(Ok(RemovedSaga { saga_id, ending }))
     }
 }
 
 /// A saga that has ended, as its removal needs it.
-struct Ended {
+struct EndedSaga {
     number: Number,
     key: String,
     definition: String,
@@ -118,16 +119,16 @@ pub(super) fn remove_ended(
 ) -> Result<u64, Error> {
     let oldest = (rows::millis(before), limit);
     let ended = connection.all(OLDEST_ENDED, oldest, |row| read_ended(connection, row))?;
-    for Ended { number, key, definition, at, ending } in &ended {
+    for EndedSaga { number, key, definition, at, ending } in &ended {
         let until = rows::millis(keep_keys.until(*at));
-        connection.execute(KEEP, (key, definition, ending.encode(), until))?;
+        connection.execute(KEEP_ENDING, (key, definition, ending.encode(), until))?;
         connection.execute(REMOVE_EVENTS, rows::places(*number))?;
         connection.execute(REMOVE_SAGA, [number.0])?;
     }
     Ok(ended.len().try_into().unwrap_or(u64::MAX))
 }
 
-fn read_ended(connection: &Connection, row: &Row<'_>) -> Result<Ended, Error> {
+fn read_ended(connection: &Connection, row: &Row<'_>) -> Result<EndedSaga, Error> {
     let number = Number(row.get(0)?);
     let state: String = row.get(3)?;
     let status =
@@ -144,12 +145,12 @@ fn read_ended(connection: &Connection, row: &Row<'_>) -> Result<Ended, Error> {
         }
     }
     let at = rows::timestamp(row, 4)?;
-    Ok(Ended { number, key: row.get(1)?, definition: row.get(2)?, at, ending })
+    Ok(EndedSaga { number, key: row.get(1)?, definition: row.get(2)?, at, ending })
 }
 
-fn unreadable() -> Why {
+fn unreadable() -> NamedCause {
     let sentence = "the record that ended the saga could not be read when the saga was removed";
-    Why { reason: Reason::new(JournalUnreadable.code(), sentence), step: String::new() }
+    NamedCause { reason: Reason::new(JournalUnreadable.code(), sentence), step: String::new() }
 }
 
 /// The reply of a saga that succeeded, which stands in its last record; `None` where that cannot be read.

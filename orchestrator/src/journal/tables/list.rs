@@ -6,7 +6,7 @@ use saga::Status;
 use store::{Connection, Dialect, Value};
 
 use super::rows;
-use crate::journal::{Error, Filter, Listed};
+use crate::journal::{Error, Filter, IndexRow};
 
 // Without the request, which no list shows and which may be megabytes.
 const COLUMNS: &str = "
@@ -15,9 +15,9 @@ const COLUMNS: &str = "
     from ";
 
 // The conditions of the partial indexes, word for word.
-const UNFINISHED: &str = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null";
-const ASIDE: &str = "aside_code is not null and state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
-const UNDONE: &str = "(state = 'COMPENSATED' or state = 'RESOLVED')";
+const IS_UNFINISHED: &str = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null";
+const IS_ASIDE: &str = "aside_code is not null and state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
+const IS_UNDONE: &str = "(state = 'COMPENSATED' or state = 'RESOLVED')";
 
 /// At most `limit` sagas that started before the saga `before` (empty: all).
 pub(super) fn list(
@@ -25,11 +25,11 @@ pub(super) fn list(
     filter: &Filter,
     before: &str,
     limit: i64,
-) -> Result<Vec<Listed>, Error> {
+) -> Result<Vec<IndexRow>, Error> {
     // An id begins with the instant of the saga's start.
     let after = filter.started_after.map(first_id_at);
     let until = filter.started_before.map(first_id_at);
-    let mut listed = Vec::new();
+    let mut index_row = Vec::new();
     for mut query in sources(filter, connection.dialect()) {
         if !before.is_empty() {
             query.and("saga.id <", Value::Text(before));
@@ -45,13 +45,13 @@ pub(super) fn list(
         }
         query.text.push_str(" order by saga.id desc limit ");
         query.value(Value::Integer(limit));
-        listed.extend(connection.all(&query.text, &query.values[..], rows::listed)?);
+        index_row.extend(connection.all(&query.text, &query.values[..], rows::index_row)?);
     }
-    listed.sort_by(|one: &Listed, other| other.header.saga_id.cmp(&one.header.saga_id));
+    index_row.sort_by(|one: &IndexRow, other| other.header.saga_id.cmp(&one.header.saga_id));
     // A state that is asked for twice.
-    listed.dedup_by(|one, other| one.number == other.number);
-    listed.truncate(usize::try_from(limit).unwrap_or_default());
-    Ok(listed)
+    index_row.dedup_by(|one, other| one.number == other.number);
+    index_row.truncate(usize::try_from(limit).unwrap_or_default());
+    Ok(index_row)
 }
 
 /// Queries that give every saga of these states under this key, each in the order of an index.
@@ -66,15 +66,15 @@ fn sources(filter: &Filter, dialect: Dialect) -> Vec<Query<'_>> {
     for status in &filter.statuses {
         let source = match status {
             Status::Succeeded => by_start(filter, dialect),
-            Status::Compensated | Status::Resolved => Query::on("saga_undone", UNDONE, dialect),
+            Status::Compensated | Status::Resolved => Query::on("saga_undone", IS_UNDONE, dialect),
             Status::Running | Status::Compensating | Status::Paused | Status::Attention => {
-                Query::on("saga_unfinished", UNFINISHED, dialect)
+                Query::on("saga_unfinished", IS_UNFINISHED, dialect)
             }
         };
         sources.push(source.with_state(*status));
     }
     if filter.statuses.contains(&Status::Attention) {
-        sources.push(Query::on("saga_aside", ASIDE, dialect));
+        sources.push(Query::on("saga_aside", IS_ASIDE, dialect));
     }
     sources
 }

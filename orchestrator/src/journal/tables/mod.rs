@@ -23,8 +23,8 @@ use store::{
 };
 
 use super::{
-    Definition, Entry, Error, Filter, Header, Journal, Kept, Listed, Loaded, Number, Readmit,
-    Standing, Started, Unfinished,
+    Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
+    RemovedSaga, Standing, Started, Unfinished,
 };
 
 use statements::Numbers;
@@ -73,8 +73,8 @@ impl Journal for Tables {
         let numbers = Arc::clone(&self.numbers);
         self.write(move |connection| {
             let request_hash = keys::hash(&header.request);
-            if !keys::take(connection, &header, &request_hash)? {
-                return keys::taken(connection, &header, &request_hash);
+            if !keys::claim(connection, &header, &request_hash)? {
+                return keys::earlier_start(connection, &header, &request_hash);
             }
             let number = statements::start(connection, &numbers, &header)?;
             statements::append(connection, number, &entries, standing.as_ref())?;
@@ -95,7 +95,7 @@ impl Journal for Tables {
         self.write(write).await
     }
 
-    async fn find(&self, saga_id: &str) -> Result<Option<Listed>, Error> {
+    async fn find(&self, saga_id: &str) -> Result<Option<IndexRow>, Error> {
         let saga_id = saga_id.to_owned();
         self.database.read(move |connection| query::find(connection, &saga_id)).await
     }
@@ -115,7 +115,12 @@ impl Journal for Tables {
         self.database.read(move |connection| query::unfinished(connection, &after, limit)).await
     }
 
-    async fn list(&self, filter: &Filter, before: &str, limit: i64) -> Result<Vec<Listed>, Error> {
+    async fn list(
+        &self,
+        filter: &Filter,
+        before: &str,
+        limit: i64,
+    ) -> Result<Vec<IndexRow>, Error> {
         let (filter, before) = (filter.clone(), before.to_owned());
         self.database
             .search(move |connection| list::list(connection, &filter, &before, limit))
@@ -145,9 +150,15 @@ impl Journal for Tables {
         self.write(move |connection| keys::remove_ended(connection, before, keep_keys, limit)).await
     }
 
-    async fn kept(&self, definition: &str, key: &str) -> Result<Option<Kept>, Error> {
+    async fn removed_saga(
+        &self,
+        definition: &str,
+        key: &str,
+    ) -> Result<Option<RemovedSaga>, Error> {
         let (definition, key) = (definition.to_owned(), key.to_owned());
-        self.database.read(move |connection| keys::kept(connection, &definition, &key)).await
+        self.database
+            .read(move |connection| keys::removed_saga(connection, &definition, &key))
+            .await
     }
 
     async fn remove_keys(&self, now: Timestamp, limit: u32) -> Result<u64, Error> {

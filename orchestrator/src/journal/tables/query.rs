@@ -3,7 +3,7 @@
 use store::Connection;
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Listed, Loaded, Number, Unfinished};
+use crate::journal::{Definition, Entry, Error, IndexRow, Loaded, Number, Unfinished};
 
 const FIND: &str = "
     select id, definition_hash, definition, version, key, trace, deadline, created_at, updated_at, state,
@@ -29,17 +29,17 @@ const DEFINITIONS: &str = "
     from definition
     order by name, version desc";
 
-pub(super) fn find(connection: &Connection, saga_id: &str) -> Result<Option<Listed>, Error> {
-    connection.optional(FIND, [saga_id], rows::found)
+pub(super) fn find(connection: &Connection, saga_id: &str) -> Result<Option<IndexRow>, Error> {
+    connection.optional(FIND, [saga_id], rows::index_row_with_request)
 }
 
 pub(super) fn load(connection: &Connection, saga_id: &str) -> Result<Option<Loaded>, Error> {
-    let Some(listed) = find(connection, saga_id)? else { return Ok(None) };
-    let entries = match entries(connection, listed.number, 0) {
+    let Some(index_row) = find(connection, saga_id)? else { return Ok(None) };
+    let entries = match entries(connection, index_row.number, 0) {
         Err(error @ Error::Store(_)) => return Err(error),
         entries => entries,
     };
-    Ok(Some(Loaded { listed, entries }))
+    Ok(Some(Loaded { index_row, entries }))
 }
 
 pub(super) fn entries_of(

@@ -8,7 +8,9 @@ use store::Row;
 
 pub(super) use store::millis;
 
-use crate::journal::{Definition, Entry, Error, Header, Link, Listed, Mark, Number, Standing, Why};
+use crate::journal::{
+    Definition, Entry, Error, Header, IndexRow, Link, NamedCause, Number, Standing, StateRecord,
+};
 
 /// The bits of a record's place that are its sequence number. A saga that comes to so many records has been tried again
 /// for a year; the numbers of the sagas last for 28 years of 10,000 a second.
@@ -48,22 +50,22 @@ fn version(row: &Row<'_>, column: usize) -> Result<u32, Error> {
 
 /// A row of the table of sagas, its columns in the order in which the queries name them. One that makes no sense stands
 /// aside: it must not hide the others.
-pub(super) fn found(row: &Row<'_>) -> Result<Listed, Error> {
+pub(super) fn index_row_with_request(row: &Row<'_>) -> Result<IndexRow, Error> {
     let header = header(row).and_then(|header| Ok(Header { request: blob(row, 18)?, ..header }));
-    listed_as(row, header)
+    index_row_with_header(row, header)
 }
 
 /// The same of a row that is read without its last column, the request.
-pub(super) fn listed(row: &Row<'_>) -> Result<Listed, Error> {
-    listed_as(row, header(row))
+pub(super) fn index_row(row: &Row<'_>) -> Result<IndexRow, Error> {
+    index_row_with_header(row, header(row))
 }
 
-fn listed_as(row: &Row<'_>, header: Result<Header, Error>) -> Result<Listed, Error> {
+fn index_row_with_header(row: &Row<'_>, header: Result<Header, Error>) -> Result<IndexRow, Error> {
     let standing = standing(row);
     let why = [header.as_ref().err(), standing.as_ref().err()];
     let damage: Vec<String> =
         why.into_iter().flatten().map(|error| facade::wire::causes(error)).collect();
-    let (standing, updated_at, mark, aside) = standing.unwrap_or((
+    let (standing, updated_at, state_record, aside) = standing.unwrap_or((
         Standing { status: Status::Attention, why: None },
         Timestamp::default(),
         None,
@@ -75,15 +77,15 @@ fn listed_as(row: &Row<'_>, header: Result<Header, Error>) -> Result<Listed, Err
             format!("its row in the index makes no sense: {}", damage.join("; ")),
         )
     };
-    Ok(Listed {
+    Ok(IndexRow {
         number: Number(row.get(12)?),
         header: match header {
             Ok(header) => header,
-            Err(_) => what_is_left_of(row)?,
+            Err(_) => damaged_header(row)?,
         },
         standing,
         updated_at,
-        mark,
+        state_record,
         aside: if damage.is_empty() { aside } else { Some(damaged()) },
     })
 }
@@ -104,7 +106,7 @@ fn header(row: &Row<'_>) -> Result<Header, Error> {
 }
 
 /// The header of a damaged row, for a person to see: nothing runs by it.
-fn what_is_left_of(row: &Row<'_>) -> Result<Header, Error> {
+fn damaged_header(row: &Row<'_>) -> Result<Header, Error> {
     Ok(Header {
         saga_id: row.get(0)?,
         definition_hash: row.get(1).unwrap_or_default(),
@@ -118,32 +120,35 @@ fn what_is_left_of(row: &Row<'_>) -> Result<Header, Error> {
     })
 }
 
-type Shown = (Standing, Timestamp, Option<Mark>, Option<Reason>);
+type StandingColumns = (Standing, Timestamp, Option<StateRecord>, Option<Reason>);
 
-fn standing(row: &Row<'_>) -> Result<Shown, Error> {
+fn standing(row: &Row<'_>) -> Result<StandingColumns, Error> {
     let state: String = row.get(9)?;
     let status =
         Status::from_name(&state).ok_or_else(|| Error::Unreadable(format!("state {state:?}")))?;
     let (code, message): (Option<String>, Option<String>) = (row.get(10)?, row.get(11)?);
     let aside = code.map(|code| Reason::new(code, message.unwrap_or_default()));
     let standing = Standing { status, why: why(row, [15, 16, 17])? };
-    Ok((standing, timestamp(row, 8)?, mark(row)?, aside))
+    Ok((standing, timestamp(row, 8)?, state_record(row)?, aside))
 }
 
 /// Why a saga stands as it does; the columns of its code, message and step.
-pub(super) fn why(row: &Row<'_>, [code, message, step]: [usize; 3]) -> Result<Option<Why>, Error> {
+pub(super) fn why(
+    row: &Row<'_>,
+    [code, message, step]: [usize; 3],
+) -> Result<Option<NamedCause>, Error> {
     let code: Option<String> = row.get(code)?;
     let (message, step): (Option<String>, Option<String>) = (row.get(message)?, row.get(step)?);
-    Ok(code.map(|code| Why {
+    Ok(code.map(|code| NamedCause {
         reason: Reason::new(code, message.unwrap_or_default()),
         step: step.unwrap_or_default(),
     }))
 }
 
-fn mark(row: &Row<'_>) -> Result<Option<Mark>, Error> {
+fn state_record(row: &Row<'_>) -> Result<Option<StateRecord>, Error> {
     let Some(seq) = row.get::<Option<i64>>(13)? else { return Ok(None) };
     let link = link(&row.bytes(14)?)?;
-    Ok(Some(Mark { seq: seq.unsigned_abs(), link }))
+    Ok(Some(StateRecord { seq: seq.unsigned_abs(), link }))
 }
 
 fn link(bytes: &[u8]) -> Result<Link, Error> {

@@ -9,19 +9,19 @@ use store::Connection;
 use super::rows;
 use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Standing};
 
-const SAGA: &str = "
+const INSERT_SAGA: &str = "
     insert into saga
         (number, id, definition_hash, definition, version, key, request, trace, deadline, created_at, updated_at, state)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, 'RUNNING')";
 
-// Of records too: those of a saga that somebody deleted are not to be taken for another's.
+// Records count too: where somebody deleted a saga's row, its records must not become another saga's.
 const LAST_NUMBER: &str = "select max(number) from saga";
 
 const LAST_PLACE: &str = "select max(place) from event";
 
-const EVENT: &str = "insert into event (place, at, record, link) values (?1, ?2, ?3, ?4)";
+const INSERT_EVENT: &str = "insert into event (place, at, record, link) values (?1, ?2, ?3, ?4)";
 
-const STANDING: &str = "
+const SET_STANDING: &str = "
     update saga
     set state = ?2, updated_at = ?3, state_seq = ?4, state_link = ?5, reason_code = ?6, reason_message = ?7,
         reason_step = ?8
@@ -41,7 +41,7 @@ const READMIT_ALL: &str = "
     where aside_code = ?1
       and aside_code is not null and state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
 
-// What it stood aside for stays readable behind the person's words.
+// The reason why it stood aside stays readable behind the person's words.
 const CLOSE_ASIDE: &str = "
     update saga
     set state = 'RESOLVED', updated_at = ?2, aside_code = ?3,
@@ -49,12 +49,12 @@ const CLOSE_ASIDE: &str = "
     where id = ?1 and aside_code is not null
       and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED')";
 
-const REGISTER: &str = "
+const INSERT_DEFINITION: &str = "
     insert into definition (hash, name, version, source, file, descriptors, registered_at)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     on conflict do nothing";
 
-const REGISTERED: &str = "
+const FIND_DEFINITION: &str = "
     select hash, name, version, source, file, descriptors, registered_at
     from definition
     where name = ?1 and version = ?2";
@@ -64,9 +64,10 @@ const REGISTERED: &str = "
 pub(super) struct Numbers(AtomicI64);
 
 impl Numbers {
-    /// A number that no saga has had that is there, or has left a record.
+    /// A number that no saga has that is stored, or of which a record is left.
     fn next(&self, connection: &Connection) -> Result<Number, Error> {
-        // Asked for once: this is the only place that gives numbers. Two that ask at once go on from the greater.
+        // The database is asked only once, because no other place gives numbers. Of two callers that ask at the same time, the
+        // greater result counts.
         if self.0.load(Ordering::Relaxed) == 0 {
             self.0.fetch_max(last(connection)?, Ordering::Relaxed);
         }
@@ -100,7 +101,7 @@ pub(super) fn start(
         rows::millis(header.deadline),
         rows::millis(header.created_at),
     );
-    connection.execute(SAGA, values)?;
+    connection.execute(INSERT_SAGA, values)?;
     Ok(number)
 }
 
@@ -111,7 +112,7 @@ pub(super) fn append(
     entries: &[Entry],
     standing: Option<&Standing>,
 ) -> Result<(), Error> {
-    let mut event = connection.prepare(EVENT)?;
+    let mut event = connection.prepare(INSERT_EVENT)?;
     for Entry { seq, at, record, link } in entries {
         let place = rows::place(saga, *seq).ok_or(Error::Full { seq: *seq })?;
         let values = (place, rows::millis(*at), record.as_ref(), link.0.as_slice());
@@ -133,7 +134,7 @@ pub(super) fn append(
         why.as_ref().map(|why| &why.reason.message),
         why.as_ref().map(|why| &why.step),
     );
-    connection.execute(STANDING, values)?;
+    connection.execute(SET_STANDING, values)?;
     Ok(())
 }
 
@@ -169,6 +170,6 @@ pub(super) fn register(
     let Definition { hash, name, version, source, file, descriptors, registered_at } = definition;
     let registered_at = rows::millis(*registered_at);
     let values = (hash, name, version, source, file, descriptors.as_ref(), registered_at);
-    connection.execute(REGISTER, values)?;
-    connection.one(REGISTERED, (name, version), rows::definition)
+    connection.execute(INSERT_DEFINITION, values)?;
+    connection.one(FIND_DEFINITION, (name, version), rows::definition)
 }

@@ -11,11 +11,11 @@ use prost_reflect::{
     DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
 };
 
-use super::error::{ErrorKind, Unplaced};
+use super::error::{ErrorKind, UnlocatedError};
 use super::types::{Type, WellKnown, wrapped};
-use super::value::{self, carried, to_cel};
+use super::value::{self, in_pool_of, to_cel};
 
-type Assigned = Result<Option<Value>, Unplaced>;
+type Assigned = Result<Option<Value>, UnlocatedError>;
 
 /// The field's value, or `None` where it is to stay unset.
 pub(super) fn to_field(val: &dyn Val, field: &FieldDescriptor) -> Assigned {
@@ -82,7 +82,7 @@ fn copied(value: &Value, kind: &Kind) -> Option<Value> {
                 return Some(value.clone());
             }
             let same_name = given.full_name() == wanted.full_name();
-            same_name.then(|| carried(message, wanted).ok().map(Value::Message))?
+            same_name.then(|| in_pool_of(message, wanted).ok().map(Value::Message))?
         }
         (Value::Message(_) | Value::List(_) | Value::Map(_), _) => None,
         (scalar, kind) => scalar.is_valid(kind).then(|| scalar.clone()),
@@ -93,7 +93,7 @@ fn copied(value: &Value, kind: &Kind) -> Option<Value> {
 pub(super) fn to_message(
     val: &dyn Val,
     wanted: &MessageDescriptor,
-) -> Result<Option<DynamicMessage>, Unplaced> {
+) -> Result<Option<DynamicMessage>, UnlocatedError> {
     if val.downcast_ref::<CelNull>().is_some() && WellKnown::of(wanted) != Some(WellKnown::Value) {
         return Ok(None);
     }
@@ -119,26 +119,27 @@ pub(super) fn to_message(
 fn same_message(
     message: &DynamicMessage,
     wanted: &MessageDescriptor,
-) -> Result<DynamicMessage, Unplaced> {
+) -> Result<DynamicMessage, UnlocatedError> {
     let given = message.descriptor();
     if given == *wanted {
         return Ok(message.clone());
     }
     if given.full_name() != wanted.full_name() {
         let what = format!("a {} where a {} belongs", given.full_name(), wanted.full_name());
-        return Err(Unplaced::new(ErrorKind::Type, what));
+        return Err(UnlocatedError::new(ErrorKind::Type, what));
     }
-    carried(message, wanted).map_err(|error| Unplaced::new(ErrorKind::Bytes, error.to_string()))
+    in_pool_of(message, wanted)
+        .map_err(|error| UnlocatedError::new(ErrorKind::Bytes, error.to_string()))
 }
 
-fn from_map(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage, Unplaced> {
+fn from_map(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage, UnlocatedError> {
     let map = val.downcast_ref::<CelMap>().ok_or_else(|| wrong(val, wanted.full_name()))?;
     let mut message = DynamicMessage::new(wanted.clone());
     for (key, value) in map.inner() {
         let name = key.inner().downcast_ref::<CelString>().map_or("", CelString::inner);
         let field = wanted.get_field_by_name(name).ok_or_else(|| {
             let what = format!("no field `{name}` in {}", wanted.full_name());
-            Unplaced::new(ErrorKind::Type, what)
+            UnlocatedError::new(ErrorKind::Type, what)
         })?;
         if let Some(value) = to_field(value.as_ref(), &field)? {
             set(&mut message, &field, value)?;
@@ -152,15 +153,15 @@ pub(super) fn set(
     message: &mut DynamicMessage,
     field: &FieldDescriptor,
     value: Value,
-) -> Result<(), Unplaced> {
+) -> Result<(), UnlocatedError> {
     let set = message.try_set_field(field, value);
-    set.map_err(|error| Unplaced::new(ErrorKind::Type, error.to_string()))
+    set.map_err(|error| UnlocatedError::new(ErrorKind::Type, error.to_string()))
 }
 
 fn build<const N: usize>(
     wanted: &MessageDescriptor,
     fields: [(FieldDescriptor, Option<Value>); N],
-) -> Result<DynamicMessage, Unplaced> {
+) -> Result<DynamicMessage, UnlocatedError> {
     let mut message = DynamicMessage::new(wanted.clone());
     for (field, value) in fields {
         if let Some(value) = value {
@@ -174,13 +175,13 @@ fn single(
     val: &dyn Val,
     wanted: &MessageDescriptor,
     field: &str,
-) -> Result<Option<DynamicMessage>, Unplaced> {
+) -> Result<Option<DynamicMessage>, UnlocatedError> {
     let Some(field) = wanted.get_field_by_name(field) else { return Ok(None) };
     build(wanted, [(field.clone(), to_field(val, &field)?)]).map(Some)
 }
 
 /// `google.protobuf.Value`; its numbers are doubles, so an int that a double cannot hold is refused.
-fn json_value(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage, Unplaced> {
+fn json_value(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage, UnlocatedError> {
     let kind = if val.downcast_ref::<CelNull>().is_some() {
         let field = wanted.get_field_by_name("null_value");
         return match field {
@@ -206,7 +207,10 @@ fn json_value(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessag
 }
 
 /// A timestamp or duration in the form of proto3 JSON: `2026-01-31T12:00:00Z`, `1.5s`.
-pub(super) fn time(text: &str, wanted: &MessageDescriptor) -> Result<DynamicMessage, Unplaced> {
+pub(super) fn time(
+    text: &str,
+    wanted: &MessageDescriptor,
+) -> Result<DynamicMessage, UnlocatedError> {
     let json = serde_json::Value::String(text.to_owned());
     DynamicMessage::deserialize(wanted.clone(), json).map_err(|_| {
         let example = match wanted.name() {
@@ -214,7 +218,7 @@ pub(super) fn time(text: &str, wanted: &MessageDescriptor) -> Result<DynamicMess
             _ => "1.5s",
         };
         let what = format!("`{text}` is no {}, such as `{example}`", wanted.name());
-        Unplaced::new(ErrorKind::Conversion, what)
+        UnlocatedError::new(ErrorKind::Conversion, what)
     })
 }
 
@@ -249,7 +253,8 @@ pub(super) fn to_kind(val: &dyn Val, kind: &Kind) -> Assigned {
             Some(name) => {
                 let found = descriptor.get_value_by_name(name.inner());
                 let what = || format!("no value `{}` in {}", name.inner(), descriptor.full_name());
-                let found = found.ok_or_else(|| Unplaced::new(ErrorKind::Conversion, what()))?;
+                let found =
+                    found.ok_or_else(|| UnlocatedError::new(ErrorKind::Conversion, what()))?;
                 Some(Value::EnumNumber(found.number()))
             }
             None => narrow(val, descriptor.full_name())?.map(Value::EnumNumber),
@@ -262,14 +267,14 @@ pub(super) fn to_kind(val: &dyn Val, kind: &Kind) -> Assigned {
     value.map(Some).ok_or_else(|| wrong(val, &Type::of_kind(kind).to_string()))
 }
 
-fn map_key(key: &CelMapKey<'_>, kind: &Kind) -> Result<MapKey, Unplaced> {
+fn map_key(key: &CelMapKey<'_>, kind: &Kind) -> Result<MapKey, UnlocatedError> {
     let value = to_kind(key.inner(), kind)?;
     value.and_then(Value::into_map_key).ok_or_else(|| wrong(key.inner(), "a map key"))
 }
 
 /// The whole number that a value is, if it is one. A JSON number is a double, so `5.0` counts.
 fn number(val: &dyn Val) -> Option<i128> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
     if let Some(int) = val.downcast_ref::<CelInt>() {
         return Some(i128::from(*int.inner()));
     }
@@ -278,10 +283,10 @@ fn number(val: &dyn Val) -> Option<i128> {
     }
     let double = *val.downcast_ref::<CelDouble>()?.inner();
     #[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^53")]
-    (double.fract() == 0.0 && double.abs() <= EXACT).then_some(double as i128)
+    (double.fract() == 0.0 && double.abs() <= MAX_EXACT_INTEGER).then_some(double as i128)
 }
 
-fn narrow<T: TryFrom<i128>>(val: &dyn Val, to: &str) -> Result<Option<T>, Unplaced> {
+fn narrow<T: TryFrom<i128>>(val: &dyn Val, to: &str) -> Result<Option<T>, UnlocatedError> {
     match (number(val), val.downcast_ref::<CelDouble>()) {
         (Some(number), _) => T::try_from(number).map(Some).map_err(|_| out_of_range(number, to)),
         (None, Some(double)) => Err(out_of_range(format_args!("{:?}", double.inner()), to)),
@@ -289,7 +294,7 @@ fn narrow<T: TryFrom<i128>>(val: &dyn Val, to: &str) -> Result<Option<T>, Unplac
     }
 }
 
-fn float(val: &dyn Val) -> Result<Option<f64>, Unplaced> {
+fn float(val: &dyn Val) -> Result<Option<f64>, UnlocatedError> {
     if let Some(double) = val.downcast_ref::<CelDouble>() {
         return Ok(Some(*double.inner()));
     }
@@ -300,15 +305,15 @@ fn float(val: &dyn Val) -> Result<Option<f64>, Unplaced> {
     if double as i128 == number { Ok(Some(double)) } else { Err(out_of_range(number, "double")) }
 }
 
-fn out_of_range(number: impl std::fmt::Display, to: &str) -> Unplaced {
-    Unplaced::new(ErrorKind::Arithmetic, format!("{number} does not fit into {to}"))
+fn out_of_range(number: impl std::fmt::Display, to: &str) -> UnlocatedError {
+    UnlocatedError::new(ErrorKind::Arithmetic, format!("{number} does not fit into {to}"))
 }
 
-fn null_inside(collection: &str) -> Unplaced {
-    Unplaced::new(ErrorKind::Type, format!("null inside a {collection}"))
+fn null_inside(collection: &str) -> UnlocatedError {
+    UnlocatedError::new(ErrorKind::Type, format!("null inside a {collection}"))
 }
 
-fn wrong(val: &dyn Val, wanted: &str) -> Unplaced {
+fn wrong(val: &dyn Val, wanted: &str) -> UnlocatedError {
     let what = format!("a {} where {wanted} belongs", val.get_type().name());
-    Unplaced::new(ErrorKind::Type, what)
+    UnlocatedError::new(ErrorKind::Type, what)
 }

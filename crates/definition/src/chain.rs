@@ -117,10 +117,10 @@ impl Checker<'_, '_> {
         if let Some(value) = self.scope.descriptors().enum_value(&dotted) {
             return Chain::Constant(value.number(), value.parent_enum().clone());
         }
-        if let Some((of, misfit)) = self.wrong_constant(&dotted) {
+        if let Some((of, mismatch)) = self.wrong_constant(&dotted) {
             // As many selections as the enum's name has dots lead to it; the next is the value.
             let at = fields.get(of).map_or(offset, |(_, id)| self.field_offset(*id));
-            return self.wrong(at, misfit.what, misfit.cure);
+            return self.wrong(at, mismatch.what, mismatch.cure);
         }
         let locals = self.locals.iter().map(|(name, _)| name.as_str());
         let locals = locals.filter(|name| !name.starts_with('@'));
@@ -134,14 +134,14 @@ impl Checker<'_, '_> {
     }
 
     /// A chain that names an enum, but no value of it; with the number of dots in the enum's name.
-    fn wrong_constant(&self, dotted: &str) -> Option<(usize, fits::Misfit)> {
+    fn wrong_constant(&self, dotted: &str) -> Option<(usize, fits::FieldMismatch)> {
         let (name, value) = dotted.rsplit_once('.')?;
         let of = self.scope.descriptors().enumeration(name)?;
         Some((name.matches('.').count(), fits::no_value(value, &of)))
     }
 
     fn wrong(&mut self, offset: usize, what: String, cure: String) -> Chain {
-        self.mistake(offset, what, cure);
+        self.type_error(offset, what, cure);
         Chain::Wrong
     }
 }

@@ -246,7 +246,7 @@ impl Check<'_> {
             }
             (None, Some(method)) => Some(Template::empty(&method.input())),
             (Some(node), None) => {
-                Template::only_check(node, scope, problems);
+                Template::check_expressions(node, scope, problems);
                 None
             }
             (None, None) => None,
@@ -274,7 +274,7 @@ impl Check<'_> {
         match serves {
             Some(method) => Some(Template::compile(node, &method.output(), &scope, problems)),
             None => {
-                Template::only_check(node, &scope, problems);
+                Template::check_expressions(node, &scope, problems);
                 None
             }
         }
@@ -295,7 +295,7 @@ impl Check<'_> {
         let mut seen = BTreeSet::new();
         for (index, step) in self.draft.steps.iter().enumerate() {
             if seen.insert(&step.name.value) {
-                scope = scope.with(&step.name.value, self.meaning(index, place));
+                scope = scope.with(&step.name.value, self.name_of_step(index, place));
             }
         }
         scope
@@ -307,7 +307,7 @@ impl Check<'_> {
     }
 
     /// What the name of step `index` stands for at `place`.
-    fn meaning(&self, index: usize, place: ExpressionSite) -> Name {
+    fn name_of_step(&self, index: usize, place: ExpressionSite) -> Name {
         let message = || Name::Message(Root::Step(index), self.methods[index].output.clone());
         let name = &self.draft.steps[index].name.value;
         let hidden = |what: String, cure: String| Name::Hidden(what, cure);

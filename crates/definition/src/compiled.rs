@@ -6,7 +6,7 @@ use planted::Bug;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use saga::StepId;
 
-use super::error::{ErrorKind, EvaluationError, Unplaced};
+use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
 use super::overrides::Overrides;
@@ -148,7 +148,7 @@ impl Compiled {
         let Some(expression) = &self.key else { return Ok(None) };
         let facts = self.facts(Identity::default(), request);
         let key = expression.to_text(&facts).and_then(|key| match key.is_empty() {
-            true => Err(Unplaced::new(ErrorKind::Conversion, "the key is empty")),
+            true => Err(UnlocatedError::new(ErrorKind::Conversion, "the key is empty")),
             false if planted::is(Bug::TokenNotPerUser) => {
                 Ok(key.rsplit('/').next().map(str::to_owned).unwrap_or(key))
             }

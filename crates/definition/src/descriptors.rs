@@ -53,7 +53,7 @@ pub enum Error {
 
 /// A method or message that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingDescriptor {
     /// Whether the service is known and only its method is not.
     pub service_known: bool,
     /// What is wrong.
@@ -123,12 +123,16 @@ impl Descriptors {
     ///
     /// # Errors
     /// What is missing, with a cure.
-    pub fn method(&self, service: &str, method: &str) -> Result<MethodDescriptor, Missing> {
+    pub fn method(
+        &self,
+        service: &str,
+        method: &str,
+    ) -> Result<MethodDescriptor, MissingDescriptor> {
         let found = self.service(service).ok_or_else(|| self.missing_service(service))?;
         found.methods().find(|candidate| candidate.name() == method).ok_or_else(|| {
             let methods: Vec<MethodDescriptor> = found.methods().collect();
             let names = methods.iter().map(MethodDescriptor::name);
-            Missing {
+            MissingDescriptor {
                 service_known: true,
                 what: format!("no method `{method}` in {service}"),
                 cure: did_you_mean(method, names, "see the service's .proto"),
@@ -140,7 +144,7 @@ impl Descriptors {
     ///
     /// # Errors
     /// What is missing, with a cure.
-    pub fn message(&self, full_name: &str) -> Result<MessageDescriptor, Missing> {
+    pub fn message(&self, full_name: &str) -> Result<MessageDescriptor, MissingDescriptor> {
         let found = self.pools.iter().find_map(|pool| pool.get_message_by_name(full_name));
         found.ok_or_else(|| {
             let all: Vec<MessageDescriptor> = self
@@ -150,7 +154,7 @@ impl Descriptors {
                 .collect();
             let names = all.iter().map(MessageDescriptor::full_name);
             let otherwise = "add the file that declares it under `descriptors:`";
-            Missing {
+            MissingDescriptor {
                 service_known: false,
                 what: format!("no message `{full_name}`"),
                 cure: did_you_mean(full_name, names, otherwise),
@@ -184,7 +188,7 @@ impl Descriptors {
         let pools = self.pools.iter().filter_map(|pool| {
             let mut wanted = BTreeSet::new();
             for file in files.iter().filter(|file| file.parent_pool() == pool) {
-                close_over(file, &mut wanted);
+                collect_with_dependencies(file, &mut wanted);
             }
             (!wanted.is_empty()).then(|| part_of(pool, &wanted))
         });
@@ -218,7 +222,7 @@ impl Descriptors {
         self.pools.iter().find_map(|pool| pool.get_service_by_name(name))
     }
 
-    fn missing_service(&self, service: &str) -> Missing {
+    fn missing_service(&self, service: &str) -> MissingDescriptor {
         let (what, cure) = match self.undescribed.get(service) {
             Some(why) => (
                 format!("service {service} cannot be described: {why}"),
@@ -232,7 +236,7 @@ impl Descriptors {
                 (format!("no service `{service}`"), cure)
             }
         };
-        Missing { service_known: false, what, cure }
+        MissingDescriptor { service_known: false, what, cure }
     }
 }
 
@@ -253,22 +257,23 @@ pub fn pool_of_set(set: &[u8]) -> Result<DescriptorPool, Error> {
 /// Imports are relative to a root that the file does not name: its own folder, or one above it
 /// when the folders follow the packages. The nearest root under which all imports are found is it.
 fn compile_proto(path: &Path) -> Result<DescriptorPool, protox::Error> {
-    const ABOVE: usize = 8;
+    const MAX_ROOTS: usize = 8;
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let compile = |root: &Path| {
         let mut compiler = protox::Compiler::new([root])?;
         compiler.include_imports(true).open_file(&path)?;
         Ok(compiler.descriptor_pool())
     };
-    let mut roots = path.ancestors().skip(1).take(ABOVE);
+    let mut roots = path.ancestors().skip(1).take(MAX_ROOTS);
     let nearest = compile(roots.next().unwrap_or(Path::new("")));
     nearest.or_else(|error| roots.find_map(|root| compile(root).ok()).ok_or(error))
 }
 
-fn close_over(file: &FileDescriptor, wanted: &mut BTreeSet<String>) {
+/// Adds the names of the file and of all files that it imports, directly or not.
+fn collect_with_dependencies(file: &FileDescriptor, wanted: &mut BTreeSet<String>) {
     if wanted.insert(file.name().to_owned()) {
         for dependency in file.dependencies() {
-            close_over(&dependency, wanted);
+            collect_with_dependencies(&dependency, wanted);
         }
     }
 }

@@ -45,14 +45,14 @@ impl fmt::Display for EvaluationError {
 
 impl std::error::Error for EvaluationError {}
 
-/// A fault that does not yet know where it stands.
+/// An evaluation error without its position in the file, which its expression adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unplaced {
+pub(super) struct UnlocatedError {
     pub(super) kind: ErrorKind,
     pub(super) what: String,
 }
 
-impl Unplaced {
+impl UnlocatedError {
     pub(super) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into() }
     }

@@ -9,7 +9,7 @@ use cel::{Context, ExecutionError, OverloadError};
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
 use super::assign;
-use super::error::{ErrorKind, EvaluationError, Unplaced};
+use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::facts::Facts;
 use super::parse::{Parsed, parse};
 use super::path::Path;
@@ -92,7 +92,7 @@ impl Expression {
                 problems.add(text.at, what, "use a list or split it");
                 return None;
             }
-            Parsed::Mistake { at, what } => {
+            Parsed::SyntaxError { at, what } => {
                 let offset = offset_of(&text.value, at);
                 let what = format!("this is no expression: {}", reason(&what));
                 problems.add(text.place(offset), what, syntax_cure(&text.value));
@@ -109,8 +109,8 @@ impl Expression {
                 (Code::Cel { ast, slots }, found)
             }
         };
-        let sound = checker.mistakes.is_empty();
-        for mistake in checker.mistakes {
+        let sound = checker.type_errors.is_empty();
+        for mistake in checker.type_errors {
             problems.add(text.place(mistake.offset), mistake.what, mistake.cure);
         }
         sound.then(|| Self { at: text.place(0), source: text.value.clone(), code, found })
@@ -155,7 +155,7 @@ impl Expression {
         &self,
         facts: &Facts<'_>,
         field: &FieldDescriptor,
-    ) -> Result<Option<Value>, Unplaced> {
+    ) -> Result<Option<Value>, UnlocatedError> {
         match &self.code {
             Code::Path(path) => {
                 let found = facts.follow(path)?;
@@ -173,21 +173,21 @@ impl Expression {
         &self,
         facts: &Facts<'_>,
         kind: &Kind,
-    ) -> Result<Option<Value>, Unplaced> {
+    ) -> Result<Option<Value>, UnlocatedError> {
         match &self.code {
             Code::Path(path) => assign::copy_to_item(&facts.follow(path)?.value, kind),
             Code::Cel { .. } => self.evaluate(facts, |value| assign::to_kind(value, kind)),
         }
     }
 
-    pub(super) fn to_bool(&self, facts: &Facts<'_>) -> Result<bool, Unplaced> {
+    pub(super) fn to_bool(&self, facts: &Facts<'_>) -> Result<bool, UnlocatedError> {
         self.evaluate(facts, |value| {
             let found = value.downcast_ref::<CelBool>().map(|found| *found.inner());
             found.ok_or_else(|| unexpected(value, "a bool"))
         })
     }
 
-    pub(super) fn to_text(&self, facts: &Facts<'_>) -> Result<String, Unplaced> {
+    pub(super) fn to_text(&self, facts: &Facts<'_>) -> Result<String, UnlocatedError> {
         self.evaluate(facts, |value| {
             let found = value.downcast_ref::<CelString>().map(|found| found.inner().to_owned());
             found.ok_or_else(|| unexpected(value, "a string"))
@@ -195,15 +195,15 @@ impl Expression {
     }
 
     /// Gives a failure its place in the file.
-    pub(super) fn fault(&self, failure: Unplaced, file: &str) -> EvaluationError {
+    pub(super) fn fault(&self, failure: UnlocatedError, file: &str) -> EvaluationError {
         failure.at(file, self.at, &self.source)
     }
 
     fn evaluate<T>(
         &self,
         facts: &Facts<'_>,
-        take: impl FnOnce(&dyn Val) -> Result<T, Unplaced>,
-    ) -> Result<T, Unplaced> {
+        take: impl FnOnce(&dyn Val) -> Result<T, UnlocatedError>,
+    ) -> Result<T, UnlocatedError> {
         let (ast, slots) = match &self.code {
             Code::Path(path) => return take(to_cel(&facts.follow(path)?.value).as_ref()),
             Code::Cel { ast, slots } => (ast, slots.as_slice()),
@@ -225,14 +225,14 @@ struct Bound<'e> {
 }
 
 impl Bound<'_> {
-    fn value<'v>(&self, slot: &Slot) -> Result<Box<dyn Val + 'v>, Unplaced> {
+    fn value<'v>(&self, slot: &Slot) -> Result<Box<dyn Val + 'v>, UnlocatedError> {
         Ok(match slot {
             Slot::Value(path) => to_cel(&self.facts.follow(path)?.value),
             Slot::Has(path) => Box::new(CelBool::from(self.facts.is_set(path)?)),
         })
     }
 
-    fn failure(&self, error: &ExecutionError) -> Unplaced {
+    fn failure(&self, error: &ExecutionError) -> UnlocatedError {
         // A resolver cannot say why it has no value, so the slot is asked once more.
         if let ExecutionError::UndeclaredReference(name) = error
             && let Some(slot) = slot_index(name).and_then(|index| self.slots.get(index))
@@ -263,7 +263,7 @@ impl Bound<'_> {
             ),
             other => (ErrorKind::Type, first_line(&other.to_string()).to_owned()),
         };
-        Unplaced::new(cause, what)
+        UnlocatedError::new(cause, what)
     }
 }
 
@@ -282,9 +282,9 @@ impl VariableResolver for Bound<'_> {
     }
 }
 
-fn unexpected(value: &dyn Val, wanted: &str) -> Unplaced {
+fn unexpected(value: &dyn Val, wanted: &str) -> UnlocatedError {
     let what = format!("a {} where {wanted} belongs", value.get_type().name());
-    Unplaced::new(ErrorKind::Type, what)
+    UnlocatedError::new(ErrorKind::Type, what)
 }
 
 /// The character that a line and column of a parse error mean.

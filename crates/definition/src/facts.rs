@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use saga::StepId;
 
-use super::error::{ErrorKind, Unplaced};
-use super::path::{About, Found, Path, Root};
+use super::error::{ErrorKind, UnlocatedError};
+use super::path::{Path, Root, SagaField, Selected};
 
 /// Which saga it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ struct Part<'a> {
     descriptor: &'a MessageDescriptor,
     /// `None` reads as the empty message: the step was skipped.
     bytes: Option<&'a [u8]>,
-    decoded: OnceLock<Result<Value, Unplaced>>,
+    decoded: OnceLock<Result<Value, UnlocatedError>>,
 }
 
 impl<'a> Facts<'a> {
@@ -66,36 +66,37 @@ impl<'a> Facts<'a> {
         self
     }
 
-    pub(super) fn follow(&self, path: &Path) -> Result<Found<'_>, Unplaced> {
+    pub(super) fn follow(&self, path: &Path) -> Result<Selected<'_>, UnlocatedError> {
         path.follow(self.root(path.root)?)
     }
 
-    pub(super) fn is_set(&self, path: &Path) -> Result<bool, Unplaced> {
+    pub(super) fn is_set(&self, path: &Path) -> Result<bool, UnlocatedError> {
         path.is_set(self.root(path.root)?)
     }
 
-    fn root(&self, root: Root) -> Result<Cow<'_, Value>, Unplaced> {
+    fn root(&self, root: Root) -> Result<Cow<'_, Value>, UnlocatedError> {
         match root {
             Root::Request => self.request.value().map(Cow::Borrowed),
             Root::Step(step) => match self.responses.get(step) {
                 Some(part) => part.value().map(Cow::Borrowed),
-                None => {
-                    Err(Unplaced::new(ErrorKind::Type, "these facts are of another definition"))
-                }
+                None => Err(UnlocatedError::new(
+                    ErrorKind::Type,
+                    "these facts are of another definition",
+                )),
             },
             Root::Saga(field) => Ok(Cow::Owned(self.about(field))),
         }
     }
 
-    fn about(&self, field: About) -> Value {
+    fn about(&self, field: SagaField) -> Value {
         let Identity { id, key, reason_code, reason } = self.identity;
         let text = match field {
-            About::Version => return Value::I64(i64::from(self.definition.1)),
-            About::Id => id,
-            About::Name => self.definition.0,
-            About::Key => key,
-            About::Reason => reason,
-            About::ReasonCode => reason_code,
+            SagaField::Version => return Value::I64(i64::from(self.definition.1)),
+            SagaField::Id => id,
+            SagaField::Name => self.definition.0,
+            SagaField::Key => key,
+            SagaField::Reason => reason,
+            SagaField::ReasonCode => reason_code,
         };
         Value::String(text.to_owned())
     }
@@ -106,13 +107,13 @@ impl<'a> Part<'a> {
         Self { descriptor, bytes, decoded: OnceLock::new() }
     }
 
-    fn value(&self) -> Result<&Value, Unplaced> {
+    fn value(&self) -> Result<&Value, UnlocatedError> {
         let decode = || {
             let decoded =
                 DynamicMessage::decode(self.descriptor.clone(), self.bytes.unwrap_or_default());
             decoded.map(Value::Message).map_err(|error| {
                 let what = format!("the recorded {}: {error}", self.descriptor.full_name());
-                Unplaced::new(ErrorKind::Bytes, what)
+                UnlocatedError::new(ErrorKind::Bytes, what)
             })
         };
         self.decoded.get_or_init(decode).as_ref().map_err(Clone::clone)

@@ -12,19 +12,19 @@ use super::types::{Type, WellKnown, wrapped};
 
 /// What is wrong and the cure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub(super) struct FieldMismatch {
     pub(super) what: String,
     pub(super) cure: String,
 }
 
-impl Misfit {
+impl FieldMismatch {
     fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
         Self { what: what.into(), cure: cure.into() }
     }
 }
 
 /// Whether a value of type `given` may be put into `field`.
-pub(super) fn field(given: &Type, field: &FieldDescriptor) -> Result<(), Misfit> {
+pub(super) fn field(given: &Type, field: &FieldDescriptor) -> Result<(), FieldMismatch> {
     if given.is_open() {
         return Ok(());
     }
@@ -46,13 +46,13 @@ pub(super) fn field(given: &Type, field: &FieldDescriptor) -> Result<(), Misfit>
     }
     if !field.is_list() {
         return match kind(given, &field.kind()) {
-            Err(misfit) if misfit.what.is_empty() => Err(wants(given, field)),
+            Err(mismatch) if mismatch.what.is_empty() => Err(wants(given, field)),
             result => result,
         };
     }
     match given.operand() {
         Type::List(inner) => match one_of(&inner, &field.kind()) {
-            Err(misfit) if misfit.what.is_empty() => Err(wants(given, field)),
+            Err(mismatch) if mismatch.what.is_empty() => Err(wants(given, field)),
             result => result,
         },
         _ => Err(wants(given, field)),
@@ -60,52 +60,56 @@ pub(super) fn field(given: &Type, field: &FieldDescriptor) -> Result<(), Misfit>
 }
 
 /// Whether a value of type `given` is a whole message of this type.
-pub(super) fn message(given: &Type, wanted: &MessageDescriptor) -> Result<(), Misfit> {
+pub(super) fn message(given: &Type, wanted: &MessageDescriptor) -> Result<(), FieldMismatch> {
     if given.is_open() {
         return Ok(());
     }
     let plain = || {
         let what = format!("this wants {}, got {given}", wanted.full_name());
-        Misfit::new(what, format!("name its fields: {}", field_names(wanted)))
+        FieldMismatch::new(what, format!("name its fields: {}", field_names(wanted)))
     };
     match kind(given, &Kind::Message(wanted.clone())) {
-        Err(misfit) if misfit.what.is_empty() => Err(plain()),
+        Err(mismatch) if mismatch.what.is_empty() => Err(plain()),
         result => result,
     }
 }
 
 /// Whether a value of type `given` may be an item of `field`, or its value in a map.
-pub(super) fn item(given: &Type, field: &FieldDescriptor, wanted: &Kind) -> Result<(), Misfit> {
+pub(super) fn item(
+    given: &Type,
+    field: &FieldDescriptor,
+    wanted: &Kind,
+) -> Result<(), FieldMismatch> {
     match one_of(given, wanted) {
-        Err(misfit) if misfit.what.is_empty() => {
+        Err(mismatch) if mismatch.what.is_empty() => {
             let wanted = Type::of_kind(wanted);
             let what = format!("an item of `{}` wants {wanted}, got {given}", field.name());
-            Err(Misfit::new(what, format!("give it a value of type {wanted}")))
+            Err(FieldMismatch::new(what, format!("give it a value of type {wanted}")))
         }
         result => result,
     }
 }
 
 /// As [`kind`], but an item cannot be left out, so null is none unless it is JSON.
-fn one_of(given: &Type, wanted: &Kind) -> Result<(), Misfit> {
+fn one_of(given: &Type, wanted: &Kind) -> Result<(), FieldMismatch> {
     let json = matches!(wanted, Kind::Message(of) if WellKnown::of(of) == Some(WellKnown::Value));
     if *given == Type::Null && !json {
-        return Err(Misfit::new("", ""));
+        return Err(FieldMismatch::new("", ""));
     }
     kind(given, wanted)
 }
 
 /// The problem of a name that an enum does not have.
-pub(super) fn no_value(name: &str, of: &EnumDescriptor) -> Misfit {
+pub(super) fn no_value(name: &str, of: &EnumDescriptor) -> FieldMismatch {
     let values: Vec<EnumValueDescriptor> = of.values().collect();
     let names = values.iter().map(EnumValueDescriptor::name);
     let cure = did_you_mean(name, names, "see the enum's .proto");
-    Misfit::new(format!("no value `{name}` in {}", of.full_name()), cure)
+    FieldMismatch::new(format!("no value `{name}` in {}", of.full_name()), cure)
 }
 
 /// An empty `what` means: simply not that kind.
-fn kind(given: &Type, wanted: &Kind) -> Result<(), Misfit> {
-    let unfit = || Err(Misfit::new("", ""));
+fn kind(given: &Type, wanted: &Kind) -> Result<(), FieldMismatch> {
+    let unfit = || Err(FieldMismatch::new("", ""));
     if given.is_open() {
         return Ok(());
     }
@@ -115,7 +119,7 @@ fn kind(given: &Type, wanted: &Kind) -> Result<(), Misfit> {
         Kind::Enum(wanted) => match given {
             Type::Enum(given) if given.full_name() != wanted.full_name() => {
                 let what = format!("wants {}, got {}", wanted.full_name(), given.full_name());
-                return Err(Misfit::new(what, "wrap it in int(…) if the numbers agree"));
+                return Err(FieldMismatch::new(what, "wrap it in int(…) if the numbers agree"));
             }
             _ => matches!(operand, Type::Int | Type::Uint | Type::String),
         },
@@ -128,8 +132,8 @@ fn kind(given: &Type, wanted: &Kind) -> Result<(), Misfit> {
     if fits { Ok(()) } else { unfit() }
 }
 
-fn whole(given: &Type, wanted: &MessageDescriptor) -> Result<(), Misfit> {
-    let unfit = || Err(Misfit::new("", ""));
+fn whole(given: &Type, wanted: &MessageDescriptor) -> Result<(), FieldMismatch> {
+    let unfit = || Err(FieldMismatch::new("", ""));
     match given {
         Type::Null => return Ok(()),
         Type::Message(given) if given.full_name() == wanted.full_name() => return Ok(()),
@@ -152,7 +156,7 @@ fn whole(given: &Type, wanted: &MessageDescriptor) -> Result<(), Misfit> {
     if fits { Ok(()) } else { unfit() }
 }
 
-fn record(fields: &[(String, Type)], wanted: &MessageDescriptor) -> Result<(), Misfit> {
+fn record(fields: &[(String, Type)], wanted: &MessageDescriptor) -> Result<(), FieldMismatch> {
     for (name, value) in fields {
         match wanted.get_field_by_name(name) {
             Some(descriptor) => field(value, &descriptor)?,
@@ -163,28 +167,28 @@ fn record(fields: &[(String, Type)], wanted: &MessageDescriptor) -> Result<(), M
 }
 
 /// The problem of a field that a message does not have.
-pub(super) fn no_field(name: &str, message: &MessageDescriptor) -> Misfit {
+pub(super) fn no_field(name: &str, message: &MessageDescriptor) -> FieldMismatch {
     let fields: Vec<FieldDescriptor> = message.fields().collect();
     let otherwise = match fields.len() {
         0 => "it has no fields at all".to_owned(),
         _ => format!("it has {}", field_names(message)),
     };
     let cure = did_you_mean(name, fields.iter().map(FieldDescriptor::name), &otherwise);
-    Misfit::new(format!("no field `{name}` in {}", message.full_name()), cure)
+    FieldMismatch::new(format!("no field `{name}` in {}", message.full_name()), cure)
 }
 
 fn field_names(message: &MessageDescriptor) -> String {
-    const SHOWN: usize = 12;
+    const MAX_LISTED_FIELDS: usize = 12;
     let mut names: Vec<String> =
         message.fields().map(|field| format!("`{}`", field.name())).collect();
-    if names.len() > SHOWN {
-        names.truncate(SHOWN);
+    if names.len() > MAX_LISTED_FIELDS {
+        names.truncate(MAX_LISTED_FIELDS);
         names.push("…".to_owned());
     }
     names.join(", ")
 }
 
-fn wants(given: &Type, field: &FieldDescriptor) -> Misfit {
+fn wants(given: &Type, field: &FieldDescriptor) -> FieldMismatch {
     let wanted = Type::of_field(field);
     let given_operand = given.operand();
     let what = format!("`{}` wants {}, got {given}", field.name(), wanted);
@@ -203,5 +207,5 @@ fn wants(given: &Type, field: &FieldDescriptor) -> Misfit {
         (_, Type::Message(message)) => format!("name its fields: {}", field_names(&message)),
         _ => format!("give it a value of type {wanted}"),
     };
-    Misfit::new(what, cure)
+    FieldMismatch::new(what, cure)
 }

@@ -31,7 +31,7 @@ mod value;
 mod yaml;
 
 pub use compiled::{Compiled, CompiledStep, Input, Prepared, Target};
-pub use descriptors::{Descriptors, Error as DescriptorsError, Missing, pool_of_set};
+pub use descriptors::{Descriptors, Error as DescriptorsError, MissingDescriptor, pool_of_set};
 pub use draft::Draft;
 pub use error::{ErrorKind, EvaluationError};
 pub use facts::{Facts, Identity};

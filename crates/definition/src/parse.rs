@@ -13,7 +13,7 @@ use super::value::ENV;
 const MAX_DEPTH: usize = 200;
 /// How many levels more a `map`, `filter`, `all` or `exists` counts for: what evaluates it takes that much more of the
 /// stack.
-const COMPREHENSION: usize = 10;
+const COMPREHENSION_DEPTH: usize = 10;
 /// Brackets that are opened in one expression, those inside of texts too.
 const MAX_BRACKETS: usize = 256;
 /// Twice what the longest expression with that many brackets needs in a debug build. Only what is used is taken.
@@ -24,7 +24,7 @@ pub(super) enum Parsed {
     Program(Box<Program>),
     TooDeep,
     /// The first mistake, which explains the others.
-    Mistake {
+    SyntaxError {
         /// Line and column, as the parser counts them.
         at: (isize, isize),
         what: String,
@@ -43,7 +43,7 @@ pub(super) fn parse(source: &str) -> Parsed {
             .spawn_scoped(scope, || parse_here(source));
         parsing.map(|parsing| parsing.join())
     });
-    let failed = |what: String| Parsed::Mistake { at: (0, 0), what };
+    let failed = |what: String| Parsed::SyntaxError { at: (0, 0), what };
     match parsed {
         Ok(Ok(parsed)) => parsed,
         Ok(Err(_)) => failed("the parser panicked".to_owned()),
@@ -59,7 +59,7 @@ fn parse_here(source: &str) -> Parsed {
         Err(errors) => {
             let first = errors.errors.into_iter().next();
             let (at, what) = first.map(|error| (error.pos, error.msg)).unwrap_or_default();
-            Parsed::Mistake { at, what }
+            Parsed::SyntaxError { at, what }
         }
     }
 }
@@ -75,7 +75,7 @@ fn is_deeper(expr: &IdedExpr, limit: usize) -> bool {
         Expr::Map(map) => map.entries.iter().any(|entry| is_entry_deeper(&entry.expr, limit)),
         Expr::Struct(made) => made.entries.iter().any(|entry| is_entry_deeper(&entry.expr, limit)),
         Expr::Comprehension(all) => {
-            let deep = |expr: &IdedExpr| is_deeper(expr, limit.saturating_sub(COMPREHENSION));
+            let deep = |expr: &IdedExpr| is_deeper(expr, limit.saturating_sub(COMPREHENSION_DEPTH));
             [&all.iter_range, &all.accu_init, &all.loop_cond, &all.loop_step, &all.result]
                 .into_iter()
                 .any(deep)

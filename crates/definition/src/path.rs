@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
 
-use super::error::{ErrorKind, Unplaced};
+use super::error::{ErrorKind, UnlocatedError};
 use super::types::WellKnown;
 
 /// Where a path begins.
@@ -16,12 +16,12 @@ pub(super) enum Root {
     Request,
     /// The response of a step, by its index.
     Step(usize),
-    Saga(About),
+    Saga(SagaField),
 }
 
 /// A field of `saga`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum About {
+pub(super) enum SagaField {
     Id,
     Name,
     Version,
@@ -45,9 +45,9 @@ pub(super) struct Path {
     pub(super) segments: Vec<Segment>,
 }
 
-/// What a path leads to.
+/// The value that a path selects.
 #[derive(Debug)]
-pub(super) struct Found<'m> {
+pub(super) struct Selected<'m> {
     /// The value, or the default of a field that is not set.
     pub(super) value: Cow<'m, Value>,
     /// False only for a field with presence that is not set.
@@ -56,14 +56,14 @@ pub(super) struct Found<'m> {
 
 impl Path {
     /// Follows the path from the value of its root.
-    pub(super) fn follow<'m>(&self, root: Cow<'m, Value>) -> Result<Found<'m>, Unplaced> {
-        let mut found = Found { value: root, present: true };
+    pub(super) fn follow<'m>(&self, root: Cow<'m, Value>) -> Result<Selected<'m>, UnlocatedError> {
+        let mut found = Selected { value: root, present: true };
         for segment in &self.segments {
             found = match found.value {
                 Cow::Borrowed(value) => segment.select(value)?,
                 Cow::Owned(value) => {
-                    let Found { value, present } = segment.select(&value)?;
-                    Found { value: Cow::Owned(value.into_owned()), present }
+                    let Selected { value, present } = segment.select(&value)?;
+                    Selected { value: Cow::Owned(value.into_owned()), present }
                 }
             };
         }
@@ -72,7 +72,7 @@ impl Path {
 
     /// Whether the last segment of the path is there, as `has()` asks: a field without presence is
     /// there when it is not its default.
-    pub(super) fn is_set(&self, root: Cow<'_, Value>) -> Result<bool, Unplaced> {
+    pub(super) fn is_set(&self, root: Cow<'_, Value>) -> Result<bool, UnlocatedError> {
         let Some((last, before)) = self.segments.split_last() else { return Ok(true) };
         let parent = Path { root: self.root, segments: before.to_vec() }.follow(root)?;
         match last {
@@ -85,28 +85,29 @@ impl Path {
 }
 
 impl Segment {
-    fn select<'m>(&self, value: &'m Value) -> Result<Found<'m>, Unplaced> {
+    fn select<'m>(&self, value: &'m Value) -> Result<Selected<'m>, UnlocatedError> {
         match self {
             Segment::Field(field) => {
                 let message = value.as_message().ok_or_else(|| not_a_message(field.name()))?;
                 let present = !field.supports_presence() || message.has_field(field);
-                Ok(Found { value: message.get_field(field), present })
+                Ok(Selected { value: message.get_field(field), present })
             }
             Segment::Key(key) => {
-                let missing = || Unplaced::new(ErrorKind::MissingKey, format!("no key `{key}`"));
+                let missing =
+                    || UnlocatedError::new(ErrorKind::MissingKey, format!("no key `{key}`"));
                 let value = Cow::Borrowed(entry(value, key)?.ok_or_else(missing)?);
-                Ok(Found { value, present: true })
+                Ok(Selected { value, present: true })
             }
         }
     }
 }
 
-fn not_a_message(field: &str) -> Unplaced {
-    Unplaced::new(ErrorKind::Type, format!("`{field}` is asked of something without fields"))
+fn not_a_message(field: &str) -> UnlocatedError {
+    UnlocatedError::new(ErrorKind::Type, format!("`{field}` is asked of something without fields"))
 }
 
 /// The entry of a map, of a `Struct`, or of a `Value` that holds a `Struct`.
-fn entry<'m>(value: &'m Value, key: &str) -> Result<Option<&'m Value>, Unplaced> {
+fn entry<'m>(value: &'m Value, key: &str) -> Result<Option<&'m Value>, UnlocatedError> {
     if let Some(map) = value.as_map() {
         return Ok(map.get(&MapKey::String(key.to_owned())));
     }

@@ -97,11 +97,11 @@ pub(super) fn did_you_mean<'a>(
     names: impl IntoIterator<Item = &'a str>,
     otherwise: &str,
 ) -> String {
-    const FEW: usize = 12;
+    const MAX_LISTED_NAMES: usize = 12;
     let names: Vec<&str> = names.into_iter().collect();
     match closest(wrong, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
-        None if names.is_empty() || names.len() > FEW => otherwise.to_owned(),
+        None if names.is_empty() || names.len() > MAX_LISTED_NAMES => otherwise.to_owned(),
         None => {
             let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
             format!("there is {}", listed.join(", "))

@@ -3,7 +3,7 @@
 use prost_reflect::MessageDescriptor;
 
 use super::descriptors::Descriptors;
-use super::path::{About, Root};
+use super::path::{Root, SagaField};
 use super::types::Type;
 
 /// What a name stands for at the place of an expression.
@@ -50,18 +50,22 @@ impl<'d> Scope<'d> {
 }
 
 /// The fields of `saga`.
-pub(super) const SAGA_FIELDS: [(&str, About); 6] = [
-    ("id", About::Id),
-    ("name", About::Name),
-    ("version", About::Version),
-    ("key", About::Key),
-    ("reason", About::Reason),
-    ("reason_code", About::ReasonCode),
+pub(super) const SAGA_FIELDS: [(&str, SagaField); 6] = [
+    ("id", SagaField::Id),
+    ("name", SagaField::Name),
+    ("version", SagaField::Version),
+    ("key", SagaField::Key),
+    ("reason", SagaField::Reason),
+    ("reason_code", SagaField::ReasonCode),
 ];
 
-pub(super) fn saga_type(field: About) -> Type {
+pub(super) fn saga_type(field: SagaField) -> Type {
     match field {
-        About::Version => Type::Int,
-        About::Id | About::Name | About::Key | About::Reason | About::ReasonCode => Type::String,
+        SagaField::Version => Type::Int,
+        SagaField::Id
+        | SagaField::Name
+        | SagaField::Key
+        | SagaField::Reason
+        | SagaField::ReasonCode => Type::String,
     }
 }

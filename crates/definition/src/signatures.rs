@@ -9,7 +9,7 @@ use super::types::Type;
 
 /// A parameter's type.
 #[derive(Clone, Copy)]
-enum Takes {
+enum ParameterType {
     Bool,
     Int,
     Uint,
@@ -24,7 +24,7 @@ enum Takes {
 
 /// A result's type.
 #[derive(Clone, Copy)]
-enum Gives {
+enum ReturnType {
     Bool,
     Int,
     Uint,
@@ -39,74 +39,82 @@ struct Signature {
     name: &'static str,
     /// `x.f(y)`, the first parameter being `x`; else `f(x, y)`.
     member: bool,
-    takes: &'static [Takes],
-    gives: Gives,
+    parameters: &'static [ParameterType],
+    returns: ReturnType,
 }
 
-const fn function(name: &'static str, takes: &'static [Takes], gives: Gives) -> Signature {
-    Signature { name, member: false, takes, gives }
+const fn function(
+    name: &'static str,
+    parameters: &'static [ParameterType],
+    returns: ReturnType,
+) -> Signature {
+    Signature { name, member: false, parameters, returns }
 }
 
-const fn member(name: &'static str, takes: &'static [Takes], gives: Gives) -> Signature {
-    Signature { name, member: true, takes, gives }
+const fn member(
+    name: &'static str,
+    parameters: &'static [ParameterType],
+    returns: ReturnType,
+) -> Signature {
+    Signature { name, member: true, parameters, returns }
 }
 
-use Takes::{Any, Bool, Bytes, Double, Int, List, Map, Str, Texts, Uint};
+use ParameterType::{Any, Bool, Bytes, Double, Int, List, Map, Str, Texts, Uint};
 
 const FUNCTIONS: &[Signature] = &[
-    function("size", &[Str], Gives::Int),
-    function("size", &[Bytes], Gives::Int),
-    function("size", &[List], Gives::Int),
-    function("size", &[Map], Gives::Int),
-    function("bool", &[Bool], Gives::Bool),
-    function("bool", &[Str], Gives::Bool),
-    function("int", &[Int], Gives::Int),
-    function("int", &[Uint], Gives::Int),
-    function("int", &[Double], Gives::Int),
-    function("int", &[Str], Gives::Int),
-    function("uint", &[Uint], Gives::Uint),
-    function("uint", &[Int], Gives::Uint),
-    function("uint", &[Double], Gives::Uint),
-    function("uint", &[Str], Gives::Uint),
-    function("double", &[Double], Gives::Double),
-    function("double", &[Int], Gives::Double),
-    function("double", &[Uint], Gives::Double),
-    function("double", &[Str], Gives::Double),
-    function("string", &[Str], Gives::Str),
-    function("string", &[Bool], Gives::Str),
-    function("string", &[Int], Gives::Str),
-    function("string", &[Uint], Gives::Str),
-    function("string", &[Double], Gives::Str),
-    function("string", &[Bytes], Gives::Str),
-    function("bytes", &[Bytes], Gives::Bytes),
-    function("bytes", &[Str], Gives::Bytes),
-    function("dyn", &[Any], Gives::Dyn),
-    member("size", &[Str], Gives::Int),
-    member("size", &[Bytes], Gives::Int),
-    member("size", &[List], Gives::Int),
-    member("size", &[Map], Gives::Int),
-    member("contains", &[Str, Str], Gives::Bool),
-    member("startsWith", &[Str, Str], Gives::Bool),
-    member("endsWith", &[Str, Str], Gives::Bool),
-    member("charAt", &[Str, Int], Gives::Str),
-    member("indexOf", &[Str, Str], Gives::Int),
-    member("indexOf", &[Str, Str, Int], Gives::Int),
-    member("lastIndexOf", &[Str, Str], Gives::Int),
-    member("join", &[Texts], Gives::Str),
-    member("join", &[Texts, Str], Gives::Str),
-    member("lowerAscii", &[Str], Gives::Str),
-    member("upperAscii", &[Str], Gives::Str),
-    member("trim", &[Str], Gives::Str),
-    member("replace", &[Str, Str, Str], Gives::Str),
-    member("split", &[Str, Str], Gives::Texts),
-    member("substring", &[Str, Int], Gives::Str),
-    member("substring", &[Str, Int, Int], Gives::Str),
+    function("size", &[Str], ReturnType::Int),
+    function("size", &[Bytes], ReturnType::Int),
+    function("size", &[List], ReturnType::Int),
+    function("size", &[Map], ReturnType::Int),
+    function("bool", &[Bool], ReturnType::Bool),
+    function("bool", &[Str], ReturnType::Bool),
+    function("int", &[Int], ReturnType::Int),
+    function("int", &[Uint], ReturnType::Int),
+    function("int", &[Double], ReturnType::Int),
+    function("int", &[Str], ReturnType::Int),
+    function("uint", &[Uint], ReturnType::Uint),
+    function("uint", &[Int], ReturnType::Uint),
+    function("uint", &[Double], ReturnType::Uint),
+    function("uint", &[Str], ReturnType::Uint),
+    function("double", &[Double], ReturnType::Double),
+    function("double", &[Int], ReturnType::Double),
+    function("double", &[Uint], ReturnType::Double),
+    function("double", &[Str], ReturnType::Double),
+    function("string", &[Str], ReturnType::Str),
+    function("string", &[Bool], ReturnType::Str),
+    function("string", &[Int], ReturnType::Str),
+    function("string", &[Uint], ReturnType::Str),
+    function("string", &[Double], ReturnType::Str),
+    function("string", &[Bytes], ReturnType::Str),
+    function("bytes", &[Bytes], ReturnType::Bytes),
+    function("bytes", &[Str], ReturnType::Bytes),
+    function("dyn", &[Any], ReturnType::Dyn),
+    member("size", &[Str], ReturnType::Int),
+    member("size", &[Bytes], ReturnType::Int),
+    member("size", &[List], ReturnType::Int),
+    member("size", &[Map], ReturnType::Int),
+    member("contains", &[Str, Str], ReturnType::Bool),
+    member("startsWith", &[Str, Str], ReturnType::Bool),
+    member("endsWith", &[Str, Str], ReturnType::Bool),
+    member("charAt", &[Str, Int], ReturnType::Str),
+    member("indexOf", &[Str, Str], ReturnType::Int),
+    member("indexOf", &[Str, Str, Int], ReturnType::Int),
+    member("lastIndexOf", &[Str, Str], ReturnType::Int),
+    member("join", &[Texts], ReturnType::Str),
+    member("join", &[Texts, Str], ReturnType::Str),
+    member("lowerAscii", &[Str], ReturnType::Str),
+    member("upperAscii", &[Str], ReturnType::Str),
+    member("trim", &[Str], ReturnType::Str),
+    member("replace", &[Str, Str, Str], ReturnType::Str),
+    member("split", &[Str, Str], ReturnType::Texts),
+    member("substring", &[Str, Int], ReturnType::Str),
+    member("substring", &[Str, Int, Int], ReturnType::Str),
 ];
 
 /// What is wrong with a call, and the cure.
-pub(super) type Mismatch = (String, String);
+pub(super) type CallMismatch = (String, String);
 
-impl Takes {
+impl ParameterType {
     fn accepts(self, given: &Type) -> bool {
         let given = given.operand();
         match (self, &given) {
@@ -125,23 +133,23 @@ impl Takes {
     }
 }
 
-impl Gives {
+impl ReturnType {
     fn to_type(self) -> Type {
         match self {
-            Gives::Bool => Type::Bool,
-            Gives::Int => Type::Int,
-            Gives::Uint => Type::Uint,
-            Gives::Double => Type::Double,
-            Gives::Str => Type::String,
-            Gives::Bytes => Type::Bytes,
-            Gives::Texts => Type::List(Box::new(Type::String)),
-            Gives::Dyn => Type::Dyn,
+            ReturnType::Bool => Type::Bool,
+            ReturnType::Int => Type::Int,
+            ReturnType::Uint => Type::Uint,
+            ReturnType::Double => Type::Double,
+            ReturnType::Str => Type::String,
+            ReturnType::Bytes => Type::Bytes,
+            ReturnType::Texts => Type::List(Box::new(Type::String)),
+            ReturnType::Dyn => Type::Dyn,
         }
     }
 }
 
 /// The type of a call of a function, `args` beginning with the target of a member call.
-pub(super) fn call(name: &str, is_member: bool, args: &[Type]) -> Result<Type, Mismatch> {
+pub(super) fn call(name: &str, is_member: bool, args: &[Type]) -> Result<Type, CallMismatch> {
     let named: Vec<&Signature> =
         FUNCTIONS.iter().filter(|f| f.name == name && f.member == is_member).collect();
     if named.is_empty() {
@@ -154,17 +162,17 @@ pub(super) fn call(name: &str, is_member: bool, args: &[Type]) -> Result<Type, M
         return Err((format!("no function `{name}`"), cure));
     }
     let fits = |f: &&&Signature| {
-        f.takes.len() == args.len()
-            && f.takes.iter().zip(args).all(|(takes, arg)| takes.accepts(arg))
+        f.parameters.len() == args.len()
+            && f.parameters.iter().zip(args).all(|(parameters, arg)| parameters.accepts(arg))
     };
     match named.iter().find(fits) {
-        Some(found) => Ok(found.gives.to_type()),
+        Some(found) => Ok(found.returns.to_type()),
         None => Err((no_overload(name, args), conversion(args))),
     }
 }
 
 /// The type of an operator's result.
-pub(super) fn operator(name: &str, args: &[Type]) -> Option<Result<Type, Mismatch>> {
+pub(super) fn operator(name: &str, args: &[Type]) -> Option<Result<Type, CallMismatch>> {
     let result = match (name, args) {
         (op::LOGICAL_AND | op::LOGICAL_OR, [a, b]) => bools(&[a, b]),
         (op::LOGICAL_NOT | op::NOT_STRICTLY_FALSE, [a]) => bools(&[a]),

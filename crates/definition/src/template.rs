@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
 use super::assign;
-use super::error::{EvaluationError, Unplaced};
+use super::error::{EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::Facts;
 use super::fits;
@@ -20,18 +20,18 @@ use super::yaml::{self, Node, Text};
 /// A message to be built.
 #[derive(Debug)]
 pub(super) enum Template {
-    Fields(MessageDescriptor, Vec<(FieldDescriptor, Filling)>),
+    Fields(MessageDescriptor, Vec<(FieldDescriptor, FieldTemplate)>),
     /// One expression is the whole message.
     Whole(MessageDescriptor, Expression),
 }
 
 /// What one field, item or map entry is built from.
 #[derive(Debug)]
-pub(super) enum Filling {
+pub(super) enum FieldTemplate {
     Value(Expression),
     Message(Template),
-    List(Kind, Vec<Filling>),
-    Map(Kind, Vec<(MapKey, Filling)>),
+    List(Kind, Vec<FieldTemplate>),
+    Map(Kind, Vec<(MapKey, FieldTemplate)>),
 }
 
 impl Template {
@@ -64,16 +64,16 @@ impl Template {
     }
 
     /// Checks the expressions of `node` where the message to build is not known.
-    pub(super) fn only_check(node: &Node, scope: &Scope<'_>, problems: &mut Problems) {
+    pub(super) fn check_expressions(node: &Node, scope: &Scope<'_>, problems: &mut Problems) {
         match &node.kind {
             yaml::Kind::Text(text) => {
                 let _ = Expression::compile(text, scope, problems);
             }
             yaml::Kind::List(items) => {
-                items.iter().for_each(|item| Self::only_check(item, scope, problems));
+                items.iter().for_each(|item| Self::check_expressions(item, scope, problems));
             }
             yaml::Kind::Map(entries) => {
-                entries.iter().for_each(|(_, node)| Self::only_check(node, scope, problems));
+                entries.iter().for_each(|(_, node)| Self::check_expressions(node, scope, problems));
             }
         }
     }
@@ -86,7 +86,7 @@ impl Template {
     ) -> Result<DynamicMessage, EvaluationError> {
         match self {
             Template::Whole(wanted, expression) => {
-                let fault = |failure: Unplaced| expression.fault(failure, file);
+                let fault = |failure: UnlocatedError| expression.fault(failure, file);
                 let value = expression.to_item(facts, &Kind::Message(wanted.clone()));
                 Ok(match value.map_err(fault)? {
                     Some(Value::Message(message)) => message,
@@ -95,9 +95,9 @@ impl Template {
             }
             Template::Fields(wanted, fields) => {
                 let mut message = DynamicMessage::new(wanted.clone());
-                for (field, filling) in fields {
-                    let value = match filling {
-                        Filling::Value(expression) => {
+                for (field, field_template) in fields {
+                    let value = match field_template {
+                        FieldTemplate::Value(expression) => {
                             let value = expression.to_field(facts, field);
                             value.map_err(|failure| expression.fault(failure, file))?
                         }
@@ -114,7 +114,7 @@ impl Template {
     }
 }
 
-impl Filling {
+impl FieldTemplate {
     fn build(
         &self,
         facts: &Facts<'_>,
@@ -122,19 +122,19 @@ impl Filling {
         file: &str,
     ) -> Result<Option<Value>, EvaluationError> {
         Ok(match self {
-            Filling::Value(expression) => {
+            FieldTemplate::Value(expression) => {
                 let value = expression.to_item(facts, kind);
                 value.map_err(|failure| expression.fault(failure, file))?
             }
-            Filling::Message(template) => Some(Value::Message(template.build(facts, file)?)),
-            Filling::List(kind, items) => {
+            FieldTemplate::Message(template) => Some(Value::Message(template.build(facts, file)?)),
+            FieldTemplate::List(kind, items) => {
                 let mut values = Vec::with_capacity(items.len());
                 for item in items {
                     values.push(item.build_item(facts, kind, file)?);
                 }
                 Some(Value::List(values))
             }
-            Filling::Map(kind, entries) => {
+            FieldTemplate::Map(kind, entries) => {
                 let mut values = HashMap::with_capacity(entries.len());
                 for (key, item) in entries {
                     values.insert(key.clone(), item.build_item(facts, kind, file)?);
@@ -164,8 +164,8 @@ fn whole(
     let expression = Expression::compile(text, scope, problems)?;
     match fits::message(expression.found(), wanted) {
         Ok(()) => Some(Template::Whole(wanted.clone(), expression)),
-        Err(misfit) => {
-            problems.add(expression.at(), misfit.what, misfit.cure);
+        Err(mismatch) => {
+            problems.add(expression.at(), mismatch.what, mismatch.cure);
             None
         }
     }
@@ -176,12 +176,12 @@ fn fields(
     wanted: &MessageDescriptor,
     scope: &Scope<'_>,
     problems: &mut Problems,
-) -> Vec<(FieldDescriptor, Filling)> {
-    let mut filled: Vec<(FieldDescriptor, Filling)> = Vec::with_capacity(entries.len());
+) -> Vec<(FieldDescriptor, FieldTemplate)> {
+    let mut filled: Vec<(FieldDescriptor, FieldTemplate)> = Vec::with_capacity(entries.len());
     for (name, node) in entries {
         let Some(field) = wanted.get_field_by_name(&name.value) else {
-            let misfit = fits::no_field(&name.value, wanted);
-            problems.add(name.at, misfit.what, misfit.cure);
+            let mismatch = fits::no_field(&name.value, wanted);
+            problems.add(name.at, mismatch.what, mismatch.cure);
             continue;
         };
         let oneof = field.containing_oneof();
@@ -195,8 +195,8 @@ fn fields(
                 format!("`{}` and `{}` are both of `{}`", other.name(), field.name(), oneof.name());
             problems.add(name.at, what, "set one of them");
         }
-        if let Some(filling) = fill(node, &field, scope, problems) {
-            filled.push((field, filling));
+        if let Some(field_template) = fill(node, &field, scope, problems) {
+            filled.push((field, field_template));
         }
     }
     filled
@@ -206,7 +206,7 @@ fn fields(
 fn required(
     node: &Node,
     wanted: &MessageDescriptor,
-    filled: &[(FieldDescriptor, Filling)],
+    filled: &[(FieldDescriptor, FieldTemplate)],
     problems: &mut Problems,
 ) {
     for field in wanted.fields().filter(FieldDescriptor::is_required) {
@@ -223,7 +223,7 @@ fn fill(
     field: &FieldDescriptor,
     scope: &Scope<'_>,
     problems: &mut Problems,
-) -> Option<Filling> {
+) -> Option<FieldTemplate> {
     match &node.kind {
         yaml::Kind::Text(text) => {
             let expression = Expression::compile(text, scope, problems)?;
@@ -231,9 +231,9 @@ fn fill(
             match fits::field(expression.found(), field)
                 .and_then(|()| named(&expression, &field.kind()))
             {
-                Ok(()) => Some(Filling::Value(expression)),
-                Err(misfit) => {
-                    problems.add(expression.at(), misfit.what, misfit.cure);
+                Ok(()) => Some(FieldTemplate::Value(expression)),
+                Err(mismatch) => {
+                    problems.add(expression.at(), mismatch.what, mismatch.cure);
                     None
                 }
             }
@@ -241,9 +241,9 @@ fn fill(
         yaml::Kind::Map(entries) if field.is_map() => map(entries, field, scope, problems),
         yaml::Kind::List(items) if field.is_list() => {
             let fill = |item| fill_item(item, field, &field.kind(), scope, problems);
-            Some(Filling::List(field.kind(), items.iter().filter_map(fill).collect()))
+            Some(FieldTemplate::List(field.kind(), items.iter().filter_map(fill).collect()))
         }
-        _ if field.is_list() || field.is_map() => misplaced(node, field, problems),
+        _ if field.is_list() || field.is_map() => report_kind_mismatch(node, field, problems),
         _ => fill_item(node, field, &field.kind(), scope, problems),
     }
 }
@@ -253,7 +253,7 @@ fn map(
     field: &FieldDescriptor,
     scope: &Scope<'_>,
     problems: &mut Problems,
-) -> Option<Filling> {
+) -> Option<FieldTemplate> {
     let Kind::Message(entry) = field.kind() else { return None };
     let (key_kind, value_kind) =
         (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
@@ -264,11 +264,11 @@ fn map(
             problems.add(name.at, what, format!("its keys are of type {key_kind:?}"));
             continue;
         };
-        if let Some(filling) = fill_item(node, field, &value_kind, scope, problems) {
-            filled.push((key, filling));
+        if let Some(field_template) = fill_item(node, field, &value_kind, scope, problems) {
+            filled.push((key, field_template));
         }
     }
-    Some(Filling::Map(value_kind, filled))
+    Some(FieldTemplate::Map(value_kind, filled))
 }
 
 fn map_key(name: &str, kind: &Kind) -> Option<MapKey> {
@@ -290,16 +290,16 @@ fn fill_item(
     kind: &Kind,
     scope: &Scope<'_>,
     problems: &mut Problems,
-) -> Option<Filling> {
+) -> Option<FieldTemplate> {
     match (&node.kind, kind) {
         (yaml::Kind::Text(text), _) => {
             let expression = Expression::compile(text, scope, problems)?.literal_as_double(kind);
             match fits::item(expression.found(), field, kind)
                 .and_then(|()| named(&expression, kind))
             {
-                Ok(()) => Some(Filling::Value(expression)),
-                Err(misfit) => {
-                    problems.add(expression.at(), misfit.what, misfit.cure);
+                Ok(()) => Some(FieldTemplate::Value(expression)),
+                Err(mismatch) => {
+                    problems.add(expression.at(), mismatch.what, mismatch.cure);
                     None
                 }
             }
@@ -307,18 +307,20 @@ fn fill_item(
         (yaml::Kind::Map(_), Kind::Message(wanted)) => match WellKnown::of(wanted) {
             Some(WellKnown::Struct) => inside(node, wanted, "fields", scope, problems),
             Some(WellKnown::Value) => inside(node, wanted, "struct_value", scope, problems),
-            Some(WellKnown::Wrapper | WellKnown::List) => misplaced(node, field, problems),
+            Some(WellKnown::Wrapper | WellKnown::List) => {
+                report_kind_mismatch(node, field, problems)
+            }
             Some(WellKnown::Time) | None => {
                 let template = Template::compile(node, wanted, scope, problems);
-                Some(Filling::Message(template))
+                Some(FieldTemplate::Message(template))
             }
         },
         (yaml::Kind::List(_), Kind::Message(wanted)) => match WellKnown::of(wanted) {
             Some(WellKnown::List) => inside(node, wanted, "values", scope, problems),
             Some(WellKnown::Value) => inside(node, wanted, "list_value", scope, problems),
-            _ => misplaced(node, field, problems),
+            _ => report_kind_mismatch(node, field, problems),
         },
-        _ => misplaced(node, field, problems),
+        _ => report_kind_mismatch(node, field, problems),
     }
 }
 
@@ -329,20 +331,20 @@ fn inside(
     name: &str,
     scope: &Scope<'_>,
     problems: &mut Problems,
-) -> Option<Filling> {
+) -> Option<FieldTemplate> {
     let field = wanted.get_field_by_name(name)?;
-    let filling = fill(node, &field, scope, problems)?;
-    Some(Filling::Message(Template::Fields(wanted.clone(), vec![(field, filling)])))
+    let field_template = fill(node, &field, scope, problems)?;
+    Some(FieldTemplate::Message(Template::Fields(wanted.clone(), vec![(field, field_template)])))
 }
 
 /// A text literal must name a value of the enum, or a time, that it is meant to be.
-fn named(expression: &Expression, kind: &Kind) -> Result<(), fits::Misfit> {
+fn named(expression: &Expression, kind: &Kind) -> Result<(), fits::FieldMismatch> {
     expression.literal_texts().iter().try_for_each(|text| match kind {
         Kind::Enum(wanted) if wanted.get_value_by_name(text).is_none() => {
             Err(fits::no_value(text, wanted))
         }
         Kind::Message(wanted) if WellKnown::of(wanted) == Some(WellKnown::Time) => {
-            assign::time(text, wanted).map(|_| ()).map_err(|failure| fits::Misfit {
+            assign::time(text, wanted).map(|_| ()).map_err(|failure| fits::FieldMismatch {
                 what: failure.what,
                 cure: "write it in the form of proto3 JSON".to_owned(),
             })
@@ -351,7 +353,12 @@ fn named(expression: &Expression, kind: &Kind) -> Result<(), fits::Misfit> {
     })
 }
 
-fn misplaced(node: &Node, field: &FieldDescriptor, problems: &mut Problems) -> Option<Filling> {
+/// Reports that a list, a map or a text stands where the field takes something else.
+fn report_kind_mismatch(
+    node: &Node,
+    field: &FieldDescriptor,
+    problems: &mut Problems,
+) -> Option<FieldTemplate> {
     let wanted = super::types::Type::of_field(field);
     let what = format!("`{}` wants {wanted}, got {}", field.name(), node.describe());
     problems.add(node.at, what, "give it an expression of that type");

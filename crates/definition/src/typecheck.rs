@@ -17,7 +17,7 @@ use super::fits;
 use super::path::Path;
 use super::problem::did_you_mean;
 use super::scope::Scope;
-use super::signatures::{self, Mismatch};
+use super::signatures::{self, CallMismatch};
 use super::types::Type;
 use super::value::HAS;
 
@@ -38,9 +38,9 @@ pub(super) fn slot_index(name: &str) -> Option<usize> {
     name.strip_prefix('$')?.parse().ok()
 }
 
-/// A mistake in an expression, at a character of it.
+/// A type error in an expression, at a character of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mistake {
+pub(super) struct TypeError {
     pub(super) offset: usize,
     pub(super) what: String,
     pub(super) cure: String,
@@ -54,13 +54,13 @@ pub(super) struct Checker<'s, 'd> {
     /// Where the innermost expression with a known place stands; macros make some without.
     pub(super) near: usize,
     pub(super) slots: Vec<Slot>,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) type_errors: Vec<TypeError>,
 }
 
 impl<'s, 'd> Checker<'s, 'd> {
     pub(super) fn new(scope: &'s Scope<'d>, source: &'s SourceInfo) -> Self {
-        let (locals, slots, mistakes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { scope, source, locals, near: 0, slots, mistakes }
+        let (locals, slots, type_errors) = (Vec::new(), Vec::new(), Vec::new());
+        Self { scope, source, locals, near: 0, slots, type_errors }
     }
 
     /// The path that the whole expression is, if it is nothing else.
@@ -68,7 +68,7 @@ impl<'s, 'd> Checker<'s, 'd> {
         match self.chain(expr) {
             Chain::Path(path, found) => Some((path, found)),
             _ => {
-                self.mistakes.clear();
+                self.type_errors.clear();
                 None
             }
         }
@@ -137,12 +137,12 @@ impl<'s, 'd> Checker<'s, 'd> {
             Expr::Struct(literal) => {
                 let cure = "write the fields as a map: { 'field': value }";
                 let what = format!("`{}{{…}}` cannot be built here", literal.type_name);
-                self.mistake(self.near, what, cure);
+                self.type_error(self.near, what, cure);
                 Type::Never
             }
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Unspecified => {
-                self.mistake(self.near, "an expression is missing", "complete it");
+                self.type_error(self.near, "an expression is missing", "complete it");
                 Type::Never
             }
         }
@@ -157,11 +157,11 @@ impl<'s, 'd> Checker<'s, 'd> {
                 Type::String | Type::Int | Type::Uint | Type::Bool | Type::Dyn | Type::Never
             ) {
                 let cure = "use a string, an int or a bool";
-                self.mistake(*at, format!("a map has no keys of type {key}"), cure);
+                self.type_error(*at, format!("a map has no keys of type {key}"), cure);
             }
             if let Some(name) = name {
                 if fields.iter().any(|(known, _)| known == name) {
-                    self.mistake(*at, format!("`{name}` is given twice"), "keep one of them");
+                    self.type_error(*at, format!("`{name}` is given twice"), "keep one of them");
                 }
                 fields.push((name.clone(), value.clone()));
             }
@@ -200,7 +200,7 @@ impl<'s, 'd> Checker<'s, 'd> {
     fn conditional(&mut self, condition: &Type, yes: &Type, no: &Type) -> Type {
         if !condition.is_open() && condition.operand() != Type::Bool {
             let what = format!("`?` asks a bool, got {condition}");
-            self.mistake(self.near, what, "compare it with something");
+            self.type_error(self.near, what, "compare it with something");
         }
         let differ = || {
             let what = format!("the two sides of `:` differ: {yes} and {no}");
@@ -239,8 +239,8 @@ impl<'s, 'd> Checker<'s, 'd> {
             }
             None => {
                 let at = self.offset(expr.id).unwrap_or(self.near);
-                let misfit = fits::no_value(&name, of);
-                self.mistake(at, misfit.what, misfit.cure);
+                let mismatch = fits::no_value(&name, of);
+                self.type_error(at, mismatch.what, mismatch.cure);
                 Type::Never
             }
         }
@@ -254,7 +254,7 @@ impl<'s, 'd> Checker<'s, 'd> {
             open @ (Type::Dyn | Type::Never) => open,
             _ => {
                 let what = format!("{range} has no items to go through");
-                self.mistake(self.near, what, "use a list or a map");
+                self.type_error(self.near, what, "use a list or a map");
                 Type::Never
             }
         };
@@ -303,8 +303,8 @@ impl<'s, 'd> Checker<'s, 'd> {
             Type::Message(message) => match message.get_field_by_name(field) {
                 Some(descriptor) => return Type::of_field(&descriptor),
                 None => {
-                    let misfit = fits::no_field(field, &message);
-                    self.mistake(at, misfit.what, misfit.cure);
+                    let mismatch = fits::no_field(field, &message);
+                    self.type_error(at, mismatch.what, mismatch.cure);
                 }
             },
             Type::Map(key, value) if key.is_open() || *key == Type::String => match operand {
@@ -313,18 +313,18 @@ impl<'s, 'd> Checker<'s, 'd> {
                     None => {
                         let names = fields.iter().map(|(name, _)| name.as_str());
                         let cure = did_you_mean(field, names, "add it to the map");
-                        self.mistake(at, format!("no key `{field}` in this map"), cure);
+                        self.type_error(at, format!("no key `{field}` in this map"), cure);
                     }
                 },
                 _ => return *value,
             },
             Type::List(_) => {
                 let cure = "index it, `[0]`, or go through it with map(…), filter(…), exists(…)";
-                self.mistake(at, format!("`{field}` is asked of a list"), cure);
+                self.type_error(at, format!("`{field}` is asked of a list"), cure);
             }
             other => {
                 let what = format!("`{field}` is asked of a {other}, which has no fields");
-                self.mistake(at, what, "leave it out");
+                self.type_error(at, what, "leave it out");
             }
         }
         Type::Never
@@ -340,22 +340,22 @@ impl<'s, 'd> Checker<'s, 'd> {
         found.map(|(_, known)| known.clone())
     }
 
-    fn accept(&mut self, found: Result<Type, Mismatch>) -> Type {
+    fn accept(&mut self, found: Result<Type, CallMismatch>) -> Type {
         found.unwrap_or_else(|(what, cure)| {
-            self.mistake(self.near, what, cure);
+            self.type_error(self.near, what, cure);
             Type::Never
         })
     }
 
-    pub(super) fn mistake(
+    pub(super) fn type_error(
         &mut self,
         offset: usize,
         what: impl Into<String>,
         cure: impl Into<String>,
     ) {
-        let mistake = Mistake { offset, what: what.into(), cure: cure.into() };
-        if !self.mistakes.contains(&mistake) {
-            self.mistakes.push(mistake);
+        let type_error = TypeError { offset, what: what.into(), cure: cure.into() };
+        if !self.type_errors.contains(&type_error) {
+            self.type_errors.push(type_error);
         }
     }
 

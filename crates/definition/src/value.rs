@@ -55,7 +55,7 @@ impl Val for Message {
     }
 
     fn equals(&self, other: &dyn Val) -> bool {
-        other.downcast_ref::<Message>().is_some_and(|other| same(&self.0, &other.0))
+        other.downcast_ref::<Message>().is_some_and(|other| equal_on_the_wire(&self.0, &other.0))
     }
 
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
@@ -90,16 +90,16 @@ impl Indexer for Message {
 }
 
 /// Messages of two pools are equal when they are so on the wire.
-fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
+fn equal_on_the_wire(a: &DynamicMessage, b: &DynamicMessage) -> bool {
     if a.descriptor() == b.descriptor() {
         return a == b;
     }
     a.descriptor().full_name() == b.descriptor().full_name()
-        && carried(b, &a.descriptor()).is_ok_and(|b| *a == b)
+        && in_pool_of(b, &a.descriptor()).is_ok_and(|b| *a == b)
 }
 
 /// The same message, described by another pool.
-pub(super) fn carried(
+pub(super) fn in_pool_of(
     message: &DynamicMessage,
     to: &prost_reflect::MessageDescriptor,
 ) -> Result<DynamicMessage, prost::DecodeError> {

@@ -66,7 +66,7 @@ pub(crate) fn success<R: proto::Response + Name + Default>(
                 output::json(&response)?;
             }
             let saga_id = output::text_field(&response, "saga_id");
-            Err(CommandError::of_decline(what, result).in_saga(saga_id))
+            Err(CommandError::of_decline(what, result).with_saga(saga_id))
         }
         _ => Ok(response),
     }

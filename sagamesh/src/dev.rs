@@ -130,14 +130,14 @@ pub(crate) async fn run(dev: Dev) -> CommandResult {
     let signals = Signals::listen().map_err(|why| CommandError::new(UNEXPECTED, why))?;
     let mesh = mesh::start(loaded.config, Clock::system()).await?;
     let greeting = Greeting::of(&mesh);
-    greeting.where_it_is();
+    greeting.print_addresses();
     let addresses = *mesh.addresses();
     let failed = CancellationToken::new();
     let shown = async {
         if dev.demo {
             demo::run(&addresses).await.inspect_err(|_| failed.cancel())?;
         }
-        greeting.what_next();
+        greeting.print_next_commands();
         Ok(())
     };
     let serving = mesh.into_process().run_until_signal(signals, failed.clone());
@@ -166,7 +166,7 @@ impl Greeting {
         Self { addresses: *mesh.addresses(), data: mesh.data().display().to_string(), program }
     }
 
-    fn where_it_is(&self) {
+    fn print_addresses(&self) {
         let Addresses { orchestrator, order, stock, points, payment, admin } = self.addresses;
         anstream::println!("sagamesh serves, for development: plaintext, loopback only\n");
         for (name, address) in [
@@ -182,7 +182,7 @@ impl Greeting {
         anstream::println!("  {:<13} {}\n", "data", self.data);
     }
 
-    fn what_next(&self) {
+    fn print_next_commands(&self) {
         let orchestrator = self.addresses.orchestrator;
         let server = match orchestrator.port() {
             PORT_BASE => String::new(),

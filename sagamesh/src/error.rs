@@ -14,8 +14,8 @@ pub(crate) struct CommandError {
     what: String,
     why: Vec<String>,
     next: String,
-    /// Where more can be learned: the saga, the trace.
-    traces: Vec<(&'static str, String)>,
+    /// The ids under which more can be looked up: of the saga, of the trace.
+    references: Vec<(&'static str, String)>,
 }
 
 pub(crate) type CommandResult<T = ()> = Result<T, CommandError>;
@@ -26,30 +26,36 @@ pub(crate) const ATTENTION: u8 = 11;
 
 impl CommandError {
     pub(crate) fn new(code: u8, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), why: Vec::new(), next: String::new(), traces: Vec::new() }
+        Self {
+            code,
+            what: what.into(),
+            why: Vec::new(),
+            next: String::new(),
+            references: Vec::new(),
+        }
     }
 
     #[must_use]
-    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+    pub(crate) fn with_reason(mut self, why: impl Into<String>) -> Self {
         self.why.push(why.into());
         self
     }
 
     #[must_use]
-    pub(crate) fn try_next(mut self, next: impl Into<String>) -> Self {
+    pub(crate) fn with_next_step(mut self, next: impl Into<String>) -> Self {
         self.next = next.into();
         self
     }
 
-    /// The saga that ran, where one did: it tells more.
+    /// Names the saga that ran, where one did, so that it can be looked up.
     #[must_use]
-    pub(crate) fn in_saga(self, saga_id: String) -> Self {
-        self.leading_to("saga", saga_id)
+    pub(crate) fn with_saga(self, saga_id: String) -> Self {
+        self.with_reference("saga", saga_id)
     }
 
-    fn leading_to(mut self, kind: &'static str, id: String) -> Self {
+    fn with_reference(mut self, kind: &'static str, id: String) -> Self {
         if !id.is_empty() {
-            self.traces.push((kind, id));
+            self.references.push((kind, id));
         }
         self
     }
@@ -73,20 +79,20 @@ impl CommandError {
         };
         let failure = Self::new(code, what);
         if status.code() == Code::Unavailable && reason.is_empty() {
-            return failure
-                .because(format!("nothing answers at {server}"))
-                .try_next("start the mesh with `sagamesh dev`, or name its address with --server");
+            return failure.with_reason(format!("nothing answers at {server}")).with_next_step(
+                "start the mesh with `sagamesh dev`, or name its address with --server",
+            );
         }
         let violations =
             details.bad_request().map(|broken| broken.field_violations.clone()).unwrap_or_default();
         let failure = match violations.is_empty() {
-            true => failure.because(reasoned(&reason, status.message())),
+            true => failure.with_reason(reason_and_message(&reason, status.message())),
             false => violations.iter().fold(failure, |failure, broken| {
-                failure.because(format!("{}: {}", broken.field, broken.description))
+                failure.with_reason(format!("{}: {}", broken.field, broken.description))
             }),
         };
         let trace_id = result_of(status).map(|result| result.trace_id).unwrap_or_default();
-        failure.try_next(cure(&reason)).leading_to("trace", trace_id)
+        failure.with_next_step(cure(&reason)).with_reference("trace", trace_id)
     }
 
     /// A call that was carried out and declined.
@@ -96,8 +102,9 @@ impl CommandError {
             Some(reason) if reason.status() == Code::NotFound => 3,
             _ => 9,
         };
-        let failure = Self::new(code, what).because(reasoned(&result.code, &result.message));
-        failure.try_next(cure(&result.code)).leading_to("trace", result.trace_id.clone())
+        let failure =
+            Self::new(code, what).with_reason(reason_and_message(&result.code, &result.message));
+        failure.with_next_step(cure(&result.code)).with_reference("trace", result.trace_id.clone())
     }
 }
 
@@ -109,7 +116,7 @@ pub(crate) fn result_of(status: &Status) -> Option<ResultInfo> {
     ResultInfo::decode(result.value.as_slice()).ok()
 }
 
-fn reasoned(reason: &str, message: &str) -> String {
+fn reason_and_message(reason: &str, message: &str) -> String {
     if reason.is_empty() { message.to_owned() } else { format!("{reason}: {message}") }
 }
 
@@ -134,7 +141,7 @@ impl fmt::Display for CommandError {
         if !self.next.is_empty() {
             writeln!(formatter, "  next: {}", self.next)?;
         }
-        for (kind, id) in &self.traces {
+        for (kind, id) in &self.references {
             writeln!(formatter, "  {kind} {id}")?;
         }
         Ok(())

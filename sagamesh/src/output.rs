@@ -31,7 +31,7 @@ fn dynamic<M: Name>(message: &M) -> Result<DynamicMessage, String> {
 fn to_json<M: Name>(message: &M) -> CommandResult<String> {
     let unexpected = |why: String| {
         CommandError::new(UNEXPECTED, format!("{} cannot be written as JSON", M::full_name()))
-            .because(why)
+            .with_reason(why)
     };
     let message = dynamic(message).map_err(unexpected)?;
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);

@@ -39,10 +39,10 @@ impl Timeline {
             EventKind::CallAnswered => Some(self.answered(event, at, false)),
             EventKind::UndoAnswered => Some(self.answered(event, at, true)),
             EventKind::TurnedBack => {
-                Some(format!("{} turning back: {}", yellow("↩"), because(event)))
+                Some(format!("{} turning back: {}", yellow("↩"), reason(event)))
             }
             EventKind::Parked => {
-                Some(format!("{} {step} needs a person: {}", red("!"), because(event)))
+                Some(format!("{} {step} needs a person: {}", red("!"), reason(event)))
             }
             EventKind::Recovered => Some(format!("{} {}", gray("⟳"), event.message)),
             EventKind::Paused => Some(by_hand("paused", event)),
@@ -71,25 +71,25 @@ impl Timeline {
                 format!("{} {step}: nothing to undo{took}", yellow("↩"))
             }
             (AnswerKind::Declined, false) => {
-                format!("{} {step} declined: {}{took}", red("✗"), because(event))
+                format!("{} {step} declined: {}{took}", red("✗"), reason(event))
             }
             (AnswerKind::Declined, true) => {
-                format!("{} {step} could not be undone: {}", red("✗"), because(event))
+                format!("{} {step} could not be undone: {}", red("✗"), reason(event))
             }
             (AnswerKind::PushedBack, _) => {
-                format!("{} {step} was asked to wait: {}", gray("…"), because(event))
+                format!("{} {step} was asked to wait: {}", gray("…"), reason(event))
             }
             (AnswerKind::Unusable, _) => {
-                format!("{} {step} cannot be called: {}", red("✗"), because(event))
+                format!("{} {step} cannot be called: {}", red("✗"), reason(event))
             }
             (AnswerKind::Unknown | AnswerKind::Unspecified, _) => {
-                format!("{} {step} gave no answer: {}; asked again", gray("?"), because(event))
+                format!("{} {step} gave no answer: {}; asked again", gray("?"), reason(event))
             }
         }
     }
 }
 
-fn because(event: &Event) -> String {
+fn reason(event: &Event) -> String {
     match event.message.as_str() {
         "" => event.reason.clone(),
         message => format!("{}, {message}", event.reason),

@@ -104,7 +104,7 @@ pub(crate) async fn run(global: &Global, order: Order) -> CommandResult {
         (None, Some(config)) => role::run_order(ConfigFile { config }).await,
         // clap shows the help where nothing is given, but an address in the environment counts as something.
         (None, None) => Err(CommandError::new(2, "what should be done with an order is not said")
-            .try_next("say place, cancel or get; see `sagamesh order --help`")),
+            .with_next_step("say place, cancel or get; see `sagamesh order --help`")),
     }
 }
 

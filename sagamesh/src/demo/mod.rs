@@ -10,5 +10,5 @@ use shop::Shop;
 pub(crate) async fn run(addresses: &Addresses) -> CommandResult {
     let shop = Shop::at(addresses)?;
     shop.fill().await?;
-    story::tell(&shop).await
+    story::run(&shop).await
 }

@@ -74,15 +74,15 @@ impl Shop {
     /// Puts the goods on sale, and opens the members' accounts and wallets.
     pub(super) async fn fill(&self) -> CommandResult {
         for (sku, title, cents, units) in GOODS {
-            self.stock_up(sku, title, cents, units).await?;
+            self.add_product(sku, title, cents, units).await?;
         }
         for (user, points, cents) in MEMBERS {
-            self.welcome(user, points, cents).await?;
+            self.add_member(user, points, cents).await?;
         }
         Ok(())
     }
 
-    async fn stock_up(&self, sku: &str, title: &str, cents: i64, units: i64) -> CommandResult {
+    async fn add_product(&self, sku: &str, title: &str, cents: i64, units: i64) -> CommandResult {
         let mut stock = self.stock.clone();
         let product = UpsertProductRequest {
             request_id: format!("demo-{sku}"),
@@ -101,7 +101,7 @@ impl Shop {
         Ok(())
     }
 
-    async fn welcome(&self, user: &str, points: i64, cents: i64) -> CommandResult {
+    async fn add_member(&self, user: &str, points: i64, cents: i64) -> CommandResult {
         let (mut accounts, mut payments) = (self.points.clone(), self.payments.clone());
         let (request_id, user_id) = (format!("demo-{user}"), user.to_owned());
         let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
@@ -159,7 +159,7 @@ pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> C
             // What does not fit is there from before; that it cannot be had just now has another cure.
             return Err(match status.code() {
                 Code::NotFound | Code::FailedPrecondition | Code::OutOfRange => {
-                    failure.try_next(next)
+                    failure.with_next_step(next)
                 }
                 _ => failure,
             });
@@ -167,7 +167,7 @@ pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> C
     };
     match response.result() {
         Some(result) if !result.success => {
-            Err(CommandError::of_decline(what, result).try_next(next))
+            Err(CommandError::of_decline(what, result).with_next_step(next))
         }
         _ => Ok(response),
     }

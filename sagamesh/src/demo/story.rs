@@ -12,14 +12,14 @@ use crate::{
     timeline::Timeline,
 };
 
-pub(super) async fn tell(shop: &Shop) -> CommandResult {
+pub(super) async fn run(shop: &Shop) -> CommandResult {
     heading("1. Ada orders two teas and a cup, and spends 300 points");
     let before = shop.balances("ada", "tea").await?;
     let placed = place(shop, "ada", &[("tea", 2), ("cup", 1)], 300).await?;
     timeline(shop, &placed.saga_id).await?;
     books("Ada", "tea", &before, &shop.balances("ada", "tea").await?);
     if placed.order_no.is_empty() {
-        return tired(&placed);
+        return explain_declined_demo(&placed);
     }
     let order_no = placed.order_no;
 
@@ -46,8 +46,9 @@ pub(super) async fn tell(shop: &Shop) -> CommandResult {
     Ok(())
 }
 
-/// After many demos on one folder Ada has no money left, or the shop no goods: said, and no reason not to serve.
-fn tired(placed: &PlaceOrderResponse) -> CommandResult {
+/// After many demos on one folder Ada has no money left, or the shop no goods. The demo says so and ends; the mesh serves all
+/// the same.
+fn explain_declined_demo(placed: &PlaceOrderResponse) -> CommandResult {
     let why = placed.result.as_ref().map(|result| result.message.clone()).unwrap_or_default();
     anstream::println!(
         "\n  The order was declined: {why}\n  Start with a new --data folder to see the whole demo.\n"

@@ -88,8 +88,8 @@ pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String)
 pub(super) fn ending(saga: &Saga) -> CommandResult {
     let failure = |code, what: &str| {
         Err(CommandError::new(code, format!("the saga {what}"))
-            .because(format!("{}: {}", saga.reason, saga.message))
-            .try_next(format!("look at it with `sagamesh saga get {}`", saga.saga_id)))
+            .with_reason(format!("{}: {}", saga.reason, saga.message))
+            .with_next_step(format!("look at it with `sagamesh saga get {}`", saga.saga_id)))
     };
     match saga.state() {
         SagaState::Succeeded => Ok(()),

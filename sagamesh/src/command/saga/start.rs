@@ -72,7 +72,7 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> C
 /// The input itself, a file's, or standard input's.
 fn read(input: &str) -> CommandResult<String> {
     let failed = |what: &str, error: std::io::Error| {
-        CommandError::new(2, format!("{what} cannot be read")).because(error.to_string())
+        CommandError::new(2, format!("{what} cannot be read")).with_reason(error.to_string())
     };
     if input == "-" {
         let mut text = String::new();

@@ -6,9 +6,9 @@
 use facade::Decline;
 use proto::facade::v1::Reason;
 
-use crate::facts::Facts;
+use crate::facts::OrderFacts;
 
-type Check = fn(&Facts) -> Result<(), Decline>;
+type Check = fn(&OrderFacts) -> Result<(), Decline>;
 
 /// Every check, in the order in which they are made: the first that says no is the one that the caller is told.
 const CHECKS: [Check; 5] = [user, goods, price, points, stock];
@@ -17,12 +17,12 @@ const CHECKS: [Check; 5] = [user, goods, price, points, stock];
 ///
 /// # Errors
 /// The first decline.
-pub fn judge(facts: &Facts) -> Result<(), Decline> {
+pub fn judge(facts: &OrderFacts) -> Result<(), Decline> {
     CHECKS.into_iter().try_for_each(|check| check(facts))
 }
 
 /// The user is a member in good standing.
-fn user(facts: &Facts) -> Result<(), Decline> {
+fn user(facts: &OrderFacts) -> Result<(), Decline> {
     let user_id = &facts.buyer.user_id;
     if !facts.buyer.found {
         let sentence = format!("no member has the user id {user_id}");
@@ -36,10 +36,10 @@ fn user(facts: &Facts) -> Result<(), Decline> {
 }
 
 /// Every item is in the catalogue and on sale.
-fn goods(facts: &Facts) -> Result<(), Decline> {
-    for wanted in &facts.wanted {
-        if !wanted.quoted()?.on_sale {
-            let sentence = format!("{} is not on sale", wanted.sku);
+fn goods(facts: &OrderFacts) -> Result<(), Decline> {
+    for item in &facts.items {
+        if !item.quoted()?.on_sale {
+            let sentence = format!("{} is not on sale", item.sku);
             return Err(Decline::new(Reason::NotOnSale, sentence));
         }
     }
@@ -47,12 +47,12 @@ fn goods(facts: &Facts) -> Result<(), Decline> {
 }
 
 /// The order has a total: one currency, within the limit, and no more points than it costs.
-fn price(facts: &Facts) -> Result<(), Decline> {
+fn price(facts: &OrderFacts) -> Result<(), Decline> {
     facts.bill().map(drop)
 }
 
 /// The user has the points that are to be spent. Only plausible: the points service decides when they are deducted.
-fn points(facts: &Facts) -> Result<(), Decline> {
+fn points(facts: &OrderFacts) -> Result<(), Decline> {
     let (wanted, balance) = (facts.points, facts.buyer.points_balance);
     if wanted <= balance {
         return Ok(());
@@ -63,9 +63,9 @@ fn points(facts: &Facts) -> Result<(), Decline> {
 }
 
 /// There is stock for every item. Only plausible: the stock service decides when it is frozen.
-fn stock(facts: &Facts) -> Result<(), Decline> {
-    for wanted in &facts.wanted {
-        let (sku, asked, available) = (&wanted.sku, wanted.quantity, wanted.quoted()?.available);
+fn stock(facts: &OrderFacts) -> Result<(), Decline> {
+    for item in &facts.items {
+        let (sku, asked, available) = (&item.sku, item.quantity, item.quoted()?.available);
         if asked > available {
             let sentence = format!("{sku}: {asked} asked for, {available} available");
             return Err(Decline::new(Reason::InsufficientStock, sentence));
@@ -77,24 +77,24 @@ fn stock(facts: &Facts) -> Result<(), Decline> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::tests::{euros, good};
+    use crate::facts::tests::{acceptable, euros};
 
     #[test]
     fn facts_that_nothing_speaks_against_pass_every_check() {
-        CHECKS.into_iter().for_each(|check| assert_eq!(check(&good()), Ok(())));
-        assert_eq!(judge(&good()), Ok(()));
+        CHECKS.into_iter().for_each(|check| assert_eq!(check(&acceptable()), Ok(())));
+        assert_eq!(judge(&acceptable()), Ok(()));
     }
 
     #[test]
     fn of_several_reasons_to_say_no_the_first_check_gives_its_own() {
-        let mut facts = good();
-        facts.wanted[0].quantity = 1_001;
+        let mut facts = acceptable();
+        facts.items[0].quantity = 1_001;
         assert_eq!(judge(&facts).unwrap_err().code, "INSUFFICIENT_STOCK");
         facts.points = 501;
         assert_eq!(judge(&facts).unwrap_err().code, "INSUFFICIENT_POINTS");
         facts.points = i64::MAX;
         assert_eq!(judge(&facts).unwrap_err().code, "POINTS_EXCEED_TOTAL");
-        facts.wanted[1].quote.as_mut().unwrap().on_sale = false;
+        facts.items[1].quote.as_mut().unwrap().on_sale = false;
         assert_eq!(judge(&facts).unwrap_err().code, "NOT_ON_SALE");
         facts.buyer.suspended = true;
         assert_eq!(judge(&facts).unwrap_err().code, "USER_SUSPENDED");
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_unknown_or_suspended_user_may_not_order() {
-        let mut facts = good();
+        let mut facts = acceptable();
         facts.buyer.suspended = true;
         assert_eq!(user(&facts).unwrap_err().code, "USER_SUSPENDED");
         facts.buyer.found = false;
@@ -112,25 +112,25 @@ mod tests {
 
     #[test]
     fn an_item_that_is_unknown_or_not_on_sale_is_named() {
-        let mut facts = good();
-        facts.wanted[1].quote.as_mut().unwrap().on_sale = false;
+        let mut facts = acceptable();
+        facts.items[1].quote.as_mut().unwrap().on_sale = false;
         let decline = goods(&facts).unwrap_err();
         assert_eq!(decline, Decline::new(Reason::NotOnSale, "cup is not on sale"));
-        facts.wanted[1].quote = None;
+        facts.items[1].quote = None;
         let decline = goods(&facts).unwrap_err();
         assert_eq!(decline, Decline::new(Reason::SkuUnknown, "no product has the SKU cup"));
     }
 
     #[test]
     fn an_order_without_a_total_is_declined() {
-        let mut facts = good();
-        facts.wanted[0].quote.as_mut().unwrap().price = euros(i64::MAX);
+        let mut facts = acceptable();
+        facts.items[0].quote.as_mut().unwrap().price = euros(i64::MAX);
         assert_eq!(price(&facts).unwrap_err().code, "AMOUNT_OUT_OF_RANGE");
     }
 
     #[test]
     fn all_points_may_be_spent_and_not_one_more() {
-        let mut facts = good();
+        let mut facts = acceptable();
         assert_eq!(points(&facts), Ok(()));
         facts.points += 1;
         let decline = points(&facts).unwrap_err();
@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn the_last_unit_may_be_ordered_and_not_one_more() {
-        let mut facts = good();
-        facts.wanted[1].quantity = 1_000;
+        let mut facts = acceptable();
+        facts.items[1].quantity = 1_000;
         assert_eq!(stock(&facts), Ok(()));
-        facts.wanted[1].quantity = 1_001;
+        facts.items[1].quantity = 1_001;
         let decline = stock(&facts).unwrap_err();
         let sentence = "cup: 1001 asked for, 1000 available";
         assert_eq!(decline, Decline::new(Reason::InsufficientStock, sentence));

@@ -1,4 +1,5 @@
-//! What is known when an order is placed, as the saga has read it elsewhere, and what the order then costs. Pure.
+//! What an order is judged by when it is placed, as the saga has read it from other services, and what the order then costs.
+//! Pure.
 
 use facade::Decline;
 use money::Money;
@@ -11,11 +12,11 @@ pub const TOTAL_MAX: i64 = 1_000_000_000_000;
 
 /// Everything that an order is judged by.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct OrderFacts {
     /// Who orders.
     pub buyer: Buyer,
     /// What is ordered; no SKU twice.
-    pub wanted: Vec<Wanted>,
+    pub items: Vec<OrderItem>,
     /// Points to spend; at least zero.
     pub points: i64,
     /// The token that the user places it under; `None` where there is none.
@@ -37,7 +38,7 @@ pub struct Buyer {
 
 /// An item, and what the catalogue says of it.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct OrderItem {
     /// The product.
     pub sku: String,
     /// Units; at least 1.
@@ -57,7 +58,7 @@ pub struct Quote {
     pub available: i64,
 }
 
-impl Wanted {
+impl OrderItem {
     /// What the catalogue says of the item.
     ///
     /// # Errors
@@ -68,13 +69,13 @@ impl Wanted {
     }
 }
 
-impl Facts {
+impl OrderFacts {
     /// What the order costs, by the catalogue's prices.
     ///
     /// # Errors
     /// `SKU_UNKNOWN`, `CURRENCY_MISMATCH`, `AMOUNT_OUT_OF_RANGE`, `POINTS_EXCEED_TOTAL`.
     pub fn bill(&self) -> Result<Bill, Decline> {
-        let lines: Vec<Line> = self.wanted.iter().map(line).collect::<Result<_, _>>()?;
+        let lines: Vec<Line> = self.items.iter().map(line).collect::<Result<_, _>>()?;
         let total = total(&lines)?;
         if self.points > total.minor_units {
             let sentence = format!("{} points offered for a total of {total}", self.points);
@@ -84,9 +85,9 @@ impl Facts {
     }
 }
 
-fn line(wanted: &Wanted) -> Result<Line, Decline> {
-    let unit_price = wanted.quoted()?.price;
-    Ok(Line { sku: wanted.sku.clone(), quantity: wanted.quantity, unit_price })
+fn line(item: &OrderItem) -> Result<Line, Decline> {
+    let unit_price = item.quoted()?.price;
+    Ok(Line { sku: item.sku.clone(), quantity: item.quantity, unit_price })
 }
 
 fn total(lines: &[Line]) -> Result<Money, Decline> {
@@ -126,36 +127,36 @@ pub(crate) mod tests {
         Money::new("EUR".parse().unwrap(), minor_units)
     }
 
-    pub(crate) fn wanted(sku: &str, quantity: i64, price: Money) -> Wanted {
+    pub(crate) fn item(sku: &str, quantity: i64, price: Money) -> OrderItem {
         let quote = Some(Quote { on_sale: true, price, available: 1_000 });
-        Wanted { sku: sku.to_owned(), quantity, quote }
+        OrderItem { sku: sku.to_owned(), quantity, quote }
     }
 
     /// Facts that nothing speaks against.
-    pub(crate) fn good() -> Facts {
+    pub(crate) fn acceptable() -> OrderFacts {
         let user_id = "ada".to_owned();
         let buyer = Buyer { user_id, found: true, suspended: false, points_balance: 500 };
-        let wanted = vec![wanted("tea", 2, euros(350)), wanted("cup", 1, euros(900))];
-        Facts { buyer, wanted, points: 500, submit_token: None }
+        let items = vec![item("tea", 2, euros(350)), item("cup", 1, euros(900))];
+        OrderFacts { buyer, items, points: 500, submit_token: None }
     }
 
-    fn code(facts: &Facts) -> String {
+    fn code(facts: &OrderFacts) -> String {
         facts.bill().unwrap_err().code
     }
 
     #[test]
     fn a_bill_is_the_sum_of_the_quoted_prices_less_the_points() {
-        let bill = good().bill().unwrap();
+        let bill = acceptable().bill().unwrap();
         assert_eq!((bill.total, bill.payable()), (euros(1_600), euros(1_100)));
-        let all = Facts { points: 1_600, ..good() }.bill().unwrap();
+        let all = OrderFacts { points: 1_600, ..acceptable() }.bill().unwrap();
         assert_eq!(all.payable(), euros(0));
-        assert_eq!(code(&Facts { points: 1_601, ..good() }), "POINTS_EXCEED_TOTAL");
+        assert_eq!(code(&OrderFacts { points: 1_601, ..acceptable() }), "POINTS_EXCEED_TOTAL");
     }
 
     #[test]
     fn a_bill_has_one_currency() {
-        let mut facts = good();
-        facts.wanted[1].quote.as_mut().unwrap().price.currency = "USD".parse().unwrap();
+        let mut facts = acceptable();
+        facts.items[1].quote.as_mut().unwrap().price.currency = "USD".parse().unwrap();
         let decline = facts.bill().unwrap_err();
         assert_eq!(decline.code, "CURRENCY_MISMATCH");
         assert!(decline.message.contains("EUR") && decline.message.contains("USD"));
@@ -163,13 +164,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_bill_that_does_not_fit_is_declined_and_never_wraps() {
-        let of = |wanted| Facts { wanted, points: 0, ..good() };
-        let largest = of(vec![wanted("gem", 1, euros(TOTAL_MAX))]);
+        let of = |items| OrderFacts { items, points: 0, ..acceptable() };
+        let largest = of(vec![item("gem", 1, euros(TOTAL_MAX))]);
         assert_eq!(largest.bill().unwrap().total, euros(TOTAL_MAX));
         for lines in [
-            vec![wanted("gem", 1, euros(TOTAL_MAX)), wanted("tea", 1, euros(1))],
-            vec![wanted("gem", 1_000_000, euros(TOTAL_MAX)); 20],
-            vec![wanted("gem", i64::MAX, euros(2))],
+            vec![item("gem", 1, euros(TOTAL_MAX)), item("tea", 1, euros(1))],
+            vec![item("gem", 1_000_000, euros(TOTAL_MAX)); 20],
+            vec![item("gem", i64::MAX, euros(2))],
         ] {
             assert_eq!(code(&of(lines)), "AMOUNT_OUT_OF_RANGE");
         }

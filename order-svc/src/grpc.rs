@@ -14,10 +14,10 @@ use proto::order::v1::{
 };
 
 use crate::{
-    error::ask_again,
+    error::aborted_if_still_placing,
     handlers::order_service::OrderService,
-    moves::{self, Wish},
-    order::Move,
+    moves::{self, CancelRequest},
+    order::OrderAction,
     store::{self, Filter},
 };
 
@@ -77,8 +77,8 @@ impl OrderService for Service {
         let (reason, at) = (request.reason, self.clock.now());
         self.inbox
             .undo(&call, move |connection, created: CreateOrderResponse| {
-                let (order_no, step) = (created.order_no, Move::UndoPlacing);
-                let order = moves::step(connection, &order_no, step, &reason, at)?;
+                let (order_no, step) = (created.order_no, OrderAction::UndoPlacing);
+                let order = moves::apply_action(connection, &order_no, step, &reason, at)?;
                 let state = wire::state(order.state).into();
                 Ok(CancelOrderResponse { result: None, state })
             })
@@ -92,16 +92,16 @@ impl OrderService for Service {
     ) -> Result<Reply<BeginCancelResponse>, Failure> {
         let (key, at) = (call.step_key()?.to_string(), self.clock.now());
         let BeginCancelRequest { order_no, user_id, reason, was_placing } = request;
-        let wish = Wish { order_no, user_id, reason, was_placing, key };
+        let request = CancelRequest { order_no, user_id, reason, was_placing, key };
         self.inbox
             .call(&call, move |connection| {
-                let order = moves::begin_cancel(connection, wish, at)?;
+                let order = moves::begin_cancel(connection, request, at)?;
                 let state = wire::state(order.state).into();
-                let (refund, points) = order.taken();
+                let (refund, points) = order.amount_taken();
                 Ok(BeginCancelResponse { result: None, state, refund: Some(refund.into()), points })
             })
             .await
-            .map_err(ask_again)
+            .map_err(aborted_if_still_placing)
     }
 
     async fn abandon_cancel(
@@ -133,7 +133,8 @@ impl OrderService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .call(&call, move |connection| {
-                let order = moves::step(connection, &order_no, Move::FinishCancel, "", at)?;
+                let order =
+                    moves::apply_action(connection, &order_no, OrderAction::FinishCancel, "", at)?;
                 let state = wire::state(order.state).into();
                 Ok(FinishCancelResponse { result: None, state })
             })
@@ -148,7 +149,7 @@ impl OrderService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                let order = moves::step(connection, &order_no, Move::Ship, "", at)?;
+                let order = moves::apply_action(connection, &order_no, OrderAction::Ship, "", at)?;
                 let order = Some(store::detailed(connection, order)?.into());
                 Ok(ShipOrderResponse { result: None, order })
             })
@@ -163,7 +164,8 @@ impl OrderService for Service {
         let (order_no, at) = (request.order_no, self.clock.now());
         self.inbox
             .request(&call, &request.request_id, move |connection| {
-                let order = moves::step(connection, &order_no, Move::Complete, "", at)?;
+                let order =
+                    moves::apply_action(connection, &order_no, OrderAction::Complete, "", at)?;
                 let order = Some(store::detailed(connection, order)?.into());
                 Ok(CompleteOrderResponse { result: None, order })
             })

@@ -7,8 +7,8 @@ use uuid::{NoContext, Uuid};
 use crate::{
     checks,
     error::Error,
-    facts::Facts,
-    order::{Bill, Cancel, Move, Order, State},
+    facts::OrderFacts,
+    order::{Bill, Cancel, Order, OrderAction, State},
     store::{self, Connection},
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn new_order_no(at: Timestamp) -> String {
 /// saga for it, and forgets it with that saga; the order does not.
 pub(crate) fn place(
     connection: &Connection,
-    facts: &Facts,
+    facts: &OrderFacts,
     order_no: String,
     saga_id: String,
     at: Timestamp,
@@ -47,16 +47,16 @@ pub(crate) fn place(
     Ok((order, bill))
 }
 
-/// Moves the order.
-pub(crate) fn step(
+/// Applies the action to the order.
+pub(crate) fn apply_action(
     connection: &Connection,
     order_no: &str,
-    step: Move,
+    action: OrderAction,
     reason: &str,
     at: Timestamp,
 ) -> Result<Order, Error> {
     let before = store::find(connection, order_no)?;
-    let after = before.after(step)?;
+    let after = before.after(action)?;
     store::save(connection, &before, &after, reason, at)?;
     Ok(after)
 }
@@ -74,24 +74,24 @@ pub(crate) fn mark_paid(
     Ok(after)
 }
 
-/// A user's wish to give an order back.
+/// A user's request to cancel an order.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct CancelRequest {
     pub(crate) order_no: String,
     pub(crate) user_id: String,
     pub(crate) reason: String,
     pub(crate) was_placing: bool,
-    /// Of the call that makes it.
+    /// The idempotency key of the call that makes it.
     pub(crate) key: String,
 }
 
 /// Begins to give the order back, or finds that its placing was undone.
 pub(crate) fn begin_cancel(
     connection: &Connection,
-    wish: Wish,
+    request: CancelRequest,
     at: Timestamp,
 ) -> Result<Order, Error> {
-    let Wish { order_no, user_id, reason, was_placing, key } = wish;
+    let CancelRequest { order_no, user_id, reason, was_placing, key } = request;
     let before = store::find(connection, &order_no)?;
     if before.user_id != user_id {
         return Err(Error::Unknown { order_no });
@@ -114,7 +114,7 @@ pub(crate) fn abandon_cancel(
     at: Timestamp,
 ) -> Result<Order, Error> {
     let before = store::cancelled_by(connection, key)?;
-    let after = before.after(Move::AbandonCancel)?;
+    let after = before.after(OrderAction::AbandonCancel)?;
     store::save(connection, &before, &after, reason, at)?;
     Ok(after)
 }

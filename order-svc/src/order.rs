@@ -38,9 +38,9 @@ pub enum State {
     Returned,
 }
 
-/// What may happen to an order.
+/// What may be done to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
+pub enum OrderAction {
     /// The saga that places it has the money.
     MarkPaid,
     /// The saga that places it turns back.
@@ -71,20 +71,22 @@ impl State {
         Self::Returned,
     ];
 
-    /// The state after `step`; `None` where this one does not allow it. The one table of legal moves.
+    /// The state after `action`; `None` where this one does not allow it. The one table of legal actions.
     #[must_use]
-    pub fn after(self, step: Move) -> Option<Self> {
-        match (self, step) {
-            (Self::Created, Move::MarkPaid) => Some(Self::Paid),
-            (Self::Created, Move::UndoPlacing) => Some(Self::Cancelled),
-            (Self::Paid, Move::Ship) => Some(Self::Shipped),
-            (Self::Shipped, Move::Complete) => Some(Self::Completed),
-            (Self::Paid, Move::BeginCancel) => Some(Self::Cancelling { shipped: false }),
-            (Self::Shipped, Move::BeginCancel) => Some(Self::Cancelling { shipped: true }),
-            (Self::Cancelling { shipped: false }, Move::AbandonCancel) => Some(Self::Paid),
-            (Self::Cancelling { shipped: true }, Move::AbandonCancel) => Some(Self::Shipped),
-            (Self::Cancelling { shipped: false }, Move::FinishCancel) => Some(Self::Refunded),
-            (Self::Cancelling { shipped: true }, Move::FinishCancel) => Some(Self::Returned),
+    pub fn after(self, action: OrderAction) -> Option<Self> {
+        match (self, action) {
+            (Self::Created, OrderAction::MarkPaid) => Some(Self::Paid),
+            (Self::Created, OrderAction::UndoPlacing) => Some(Self::Cancelled),
+            (Self::Paid, OrderAction::Ship) => Some(Self::Shipped),
+            (Self::Shipped, OrderAction::Complete) => Some(Self::Completed),
+            (Self::Paid, OrderAction::BeginCancel) => Some(Self::Cancelling { shipped: false }),
+            (Self::Shipped, OrderAction::BeginCancel) => Some(Self::Cancelling { shipped: true }),
+            (Self::Cancelling { shipped: false }, OrderAction::AbandonCancel) => Some(Self::Paid),
+            (Self::Cancelling { shipped: true }, OrderAction::AbandonCancel) => Some(Self::Shipped),
+            (Self::Cancelling { shipped: false }, OrderAction::FinishCancel) => {
+                Some(Self::Refunded)
+            }
+            (Self::Cancelling { shipped: true }, OrderAction::FinishCancel) => Some(Self::Returned),
             _ => None,
         }
     }
@@ -121,8 +123,8 @@ impl State {
     }
 }
 
-impl Move {
-    /// Every move.
+impl OrderAction {
+    /// Every action.
     pub const ALL: [Self; 7] = [
         Self::MarkPaid,
         Self::UndoPlacing,
@@ -133,8 +135,8 @@ impl Move {
         Self::FinishCancel,
     ];
 
-    /// What cannot be done to an order, in the words of a refusal.
-    fn wish(self) -> &'static str {
+    /// The action in the words of a refusal: an order cannot "be shipped".
+    fn description(self) -> &'static str {
         match self {
             Self::MarkPaid => "be marked as paid",
             Self::UndoPlacing => "have its placing undone",
@@ -146,8 +148,8 @@ impl Move {
         }
     }
 
-    /// The words of the states that allow it.
-    fn takes(self) -> String {
+    /// The names of the states that allow it.
+    fn allowed_states(self) -> String {
         let allowed = State::ALL.into_iter().filter(|state| state.after(self).is_some());
         let mut words: Vec<&str> = allowed.map(State::as_str).collect();
         words.dedup();
@@ -158,10 +160,10 @@ impl Move {
 /// Why an order does not allow what is wanted of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Its state does not allow the move.
+    /// Its state does not allow the action.
     #[error(
         "the order {order_no} is {} and cannot {}: only one that is {} can",
-        state.as_str(), wanted.wish(), wanted.takes()
+        state.as_str(), wanted.description(), wanted.allowed_states()
     )]
     State {
         /// The order.
@@ -169,7 +171,7 @@ pub enum Refusal {
         /// Where it stands.
         state: State,
         /// What was wanted.
-        wanted: Move,
+        wanted: OrderAction,
     },
     /// Something else was paid than is due.
     #[error("the order {order_no} is to be paid with {due}, and {paid} was paid")]
@@ -252,18 +254,18 @@ pub struct Transition {
 }
 
 impl Order {
-    /// The order after `step`.
+    /// The order after `action`.
     ///
     /// # Errors
     /// [`Refusal::State`].
-    pub fn after(&self, step: Move) -> Result<Self, Refusal> {
-        let state = self.state.after(step).ok_or_else(|| Refusal::State {
+    pub fn after(&self, action: OrderAction) -> Result<Self, Refusal> {
+        let state = self.state.after(action).ok_or_else(|| Refusal::State {
             order_no: self.order_no.clone(),
             state: self.state,
-            wanted: step,
+            wanted: action,
         })?;
-        let cancelled_by = match step {
-            Move::AbandonCancel => None,
+        let cancelled_by = match action {
+            OrderAction::AbandonCancel => None,
             _ => self.cancelled_by.clone(),
         };
         Ok(Self { state, cancelled_by, ..self.clone() })
@@ -274,7 +276,7 @@ impl Order {
     /// # Errors
     /// [`Refusal::State`], or [`Refusal::Amount`] unless exactly what is due was paid.
     pub fn after_payment(&self, paid: Money) -> Result<Self, Refusal> {
-        let order = self.after(Move::MarkPaid)?;
+        let order = self.after(OrderAction::MarkPaid)?;
         let due = payable(self.total, self.points);
         if paid != due {
             return Err(Refusal::Amount { order_no: self.order_no.clone(), due, paid });
@@ -282,8 +284,8 @@ impl Order {
         Ok(Self { paid: Some(paid), ..order })
     }
 
-    /// What the wish to give the order back comes to, made by the call with this key. Where the order `was_placing`
-    /// when that began, an undone placing is the end that was wanted.
+    /// What the request to cancel the order comes to, made by the call with this key. Where the order `was_placing` when the
+    /// cancel began, a placing that was undone is what the request asked for.
     ///
     /// # Errors
     /// [`Refusal::State`].
@@ -292,16 +294,16 @@ impl Order {
             State::Created => Ok(Cancel::StillPlacing),
             State::Cancelled if was_placing => Ok(Cancel::AlreadyUndone),
             _ => {
-                let order = self.after(Move::BeginCancel)?;
+                let order = self.after(OrderAction::BeginCancel)?;
                 Ok(Cancel::Begun(Self { cancelled_by: Some(key), ..order }))
             }
         }
     }
 
-    /// What its user gets back when it is given back, in money and in points: what the order took, and so nothing
-    /// before it is paid.
+    /// The money and the points that the order took, which its user gets back when it is cancelled. Nothing before it is
+    /// paid.
     #[must_use]
-    pub fn taken(&self) -> (Money, i64) {
+    pub fn amount_taken(&self) -> (Money, i64) {
         match self.paid {
             Some(paid) => (paid, self.points),
             None => (Money::new(self.total.currency, 0), 0),
@@ -309,7 +311,7 @@ impl Order {
     }
 }
 
-/// What the wish to give an order back comes to.
+/// What a request to cancel an order comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancel {
     /// Nobody can say yet: its placing may still end either way.

@@ -84,7 +84,7 @@ impl ServiceError for Error {
         }
     }
 
-    fn lasts(&self) -> bool {
+    fn is_permanent(&self) -> bool {
         matches!(self, Self::Unreadable { .. })
     }
 }

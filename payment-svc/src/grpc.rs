@@ -36,7 +36,7 @@ impl<G: Gateway> Service<G> {
         Self { database, inbox, clock, gateway }
     }
 
-    fn begun(&self, request: ChargeRequest) -> Result<Payment, Failure> {
+    fn new_payment(&self, request: ChargeRequest) -> Result<Payment, Failure> {
         let amount = wire::amount(request.amount.as_ref())?;
         Ok(Payment {
             payment_no: format!("P-{}", Uuid::now_v7().simple()),
@@ -57,7 +57,8 @@ impl<G: Gateway> PaymentService for Service<G> {
         call: Call,
         request: ChargeRequest,
     ) -> Result<Reply<ChargeResponse>, Failure> {
-        let (payment, gateway, at) = (self.begun(request)?, self.gateway.clone(), self.clock.now());
+        let (payment, gateway, at) =
+            (self.new_payment(request)?, self.gateway.clone(), self.clock.now());
         self.inbox
             .call(&call, move |connection| {
                 Ok(wire::charged(pay::charge(&gateway, connection, payment, at)?))

@@ -73,7 +73,7 @@ impl StockService for Service {
         self.inbox
             .call(&call, move |connection| {
                 let sold = store::settle(connection, &order_no, Settlement::CONFIRM, at)?;
-                Ok(ConfirmResponse { result: None, lines: wire::told(sold) })
+                Ok(ConfirmResponse { result: None, lines: wire::to_wire(sold) })
             })
             .await
     }
@@ -89,7 +89,7 @@ impl StockService for Service {
                 // The order of the call that is undone, whatever the undo's own request says.
                 let order_no = frozen.order_no;
                 let released = store::settle(connection, &order_no, Settlement::UNFREEZE, at)?;
-                Ok(UnfreezeResponse { result: None, lines: wire::told(released) })
+                Ok(UnfreezeResponse { result: None, lines: wire::to_wire(released) })
             })
             .await
     }
@@ -103,7 +103,7 @@ impl StockService for Service {
         self.inbox
             .call(&call, move |connection| {
                 let back = store::settle(connection, &order_no, Settlement::RESTOCK, at)?;
-                Ok(RestockResponse { result: None, lines: wire::told(back) })
+                Ok(RestockResponse { result: None, lines: wire::to_wire(back) })
             })
             .await
     }

@@ -11,8 +11,8 @@ pub trait ServiceError: Error + Send + Sync + Sized + 'static {
     /// The registered reason where the business says no; `None` for a failure.
     fn reason(&self) -> Option<Reason>;
 
-    /// Whether a failure lasts: what is stored makes no sense, and asking again does not help.
-    fn lasts(&self) -> bool;
+    /// Whether a failure is permanent: what is stored makes no sense, and asking again does not help.
+    fn is_permanent(&self) -> bool;
 
     /// The decline that this is; `None` for a failure.
     fn decline(&self) -> Option<Decline> {
@@ -34,7 +34,7 @@ impl<C: ServiceError> From<C> for Failure {
     fn from(cause: C) -> Self {
         match cause.decline() {
             Some(decline) => decline.into(),
-            None if cause.lasts() => Self::internal(cause),
+            None if cause.is_permanent() => Self::internal(cause),
             None => Self::unavailable(cause),
         }
     }

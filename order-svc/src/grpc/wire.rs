@@ -7,7 +7,7 @@ use money::Money;
 use proto::order::v1 as wire;
 
 use crate::{
-    facts::{Buyer, Facts, Quote, Wanted},
+    facts::{Buyer, OrderFacts, OrderItem, Quote},
     order::{Bill, Line, Order, State, Transition},
     store::Detail,
 };
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// INVALID_ARGUMENT where the buyer is missing, or the price of a product that was found.
-pub(super) fn facts(request: &wire::CreateOrderRequest) -> Result<Facts, Failure> {
+pub(super) fn facts(request: &wire::CreateOrderRequest) -> Result<OrderFacts, Failure> {
     let buyer = request.buyer.ok_or_else(|| Failure::invalid("buyer", "must be set"))?;
     let mut quotes = HashMap::new();
     for (index, quoted) in request.quotes.iter().enumerate() {
@@ -24,7 +24,7 @@ pub(super) fn facts(request: &wire::CreateOrderRequest) -> Result<Facts, Failure
             quotes.insert(quoted.sku.as_str(), quote(index, quoted)?);
         }
     }
-    let wanted = request.items.iter().map(|item| Wanted {
+    let items = request.items.iter().map(|item| OrderItem {
         sku: item.sku.clone(),
         quantity: item.quantity,
         quote: quotes.get(item.sku.as_str()).copied(),
@@ -33,7 +33,7 @@ pub(super) fn facts(request: &wire::CreateOrderRequest) -> Result<Facts, Failure
     let buyer = Buyer { user_id: request.user_id.clone(), found, suspended, points_balance };
     let token = request.submit_token.as_str();
     let submit_token = (!token.is_empty()).then(|| token.to_owned());
-    Ok(Facts { buyer, wanted: wanted.collect(), points: request.points, submit_token })
+    Ok(OrderFacts { buyer, items: items.collect(), points: request.points, submit_token })
 }
 
 fn quote(index: usize, quoted: &wire::QuotedItem) -> Result<Quote, Failure> {

@@ -1,17 +1,17 @@
 use super::*;
 
-/// The legal moves, told a second time; every pair that is not here must be refused.
-const LEGAL: [(&str, Move, &str); 10] = [
-    ("Created", Move::MarkPaid, "Paid"),
-    ("Created", Move::UndoPlacing, "Cancelled"),
-    ("Paid", Move::Ship, "Shipped"),
-    ("Shipped", Move::Complete, "Completed"),
-    ("Paid", Move::BeginCancel, "Cancelling { shipped: false }"),
-    ("Shipped", Move::BeginCancel, "Cancelling { shipped: true }"),
-    ("Cancelling { shipped: false }", Move::AbandonCancel, "Paid"),
-    ("Cancelling { shipped: true }", Move::AbandonCancel, "Shipped"),
-    ("Cancelling { shipped: false }", Move::FinishCancel, "Refunded"),
-    ("Cancelling { shipped: true }", Move::FinishCancel, "Returned"),
+/// The legal actions, written down a second time; every pair that is not here must be refused.
+const LEGAL: [(&str, OrderAction, &str); 10] = [
+    ("Created", OrderAction::MarkPaid, "Paid"),
+    ("Created", OrderAction::UndoPlacing, "Cancelled"),
+    ("Paid", OrderAction::Ship, "Shipped"),
+    ("Shipped", OrderAction::Complete, "Completed"),
+    ("Paid", OrderAction::BeginCancel, "Cancelling { shipped: false }"),
+    ("Shipped", OrderAction::BeginCancel, "Cancelling { shipped: true }"),
+    ("Cancelling { shipped: false }", OrderAction::AbandonCancel, "Paid"),
+    ("Cancelling { shipped: true }", OrderAction::AbandonCancel, "Shipped"),
+    ("Cancelling { shipped: false }", OrderAction::FinishCancel, "Refunded"),
+    ("Cancelling { shipped: true }", OrderAction::FinishCancel, "Returned"),
 ];
 
 fn euros(minor_units: i64) -> Money {
@@ -37,7 +37,7 @@ fn order(state: State) -> Order {
 fn every_pair_of_state_and_move_leads_where_the_table_says_or_nowhere() {
     let mut legal = 0;
     for state in State::ALL {
-        for step in Move::ALL {
+        for step in OrderAction::ALL {
             let from = format!("{state:?}");
             let told = LEGAL.iter().find(|(told, by, _)| *told == from && *by == step);
             let reached = state.after(step).map(|to| format!("{to:?}"));
@@ -51,22 +51,22 @@ fn every_pair_of_state_and_move_leads_where_the_table_says_or_nowhere() {
 #[test]
 fn a_refusal_says_where_the_order_stands_what_was_wanted_and_what_would_allow_it() {
     for state in State::ALL {
-        for step in Move::ALL {
+        for step in OrderAction::ALL {
             match order(state).after(step) {
                 Ok(after) => assert_eq!(Some(after.state), state.after(step)),
                 Err(refusal) => {
                     let sentence = refusal.to_string();
                     assert!(sentence.contains(&format!("is {} and", state.as_str())), "{sentence}");
-                    assert!(sentence.contains(step.wish()), "{sentence}");
+                    assert!(sentence.contains(step.description()), "{sentence}");
                 }
             }
         }
     }
-    let refusal = order(State::Completed).after(Move::BeginCancel).unwrap_err().to_string();
+    let refusal = order(State::Completed).after(OrderAction::BeginCancel).unwrap_err().to_string();
     let sentence =
         "the order O-1 is COMPLETED and cannot be cancelled: only one that is PAID or SHIPPED can";
     assert_eq!(refusal, sentence);
-    let refusal = order(State::Paid).after(Move::FinishCancel).unwrap_err().to_string();
+    let refusal = order(State::Paid).after(OrderAction::FinishCancel).unwrap_err().to_string();
     assert!(refusal.ends_with("only one that is CANCELLING can"), "{refusal}");
 }
 
@@ -105,8 +105,8 @@ fn a_cancel_is_known_by_its_key_until_it_is_abandoned() {
     let paid = order(State::Created).after_payment(euros(900)).unwrap();
     let cancelling = begun(&paid, "saga/s2/begin/forward");
     assert_eq!(cancelling.cancelled_by.as_deref(), Some("saga/s2/begin/forward"));
-    assert_eq!(cancelling.after(Move::AbandonCancel).unwrap(), paid);
-    let refunded = cancelling.after(Move::FinishCancel).unwrap();
+    assert_eq!(cancelling.after(OrderAction::AbandonCancel).unwrap(), paid);
+    let refunded = cancelling.after(OrderAction::FinishCancel).unwrap();
     assert_eq!((refunded.state, refunded.paid), (State::Refunded, Some(euros(900))));
     assert_eq!(refunded.cancelled_by, cancelling.cancelled_by);
     assert!(cancelling.cancel(false, "another".to_owned()).is_err());
@@ -136,10 +136,10 @@ fn a_wish_to_cancel_comes_to_what_the_state_says() {
 #[test]
 fn what_is_given_back_is_what_was_taken() {
     let created = order(State::Created);
-    assert_eq!(created.taken(), (euros(0), 0));
-    assert_eq!(created.after(Move::UndoPlacing).unwrap().taken(), (euros(0), 0));
+    assert_eq!(created.amount_taken(), (euros(0), 0));
+    assert_eq!(created.after(OrderAction::UndoPlacing).unwrap().amount_taken(), (euros(0), 0));
     let paid = created.after_payment(euros(900)).unwrap();
-    assert_eq!(begun(&paid, "key").taken(), (euros(900), 100));
+    assert_eq!(begun(&paid, "key").amount_taken(), (euros(900), 100));
     let by_points = Order { points: 1_000, ..created };
-    assert_eq!(by_points.after_payment(euros(0)).unwrap().taken(), (euros(0), 1_000));
+    assert_eq!(by_points.after_payment(euros(0)).unwrap().amount_taken(), (euros(0), 1_000));
 }

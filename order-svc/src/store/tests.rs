@@ -6,16 +6,16 @@ use crate::{
     SCHEMA,
     error::Error,
     facts::{
-        Facts,
-        tests::{euros, good},
+        OrderFacts,
+        tests::{acceptable, euros},
     },
-    moves::{self, Wish},
-    order::{Move, Order, Refusal},
+    moves::{self, CancelRequest},
+    order::{Order, OrderAction, Refusal},
 };
 
 fn paid(connection: &Connection) -> Order {
     let (order_no, saga_id) = ("O-1".to_owned(), "s1".to_owned());
-    let facts = Facts { submit_token: Some("t-0".to_owned()), ..good() };
+    let facts = OrderFacts { submit_token: Some("t-0".to_owned()), ..acceptable() };
     moves::place(connection, &facts, order_no, saga_id, Timestamp(1)).unwrap();
     moves::mark_paid(connection, "O-1", euros(1_100), Timestamp(2)).unwrap()
 }
@@ -60,23 +60,23 @@ async fn the_database_itself_refuses_what_no_rule_allows() {
 
 fn placed(
     connection: &Connection,
-    facts: &Facts,
+    facts: &OrderFacts,
     order_no: &str,
 ) -> Result<(), participant::WorkError> {
     let (order_no, saga_id) = (order_no.to_owned(), format!("s-{order_no}"));
     moves::place(connection, facts, order_no, saga_id, Timestamp(3)).map(drop)
 }
 
-fn under_token() -> Facts {
-    Facts { submit_token: Some("t-1".to_owned()), ..good() }
+fn under_token() -> OrderFacts {
+    OrderFacts { submit_token: Some("t-1".to_owned()), ..acceptable() }
 }
 
 fn moved(
     connection: &Connection,
     order_no: &str,
-    step: Move,
+    step: OrderAction,
 ) -> Result<(), participant::WorkError> {
-    Ok(moves::step(connection, order_no, step, "", Timestamp(3)).map(drop)?)
+    Ok(moves::apply_action(connection, order_no, step, "", Timestamp(3)).map(drop)?)
 }
 
 fn cancelled(
@@ -85,8 +85,13 @@ fn cancelled(
     user_id: &str,
 ) -> Result<(), participant::WorkError> {
     let (order_no, user_id) = (order_no.to_owned(), user_id.to_owned());
-    let wish =
-        Wish { order_no, user_id, reason: String::new(), was_placing: false, key: "k".to_owned() };
+    let wish = CancelRequest {
+        order_no,
+        user_id,
+        reason: String::new(),
+        was_placing: false,
+        key: "k".to_owned(),
+    };
     Ok(moves::begin_cancel(connection, wish, Timestamp(3)).map(drop)?)
 }
 
@@ -102,20 +107,20 @@ const REFUSALS: &[(&str, Deed)] = &[
     // As where another transaction has taken the token since it was looked for.
     ("ORDER_EXISTS", created_unseen),
     ("USER_SUSPENDED", |connection| {
-        let mut facts = good();
+        let mut facts = acceptable();
         facts.buyer.suspended = true;
         placed(connection, &facts, "O-9")
     }),
     ("INSUFFICIENT_STOCK", |connection| {
-        let mut facts = good();
-        facts.wanted[0].quantity = 1_001;
+        let mut facts = acceptable();
+        facts.items[0].quantity = 1_001;
         placed(connection, &facts, "O-9")
     }),
-    ("ORDER_UNKNOWN", |connection| moved(connection, "O-9", Move::Ship)),
-    ("ORDER_STATE", |connection| moved(connection, "O-1", Move::UndoPlacing)),
-    ("ORDER_STATE", |connection| moved(connection, "O-1", Move::Complete)),
-    ("ORDER_STATE", |connection| moved(connection, "O-1", Move::FinishCancel)),
-    ("ORDER_STATE", |connection| moved(connection, "O-2", Move::Ship)),
+    ("ORDER_UNKNOWN", |connection| moved(connection, "O-9", OrderAction::Ship)),
+    ("ORDER_STATE", |connection| moved(connection, "O-1", OrderAction::UndoPlacing)),
+    ("ORDER_STATE", |connection| moved(connection, "O-1", OrderAction::Complete)),
+    ("ORDER_STATE", |connection| moved(connection, "O-1", OrderAction::FinishCancel)),
+    ("ORDER_STATE", |connection| moved(connection, "O-2", OrderAction::Ship)),
     ("ORDER_UNKNOWN", |connection| {
         Ok(moves::mark_paid(connection, "O-9", euros(1_100), Timestamp(3)).map(drop)?)
     }),
@@ -139,9 +144,9 @@ async fn what_is_refused_has_written_nothing() {
     let desk = |connection: &Connection| {
         paid(connection);
         placed(connection, &under_token(), "O-2").unwrap();
-        placed(connection, &good(), "O-3").unwrap();
+        placed(connection, &acceptable(), "O-3").unwrap();
         moves::mark_paid(connection, "O-3", euros(1_100), Timestamp(2)).unwrap();
-        let wish = Wish {
+        let wish = CancelRequest {
             order_no: "O-3".to_owned(),
             user_id: "ada".to_owned(),
             reason: String::new(),
@@ -149,7 +154,7 @@ async fn what_is_refused_has_written_nothing() {
             key: "done".to_owned(),
         };
         moves::begin_cancel(connection, wish, Timestamp(2)).unwrap();
-        moved(connection, "O-3", Move::FinishCancel).unwrap();
+        moved(connection, "O-3", OrderAction::FinishCancel).unwrap();
     };
     refusals_write_nothing(&database, desk, REFUSALS).await;
 }
@@ -159,8 +164,8 @@ async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
     let (_folder, database) = database(SCHEMA).await;
     let overtaken = database.write(|connection| {
         let stale = paid(connection);
-        moves::step(connection, "O-1", Move::Ship, "", Timestamp(3)).unwrap();
-        let after = stale.after(Move::Ship).unwrap();
+        moves::apply_action(connection, "O-1", OrderAction::Ship, "", Timestamp(3)).unwrap();
+        let after = stale.after(OrderAction::Ship).unwrap();
         let overtaken = save(connection, &stale, &after, "", Timestamp(4));
         Ok::<_, ::store::Error>(overtaken.unwrap_err())
     });
@@ -176,7 +181,8 @@ async fn a_refusal_is_a_decline_and_a_row_that_makes_no_sense_is_not() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         paid(connection);
-        let refused = moves::step(connection, "O-1", Move::Complete, "", Timestamp(3));
+        let refused =
+            moves::apply_action(connection, "O-1", OrderAction::Complete, "", Timestamp(3));
         connection.execute("update orders set currency = 'E1R'", ())?;
         Ok::<_, ::store::Error>(refused.unwrap_err())
     });

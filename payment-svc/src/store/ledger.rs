@@ -65,7 +65,7 @@ impl Account {
     }
 
     /// Only the bank.
-    fn may_owe(&self) -> bool {
+    fn may_be_overdrawn(&self) -> bool {
         self.id.starts_with("bank/")
     }
 }
@@ -145,7 +145,7 @@ fn check(connection: &Connection, transfer: &Transfer) -> Result<(), Error> {
     let Transfer { from, to, amount, .. } = transfer;
     let asked = Money::new(from.currency, *amount);
     let (left, held) = (balance(connection, from)?, balance(connection, to)?);
-    if left < *amount && !from.may_owe() {
+    if left < *amount && !from.may_be_overdrawn() {
         return Err(Error::InsufficientFunds { asked, balance: Money::new(from.currency, left) });
     }
     match left < amount - BALANCE_MAX || held > BALANCE_MAX - amount {

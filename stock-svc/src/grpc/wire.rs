@@ -13,7 +13,7 @@ pub(super) fn lines(lines: &[wire::Line]) -> Vec<Line> {
     lines.iter().map(|line| Line { sku: line.sku.clone(), quantity: line.quantity }).collect()
 }
 
-pub(super) fn told(lines: Vec<Line>) -> Vec<wire::Line> {
+pub(super) fn to_wire(lines: Vec<Line>) -> Vec<wire::Line> {
     lines.into_iter().map(|Line { sku, quantity }| wire::Line { sku, quantity }).collect()
 }
 

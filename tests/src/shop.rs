@@ -55,7 +55,7 @@ pub fn code(result: Option<&ResultInfo>) -> String {
 
 /// Money and goods as they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Balances {
     /// Units of tea.
     pub tea: (i64, i64, i64),
     /// Ada's wallet, in cents.
@@ -123,7 +123,7 @@ impl Mesh {
     }
 
     /// Places an order that must succeed.
-    pub async fn place_well(&self, request: PlaceOrderRequest) -> PlaceOrderResponse {
+    pub async fn place_successfully(&self, request: PlaceOrderRequest) -> PlaceOrderResponse {
         let placed = self.place(request).await;
         assert_eq!(code(placed.result.as_ref()), "OK", "{placed:?}");
         placed
@@ -178,9 +178,9 @@ impl Mesh {
     }
 
     /// Tea, and what Ada has.
-    pub async fn standing(&self) -> Standing {
+    pub async fn balances(&self) -> Balances {
         let tea = self.units("tea").await;
-        Standing {
+        Balances {
             tea: (tea.available, tea.frozen, tea.sold),
             wallet: self.wallet("ada").await,
             points: self.points_of("ada").await,
@@ -203,7 +203,7 @@ impl Mesh {
 
 impl Mesh {
     /// What a saga's journal tells, once the saga has ended.
-    pub async fn story(&self, saga_id: &str) -> Vec<Event> {
+    pub async fn saga_events(&self, saga_id: &str) -> Vec<Event> {
         let request = WatchSagaRequest { saga_id: saga_id.to_owned(), after_seq: 0 };
         let mut events = self.sagas().watch_saga(request).await.unwrap().into_inner();
         let mut story = Vec::new();

@@ -33,7 +33,7 @@ const TIMEOUT: &str = "60";
 /// A planted bug is the constant `false` here, whatever it is changed to.
 const PLANTED: &str = "planted::is";
 /// cargo-mutants' exit codes for a run to its end: all are caught, some are missed, some timed out.
-const RAN: [i32; 3] = [0, 2, 3];
+const COMPLETED_EXIT_CODES: [i32; 3] = [0, 2, 3];
 
 /// Runs the scopes of these packages; all of them when none is named.
 pub(crate) fn run(packages: &[String]) -> Result<()> {
@@ -86,7 +86,7 @@ fn command(scope: &Scope, folder: &Path) -> Command {
 }
 
 fn ran(status: ExitStatus) -> bool {
-    status.code().is_some_and(|code| RAN.contains(&code))
+    status.code().is_some_and(|code| COMPLETED_EXIT_CODES.contains(&code))
 }
 
 /// Whether a change is explained: by its own words, for its line moves with every change of the file.

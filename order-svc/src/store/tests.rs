@@ -1,5 +1,5 @@
 use clock::Timestamp;
-use stage::{Deed, database, refusals_write_nothing, refuses};
+use stage::{Operation, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::{
@@ -102,7 +102,7 @@ fn created_unseen(connection: &Connection) -> Result<(), participant::WorkError>
 }
 
 /// Every way in which a write is declined; of the checks the first and the last, since all are made before any write.
-const REFUSALS: &[(&str, Deed)] = &[
+const REFUSALS: &[(&str, Operation)] = &[
     ("ORDER_EXISTS", |connection| placed(connection, &under_token(), "O-9")),
     // As where another transaction has taken the token since it was looked for.
     ("ORDER_EXISTS", created_unseen),

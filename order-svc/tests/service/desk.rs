@@ -7,22 +7,22 @@ use proto::order::v1::{
     CreateOrderRequest, FinishCancelRequest, GetOrderRequest, Item, MarkPaidRequest, Order,
     OrderState, QuotedItem, ShipOrderRequest, order_service_client::OrderServiceClient,
 };
-use stage::{Alone, Open};
+use stage::{Open, ServiceUnderTest};
 use tonic::service::Routes;
 
-pub(crate) use stage::{code, euros, message, paths, reason, step, told, undo};
+pub(crate) use stage::{code, code_or_status, euros, message, paths, reason, step, undo};
 
 pub(crate) type Client = OrderServiceClient<Routes>;
 
 /// What remains to be paid for [`create`]'s order.
 pub(crate) const DUE: i64 = 1_100;
 
-pub(crate) struct Desk(Alone);
+pub(crate) struct Desk(ServiceUnderTest);
 
 impl Desk {
     pub(crate) async fn open() -> Self {
         let open: Open = |folder, facade| Box::pin(order_svc::open(folder, facade));
-        Self(Alone::open("order.db", open).await)
+        Self(ServiceUnderTest::open("order.db", open).await)
     }
 
     /// The same desk after its process has ended and another has begun.
@@ -74,13 +74,17 @@ impl Desk {
     pub(crate) async fn moves(&self, saga: &str, name: &str, order_no: &str) -> String {
         let mut client = self.client();
         match name {
-            "pay" => told(client.mark_paid(step(saga, pay(order_no, DUE))).await),
-            "undo" => told(client.cancel_order(undo(saga, "CreateOrder", undo_placing())).await),
-            "ship" => told(client.ship_order(ship(saga, order_no)).await),
-            "complete" => told(client.complete_order(complete(saga, order_no)).await),
-            "begin" => told(client.begin_cancel(step(saga, begin(order_no))).await),
-            "abandon" => told(client.abandon_cancel(undo(saga, "BeginCancel", abandon())).await),
-            "finish" => told(client.finish_cancel(step(saga, finish(order_no))).await),
+            "pay" => code_or_status(client.mark_paid(step(saga, pay(order_no, DUE))).await),
+            "undo" => {
+                code_or_status(client.cancel_order(undo(saga, "CreateOrder", undo_placing())).await)
+            }
+            "ship" => code_or_status(client.ship_order(ship(saga, order_no)).await),
+            "complete" => code_or_status(client.complete_order(complete(saga, order_no)).await),
+            "begin" => code_or_status(client.begin_cancel(step(saga, begin(order_no))).await),
+            "abandon" => {
+                code_or_status(client.abandon_cancel(undo(saga, "BeginCancel", abandon())).await)
+            }
+            "finish" => code_or_status(client.finish_cancel(step(saga, finish(order_no))).await),
             other => panic!("no move is called {other}"),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::order::v1::{GetOrderRequest, OrderState};
 
 use crate::desk::{
-    DUE, Desk, begin, code, complete, euros, finish, message, pay, ship, step, told,
+    DUE, Desk, begin, code, code_or_status, complete, euros, finish, message, pay, ship, step,
 };
 
 #[tokio::test]
@@ -107,15 +107,15 @@ async fn an_order_that_does_not_exist_is_unknown_to_every_method() {
     let (mut client, order_no) = (desk.client(), "O-none");
     let request = GetOrderRequest { order_no: order_no.to_owned() };
     let steps = [
-        told(client.mark_paid(step("s", pay(order_no, DUE))).await),
-        told(client.begin_cancel(step("s", begin(order_no))).await),
-        told(client.finish_cancel(step("s", finish(order_no))).await),
+        code_or_status(client.mark_paid(step("s", pay(order_no, DUE))).await),
+        code_or_status(client.begin_cancel(step("s", begin(order_no))).await),
+        code_or_status(client.finish_cancel(step("s", finish(order_no))).await),
     ];
     assert!(steps.iter().all(|answer| answer == "ORDER_UNKNOWN"), "{steps:?}");
     let others = [
-        told(client.get_order(request).await),
-        told(client.ship_order(ship("r", order_no)).await),
-        told(client.complete_order(complete("r", order_no)).await),
+        code_or_status(client.get_order(request).await),
+        code_or_status(client.ship_order(ship("r", order_no)).await),
+        code_or_status(client.complete_order(complete("r", order_no)).await),
     ];
     assert!(others.iter().all(|answer| answer == "NotFound ORDER_UNKNOWN"), "{others:?}");
 }

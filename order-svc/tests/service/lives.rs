@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::select};
 use proto::order::v1::OrderState::{
     self, Cancelled, Cancelling, Completed, Created, Paid, Refunded, Returned, Shipped, Unspecified,
 };
-use stage::{Met, play};
+use stage::{Coverage, play};
 
 use crate::desk::{DUE, Desk, euros};
 
@@ -81,7 +81,7 @@ impl Model {
     }
 }
 
-async fn run(moves: &[(&'static str, usize)], met: &Met) {
+async fn run(moves: &[(&'static str, usize)], coverage: &Coverage) {
     let desk = Desk::open().await;
     let order_no = desk.places("placing").await;
     let cancels = [Cancel::Unasked; CANCELS];
@@ -95,7 +95,7 @@ async fn run(moves: &[(&'static str, usize)], met: &Met) {
             _ => format!("{number}"),
         };
         assert_eq!(desk.moves(&saga, name, &order_no).await, expected, "{name} from {from:?}");
-        met.note(name, expected);
+        coverage.note(name, expected);
     }
     let order = desk.order(&order_no).await;
     assert_eq!(order.state(), model.state());
@@ -119,5 +119,5 @@ fn an_order_only_goes_where_its_state_allows_and_its_log_tells_the_way() {
     };
     let mut claimed: Vec<String> = MOVES.iter().flat_map(answered).collect();
     claimed.push("begin Aborted ORDER_STATE".to_owned());
-    play(64, &moves, &claimed, async |moves, met| run(&moves, met).await);
+    play(64, &moves, &claimed, async |moves, coverage| run(&moves, coverage).await);
 }

@@ -1,12 +1,12 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
 use proto::order::v1::{CreateOrderRequest, ListOrdersRequest, OrderState};
-use stage::{refused, refused_twice, the_same_refusal, twice};
+use stage::{assert_same_refusal, refused, refused_twice, twice};
 use tonic::{Code, Request};
 
 use crate::desk::{
-    DUE, Desk, abandon, begin, code, complete, create, finish, pay, ship, step, told, undo,
-    undo_placing,
+    DUE, Desk, abandon, begin, code, code_or_status, complete, create, finish, pay, ship, step,
+    undo, undo_placing,
 };
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     let early = refused_twice!(desk, ship_order, request(), precondition, why);
     desk.moves("s1", "pay", &order_no).await;
     let later = refused(desk.client().ship_order(request()).await, precondition, why);
-    let _ = the_same_refusal(early, later);
+    let _ = assert_same_refusal(early, later);
     assert_eq!(desk.moves("another", "ship", &order_no).await, "OK");
 }
 
@@ -55,8 +55,8 @@ async fn another_request_under_a_used_key_is_refused() {
     desk.moves("r", "ship", &one).await;
     let cheaper = CreateOrderRequest { points: 0, ..create() };
     let refused = [
-        told(desk.client().create_order(step("s1", cheaper)).await),
-        told(desk.client().mark_paid(step("s1", pay(&other, DUE))).await),
+        code_or_status(desk.client().create_order(step("s1", cheaper)).await),
+        code_or_status(desk.client().mark_paid(step("s1", pay(&other, DUE))).await),
         desk.moves("r", "ship", &other).await,
     ];
     let key_reused = "FailedPrecondition KEY_REUSED";

@@ -1,6 +1,6 @@
 use clock::Timestamp;
 use money::Money;
-use stage::{Deed, database, refusals_write_nothing, refuses};
+use stage::{Operation, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::{
@@ -96,7 +96,7 @@ fn of(user_id: &str, amount: Money) -> Payment {
 
 /// Every way in which a write is declined. A charge that the gateway declines is kept on record; the gateway itself must
 /// have written nothing.
-const REFUSALS: &[(&str, Deed)] = &[
+const REFUSALS: &[(&str, Operation)] = &[
     ("CURRENCY_MISMATCH", |connection| {
         Ok(open_wallet(connection, "ann", dollars(0).currency).map(drop)?)
     }),

@@ -7,7 +7,7 @@ use proto::{
     facade::v1::Money,
     payment::v1::{ChargeRequest, OpenWalletRequest, Payment, PaymentState, TopUpRequest},
 };
-use stage::{Met, play, told};
+use stage::{Coverage, code_or_status, play};
 
 use crate::till::{Till, charge, code, open, step, top_up};
 
@@ -23,27 +23,27 @@ const SAGAS: [&str; 2] = ["first", "second"];
 type Amount = (&'static str, i64);
 
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     TopUp(&'static str, Amount),
     Charge(&'static str, &'static str, &'static str, Amount),
     Undo(&'static str, &'static str),
     Refund(&'static str),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let user =
         || prop_oneof![9 => select(&WALLETS[..]).prop_map(|(user, _)| user), 1 => Just(STRANGER)];
     let amount = || (prop_oneof![3 => Just("EUR"), 1 => Just("USD")], 1..8_i64);
     let order = || select(&ORDERS[..]);
     let saga = || select(&SAGAS[..]);
-    let deed = prop_oneof![
-        2 => (user(), amount()).prop_map(|(user, amount)| Deed::TopUp(user, amount)),
+    let operation = prop_oneof![
+        2 => (user(), amount()).prop_map(|(user, amount)| Operation::TopUp(user, amount)),
         6 => (saga(), user(), order(), amount())
-            .prop_map(|(saga, user, order, amount)| Deed::Charge(saga, user, order, amount)),
-        3 => (saga(), order()).prop_map(|(saga, order)| Deed::Undo(saga, order)),
-        2 => order().prop_map(Deed::Refund),
+            .prop_map(|(saga, user, order, amount)| Operation::Charge(saga, user, order, amount)),
+        3 => (saga(), order()).prop_map(|(saga, order)| Operation::Undo(saga, order)),
+        2 => order().prop_map(Operation::Refund),
     ];
-    proptest::collection::vec(deed, 1..60)
+    proptest::collection::vec(operation, 1..60)
 }
 
 /// What the wallets and the payments should say.
@@ -73,9 +73,9 @@ impl Model {
     }
 
     /// None: the key is used, perhaps for another request.
-    fn expect(&mut self, deed: &Deed) -> Option<&'static str> {
-        match deed {
-            Deed::TopUp(user, amount) => Some(match self.wallet(user, *amount) {
+    fn expect(&mut self, operation: &Operation) -> Option<&'static str> {
+        match operation {
+            Operation::TopUp(user, amount) => Some(match self.wallet(user, *amount) {
                 Ok(cents) => {
                     *cents += amount.1;
                     "OK"
@@ -83,9 +83,11 @@ impl Model {
                 Err("WALLET_UNKNOWN") => "NotFound WALLET_UNKNOWN",
                 Err(_) => "FailedPrecondition CURRENCY_MISMATCH",
             }),
-            Deed::Charge(saga, user, order, amount) => self.charge((saga, order), user, *amount),
-            Deed::Undo(saga, order) => Some(self.undo((saga, order))),
-            Deed::Refund(order) => Some(self.refund(order)),
+            Operation::Charge(saga, user, order, amount) => {
+                self.charge((saga, order), user, *amount)
+            }
+            Operation::Undo(saga, order) => Some(self.undo((saga, order))),
+            Operation::Refund(order) => Some(self.refund(order)),
         }
     }
 
@@ -151,20 +153,20 @@ fn money((currency, minor_units): Amount) -> Option<Money> {
 }
 
 /// Refunds come from sagas of their own each time; a charge from one of two, which can undo it.
-async fn act(till: &Till, number: usize, deed: &Deed) -> String {
+async fn act(till: &Till, number: usize, operation: &Operation) -> String {
     let number = number.to_string();
-    match deed {
-        Deed::TopUp(user, amount) => {
+    match operation {
+        Operation::TopUp(user, amount) => {
             let request = TopUpRequest { amount: money(*amount), ..top_up(&number, user, 0) };
-            told(till.client().top_up(request).await)
+            code_or_status(till.client().top_up(request).await)
         }
-        Deed::Charge(saga, user, order, amount) => {
+        Operation::Charge(saga, user, order, amount) => {
             let request = ChargeRequest { amount: money(*amount), ..charge(user, order, 0) };
             let request = step(&format!("{saga}-{order}"), request);
             code(till.client().charge(request).await.unwrap().get_ref()).to_owned()
         }
-        Deed::Undo(saga, order) => till.undoes(&format!("{saga}-{order}"), order).await,
-        Deed::Refund(order) => till.refunds(&number, order).await,
+        Operation::Undo(saga, order) => till.undoes(&format!("{saga}-{order}"), order).await,
+        Operation::Refund(order) => till.refunds(&number, order).await,
     }
 }
 
@@ -228,13 +230,17 @@ fn takings(payments: &[Payment]) -> i64 {
     kept.sum()
 }
 
-async fn run(deeds: &[Deed], met: &Met) {
+async fn run(operations: &[Operation], coverage: &Coverage) {
     let till = opened().await;
     let mut model = Model::begin();
-    for (number, deed) in deeds.iter().enumerate() {
-        let Some(expected) = model.expect(deed) else { continue };
-        assert_eq!(act(&till, number, deed).await, expected, "{deed:?} as number {number}");
-        met.note(deed, expected);
+    for (number, operation) in operations.iter().enumerate() {
+        let Some(expected) = model.expect(operation) else { continue };
+        assert_eq!(
+            act(&till, number, operation).await,
+            expected,
+            "{operation:?} as number {number}"
+        );
+        coverage.note(operation, expected);
     }
     add_up(&till).await;
     let mut payments = Vec::new();
@@ -266,5 +272,7 @@ fn all_movements_sum_to_zero_and_no_wallet_is_ever_negative() {
         "Refund ORDER_STATE",
         "Refund PAYMENT_UNKNOWN",
     ];
-    play(48, &deeds(), &claimed, async |deeds, met| run(&deeds, met).await);
+    play(48, &operations(), &claimed, async |operations, coverage| {
+        run(&operations, coverage).await
+    });
 }

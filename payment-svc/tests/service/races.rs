@@ -1,7 +1,7 @@
 //! Many at once: the books add up whoever comes first.
 
 use proto::payment::v1::PaymentState;
-use stage::{MANY, at_once, count, race_undoes, told};
+use stage::{CONCURRENT_CALLERS, code_or_status, concurrently, count, race_undoes};
 
 use crate::till::{Till, charge, refund, step, top_up, undo};
 
@@ -9,20 +9,23 @@ use crate::till::{Till, charge, refund, step, top_up, undo};
 async fn of_many_orders_for_the_last_money_exactly_those_succeed_that_there_is_money_for() {
     let till = Till::open().await;
     till.has("ann", 52).await;
-    let codes = at_once((0..MANY).map(|number| {
+    let codes = concurrently((0..CONCURRENT_CALLERS).map(|number| {
         let mut client = till.client();
         async move {
             let order_no = format!("O-{number}");
-            told(client.charge(step(&order_no, charge("ann", &order_no, 5))).await)
+            code_or_status(client.charge(step(&order_no, charge("ann", &order_no, 5))).await)
         }
     }))
     .await;
-    assert_eq!((count(&codes, "OK"), count(&codes, "INSUFFICIENT_FUNDS")), (10, MANY - 10));
+    assert_eq!(
+        (count(&codes, "OK"), count(&codes, "INSUFFICIENT_FUNDS")),
+        (10, CONCURRENT_CALLERS - 10)
+    );
     let balances = till.balances().await;
     assert_eq!((balances["wallet/ann"], balances["shop/EUR"], balances["bank/EUR"]), (2, 50, -52));
     let payments = till.payments("ann").await;
     let paid = payments.iter().filter(|one| one.state() == PaymentState::Success).count();
-    assert_eq!((payments.len(), paid), (MANY, 10));
+    assert_eq!((payments.len(), paid), (CONCURRENT_CALLERS, 10));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,15 +33,15 @@ async fn many_deliveries_of_one_charge_or_one_top_up_move_its_money_once() {
     let till = Till::open().await;
     till.has("ann", 50).await;
     let charged =
-        at_once(
-            (0..MANY).map(|_| {
+        concurrently(
+            (0..CONCURRENT_CALLERS).map(|_| {
                 let mut client = till.client();
                 async move {
                     client.charge(step("s", charge("ann", "O-1", 20))).await.unwrap().into_inner()
                 }
             }),
         );
-    let filled = at_once((0..MANY).map(|_| {
+    let filled = concurrently((0..CONCURRENT_CALLERS).map(|_| {
         let mut client = till.client();
         async move { client.top_up(top_up("1", "ann", 7)).await.unwrap().into_inner() }
     }));
@@ -52,18 +55,19 @@ async fn many_deliveries_of_one_charge_or_one_top_up_move_its_money_once() {
 async fn of_many_sagas_that_pay_for_one_order_one_does_and_of_many_refunds_one_does() {
     let till = Till::open().await;
     till.has("ann", 50).await;
-    let codes =
-        at_once((0..MANY).map(|number| {
-            let mut client = till.client();
-            async move {
-                told(client.charge(step(&format!("s{number}"), charge("ann", "O-1", 5))).await)
-            }
-        }))
-        .await;
-    assert_eq!((count(&codes, "OK"), count(&codes, "ORDER_STATE")), (1, MANY - 1));
+    let codes = concurrently((0..CONCURRENT_CALLERS).map(|number| {
+        let mut client = till.client();
+        async move {
+            code_or_status(
+                client.charge(step(&format!("s{number}"), charge("ann", "O-1", 5))).await,
+            )
+        }
+    }))
+    .await;
+    assert_eq!((count(&codes, "OK"), count(&codes, "ORDER_STATE")), (1, CONCURRENT_CALLERS - 1));
 
     let winner = codes.iter().position(|code| code == "OK").unwrap();
-    let codes = at_once((0..MANY).map(|number| {
+    let codes = concurrently((0..CONCURRENT_CALLERS).map(|number| {
         let mut client = till.client();
         async move {
             // One of them is the undo of the saga that has paid.
@@ -71,11 +75,11 @@ async fn of_many_sagas_that_pay_for_one_order_one_does_and_of_many_refunds_one_d
             let undoes = number == winner;
             let request = refund("O-1");
             let request = if undoes { undo(&saga, request) } else { step(&saga, request) };
-            told(client.refund(request).await)
+            code_or_status(client.refund(request).await)
         }
     }))
     .await;
-    assert_eq!((count(&codes, "OK"), count(&codes, "ORDER_STATE")), (1, MANY - 1));
+    assert_eq!((count(&codes, "OK"), count(&codes, "ORDER_STATE")), (1, CONCURRENT_CALLERS - 1));
     assert_eq!((till.cents("ann").await, till.balances().await["shop/EUR"]), (50, 0));
     assert_eq!(till.movements().await.len(), 2 * 3);
 }
@@ -87,11 +91,11 @@ async fn a_charge_that_races_its_undo_leaves_nothing_paid() {
     let codes = race_undoes(
         |saga| {
             let mut client = till.client();
-            async move { told(client.charge(step(&saga, charge("ann", &saga, 5))).await) }
+            async move { code_or_status(client.charge(step(&saga, charge("ann", &saga, 5))).await) }
         },
         |saga| {
             let mut client = till.client();
-            async move { told(client.refund(undo(&saga, refund(&saga))).await) }
+            async move { code_or_status(client.refund(undo(&saga, refund(&saga))).await) }
         },
     )
     .await;

@@ -1,7 +1,7 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
 use proto::payment::v1::{OpenWalletRequest, PaymentState};
-use stage::{body, refused_twice, the_same_refusal, traced, twice};
+use stage::{assert_same_refusal, body, refused_twice, traced, twice};
 use tonic::{Code, Request};
 
 use crate::till::{Till, charge, code, open, refund, step, top_up, undo, wallet};
@@ -48,7 +48,7 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     let later = body(till.client().refund(step("c2", refund("O-2"))).await);
     assert_eq!((code(&later), &later), ("PAYMENT_UNKNOWN", &early));
     let later = stage::refused(till.client().top_up(request()).await, not_found, why);
-    let _ = the_same_refusal(stranger, later);
+    let _ = assert_same_refusal(stranger, later);
     assert_eq!((till.cents("ann").await, till.cents("bob").await), (9, 0));
 
     let states: Vec<_> = till.payments("ann").await.iter().map(|one| one.state()).collect();

@@ -12,14 +12,14 @@ use proto::{
     },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use stage::{Alone, Open, told};
+use stage::{Open, ServiceUnderTest, code_or_status};
 use tonic::{Request, Status, service::Routes};
 
 pub(crate) use stage::{code, euros, message, paths, step};
 
 pub(crate) type Client = PaymentServiceClient<Routes>;
 
-pub(crate) struct Till(Alone);
+pub(crate) struct Till(ServiceUnderTest);
 
 /// One side of a transaction in the ledger.
 pub(crate) struct Movement {
@@ -31,7 +31,7 @@ pub(crate) struct Movement {
 impl Till {
     pub(crate) async fn open() -> Self {
         let open: Open = |folder, facade| Box::pin(payment_svc::open(folder, facade));
-        Self(Alone::open("payment.db", open).await)
+        Self(ServiceUnderTest::open("payment.db", open).await)
     }
 
     /// The same till after its process has ended and another has begun.
@@ -59,7 +59,7 @@ impl Till {
     /// Puts euros into a wallet, and gives the code, or the status where it is not OK.
     pub(crate) async fn tops_up(&self, request_id: &str, user_id: &str, cents: i64) -> String {
         let filled = self.client().top_up(top_up(request_id, user_id, cents)).await;
-        told(filled)
+        code_or_status(filled)
     }
 
     /// Charges in a saga.

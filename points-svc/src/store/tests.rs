@@ -1,6 +1,6 @@
 use clock::Timestamp;
 use facade::Failure;
-use stage::{Deed, database, refusals_write_nothing, refuses};
+use stage::{Operation, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::SCHEMA;
@@ -59,7 +59,7 @@ fn refunded(connection: &Connection, order_no: &str) -> Result<(), participant::
 }
 
 /// Every way in which a write is declined.
-const REFUSALS: &[(&str, Deed)] = &[
+const REFUSALS: &[(&str, Operation)] = &[
     ("USER_UNKNOWN", |connection| Ok(set_standing(connection, "bob", true).map(drop)?)),
     ("USER_UNKNOWN", |connection| earned(connection, "bob", 1)),
     ("AMOUNT_OUT_OF_RANGE", |connection| earned(connection, "ann", POINTS_MAX)),

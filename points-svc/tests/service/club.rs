@@ -7,19 +7,19 @@ use proto::points::v1::{
     ListEntriesRequest, OpenAccountRequest, RefundRequest, SetStandingRequest,
     points_service_client::PointsServiceClient,
 };
-use stage::{Alone, Open, told};
+use stage::{Open, ServiceUnderTest, code_or_status};
 use tonic::{Request, service::Routes};
 
 pub(crate) use stage::{code, message, paths, step};
 
 pub(crate) type Client = PointsServiceClient<Routes>;
 
-pub(crate) struct Club(Alone);
+pub(crate) struct Club(ServiceUnderTest);
 
 impl Club {
     pub(crate) async fn open() -> Self {
         let open: Open = |folder, facade| Box::pin(points_svc::open(folder, facade));
-        Self(Alone::open("points.db", open).await)
+        Self(ServiceUnderTest::open("points.db", open).await)
     }
 
     /// The same club after its process has ended and another has begun.
@@ -47,7 +47,7 @@ impl Club {
     /// Adds points, and gives the code, or the status where it is not OK.
     pub(crate) async fn earns(&self, request_id: &str, user_id: &str, points: i64) -> String {
         let earned = self.client().earn(earn(request_id, user_id, points)).await;
-        told(earned)
+        code_or_status(earned)
     }
 
     /// Deducts in a saga, and gives the code.
@@ -88,8 +88,8 @@ impl Club {
 
     /// Kind, change, and balance after it, of each entry.
     pub(crate) async fn movements(&self, user_id: &str) -> Vec<(EntryKind, i64, i64)> {
-        let told = |entry: &Entry| (entry.kind(), entry.change, entry.balance_after);
-        self.entries(user_id).await.iter().map(told).collect()
+        let code_or_status = |entry: &Entry| (entry.kind(), entry.change, entry.balance_after);
+        self.entries(user_id).await.iter().map(code_or_status).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::{prelude::*, sample::select};
 use proto::points::v1::{Entry, EntryKind};
-use stage::{Met, play};
+use stage::{Coverage, play};
 
 use crate::club::Club;
 
@@ -18,25 +18,25 @@ const ORDERS: [&str; 5] = ["O-1", "O-2", "O-3", "O-4", "O-5"];
 const SAGAS: [&str; 2] = ["first", "second"];
 
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     Earn(&'static str, i64),
     Deduct(&'static str, &'static str, &'static str, i64),
     Undo(&'static str, &'static str),
     Refund(&'static str),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let user = || prop_oneof![9 => select(&USERS[..]), 1 => Just(STRANGER)];
     let order = || select(&ORDERS[..]);
     let saga = || select(&SAGAS[..]);
-    let deed = prop_oneof![
-        2 => (user(), 1..8_i64).prop_map(|(user, points)| Deed::Earn(user, points)),
+    let operation = prop_oneof![
+        2 => (user(), 1..8_i64).prop_map(|(user, points)| Operation::Earn(user, points)),
         5 => (saga(), user(), order(), 1..8_i64)
-            .prop_map(|(saga, user, order, points)| Deed::Deduct(saga, user, order, points)),
-        3 => (saga(), order()).prop_map(|(saga, order)| Deed::Undo(saga, order)),
-        2 => order().prop_map(Deed::Refund),
+            .prop_map(|(saga, user, order, points)| Operation::Deduct(saga, user, order, points)),
+        3 => (saga(), order()).prop_map(|(saga, order)| Operation::Undo(saga, order)),
+        2 => order().prop_map(Operation::Refund),
     ];
-    proptest::collection::vec(deed, 1..60)
+    proptest::collection::vec(operation, 1..60)
 }
 
 /// What the accounts should say.
@@ -63,18 +63,20 @@ impl Model {
     }
 
     /// None: the key is used, perhaps for another request.
-    fn expect(&mut self, deed: &Deed) -> Option<&'static str> {
-        match deed {
-            Deed::Earn(user, points) => Some(match self.balances.get_mut(user) {
+    fn expect(&mut self, operation: &Operation) -> Option<&'static str> {
+        match operation {
+            Operation::Earn(user, points) => Some(match self.balances.get_mut(user) {
                 Some(balance) => {
                     *balance += points;
                     "OK"
                 }
                 None => "NotFound USER_UNKNOWN",
             }),
-            Deed::Deduct(saga, user, order, points) => self.deduct((saga, order), user, *points),
-            Deed::Undo(saga, order) => Some(self.undo((saga, order))),
-            Deed::Refund(order) => Some(self.refund(order)),
+            Operation::Deduct(saga, user, order, points) => {
+                self.deduct((saga, order), user, *points)
+            }
+            Operation::Undo(saga, order) => Some(self.undo((saga, order))),
+            Operation::Refund(order) => Some(self.refund(order)),
         }
     }
 
@@ -127,14 +129,14 @@ impl Model {
 }
 
 /// Refunds come from sagas of their own each time; a deduction from one of two, which can undo it.
-async fn act(club: &Club, number: usize, deed: &Deed) -> String {
-    match deed {
-        Deed::Earn(user, points) => club.earns(&number.to_string(), user, *points).await,
-        Deed::Deduct(saga, user, order, points) => {
+async fn act(club: &Club, number: usize, operation: &Operation) -> String {
+    match operation {
+        Operation::Earn(user, points) => club.earns(&number.to_string(), user, *points).await,
+        Operation::Deduct(saga, user, order, points) => {
             club.deducts(&format!("{saga}-{order}"), user, order, *points).await
         }
-        Deed::Undo(saga, order) => club.undoes(&format!("{saga}-{order}"), order).await,
-        Deed::Refund(order) => club.refunds(&number.to_string(), order).await,
+        Operation::Undo(saga, order) => club.undoes(&format!("{saga}-{order}"), order).await,
+        Operation::Refund(order) => club.refunds(&number.to_string(), order).await,
     }
 }
 
@@ -154,16 +156,20 @@ fn balance_of(entries: &[Entry]) -> i64 {
     balance
 }
 
-async fn run(deeds: &[Deed], met: &Met) {
+async fn run(operations: &[Operation], coverage: &Coverage) {
     let club = Club::open().await;
     for user in USERS {
         club.has(user, FIRST_POINTS).await;
     }
     let mut model = Model::begin();
-    for (number, deed) in deeds.iter().enumerate() {
-        let Some(expected) = model.expect(deed) else { continue };
-        assert_eq!(act(&club, number, deed).await, expected, "{deed:?} as number {number}");
-        met.note(deed, expected);
+    for (number, operation) in operations.iter().enumerate() {
+        let Some(expected) = model.expect(operation) else { continue };
+        assert_eq!(
+            act(&club, number, operation).await,
+            expected,
+            "{operation:?} as number {number}"
+        );
+        coverage.note(operation, expected);
     }
     for user in USERS {
         let balance = club.balance(user).await;
@@ -187,5 +193,7 @@ fn a_balance_is_always_the_sum_of_its_ledger_and_never_negative() {
         "Refund ORDER_STATE",
         "Refund ORDER_UNKNOWN",
     ];
-    play(48, &deeds(), &claimed, async |deeds, met| run(&deeds, met).await);
+    play(48, &operations(), &claimed, async |operations, coverage| {
+        run(&operations, coverage).await
+    });
 }

@@ -1,6 +1,6 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
-use stage::{body, refused_twice, the_same_refusal, traced, twice};
+use stage::{assert_same_refusal, body, refused_twice, traced, twice};
 use tonic::{Code, Request};
 
 use crate::club::{Club, code, deduct, earn, member, open, refund, standing, step, undo};
@@ -48,7 +48,7 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     let later = body(club.client().refund(step("c2", refund("O-2"))).await);
     assert_eq!((code(&later), &later), ("ORDER_UNKNOWN", &early));
     let later = stage::refused(club.client().earn(request()).await, not_found, why);
-    let _ = the_same_refusal(stranger, later);
+    let _ = assert_same_refusal(stranger, later);
     assert_eq!((club.balance("ann").await, club.balance("bob").await), (9, 0));
 }
 

@@ -16,13 +16,14 @@ async fn a_member_is_told_as_a_buyer_and_an_unknown_user_is_said_so() {
         assert_eq!(code(&answer), "OK");
         answer
     };
-    let told = |answer: &GetMemberResponse| (answer.found, answer.suspended, answer.balance);
-    assert_eq!(told(&ask("ann").await), (true, false, 50));
-    assert_eq!(told(&ask("bob").await), (false, false, 0));
+    let code_or_status =
+        |answer: &GetMemberResponse| (answer.found, answer.suspended, answer.balance);
+    assert_eq!(code_or_status(&ask("ann").await), (true, false, 50));
+    assert_eq!(code_or_status(&ask("bob").await), (false, false, 0));
 
     club.client().set_standing(standing("1", "ann", true)).await.unwrap();
     club.deducts("s", "ann", "O-1", 20).await;
-    assert_eq!(told(&ask("ann").await), (true, true, 30), "a repeat reads again");
+    assert_eq!(code_or_status(&ask("ann").await), (true, true, 30), "a repeat reads again");
 }
 
 #[tokio::test]
@@ -60,7 +61,7 @@ async fn every_change_has_an_entry_in_the_ledger() {
     club.undoes("s3", "O-3").await;
 
     let entries = club.entries("ann").await;
-    let told: Vec<_> = entries
+    let code_or_status: Vec<_> = entries
         .iter()
         .map(|entry| (entry.kind(), entry.change, entry.balance_after, entry.order_no.as_str()))
         .collect();
@@ -71,7 +72,7 @@ async fn every_change_has_an_entry_in_the_ledger() {
         (EntryKind::Spend, -1, 49, "O-3"),
         (EntryKind::Refund, 1, 50, "O-3"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(code_or_status, expected);
     assert!(entries.iter().all(|entry| entry.user_id == "ann"));
     assert!(entries.is_sorted_by(|one, next| one.seq < next.seq));
     let at = |index: usize| entries[index].at.map(|at| (at.seconds, at.nanos)).unwrap();

@@ -1,5 +1,5 @@
 use clock::Timestamp;
-use stage::{Deed, database, refusals_write_nothing, refuses};
+use stage::{Operation, database, refusals_write_nothing, refuses};
 
 use super::*;
 use crate::{
@@ -71,7 +71,7 @@ fn added(connection: &Connection, sku: &str, quantity: i64) -> Result<(), partic
 }
 
 /// Every way in which a write is declined.
-const REFUSALS: &[(&str, Deed)] = &[
+const REFUSALS: &[(&str, Operation)] = &[
     ("INSUFFICIENT_STOCK", |connection| frozen(connection, "O-2", &[("tea", 4)])),
     ("INSUFFICIENT_STOCK", |connection| frozen(connection, "O-2", &[("cup", 1), ("tea", 4)])),
     ("INSUFFICIENT_STOCK", |connection| frozen(connection, "O-2", &[("cup", 2), ("tea", 1)])),

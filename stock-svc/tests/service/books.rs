@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::{prelude::*, sample::select};
 use proto::stock::v1::Flow;
-use stage::{Met, play};
+use stage::{Coverage, play};
 
 use crate::shop::{Shop, add, code, confirm, restock, step};
 
@@ -14,7 +14,7 @@ const FIRST_UNITS: i64 = 8;
 const ORDERS: [&str; 6] = ["O-1", "O-2", "O-3", "O-4", "O-5", "O-6"];
 
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     Add(&'static str, i64),
     Freeze(&'static str, Vec<(&'static str, i64)>),
     Confirm(&'static str),
@@ -22,18 +22,18 @@ enum Deed {
     Restock(&'static str),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let sku = || select(&SKUS[..]);
     let order = || select(&ORDERS[..]);
     let lines = proptest::collection::btree_map(sku(), 1..8_i64, 1..=3);
-    let deed = prop_oneof![
-        2 => (sku(), 1..8_i64).prop_map(|(sku, quantity)| Deed::Add(sku, quantity)),
-        5 => (order(), lines).prop_map(|(order, lines)| Deed::Freeze(order, lines.into_iter().rev().collect())),
-        4 => order().prop_map(Deed::Confirm),
-        2 => order().prop_map(Deed::Unfreeze),
-        3 => order().prop_map(Deed::Restock),
+    let operation = prop_oneof![
+        2 => (sku(), 1..8_i64).prop_map(|(sku, quantity)| Operation::Add(sku, quantity)),
+        5 => (order(), lines).prop_map(|(order, lines)| Operation::Freeze(order, lines.into_iter().rev().collect())),
+        4 => order().prop_map(Operation::Confirm),
+        2 => order().prop_map(Operation::Unfreeze),
+        3 => order().prop_map(Operation::Restock),
     ];
-    proptest::collection::vec(deed, 1..60)
+    proptest::collection::vec(operation, 1..60)
 }
 
 /// What the books should say.
@@ -66,25 +66,25 @@ impl Model {
     fn begin() -> Self {
         let mut model = Self::default();
         for sku in SKUS {
-            let _ = model.expect(&Deed::Add(sku, FIRST_UNITS));
+            let _ = model.expect(&Operation::Add(sku, FIRST_UNITS));
         }
         model
     }
 
     /// None: the key is used, perhaps for another request.
-    fn expect(&mut self, deed: &Deed) -> Option<&'static str> {
-        match deed {
-            Deed::Add(sku, quantity) => {
+    fn expect(&mut self, operation: &Operation) -> Option<&'static str> {
+        match operation {
+            Operation::Add(sku, quantity) => {
                 *self.added.entry(sku).or_default() += quantity;
                 self.units.entry(sku).or_default().0 += quantity;
                 Some("OK")
             }
-            Deed::Freeze(order_no, lines) => self.freeze(order_no, lines),
-            Deed::Confirm(order_no) => {
+            Operation::Freeze(order_no, lines) => self.freeze(order_no, lines),
+            Operation::Confirm(order_no) => {
                 Some(self.settle(order_no, State::Frozen, State::Sold, (0, -1, 1)))
             }
-            Deed::Unfreeze(order_no) => Some(self.unfreeze(order_no)),
-            Deed::Restock(order_no) => {
+            Operation::Unfreeze(order_no) => Some(self.unfreeze(order_no)),
+            Operation::Restock(order_no) => {
                 Some(self.settle(order_no, State::Sold, State::Restocked, (1, 0, -1)))
             }
         }
@@ -155,23 +155,23 @@ fn shift(
 }
 
 /// Confirms and restocks come from sagas of their own each time; an order is frozen by one, which can undo it.
-async fn act(shop: &Shop, number: usize, deed: &Deed) -> String {
+async fn act(shop: &Shop, number: usize, operation: &Operation) -> String {
     let (mut client, saga) = (shop.client(), number.to_string());
-    match deed {
-        Deed::Add(sku, quantity) => {
+    match operation {
+        Operation::Add(sku, quantity) => {
             let added = client.add_stock(add(&saga, sku, *quantity)).await;
             code(added.unwrap().get_ref()).to_owned()
         }
-        Deed::Confirm(order_no) => {
+        Operation::Confirm(order_no) => {
             let sold = client.confirm(step(&saga, confirm(order_no))).await;
             code(sold.unwrap().get_ref()).to_owned()
         }
-        Deed::Restock(order_no) => {
+        Operation::Restock(order_no) => {
             let back = client.restock(step(&saga, restock(order_no))).await;
             code(back.unwrap().get_ref()).to_owned()
         }
-        Deed::Freeze(order_no, lines) => shop.freezes(order_no, lines).await,
-        Deed::Unfreeze(order_no) => shop.unfreezes(order_no).await,
+        Operation::Freeze(order_no, lines) => shop.freezes(order_no, lines).await,
+        Operation::Unfreeze(order_no) => shop.unfreezes(order_no).await,
     }
 }
 
@@ -191,17 +191,17 @@ fn replayed(flows: &[Flow]) -> (i64, i64, i64) {
     })
 }
 
-async fn run(deeds: &[Deed], met: &Met) {
+async fn run(operations: &[Operation], coverage: &Coverage) {
     let shop = Shop::open().await;
     for sku in SKUS {
         shop.sells(sku, FIRST_UNITS).await;
     }
     let mut model = Model::begin();
-    for (number, deed) in deeds.iter().enumerate() {
-        let Some(expected) = model.expect(deed) else { continue };
-        let answer = act(&shop, number, deed).await;
-        assert_eq!(answer, expected, "{deed:?} as number {number}");
-        met.note(deed, expected);
+    for (number, operation) in operations.iter().enumerate() {
+        let Some(expected) = model.expect(operation) else { continue };
+        let answer = act(&shop, number, operation).await;
+        assert_eq!(answer, expected, "{operation:?} as number {number}");
+        coverage.note(operation, expected);
     }
     for sku in SKUS {
         let units = shop.units(sku).await;
@@ -226,5 +226,7 @@ fn available_frozen_and_sold_are_always_all_that_was_ever_added() {
         "Restock OK",
         "Restock RESERVATION_UNKNOWN",
     ];
-    play(48, &deeds(), &claimed, async |deeds, met| run(&deeds, met).await);
+    play(48, &operations(), &claimed, async |operations, coverage| {
+        run(&operations, coverage).await
+    });
 }

@@ -1,7 +1,7 @@
 //! Repeats get the first answer, other requests under a used key are refused, and no call follows its undo.
 
 use proto::stock::v1::UpsertProductRequest;
-use stage::{body, refused_twice, the_same_refusal, twice};
+use stage::{assert_same_refusal, body, refused_twice, twice};
 use tonic::{Code, Request};
 
 use crate::shop::{Shop, add, code, confirm, freeze, restock, step, undo, unfreeze, upsert};
@@ -32,7 +32,7 @@ async fn a_repeat_of_a_decline_gets_it_again_even_when_its_cause_is_gone() {
     let unknown = refused_twice!(shop, add_stock, Request::new(add("1", "pot", 1)), not_found, why);
     shop.sells("pot", 0).await;
     let later = shop.client().add_stock(add("1", "pot", 1)).await;
-    let _ = the_same_refusal(unknown, stage::refused(later, not_found, why));
+    let _ = assert_same_refusal(unknown, stage::refused(later, not_found, why));
     assert_eq!(shop.units("pot").await, (0, 0, 0));
     assert_eq!(shop.units("tea").await, (10, 0, 0));
 }

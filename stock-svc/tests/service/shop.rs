@@ -7,19 +7,19 @@ use proto::stock::v1::{
     RestockRequest, UnfreezeRequest, UpsertProductRequest,
     stock_service_client::StockServiceClient,
 };
-use stage::{Alone, Open};
+use stage::{Open, ServiceUnderTest};
 use tonic::{Request, service::Routes};
 
 pub(crate) use stage::{code, euros, message, paths, step};
 
 pub(crate) type Client = StockServiceClient<Routes>;
 
-pub(crate) struct Shop(Alone);
+pub(crate) struct Shop(ServiceUnderTest);
 
 impl Shop {
     pub(crate) async fn open() -> Self {
         let open: Open = |folder, facade| Box::pin(stock_svc::open(folder, facade));
-        Self(Alone::open("stock.db", open).await)
+        Self(ServiceUnderTest::open("stock.db", open).await)
     }
 
     /// One that keeps its answers to sagas for a day.
@@ -28,7 +28,7 @@ impl Shop {
             let facade = facade.keeping_inbox(Some("1d".parse().unwrap()));
             Box::pin(stock_svc::open(folder, facade))
         };
-        Self(Alone::open("stock.db", open).await)
+        Self(ServiceUnderTest::open("stock.db", open).await)
     }
 
     /// The same shop after its process has ended and another has begun.

@@ -92,7 +92,7 @@ async fn every_change_has_a_flow_record() {
     shop.unfreezes("O-2").await;
 
     let flows = shop.flows("tea").await;
-    let told: Vec<_> =
+    let code_or_status: Vec<_> =
         flows.iter().map(|flow| (flow.kind(), flow.quantity, flow.order_no.as_str())).collect();
     let expected = [
         (FlowKind::Add, 5, ""),
@@ -102,7 +102,7 @@ async fn every_change_has_a_flow_record() {
         (FlowKind::Freeze, 1, "O-2"),
         (FlowKind::Unfreeze, 1, "O-2"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(code_or_status, expected);
     assert!(flows.is_sorted_by_key(|flow| flow.seq));
     let at = |index: usize| flows[index].at.map(|at| (at.seconds, at.nanos)).unwrap();
     assert_eq!((at(0), at(2)), ((1_700_000_000, 123_000_000), (1_700_000_002, 23_000_000)));
@@ -168,14 +168,14 @@ async fn a_reservation_only_moves_from_the_state_that_the_step_takes() {
     ] {
         for name in steps.split(' ') {
             let saga = format!("late-{order_no}");
-            let (told, sentence) = if name == "confirm" {
+            let (code_or_status, sentence) = if name == "confirm" {
                 let answer = shop.client().confirm(step(&saga, confirm(order_no))).await.unwrap();
                 (code(answer.get_ref()).to_owned(), message(answer.get_ref()).to_owned())
             } else {
                 let answer = shop.client().restock(step(&saga, restock(order_no))).await.unwrap();
                 (code(answer.get_ref()).to_owned(), message(answer.get_ref()).to_owned())
             };
-            assert_eq!(told, "RESERVATION_UNKNOWN", "{name} of {order_no}");
+            assert_eq!(code_or_status, "RESERVATION_UNKNOWN", "{name} of {order_no}");
             let state =
                 if order_no == "none" { "no stock".to_owned() } else { order_no.to_uppercase() };
             assert!(sentence.contains(&state), "{name} of {order_no}: {sentence}");

@@ -72,7 +72,7 @@ impl Drop for Process {
 }
 
 /// Completes when the parent says so, or is gone.
-pub(crate) async fn told_to_stop() {
+pub(crate) async fn wait_for_stop() {
     let waiting = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         let _ = std::io::stdin().read_line(&mut line);

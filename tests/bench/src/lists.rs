@@ -17,8 +17,9 @@ use crate::{
 /// How often each list is asked for.
 const ROUNDS: usize = 50;
 
-// Few among many: what a scan would have to look for. The ones in ATTENTION stand aside, for their journals are copies.
-const RARE: &str = "
+// Gives a few of the sagas other states, which a scan would have to search for. Those in ATTENTION stand aside, because
+// their journals are copies.
+const MAKE_SOME_RARE: &str = "
     update saga set state = 'COMPENSATED', reason_code = 'NO', reason_message = 'no', reason_step = 'one'
     where number % 10000 = 7;
     update saga set aside_code = 'JOURNAL_UNREADABLE', aside_message = 'a copy', state = 'RUNNING'
@@ -48,7 +49,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
 async fn make_some_rare(data: &Path) -> Result<()> {
     let options = SqliteConnectOptions::new().filename(data.join("orchestrator.db"));
     let mut journal = SqliteConnection::connect_with(&options).await?;
-    sqlx::raw_sql(RARE).execute(&mut journal).await?;
+    sqlx::raw_sql(MAKE_SOME_RARE).execute(&mut journal).await?;
     journal.close().await?;
     Ok(())
 }

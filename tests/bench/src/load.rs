@@ -30,7 +30,7 @@ pub(crate) type Operation =
 
 /// What was seen in the measured time.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Measurements {
     pub(crate) sagas: u64,
     pub(crate) refused: u64,
     pub(crate) elapsed: Duration,
@@ -68,7 +68,7 @@ pub(crate) async fn closed(
     numbers: &Arc<Numbers>,
     in_flight: usize,
     time: Duration,
-) -> Result<Seen> {
+) -> Result<Measurements> {
     let over = Arc::new(AtomicBool::new(false));
     let started = Instant::now();
     let clients = (0..in_flight).map(|_| {
@@ -93,7 +93,7 @@ pub(crate) async fn closed(
     for client in join_all(clients).await {
         latency.add(client??).map_err(|error| anyhow!("{error}"))?;
     }
-    Ok(Seen { sagas: latency.len(), refused: 0, elapsed: started.elapsed(), latency })
+    Ok(Measurements { sagas: latency.len(), refused: 0, elapsed: started.elapsed(), latency })
 }
 
 /// Offers so many sagas a second, evenly, whatever becomes of them. Each one's latency counts from the instant at which
@@ -105,7 +105,7 @@ pub(crate) async fn open(
     rate: u64,
     in_flight: usize,
     time: Duration,
-) -> Result<Seen> {
+) -> Result<Measurements> {
     let places = Arc::new(Semaphore::new(in_flight));
     let gap = Duration::from_secs(1) / u32::try_from(rate.max(1))?;
     let started = Instant::now();
@@ -130,5 +130,5 @@ pub(crate) async fn open(
             (Completion::Refused, _) => refused += 1,
         }
     }
-    Ok(Seen { sagas: latency.len(), refused, elapsed: started.elapsed(), latency })
+    Ok(Measurements { sagas: latency.len(), refused, elapsed: started.elapsed(), latency })
 }

@@ -9,7 +9,7 @@ use tonic::{
 };
 
 use crate::{
-    child::told_to_stop,
+    child::wait_for_stop,
     contract::{
         RunRequest, RunResponse, StepRequest, StepResponse,
         noop_service_server::{NoopService, NoopServiceServer},
@@ -72,7 +72,7 @@ pub(crate) async fn serve(hold: bool) -> Result<()> {
         .serve_with_incoming(incoming);
     tokio::select! {
         served = serving => served?,
-        () = told_to_stop() => println!("done"),
+        () = wait_for_stop() => println!("done"),
     }
     Ok(())
 }

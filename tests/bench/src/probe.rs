@@ -13,7 +13,7 @@ use anyhow::Result;
 
 /// As much as a small transaction writes to a write-ahead log.
 const BLOCK: [u8; 4096] = [0x5a; 4096];
-const TIME: Duration = Duration::from_millis(700);
+const MEASURED_TIME: Duration = Duration::from_millis(700);
 
 /// Appends and flushes, one after the other; gives how many a second.
 pub(crate) fn commits_per_s(folder: &Path) -> Result<f64> {
@@ -21,7 +21,7 @@ pub(crate) fn commits_per_s(folder: &Path) -> Result<f64> {
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
     let started = Instant::now();
     let mut commits = 0_u32;
-    while started.elapsed() < TIME {
+    while started.elapsed() < MEASURED_TIME {
         file.write_all(&BLOCK)?;
         file.sync_data()?;
         commits += 1;

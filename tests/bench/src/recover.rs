@@ -20,7 +20,7 @@ use crate::{
 };
 
 const STARTS_AT_ONCE: usize = 256;
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -64,11 +64,11 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
     let system = run::system(of(&participant))?;
     let mut client = client(&system)?;
     while !any(&mut client, SagaState::Succeeded).await? {
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let first_moved_s = started.elapsed().as_secs_f64();
     while any(&mut client, SagaState::Running).await? {
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let all_finished_s = started.elapsed().as_secs_f64();
     let peak_rss_mb = system.peak_rss_mb()?;

@@ -17,7 +17,7 @@ use crate::{
     check,
     child::Process,
     contract::{RunRequest, StepRequest, noop_service_client::NoopServiceClient},
-    load::{self, Completion, Numbers, Operation, Seen},
+    load::{self, Completion, Measurements, Numbers, Operation},
     measure::{self, Cpu},
     probe, report, shop, sold_out, stored,
     system::System,
@@ -28,7 +28,7 @@ pub(crate) async fn all(run: &Run) -> Result<()> {
     println!("{} over {}, {} s each", run.workload.name(), run.transport.name(), run.seconds);
     report::print_head();
     for in_flight in &run.in_flight {
-        let row = one(run, *in_flight).await?;
+        let row = run_once(run, *in_flight).await?;
         row.print();
         if let Some(file) = &run.json {
             row.append_to(file)?;
@@ -46,21 +46,23 @@ pub(crate) struct Parts {
 
 /// CPU time of each part.
 #[derive(Clone, Copy)]
-struct Spent {
+struct CpuTimes {
     system: Cpu,
     participant: Cpu,
     load: Cpu,
 }
 
 impl Parts {
-    fn spent(&self) -> Result<Spent> {
+    fn cpu_times(&self) -> Result<CpuTimes> {
         let of = |process: &Option<Process>| process.as_ref().map(Process::cpu).transpose();
         let own = measure::cpu(std::process::id())?;
         Ok(match of(&self.system)? {
-            Some(system) => {
-                Spent { system, participant: of(&self.participant)?.unwrap_or_default(), load: own }
-            }
-            None => Spent { system: own, participant: Cpu::default(), load: Cpu::default() },
+            Some(system) => CpuTimes {
+                system,
+                participant: of(&self.participant)?.unwrap_or_default(),
+                load: own,
+            },
+            None => CpuTimes { system: own, participant: Cpu::default(), load: Cpu::default() },
         })
     }
 
@@ -72,7 +74,7 @@ impl Parts {
     }
 }
 
-async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
+async fn run_once(run: &Run, in_flight: usize) -> Result<report::Row> {
     std::fs::create_dir_all(&run.data)
         .with_context(|| format!("making the folder {}", run.data.display()))?;
     let folder = tempfile::tempdir_in(&run.data)?;
@@ -103,9 +105,10 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     let warming = generate_load(run, &operation, &numbers, in_flight, time / 5)
         .await
         .context("warming up")?;
-    let (spent, disk, warm) = (parts.spent()?, measure::disk_bytes(&data)?, numbers.given());
+    let (cpu_times, disk, warm) =
+        (parts.cpu_times()?, measure::disk_bytes(&data)?, numbers.given());
     let seen = generate_load(run, &operation, &numbers, in_flight, time).await?;
-    let after = parts.spent()?;
+    let after = parts.cpu_times()?;
     let disk = measure::disk_bytes(&data)?.saturating_sub(disk);
     let peak_rss_mb = parts.peak_rss_mb()?;
     drop(operation);
@@ -122,15 +125,15 @@ async fn one(run: &Run, in_flight: usize) -> Result<report::Row> {
     let done = numbers.given() - warming.refused - seen.refused;
     let removes = run.keep_finished.is_some();
     let removed = check::all(&data, run.workload, stored + done, removes).await?;
-    stored::tell_left(run, &data).await?;
+    stored::print_old_rows(run, &data).await?;
     let measured = numbers.given() - warm;
-    let per_saga = |spent: Duration| spent.as_secs_f64() * 1e6 / measured.max(1) as f64;
+    let per_saga = |cpu_times: Duration| cpu_times.as_secs_f64() * 1e6 / measured.max(1) as f64;
     let cpu = [
-        per_saga(after.system.since(spent.system)),
-        per_saga(after.participant.since(spent.participant)),
-        per_saga(after.load.since(spent.load)),
+        per_saga(after.system.since(cpu_times.system)),
+        per_saga(after.participant.since(cpu_times.participant)),
+        per_saga(after.load.since(cpu_times.load)),
     ];
-    let Seen { sagas, refused, elapsed, latency } = seen;
+    let Measurements { sagas, refused, elapsed, latency } = seen;
     let quantile = |at: f64| latency.value_at_quantile(at) as f64 / 1e3;
     Ok(report::Row {
         workload: run.workload.name(),
@@ -189,7 +192,7 @@ async fn generate_load(
     numbers: &Arc<Numbers>,
     in_flight: usize,
     time: Duration,
-) -> Result<Seen> {
+) -> Result<Measurements> {
     match run.rate {
         None => load::closed(operation, numbers, in_flight, time).await,
         Some(rate) => load::open(operation, numbers, rate, in_flight, time).await,

@@ -21,8 +21,8 @@ use crate::{
 const SKUS: u64 = 100;
 const USERS: u64 = 1_000;
 const CURRENCY: &str = "EUR";
-/// More than any run can sell or spend.
-const PLENTY: i64 = 1_000_000_000;
+/// The units of each SKU, and the money and points of each member: more than any run can sell or spend.
+const INITIAL_BALANCE: i64 = 1_000_000_000;
 
 pub(crate) fn euros(minor_units: i64) -> Option<Money> {
     Some(Money { currency: CURRENCY.to_owned(), minor_units })
@@ -53,7 +53,8 @@ pub(crate) async fn seed(channels: &[Channel], workload: Workload) -> Result<()>
                     on_sale: true,
                 };
                 stock.upsert_product(product).await?;
-                let units = AddStockRequest { request_id, sku: sku(number), quantity: PLENTY };
+                let units =
+                    AddStockRequest { request_id, sku: sku(number), quantity: INITIAL_BALANCE };
                 stock.add_stock(units).await.map(|_| ())
             }
         })
@@ -78,8 +79,11 @@ async fn member(
     let mut points = PointsServiceClient::new(points);
     let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
     points.open_account(open).await?;
-    let earn =
-        EarnRequest { request_id: request_id.clone(), user_id: user_id.clone(), points: PLENTY };
+    let earn = EarnRequest {
+        request_id: request_id.clone(),
+        user_id: user_id.clone(),
+        points: INITIAL_BALANCE,
+    };
     points.earn(earn).await?;
     let mut payments = PaymentServiceClient::new(payment);
     let open = OpenWalletRequest {
@@ -89,7 +93,7 @@ async fn member(
     };
     payments.open_wallet(open).await?;
     if workload == Workload::PlaceOrder {
-        let top_up = TopUpRequest { request_id, user_id, amount: euros(PLENTY) };
+        let top_up = TopUpRequest { request_id, user_id, amount: euros(INITIAL_BALANCE) };
         payments.top_up(top_up).await?;
     }
     Ok(())

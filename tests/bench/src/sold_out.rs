@@ -17,21 +17,21 @@ use crate::{
     shop::{euros, sku},
 };
 
-/// A product without a unit.
-const GONE: &str = "sold-out";
-/// One of so many calls is for goods that are there.
-const ONE_OF: u64 = 10;
+/// The SKU of a product that has no unit left.
+const SOLD_OUT_SKU: &str = "sold-out";
+/// One call in so many is for goods that are available.
+const AVAILABLE_ONE_IN: u64 = 10;
 
 /// How many of the first `calls` calls find their goods.
 pub(crate) fn found(calls: u64) -> u64 {
-    calls.div_ceil(ONE_OF)
+    calls.div_ceil(AVAILABLE_ONE_IN)
 }
 
 /// Puts the product that is gone into the catalogue.
 pub(crate) async fn seed(stock: Channel) -> Result<()> {
     let product = UpsertProductRequest {
-        request_id: GONE.to_owned(),
-        sku: GONE.to_owned(),
+        request_id: SOLD_OUT_SKU.to_owned(),
+        sku: SOLD_OUT_SKU.to_owned(),
         title: "Gone".to_owned(),
         price: euros(100),
         on_sale: true,
@@ -46,9 +46,9 @@ pub(crate) fn operation(client: StockServiceClient<Channel>) -> Operation {
     Arc::new(move |number| {
         let mut client = client.clone();
         Box::pin(async move {
-            let (second, wanted) = match number % ONE_OF {
+            let (second, wanted) = match number % AVAILABLE_ONE_IN {
                 0 => (sku(number * 7 + 1), "OK"),
-                _ => (GONE.to_owned(), "INSUFFICIENT_STOCK"),
+                _ => (SOLD_OUT_SKU.to_owned(), "INSUFFICIENT_STOCK"),
             };
             let skus = [sku(number * 7), second];
             let response = client.freeze(freeze(number, skus)?).await?.into_inner();

@@ -16,7 +16,7 @@ const BATCH: u64 = 100_000;
 
 // The pattern is number 1. Their ids stand before every id that a node gives, and like their keys in the order in which
 // they are written.
-const SAGAS: &str = "
+const COPY_SAGAS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into saga (number, id, definition_hash, definition, version, key, request, trace, deadline, created_at,
                       updated_at, state, state_seq, state_link)
@@ -25,14 +25,14 @@ const SAGAS: &str = "
     from number cross join saga
     where id = $3";
 
-const KEYS: &str = "
+const COPY_KEYS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into saga_key (key, definition, request_hash, saga_id)
     select printf('stored %012d', i), definition, request_hash, printf('00000000-0000-0000-0000-%012d', i)
     from number cross join saga_key
     where saga_id = $3";
 
-const EVENTS: &str = "
+const COPY_EVENTS: &str = "
     with recursive number (i) as (select $1 union all select i + 1 from number where i + 1 < $2)
     insert into event
     select i + 2 << 20 | seq, at, record, link
@@ -59,7 +59,7 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
     while from < run.stored {
         let to = run.stored.min(from + BATCH);
         let mut transaction = journal.begin().await?;
-        for statement in [SAGAS, KEYS, EVENTS] {
+        for statement in [COPY_SAGAS, COPY_KEYS, COPY_EVENTS] {
             sqlx::query(statement)
                 .bind(i64::try_from(from)?)
                 .bind(i64::try_from(to)?)
@@ -77,10 +77,10 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
     Ok(run.stored + 1)
 }
 
-const INBOXES: [&str; 4] = ["order.db", "stock.db", "points.db", "payment.db"];
+const INBOX_FILES: [&str; 4] = ["order.db", "stock.db", "points.db", "payment.db"];
 
 // Of sagas that began ten days ago, one each millisecond.
-const ROWS: &str = "
+const INSERT_INBOX_ROWS: &str = "
     with recursive number (i) as (select 0 union all select i + 1 from number where i + 1 < $1),
          saga (i, at) as (select i, (unixepoch() - 864000) * 1000 + i from number)
     insert into inbox
@@ -88,15 +88,15 @@ const ROWS: &str = "
            zeroblob(32), 'done', zeroblob(100), null, null, '', at
     from saga";
 
-const LEFT: &str = "select count(*) from inbox where at < (unixepoch() - 432000) * 1000";
+const COUNT_OLD_ROWS: &str = "select count(*) from inbox where at < (unixepoch() - 432000) * 1000";
 
 /// Fills each service's inbox with `run.stored` rows.
 async fn fill_inboxes(run: &Run, data: &Path) -> Result<()> {
     let kept = arguments::System { keep_inbox: None, ..run::arguments(run, data, None) };
     System::start(kept).await?.stop().await?;
-    for file in INBOXES {
+    for file in INBOX_FILES {
         let mut inbox = open(&data.join(file)).await?;
-        sqlx::query(ROWS).bind(i64::try_from(run.stored)?).execute(&mut inbox).await?;
+        sqlx::query(INSERT_INBOX_ROWS).bind(i64::try_from(run.stored)?).execute(&mut inbox).await?;
         inbox.close().await?;
         std::fs::File::open(data.join(file))?.sync_all()?;
     }
@@ -104,13 +104,13 @@ async fn fill_inboxes(run: &Run, data: &Path) -> Result<()> {
 }
 
 /// Says how many old rows the services' inboxes still hold.
-pub(crate) async fn tell_left(run: &Run, data: &Path) -> Result<()> {
+pub(crate) async fn print_old_rows(run: &Run, data: &Path) -> Result<()> {
     if run.workload == Workload::Noop || run.stored == 0 {
         return Ok(());
     }
-    for file in INBOXES {
+    for file in INBOX_FILES {
         let mut inbox = open(&data.join(file)).await?;
-        let left: i64 = sqlx::query_scalar(LEFT).fetch_one(&mut inbox).await?;
+        let left: i64 = sqlx::query_scalar(COUNT_OLD_ROWS).fetch_one(&mut inbox).await?;
         inbox.close().await?;
         eprintln!("  {left} of {} old rows left in {file}", run.stored);
     }

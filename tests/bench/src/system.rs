@@ -15,7 +15,7 @@ use sagamesh::mesh::{self, Addresses};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::service::Routes;
 
-use crate::{arguments, arguments::Workload, child::told_to_stop, noop};
+use crate::{arguments, arguments::Workload, child::wait_for_stop, noop};
 
 /// A system that runs in this process.
 pub(crate) struct System {
@@ -124,7 +124,7 @@ impl System {
 pub(crate) async fn serve(arguments: arguments::System) -> Result<()> {
     let system = System::start(arguments).await?;
     println!("{}", system.addresses.join(" "));
-    told_to_stop().await;
+    wait_for_stop().await;
     let commits = system.commits();
     system.stop().await?;
     println!("{commits}");

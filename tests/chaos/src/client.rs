@@ -9,43 +9,43 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::{
-    record::{Answer, Asked, Request},
+    record::{Answer, Request, RequestRecord},
     shop::{self, Shop},
 };
 
-/// How long it thinks between two requests, in milliseconds.
-const THINKS_MS: std::ops::Range<u64> = 2..30;
-/// A mesh that is down is asked again after this.
-const RESTS: Duration = Duration::from_millis(25);
+/// How long a client waits between two requests, in milliseconds.
+const THINK_TIME_MS: std::ops::Range<u64> = 2..30;
+/// How long a client waits before it calls a mesh again that is down.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) struct Client {
     number: u64,
     rng: StdRng,
     shop: Shop,
-    asked: Vec<Asked>,
+    records: Vec<RequestRecord>,
     wrong: Vec<String>,
 }
 
 impl Client {
     pub(crate) fn new(number: u64, seed: u64, shop: Shop) -> Self {
         let rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(number));
-        Self { number, rng, shop, asked: Vec::new(), wrong: Vec::new() }
+        Self { number, rng, shop, records: Vec::new(), wrong: Vec::new() }
     }
 
     /// What it asked, and what it saw go wrong.
-    pub(crate) fn into_parts(self) -> (Vec<Asked>, Vec<String>) {
-        (self.asked, self.wrong)
+    pub(crate) fn into_parts(self) -> (Vec<RequestRecord>, Vec<String>) {
+        (self.records, self.wrong)
     }
 
     /// Runs until it is told to stop, and ends its last request.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Self {
         while !stop.is_cancelled() {
-            let thinks = Duration::from_millis(self.rng.random_range(THINKS_MS));
-            self.shop.clock().sleep(thinks).await;
+            let think_time = Duration::from_millis(self.rng.random_range(THINK_TIME_MS));
+            self.shop.clock().sleep(think_time).await;
             match self.rng.random_range(0..20) {
                 0..11 => {
                     let request = Request::Place(self.order());
-                    self.ask_new(request).await;
+                    self.send_new(request).await;
                 }
                 11..16 => self.repeat().await,
                 16..19 => self.cancel_own().await,
@@ -56,12 +56,12 @@ impl Client {
     }
 
     fn token(&self) -> String {
-        format!("c{}-{}", self.number, self.asked.len())
+        format!("c{}-{}", self.number, self.records.len())
     }
 
     fn order(&mut self) -> PlaceOrderRequest {
         let user_id = match self.rng.random_range(0..10) {
-            0 => shop::POOR.to_owned(),
+            0 => shop::USER_WITHOUT_MONEY.to_owned(),
             _ => shop::user(self.rng.random_range(0..shop::USERS)),
         };
         let first = self.rng.random_range(0..shop::GOODS.len());
@@ -82,33 +82,36 @@ impl Client {
         Request::Cancel(CancelOrderRequest { submit_token, user_id, order_no, reason })
     }
 
-    async fn ask_new(&mut self, request: Request) {
-        self.asked.push(Asked::new(request));
-        self.ask(self.asked.len() - 1).await;
+    async fn send_new(&mut self, request: Request) {
+        self.records.push(RequestRecord::new(request));
+        self.send(self.records.len() - 1).await;
     }
 
     /// Any of its requests again, the late ones more often: those are the ones that may have no answer.
     async fn repeat(&mut self) {
-        let Some(last) = self.asked.len().checked_sub(1) else { return };
+        let Some(last) = self.records.len().checked_sub(1) else { return };
         let from = if self.rng.random_bool(0.7) { last.saturating_sub(8) } else { 0 };
         let number = self.rng.random_range(from..=last);
-        self.ask(number).await;
+        self.send(number).await;
     }
 
     /// An order of its own that was placed; now and then one that it has cancelled before.
     async fn cancel_own(&mut self) {
-        if self.asked.is_empty() {
+        if self.records.is_empty() {
             return;
         }
-        let number = self.rng.random_range(0..self.asked.len());
-        let Asked { request: Request::Place(request), answer: Some(Answer::Place(placed)), .. } =
-            &self.asked[number]
+        let number = self.rng.random_range(0..self.records.len());
+        let RequestRecord {
+            request: Request::Place(request),
+            answer: Some(Answer::Place(placed)),
+            ..
+        } = &self.records[number]
         else {
             return;
         };
         if !placed.order_no.is_empty() {
             let request = self.cancel(request.user_id.clone(), placed.order_no.clone());
-            self.ask_new(request).await;
+            self.send_new(request).await;
         }
     }
 
@@ -117,27 +120,27 @@ impl Client {
         let user = shop::user(self.rng.random_range(0..shop::USERS));
         if let Ok(Some(order)) = self.shop.order_being_placed(&user).await {
             let request = self.cancel(user, order.order_no);
-            self.ask_new(request).await;
+            self.send_new(request).await;
         }
     }
 
     /// Sends it, sometimes twice at once, and keeps the answer.
-    async fn ask(&mut self, number: usize) {
-        let request = self.asked[number].request.clone();
+    async fn send(&mut self, number: usize) {
+        let request = self.records[number].request.clone();
         let answers = if self.rng.random_bool(0.1) {
-            let (one, other) = join(self.shop.ask(&request), self.shop.ask(&request)).await;
+            let (one, other) = join(self.shop.send(&request), self.shop.send(&request)).await;
             vec![one, other]
         } else {
-            vec![self.shop.ask(&request).await]
+            vec![self.shop.send(&request).await]
         };
         for answer in answers {
             match answer {
                 Ok(answer) => {
-                    self.asked[number].under_fire = true;
-                    self.wrong.extend(self.asked[number].take(answer));
+                    self.records[number].during_kills = true;
+                    self.wrong.extend(self.records[number].take(answer));
                 }
                 Err(status) if may_be_asked_again(&status) => {
-                    self.shop.clock().sleep(RESTS).await;
+                    self.shop.clock().sleep(RETRY_PAUSE).await;
                 }
                 Err(status) => self.wrong.push(format!("{request:?} was answered {status}")),
             }

@@ -8,7 +8,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// The figures.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct JournalFigures {
     pub(crate) started: u64,
     pub(crate) succeeded: u64,
     pub(crate) compensated: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Told {
     pub(crate) first_moves_ms: Vec<u64>,
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for JournalFigures {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { started, succeeded, compensated, resumed, first_moves_ms } = self;
         let finished = succeeded + compensated;
@@ -39,10 +39,10 @@ impl fmt::Display for Told {
 }
 
 /// A record's kind is its first field: this one says that a node took the saga up.
-const MOVES: &str = "select next.at from event taken join event next on next.place = taken.place + 1
+const SELECT_FIRST_MOVES: &str = "select next.at from event taken join event next on next.place = taken.place + 1
     where substr(taken.record, 1, 2) = x'0809' and substr(next.record, 1, 2) <> x'0809' order by next.at";
 
-pub(crate) async fn read(data: &Path, lives: &[Timestamp]) -> Result<Told> {
+pub(crate) async fn read(data: &Path, lives: &[Timestamp]) -> Result<JournalFigures> {
     let options =
         SqliteConnectOptions::new().filename(data.join("orchestrator.db")).read_only(true);
     let mut journal = SqliteConnection::connect_with(&options).await?;
@@ -56,10 +56,10 @@ pub(crate) async fn read(data: &Path, lives: &[Timestamp]) -> Result<Told> {
     )
     .fetch_one(&mut journal)
     .await?;
-    let moves: Vec<i64> = sqlx::query_scalar(MOVES).fetch_all(&mut journal).await?;
+    let moves: Vec<i64> = sqlx::query_scalar(SELECT_FIRST_MOVES).fetch_all(&mut journal).await?;
     journal.close().await?;
     let moves: Vec<u64> = moves.into_iter().map(u64::try_from).collect::<Result<_, _>>()?;
-    Ok(Told {
+    Ok(JournalFigures {
         started: counts.0.try_into()?,
         succeeded: counts.1.try_into()?,
         compensated: counts.2.try_into()?,
@@ -74,9 +74,9 @@ fn first_moves(moves: &[u64], lives: &[Timestamp]) -> Vec<u64> {
     let mut found: Vec<u64> = lives
         .iter()
         .zip(ends)
-        .filter_map(|(born, end)| {
-            let first = moves.iter().find(|at| (born.0..end).contains(*at))?;
-            Some(first - born.0)
+        .filter_map(|(started_at, end)| {
+            let first = moves.iter().find(|at| (started_at.0..end).contains(*at))?;
+            Some(first - started_at.0)
         })
         .collect();
     found.sort_unstable();

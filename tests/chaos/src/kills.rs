@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clock::{Clock, Timestamp};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::process::{Place, Process, Signal};
+use crate::process::{Installation, Process, Signal};
 
 /// How one run of the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ enum Interruption {
 }
 
 /// Every kind comes up, however few the kills are.
-const ROUND: [Interruption; 8] = [
+const INTERRUPTIONS: [Interruption; 8] = [
     Interruption::Kill,
     Interruption::FreezeThenKill,
     Interruption::Kill,
@@ -36,14 +36,14 @@ const ROUND: [Interruption; 8] = [
 
 /// How often each was done.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Count {
+pub(crate) struct Counts {
     kills: u32,
     early: u32,
     terminated: u32,
     frozen: u32,
 }
 
-impl fmt::Display for Count {
+impl fmt::Display for Counts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kills, early, terminated, frozen } = self;
         write!(out, "  {kills} kills ({early} within 400 ms of the start), ")?;
@@ -57,21 +57,21 @@ pub(crate) struct Interrupted {
     pub(crate) process: Process,
     /// When each run began.
     pub(crate) runs: Vec<Timestamp>,
-    pub(crate) counts: Count,
+    pub(crate) counts: Counts,
 }
 
 /// Ends run after run until so many were killed.
 pub(crate) async fn interrupt_repeatedly(
     mut process: Process,
-    place: &Place,
+    installation: &Installation,
     kills: u32,
     seed: u64,
     clock: &Clock,
 ) -> Result<Interrupted> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut runs = vec![process.born];
-    let mut counts = Count::default();
-    for interruption in ROUND.into_iter().cycle() {
+    let mut runs = vec![process.started_at];
+    let mut counts = Counts::default();
+    for interruption in INTERRUPTIONS.into_iter().cycle() {
         if counts.kills >= kills {
             break;
         }
@@ -80,15 +80,15 @@ pub(crate) async fn interrupt_repeatedly(
         }
         let age = age_at_interruption(&mut rng, interruption);
         clock.sleep(age).await;
-        if interruption != Interruption::Terminate && age < EARLY {
+        if interruption != Interruption::Terminate && age < EARLY_AGE {
             counts.early += 1;
         }
         let number = runs.len();
         interrupt(process, interruption, &mut rng, clock, &mut counts)
             .await
             .with_context(|| format!("run {number}, {interruption:?} after {age:?}"))?;
-        process = Process::start(place, clock)?;
-        runs.push(process.born);
+        process = Process::start(installation, clock)?;
+        runs.push(process.started_at);
     }
     Ok(Interrupted { process, runs, counts })
 }
@@ -96,7 +96,7 @@ pub(crate) async fn interrupt_repeatedly(
 /// Runs between two lines of progress.
 const PROGRESS_EVERY: usize = 50;
 
-const EARLY: Duration = Duration::from_millis(400);
+const EARLY_AGE: Duration = Duration::from_millis(400);
 
 /// It is old enough to be in the middle of things; one in five is so young that it dies while it starts or recovers.
 /// SIGTERM ends a process that does not listen for it yet as SIGKILL does.
@@ -112,29 +112,29 @@ async fn interrupt(
     interruption: Interruption,
     rng: &mut StdRng,
     clock: &Clock,
-    counts: &mut Count,
+    counts: &mut Counts,
 ) -> Result<()> {
     let mut moment = |range| Duration::from_millis(rng.random_range(range));
     match interruption {
         Interruption::Kill => {}
         Interruption::Terminate => {
             counts.terminated += 1;
-            process.listens().await?;
-            return process.end().await;
+            process.wait_until_listening().await?;
+            return process.terminate().await;
         }
         Interruption::KillWhileDraining => {
             counts.terminated += 1;
             counts.kills += 1;
-            process.listens().await?;
+            process.wait_until_listening().await?;
             process.signal(Signal::Terminate)?;
             clock.sleep(moment(0..50)).await;
-            return process.kill_if_there();
+            return process.kill_if_running();
         }
         Interruption::FreezeThenKill => {
             counts.frozen += 1;
             process.signal(Signal::Freeze)?;
             clock.sleep(moment(50..700)).await;
-            process.signal(Signal::GoOn)?;
+            process.signal(Signal::Continue)?;
             clock.sleep(moment(0..700)).await;
         }
         Interruption::KillFrozen => {

@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use client::Client;
-use process::{Place, Process};
-use record::Asked;
+use process::{Installation, Process};
+use record::RequestRecord;
 use shop::Shop;
 
 const EXAMPLES: &str = "\
@@ -66,17 +66,17 @@ async fn main() -> Result<()> {
         Ok(wrong) => wrong,
         Err(error) => vec![format!("{error:#}")],
     };
-    tell(&wrong, &arguments, seed, folder)
+    report_wrong(&wrong, &arguments, seed, folder)
 }
 
 /// Tells what is wrong and how to play it again. Keeps the files.
-fn tell(wrong: &[String], arguments: &Arguments, seed: u64, folder: TempDir) -> Result<()> {
-    const TOLD: usize = 20;
-    for sentence in wrong.iter().take(TOLD) {
+fn report_wrong(wrong: &[String], arguments: &Arguments, seed: u64, folder: TempDir) -> Result<()> {
+    const MAX_REPORTED: usize = 20;
+    for sentence in wrong.iter().take(MAX_REPORTED) {
         println!("  WRONG: {sentence}");
     }
-    if wrong.len() > TOLD {
-        println!("  … and {} more", wrong.len() - TOLD);
+    if wrong.len() > MAX_REPORTED {
+        println!("  … and {} more", wrong.len() - MAX_REPORTED);
     }
     println!("the databases and the log: {}", folder.keep().display());
     bail!(
@@ -97,10 +97,10 @@ async fn play(
         Some(program) => program.clone(),
         None => std::env::current_exe()?.with_file_name("sagamesh"),
     };
-    let place = Place::choose(program, folder, seed)?;
-    let shop = Shop::at(place.port_base(), clock.clone())?;
-    let mut process = Process::start(&place, clock)?;
-    process.ready(&shop).await?;
+    let installation = Installation::choose(program, folder, seed)?;
+    let shop = Shop::at(installation.port_base(), clock.clone())?;
+    let mut process = Process::start(&installation, clock)?;
+    process.wait_until_ready(&shop).await?;
     shop.fill().await.context("filling the shop")?;
 
     let stop = CancellationToken::new();
@@ -109,52 +109,55 @@ async fn play(
         clients.spawn(Client::new(number, seed, shop.clone()).run(stop.clone()));
     }
     let interrupted =
-        kills::interrupt_repeatedly(process, &place, arguments.kills, seed, clock).await;
+        kills::interrupt_repeatedly(process, &installation, arguments.kills, seed, clock).await;
     stop.cancel();
     let clients = clients.join_all().await;
     let mut interrupted = interrupted?;
 
-    interrupted.process.ready(&shop).await?;
+    interrupted.process.wait_until_ready(&shop).await?;
     let mut wrong = shop.settle().await?;
-    let mut asked = gather(clients, &mut wrong);
-    wrong.extend(verdict::repeat_all(&shop, &mut asked).await?);
-    wrong.extend(verdict::compare(&shop, &asked).await?);
-    interrupted.process.end().await.context("the last stop")?;
+    let mut records = collect_requests(clients, &mut wrong);
+    wrong.extend(verdict::repeat_all(&shop, &mut records).await?);
+    wrong.extend(verdict::compare(&shop, &records).await?);
+    interrupted.process.terminate().await.context("the last stop")?;
 
-    let books = kit::books::read(&place.data()).await?;
+    let books = kit::books::read(&installation.data()).await?;
     wrong.extend(books.wrong);
-    if (books.living, books.needy) != (0, 0) {
-        wrong.push(format!("{} sagas live and {} need a person", books.living, books.needy));
+    if (books.unfinished, books.in_attention) != (0, 0) {
+        wrong.push(format!(
+            "{} sagas live and {} need a person",
+            books.unfinished, books.in_attention
+        ));
     }
-    let told = journal::read(&place.data(), &interrupted.runs).await?;
-    if told.started != asked.len() as u64 {
-        wrong.push(format!("{} requests, and {} sagas", asked.len(), told.started));
+    let figures = journal::read(&installation.data(), &interrupted.runs).await?;
+    if figures.started != records.len() as u64 {
+        wrong.push(format!("{} requests, and {} sagas", records.len(), figures.started));
     }
     println!("{}", interrupted.counts);
-    println!("{}", record::summary(&asked));
-    println!("{told}");
-    wrong.extend(idle(&told, &asked));
+    println!("{}", record::summary(&records));
+    println!("{figures}");
+    wrong.extend(missing_coverage(&figures, &records));
     Ok(wrong)
 }
 
 /// Every client's requests in one list. What a client saw go wrong is wrong.
-fn gather(clients: Vec<Client>, wrong: &mut Vec<String>) -> Vec<Asked> {
-    let mut asked = Vec::new();
+fn collect_requests(clients: Vec<Client>, wrong: &mut Vec<String>) -> Vec<RequestRecord> {
+    let mut records = Vec::new();
     for client in clients {
         let (requests, seen) = client.into_parts();
-        asked.extend(requests);
+        records.extend(requests);
         wrong.extend(seen);
     }
-    asked
+    records
 }
 
-/// A run that never met what it is there for has shown nothing.
-fn idle(told: &journal::Told, asked: &[Asked]) -> Vec<String> {
+/// What the run has not covered: a run without such cases has shown nothing.
+fn missing_coverage(figures: &journal::JournalFigures, records: &[RequestRecord]) -> Vec<String> {
     let tallies = [
-        ("saga was resumed", told.resumed),
-        ("saga was compensated", told.compensated),
-        ("order was answered", record::acknowledged(asked)),
-        ("answer was repeated", record::repeated(asked)),
+        ("saga was resumed", figures.resumed),
+        ("saga was compensated", figures.compensated),
+        ("order was answered", record::acknowledged(records)),
+        ("answer was repeated", record::repeated(records)),
     ];
     let never = tallies.into_iter().filter(|(_, count)| *count == 0);
     never.map(|(what, _)| format!("the run shows nothing: no {what}")).collect()

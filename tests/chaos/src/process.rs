@@ -16,17 +16,17 @@ use crate::shop::Shop;
 
 /// How long a start or a drain may take. Longer is a finding.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
-const GLANCE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Where the mesh lives from start to start: the same program, files and ports.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Installation {
     program: PathBuf,
     folder: PathBuf,
     port_base: u16,
 }
 
-impl Place {
+impl Installation {
     /// Finds five free ports in a row, below those that the system hands out by itself.
     pub(crate) fn choose(program: PathBuf, folder: &Path, seed: u64) -> Result<Self> {
         ensure!(program.exists(), "there is no {}: build it first", program.display());
@@ -57,7 +57,7 @@ pub(crate) struct Process {
     clock: Clock,
     port: u16,
     /// When it was started.
-    pub(crate) born: Timestamp,
+    pub(crate) started_at: Timestamp,
 }
 
 /// What a process is told.
@@ -65,55 +65,62 @@ pub(crate) struct Process {
 pub(crate) enum Signal {
     Terminate,
     Freeze,
-    GoOn,
+    Continue,
 }
 
 impl Process {
-    pub(crate) fn start(place: &Place, clock: &Clock) -> Result<Self> {
-        let log = OpenOptions::new().create(true).append(true).open(place.folder.join("log"))?;
-        let born = clock.now();
-        let child = Command::new(&place.program)
-            .args(["dev", "--log-calls", "notable", "--port-base", &place.port_base.to_string()])
+    pub(crate) fn start(installation: &Installation, clock: &Clock) -> Result<Self> {
+        let log =
+            OpenOptions::new().create(true).append(true).open(installation.folder.join("log"))?;
+        let started_at = clock.now();
+        let child = Command::new(&installation.program)
+            .args([
+                "dev",
+                "--log-calls",
+                "notable",
+                "--port-base",
+                &installation.port_base.to_string(),
+            ])
             .arg("--data")
-            .arg(place.data())
+            .arg(installation.data())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .with_context(|| format!("starting {}", place.program.display()))?;
-        Ok(Self { child, clock: clock.clone(), port: place.port_base, born })
+            .with_context(|| format!("starting {}", installation.program.display()))?;
+        Ok(Self { child, clock: clock.clone(), port: installation.port_base, started_at })
     }
 
     /// Waits until it answers.
-    pub(crate) async fn ready(&mut self, shop: &Shop) -> Result<()> {
+    pub(crate) async fn wait_until_ready(&mut self, shop: &Shop) -> Result<()> {
         let until = self.clock.now().after(WAIT_TIMEOUT);
         while !shop.answers().await {
-            self.still_there()?;
+            self.check_running()?;
             ensure!(
                 self.clock.now() < until,
                 "it does not answer {WAIT_TIMEOUT:?} after its start"
             );
-            self.clock.sleep(GLANCE).await;
+            self.clock.sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
     /// Waits until it has taken its port; it listens for signals before that.
-    pub(crate) async fn listens(&mut self) -> Result<()> {
+    pub(crate) async fn wait_until_listening(&mut self) -> Result<()> {
         let until = self.clock.now().after(WAIT_TIMEOUT);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            self.still_there()?;
+            self.check_running()?;
             ensure!(
                 self.clock.now() < until,
                 "it does not listen {WAIT_TIMEOUT:?} after its start"
             );
-            self.clock.sleep(GLANCE).await;
+            self.clock.sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
     /// Fails when it has ended by itself.
-    pub(crate) fn still_there(&mut self) -> Result<()> {
+    pub(crate) fn check_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => bail!("it ended by itself: {status}"),
@@ -124,7 +131,7 @@ impl Process {
         let name = match signal {
             Signal::Terminate => "-TERM",
             Signal::Freeze => "-STOP",
-            Signal::GoOn => "-CONT",
+            Signal::Continue => "-CONT",
         };
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status()?;
         ensure!(sent.success(), "the signal {signal:?} did not reach the mesh");
@@ -133,35 +140,35 @@ impl Process {
 
     /// SIGKILL, and waits until it is gone.
     pub(crate) fn kill(mut self) -> Result<()> {
-        self.still_there()?;
+        self.check_running()?;
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
     /// SIGKILL for one that may just have ended.
-    pub(crate) fn kill_if_there(mut self) -> Result<()> {
+    pub(crate) fn kill_if_running(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
     /// SIGTERM, and waits for the good end.
-    pub(crate) async fn end(mut self) -> Result<()> {
+    pub(crate) async fn terminate(mut self) -> Result<()> {
         self.signal(Signal::Terminate)?;
-        let status = self.ended().await?;
+        let status = self.wait_for_exit().await?;
         ensure!(status.success(), "SIGTERM did not end it well: {status}");
         Ok(())
     }
 
-    async fn ended(&mut self) -> Result<ExitStatus> {
+    async fn wait_for_exit(&mut self) -> Result<ExitStatus> {
         let until = self.clock.now().after(WAIT_TIMEOUT);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
             ensure!(self.clock.now() < until, "it still runs {WAIT_TIMEOUT:?} after SIGTERM");
-            self.clock.sleep(GLANCE).await;
+            self.clock.sleep(POLL_INTERVAL).await;
         }
     }
 }

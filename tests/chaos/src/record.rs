@@ -34,21 +34,21 @@ impl Answer {
     }
 }
 
-/// One token's story.
+/// What was requested under one token, and how it was answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestRecord {
     pub(crate) request: Request,
     /// The first answer that came.
     pub(crate) answer: Option<Answer>,
-    /// Whether it came while the mesh was being killed, and not only at the end.
-    pub(crate) under_fire: bool,
+    /// Whether it came while processes were still being killed, and not only at the end.
+    pub(crate) during_kills: bool,
     /// How many further answers came, each equal to the first.
     pub(crate) repeats: u64,
 }
 
-impl Asked {
+impl RequestRecord {
     pub(crate) fn new(request: Request) -> Self {
-        Self { request, answer: None, under_fire: false, repeats: 0 }
+        Self { request, answer: None, during_kills: false, repeats: 0 }
     }
 
     /// Takes an answer; gives what is wrong with it.
@@ -68,31 +68,31 @@ impl Asked {
 }
 
 /// Answers given while the mesh was being killed.
-pub(crate) fn acknowledged(asked: &[Asked]) -> u64 {
-    count(asked, |asked| asked.under_fire)
+pub(crate) fn acknowledged(records: &[RequestRecord]) -> u64 {
+    count(records, |record| record.during_kills)
 }
 
 /// Answers that were given again, equal.
-pub(crate) fn repeated(asked: &[Asked]) -> u64 {
-    asked.iter().map(|asked| asked.repeats).sum()
+pub(crate) fn repeated(records: &[RequestRecord]) -> u64 {
+    records.iter().map(|record| record.repeats).sum()
 }
 
-fn count(asked: &[Asked], is: impl Fn(&Asked) -> bool) -> u64 {
-    asked.iter().filter(|asked| is(asked)).count() as u64
+fn count(records: &[RequestRecord], is: impl Fn(&RequestRecord) -> bool) -> u64 {
+    records.iter().filter(|record| is(record)).count() as u64
 }
 
 /// The load in two lines.
-pub(crate) fn summary(asked: &[Asked]) -> String {
-    let placed = |asked: &Asked| matches!(asked.request, Request::Place(_));
-    let ok = |asked: &Asked| asked.answer.as_ref().is_some_and(Answer::is_ok);
-    let places = count(asked, placed);
-    let orders = count(asked, |asked| placed(asked) && ok(asked));
-    let cancels = count(asked, |asked| !placed(asked));
-    let cancelled = count(asked, |asked| !placed(asked) && ok(asked));
+pub(crate) fn summary(records: &[RequestRecord]) -> String {
+    let placed = |record: &RequestRecord| matches!(record.request, Request::Place(_));
+    let ok = |record: &RequestRecord| record.answer.as_ref().is_some_and(Answer::is_ok);
+    let places = count(records, placed);
+    let orders = count(records, |record| placed(record) && ok(record));
+    let cancels = count(records, |record| !placed(record));
+    let cancelled = count(records, |record| !placed(record) && ok(record));
     format!(
         "  {places} orders asked for, {orders} placed; {cancels} cancels asked for, {cancelled} done\n  \
          {} answered while the mesh was being killed, {} answers repeated and equal",
-        acknowledged(asked),
-        repeated(asked)
+        acknowledged(records),
+        repeated(records)
     )
 }

@@ -50,13 +50,13 @@ pub(crate) const GOODS: [Goods; 4] = [
 /// Members who can pay.
 pub(crate) const USERS: u32 = 8;
 /// A member whose wallet is empty: declined at payment, after stock and points were taken.
-pub(crate) const POOR: &str = "poor";
+pub(crate) const USER_WITHOUT_MONEY: &str = "poor";
 /// What each has at the start.
 pub(crate) const POINTS: i64 = 1_000_000;
 pub(crate) const CENTS: i64 = 10_000_000_000;
 
 /// The deadline of a request; the caller gives up then and asks again.
-const LIMIT: Duration = Duration::from_secs(4);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// By then every saga must have ended.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -66,7 +66,7 @@ pub(crate) fn user(number: u32) -> String {
 
 /// Everybody who may order, with the cents each has at the start.
 pub(crate) fn members() -> impl Iterator<Item = (String, i64)> {
-    (0..USERS).map(|number| (user(number), CENTS)).chain([(POOR.to_owned(), 0)])
+    (0..USERS).map(|number| (user(number), CENTS)).chain([(USER_WITHOUT_MONEY.to_owned(), 0)])
 }
 
 /// Clients of all five services. A clone shares the connections.
@@ -113,13 +113,13 @@ impl Shop {
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
     ) -> Result<T, Status> {
-        match self.clock.timeout(LIMIT, call).await {
+        match self.clock.timeout(REQUEST_TIMEOUT, call).await {
             Ok(answer) => answer.map(tonic::Response::into_inner),
             Err(clock::Elapsed) => Err(Status::deadline_exceeded("the client gave up")),
         }
     }
 
-    pub(crate) async fn ask(&self, request: &Request) -> Result<Answer, Status> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Status> {
         let mut checkout = self.checkout.clone();
         match request.clone() {
             Request::Place(request) => {
@@ -207,15 +207,18 @@ impl Shop {
     pub(crate) async fn settle(&self) -> Result<Vec<String>> {
         let until = self.clock.now().after(WAIT_TIMEOUT);
         loop {
-            let living = self.sagas_in(&[SagaState::Running, SagaState::Compensating]).await?;
-            let Some(one) = living.first() else { break };
+            let unfinished = self.sagas_in(&[SagaState::Running, SagaState::Compensating]).await?;
+            let Some(one) = unfinished.first() else { break };
             if self.clock.now() > until {
-                bail!("{} sagas still live after {WAIT_TIMEOUT:?}, one is {one:?}", living.len());
+                bail!(
+                    "{} sagas still live after {WAIT_TIMEOUT:?}, one is {one:?}",
+                    unfinished.len()
+                );
             }
             self.clock.sleep(Duration::from_millis(50)).await;
         }
-        let needy = self.sagas_in(&[SagaState::Attention, SagaState::Paused]).await?;
-        Ok(needy.iter().map(|saga| format!("a saga needs a person: {saga:?}")).collect())
+        let in_attention = self.sagas_in(&[SagaState::Attention, SagaState::Paused]).await?;
+        Ok(in_attention.iter().map(|saga| format!("a saga needs a person: {saga:?}")).collect())
     }
 
     /// Every order there is.

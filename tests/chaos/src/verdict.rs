@@ -10,33 +10,33 @@ use proto::{
 };
 
 use crate::{
-    record::{Answer, Asked, Request},
+    record::{Answer, Request, RequestRecord},
     shop::{self, GOODS, Shop},
 };
 
 const CONCURRENT_CALLS: usize = 16;
 
 /// Asks everything once more: a token that was answered gets that answer again, any other its first.
-pub(crate) async fn repeat_all(shop: &Shop, asked: &mut [Asked]) -> Result<Vec<String>> {
-    let requests: Vec<Request> = asked.iter().map(|asked| asked.request.clone()).collect();
+pub(crate) async fn repeat_all(shop: &Shop, records: &mut [RequestRecord]) -> Result<Vec<String>> {
+    let requests: Vec<Request> = records.iter().map(|record| record.request.clone()).collect();
     let answers: Vec<Answer> = futures::stream::iter(requests)
         .map(|request| async move {
-            shop.ask(&request)
+            shop.send(&request)
                 .await
                 .map_err(|status| anyhow::anyhow!("{request:?} gets no answer at rest: {status}"))
         })
         .buffered(CONCURRENT_CALLS)
         .try_collect()
         .await?;
-    Ok(asked.iter_mut().zip(answers).filter_map(|(asked, answer)| asked.take(answer)).collect())
+    Ok(records.iter_mut().zip(answers).filter_map(|(record, answer)| record.take(answer)).collect())
 }
 
 /// Holds answers against orders, and orders against stock, points and money.
-pub(crate) async fn compare(shop: &Shop, asked: &[Asked]) -> Result<Vec<String>> {
+pub(crate) async fn compare(shop: &Shop, records: &[RequestRecord]) -> Result<Vec<String>> {
     let orders = shop.all_orders().await?;
-    let mut wrong = answers(asked, &orders);
+    let mut wrong = answers(records, &orders);
     for goods in &GOODS {
-        let sold: i64 = standing(&orders)
+        let sold: i64 = paid_orders(&orders)
             .flat_map(|order| &order.lines)
             .filter(|line| line.sku == goods.sku)
             .map(|line| line.quantity)
@@ -50,7 +50,7 @@ pub(crate) async fn compare(shop: &Shop, asked: &[Asked]) -> Result<Vec<String>>
         }
     }
     for (user, cents) in shop::members() {
-        let own = || standing(&orders).filter(|order| order.user_id == user);
+        let own = || paid_orders(&orders).filter(|order| order.user_id == user);
         let points = shop::POINTS - own().map(|order| order.points).sum::<i64>();
         let paid: i64 =
             own().filter_map(|order| order.paid.as_ref()).map(|it| it.minor_units).sum();
@@ -63,11 +63,11 @@ pub(crate) async fn compare(shop: &Shop, asked: &[Asked]) -> Result<Vec<String>>
 }
 
 /// The orders that were paid for and not given back.
-fn standing(orders: &[Order]) -> impl Iterator<Item = &Order> {
+fn paid_orders(orders: &[Order]) -> impl Iterator<Item = &Order> {
     orders.iter().filter(|order| order.state() == OrderState::Paid)
 }
 
-fn answers(asked: &[Asked], orders: &[Order]) -> Vec<String> {
+fn answers(records: &[RequestRecord], orders: &[Order]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut by_saga = HashMap::new();
     for order in orders {
@@ -79,26 +79,30 @@ fn answers(asked: &[Asked], orders: &[Order]) -> Vec<String> {
         orders.iter().map(|order| (order.order_no.as_str(), order)).collect();
 
     let (mut placed, mut refunded, mut sagas) = (HashSet::new(), HashSet::new(), HashSet::new());
-    for asked in asked {
-        match (&asked.request, &asked.answer) {
-            (Request::Place(request), Some(Answer::Place(told))) => {
-                if !sagas.insert(told.saga_id.as_str()) {
-                    wrong.push(format!("two tokens got one saga: {told:?}"));
+    for record in records {
+        match (&record.request, &record.answer) {
+            (Request::Place(request), Some(Answer::Place(response))) => {
+                if !sagas.insert(response.saga_id.as_str()) {
+                    wrong.push(format!("two tokens got one saga: {response:?}"));
                 }
-                if asked.answer.as_ref().is_some_and(Answer::is_ok) {
-                    placed.insert(told.order_no.as_str());
-                    wrong.extend(stands(request, told, by_number.get(told.order_no.as_str())));
+                if record.answer.as_ref().is_some_and(Answer::is_ok) {
+                    placed.insert(response.order_no.as_str());
+                    wrong.extend(check_placed(
+                        request,
+                        response,
+                        by_number.get(response.order_no.as_str()),
+                    ));
                 } else {
-                    wrong.extend(left_nothing(told, by_saga.get(told.saga_id.as_str())));
+                    wrong.extend(left_nothing(response, by_saga.get(response.saga_id.as_str())));
                 }
             }
-            (Request::Cancel(_), Some(Answer::Cancel(told))) => {
-                if asked.answer.as_ref().is_some_and(Answer::is_ok) {
-                    let order = by_number.get(told.order_no.as_str());
-                    wrong.extend(is_cancelled(told, order));
-                    let first = refunded.insert(told.order_no.as_str());
-                    if !first && told.state == OrderState::Refunded.as_str_name() {
-                        wrong.push(format!("an order was refunded twice: {told:?}"));
+            (Request::Cancel(_), Some(Answer::Cancel(response))) => {
+                if record.answer.as_ref().is_some_and(Answer::is_ok) {
+                    let order = by_number.get(response.order_no.as_str());
+                    wrong.extend(is_cancelled(response, order));
+                    let first = refunded.insert(response.order_no.as_str());
+                    if !first && response.state == OrderState::Refunded.as_str_name() {
+                        wrong.push(format!("an order was refunded twice: {response:?}"));
                     }
                 }
             }
@@ -121,37 +125,37 @@ fn answers(asked: &[Asked], orders: &[Order]) -> Vec<String> {
 }
 
 /// An order that was acknowledged is there, as it was acknowledged.
-fn stands(
+fn check_placed(
     request: &PlaceOrderRequest,
-    told: &PlaceOrderResponse,
+    response: &PlaceOrderResponse,
     order: Option<&&Order>,
 ) -> Option<String> {
-    let Some(order) = order else { return Some(format!("an order is lost: {told:?}")) };
+    let Some(order) = order else { return Some(format!("an order is lost: {response:?}")) };
     let lines = |order: &Order| {
         order.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect::<Vec<_>>()
     };
     let wanted: Vec<_> =
         request.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
-    let agrees = order.saga_id == told.saga_id
+    let agrees = order.saga_id == response.saga_id
         && order.user_id == request.user_id
         && order.points == request.points
-        && order.total == told.total
-        && order.paid == told.paid
-        && told.state == OrderState::Paid.as_str_name()
+        && order.total == response.total
+        && order.paid == response.paid
+        && response.state == OrderState::Paid.as_str_name()
         && lines(order) == wanted;
-    (!agrees).then(|| format!("{request:?} was answered {told:?}, and is {order:?}"))
+    (!agrees).then(|| format!("{request:?} was answered {response:?}, and is {order:?}"))
 }
 
 /// An order that was declined holds nothing.
-fn left_nothing(told: &PlaceOrderResponse, order: Option<&&Order>) -> Option<String> {
+fn left_nothing(response: &PlaceOrderResponse, order: Option<&&Order>) -> Option<String> {
     let order = order.filter(|order| order.state() != OrderState::Cancelled)?;
-    Some(format!("a declined order is not cancelled: {told:?}, {order:?}"))
+    Some(format!("a declined order is not cancelled: {response:?}, {order:?}"))
 }
 
 /// An order whose cancel was acknowledged is in the state that was told.
-fn is_cancelled(told: &CancelOrderResponse, order: Option<&&Order>) -> Option<String> {
-    let is = order.is_some_and(|order| order.state().as_str_name() == told.state);
-    (!is).then(|| format!("a cancel was answered {told:?}, and the order is {order:?}"))
+fn is_cancelled(response: &CancelOrderResponse, order: Option<&&Order>) -> Option<String> {
+    let is = order.is_some_and(|order| order.state().as_str_name() == response.state);
+    (!is).then(|| format!("a cancel was answered {response:?}, and the order is {order:?}"))
 }
 
 #[cfg(test)]
@@ -184,7 +188,7 @@ mod tests {
         }
     }
 
-    fn placed(number: &str) -> Asked {
+    fn placed(number: &str) -> RequestRecord {
         let request = PlaceOrderRequest { user_id: "ada".to_owned(), ..Default::default() };
         let answer = PlaceOrderResponse {
             result: result("OK"),
@@ -195,10 +199,10 @@ mod tests {
             paid: cents(9),
         };
         let answer = Some(Answer::Place(answer));
-        Asked { answer, ..Asked::new(Request::Place(request)) }
+        RequestRecord { answer, ..RequestRecord::new(Request::Place(request)) }
     }
 
-    fn declined(number: &str) -> Asked {
+    fn declined(number: &str) -> RequestRecord {
         let saga_id = format!("saga-{number}");
         let answer = PlaceOrderResponse {
             result: result("INSUFFICIENT_FUNDS"),
@@ -206,10 +210,10 @@ mod tests {
             ..Default::default()
         };
         let answer = Some(Answer::Place(answer));
-        Asked { answer, ..Asked::new(Request::Place(PlaceOrderRequest::default())) }
+        RequestRecord { answer, ..RequestRecord::new(Request::Place(PlaceOrderRequest::default())) }
     }
 
-    fn cancelled(number: &str) -> Asked {
+    fn cancelled(number: &str) -> RequestRecord {
         let answer = CancelOrderResponse {
             result: result("OK"),
             order_no: number.to_owned(),
@@ -217,18 +221,21 @@ mod tests {
             ..CancelOrderResponse::default()
         };
         let answer = Some(Answer::Cancel(answer));
-        Asked { answer, ..Asked::new(Request::Cancel(CancelOrderRequest::default())) }
+        RequestRecord {
+            answer,
+            ..RequestRecord::new(Request::Cancel(CancelOrderRequest::default()))
+        }
     }
 
     #[test]
     fn answers_that_are_true_pass() {
-        let asked = [placed("1"), placed("2"), cancelled("2"), declined("3"), declined("4")];
+        let records = [placed("1"), placed("2"), cancelled("2"), declined("3"), declined("4")];
         let orders = [
             order("1", OrderState::Paid),
             order("2", OrderState::Refunded),
             order("3", OrderState::Cancelled),
         ];
-        assert_eq!(answers(&asked, &orders), [""; 0]);
+        assert_eq!(answers(&records, &orders), [""; 0]);
     }
 
     #[test]
@@ -236,8 +243,8 @@ mod tests {
         let paid = || order("1", OrderState::Paid);
         let dearer = Order { paid: cents(10), ..paid() };
         let twin = Order { order_no: "2".to_owned(), ..order("1", OrderState::Cancelled) };
-        let unanswered = Asked::new(Request::Place(PlaceOrderRequest::default()));
-        let cases: [(&str, Vec<Asked>, Vec<Order>); 10] = [
+        let unanswered = RequestRecord::new(Request::Place(PlaceOrderRequest::default()));
+        let cases: [(&str, Vec<RequestRecord>, Vec<Order>); 10] = [
             ("an order is lost", vec![placed("1")], vec![]),
             ("and is", vec![placed("1")], vec![dearer]),
             ("one saga placed two orders", vec![placed("1")], vec![paid(), twin]),
@@ -253,8 +260,8 @@ mod tests {
             ),
             ("has the answer None", vec![unanswered], vec![]),
         ];
-        for (sentence, asked, orders) in cases {
-            let wrong = answers(&asked, &orders);
+        for (sentence, records, orders) in cases {
+            let wrong = answers(&records, &orders);
             assert!(wrong.iter().any(|found| found.contains(sentence)), "{sentence}: {wrong:?}");
         }
         let not_refunded = answers(&[placed("1"), cancelled("1")], &[paid()]);
@@ -263,10 +270,10 @@ mod tests {
 
     #[test]
     fn a_repeat_that_is_answered_otherwise_is_found() {
-        let mut asked = placed("1");
-        let first = asked.answer.clone().unwrap();
-        assert_eq!(asked.take(first), None);
+        let mut record = placed("1");
+        let first = record.answer.clone().unwrap();
+        assert_eq!(record.take(first), None);
         let other = placed("2").answer.unwrap();
-        assert!(asked.take(other).unwrap().contains("the first time"));
+        assert!(record.take(other).unwrap().contains("the first time"));
     }
 }

@@ -27,9 +27,9 @@ pub struct Books {
     /// What does not add up: each a sentence that names the row.
     pub wrong: Vec<String>,
     /// Sagas that have not ended and do not wait for a person.
-    pub living: u64,
+    pub unfinished: u64,
     /// Sagas that wait for a person.
-    pub needy: u64,
+    pub in_attention: u64,
     /// Sagas that have ended.
     pub ended: u64,
 }
@@ -107,6 +107,6 @@ async fn all(connection: &mut SqliteConnection, data: &Path) -> Result<Books, sq
         let count: i64 = row.try_get(index)?;
         Ok(u64::try_from(count).unwrap_or_default())
     };
-    (books.living, books.needy, books.ended) = (count(0)?, count(1)?, count(2)?);
+    (books.unfinished, books.in_attention, books.ended) = (count(0)?, count(1)?, count(2)?);
     Ok(books)
 }

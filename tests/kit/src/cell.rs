@@ -76,7 +76,7 @@ pub fn every_second_fault(cells: &[Cell]) -> Vec<Cell> {
     for Cell { faults, crash } in cells {
         let Some((second, before)) = faults.split_last() else { continue };
         // A call that has landed is answered when it comes again, however late.
-        let fits = |first: &&Fault| !(first.lands() && second.fault == Fault::LateDelivery);
+        let fits = |first: &&Fault| !(first.takes_effect() && second.fault == Fault::LateDelivery);
         for first in firsts.iter().filter(fits) {
             let first = Planned { fault: *first, times: Times::Once, ..second.clone() };
             let faults = before.iter().cloned().chain([first, second.clone()]).collect();
@@ -93,29 +93,29 @@ impl Cell {
     /// come second, or be lost with the process. The definition must have no `answers` of its own.
     #[must_use]
     pub fn allowed(&self, definition: &Definition) -> Vec<Status> {
-        let mut allowed = self.as_they_come(definition);
+        let mut allowed = self.statuses_in_any_order(definition);
         if self.crash.is_some() {
             let kept = self.faults.iter().filter(|planned| planned.times == Times::Always);
             let kept = Self { faults: kept.cloned().collect(), crash: None };
-            allowed.extend(kept.as_they_come(definition));
+            allowed.extend(kept.statuses_in_any_order(definition));
         }
         allowed
     }
 
-    fn as_they_come(&self, definition: &Definition) -> Vec<Status> {
+    fn statuses_in_any_order(&self, definition: &Definition) -> Vec<Status> {
         let mut steps: Vec<&str> =
             self.faults.iter().map(|planned| planned.step.as_str()).collect();
         steps.dedup();
         let all = expected(definition, &self.faults);
         let [one, other] = steps[..] else { return vec![all] };
         // What is reached second matters only where the first lets the saga go on.
-        let first_of = |first, second| match self.alone(definition, first) {
-            Status::Succeeded => self.alone(definition, second),
+        let first_of = |first, second| match self.status_of_step(definition, first) {
+            Status::Succeeded => self.status_of_step(definition, second),
             stopped => stopped,
         };
-        if comes_before(definition, one, other) {
+        if is_before(definition, one, other) {
             vec![first_of(one, other)]
-        } else if comes_before(definition, other, one) {
+        } else if is_before(definition, other, one) {
             vec![first_of(other, one)]
         } else {
             vec![first_of(one, other), first_of(other, one), all]
@@ -129,22 +129,22 @@ impl Cell {
         let reached = |planned: &&Planned| {
             self.faults.iter().all(|other| {
                 other.step == planned.step
-                    || self.alone(definition, &other.step) == Status::Succeeded
-                    || comes_before(definition, &planned.step, &other.step)
+                    || self.status_of_step(definition, &other.step) == Status::Succeeded
+                    || is_before(definition, &planned.step, &other.step)
             })
         };
         self.faults.iter().filter(reached).collect()
     }
 
     /// How a saga stands into which only this step's faults are injected.
-    fn alone(&self, definition: &Definition, step: &str) -> Status {
+    fn status_of_step(&self, definition: &Definition, step: &str) -> Status {
         let own: Vec<Planned> =
             self.faults.iter().filter(|planned| planned.step == step).cloned().collect();
         expected(definition, &own)
     }
 }
 
-fn comes_before(definition: &Definition, one: &str, other: &str) -> bool {
+fn is_before(definition: &Definition, one: &str, other: &str) -> bool {
     let (one, other) = (definition.find(one), definition.find(other));
     one.zip(other).is_some_and(|(one, other)| definition.graph().ancestors(other).contains(&one))
 }

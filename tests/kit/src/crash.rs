@@ -27,7 +27,7 @@ use crate::script::Script;
 pub enum Side {
     /// Nothing of it is on disk.
     Before,
-    /// It is on disk, and nobody was told.
+    /// It is on disk, and no caller was answered.
     After,
 }
 
@@ -42,20 +42,20 @@ pub struct CrashPoint {
 
 /// Counts the appends, and says when the process has died. Cheap to clone; it outlives a crash.
 #[derive(Clone, Debug)]
-pub(crate) struct Fuse {
+pub(crate) struct CrashSwitch {
     appends: Arc<AtomicU64>,
     reads: Arc<AtomicU64>,
     state: Arc<watch::Sender<State>>,
 }
 
-/// In one value, so that a fuse that is set anew either dies before or not at all.
+/// The crash point and whether it was reached, in one value: a switch that is set anew has either crashed before or will not.
 #[derive(Debug, Default)]
 struct State {
     point: Option<CrashPoint>,
     crashed: bool,
 }
 
-impl Default for Fuse {
+impl Default for CrashSwitch {
     fn default() -> Self {
         Self {
             appends: Arc::default(),
@@ -65,7 +65,7 @@ impl Default for Fuse {
     }
 }
 
-impl Fuse {
+impl CrashSwitch {
     /// Sets where the process dies next; counts from here.
     pub(crate) fn set(&self, point: Option<CrashPoint>) {
         self.appends.store(0, Ordering::SeqCst);
@@ -103,8 +103,8 @@ impl Fuse {
         let _ = state.wait_for(|state| state.crashed).await;
     }
 
-    /// Dies here, if this is the place: nothing of this process goes on.
-    async fn pass(&self, append: u64, side: Side) {
+    /// Crashes at this point of the append, if it is the one that was set: nothing of this process goes on then.
+    async fn crash_if_at(&self, append: u64, side: Side) {
         let mut dead = false;
         self.state.send_if_modified(|state| {
             let dies = !state.crashed && state.point == Some(CrashPoint { append, side });
@@ -123,16 +123,16 @@ impl Fuse {
 }
 
 /// A journal in whose appends the process may die, and which tells the script what is on disk.
-pub(crate) struct Mortal {
+pub(crate) struct CrashingJournal {
     pub(crate) journal: journal::Shared,
-    pub(crate) fuse: Fuse,
+    pub(crate) crash_switch: CrashSwitch,
     pub(crate) script: Script,
     /// The ids of the sagas that this life of the process has seen.
     pub(crate) ids: Mutex<HashMap<i64, String>>,
 }
 
-impl Mortal {
-    fn seen(&self, number: Number, saga_id: &str) {
+impl CrashingJournal {
+    fn remember_id(&self, number: Number, saga_id: &str) {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         ids.insert(number.0, saga_id.to_owned());
     }
@@ -153,22 +153,22 @@ fn intents(entries: &[Entry]) -> usize {
 }
 
 #[async_trait]
-impl Journal for Mortal {
+impl Journal for CrashingJournal {
     async fn start(
         &self,
         header: Header,
         entries: Vec<Entry>,
         standing: Option<Standing>,
     ) -> Result<Started, Error> {
-        let append = self.fuse.next();
-        self.fuse.pass(append, Side::Before).await;
+        let append = self.crash_switch.next();
+        self.crash_switch.crash_if_at(append, Side::Before).await;
         let (saga_id, intents) = (header.saga_id.clone(), intents(&entries));
         let started = self.journal.start(header, entries, standing).await;
         if let Ok(Started::New(number)) = started {
-            self.seen(number, &saga_id);
+            self.remember_id(number, &saga_id);
             self.script.intended(&saga_id, intents);
         }
-        self.fuse.pass(append, Side::After).await;
+        self.crash_switch.crash_if_at(append, Side::After).await;
         started
     }
 
@@ -178,38 +178,38 @@ impl Journal for Mortal {
         entries: Vec<Entry>,
         standing: Option<Standing>,
     ) -> Result<(), Error> {
-        let append = self.fuse.next();
-        self.fuse.pass(append, Side::Before).await;
+        let append = self.crash_switch.next();
+        self.crash_switch.crash_if_at(append, Side::Before).await;
         let intents = intents(&entries);
         let appended = self.journal.append(saga, entries, standing).await;
         if appended.is_ok() {
             self.script.intended(&self.id_of(saga), intents);
         }
-        self.fuse.pass(append, Side::After).await;
+        self.crash_switch.crash_if_at(append, Side::After).await;
         appended
     }
 
     async fn find(&self, saga_id: &str) -> Result<Option<IndexRow>, Error> {
-        self.fuse.count_read();
+        self.crash_switch.count_read();
         let found = self.journal.find(saga_id).await?;
         if let Some(IndexRow { number, .. }) = &found {
-            self.seen(*number, saga_id);
+            self.remember_id(*number, saga_id);
         }
         Ok(found)
     }
 
     async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
-        self.fuse.count_read();
+        self.crash_switch.count_read();
         self.journal.read(saga_id, from).await
     }
 
     async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error> {
-        self.fuse.count_read();
+        self.crash_switch.count_read();
         let loaded = self.journal.load(saga_id).await?;
         if let Some(Loaded { index_row, entries }) = &loaded {
-            self.seen(index_row.number, saga_id);
+            self.remember_id(index_row.number, saga_id);
             if let Ok(entries) = entries {
-                // A crash may have come between the disk and the word of it.
+                // A crash may have come after the append was on disk and before the script was told.
                 self.script.intended_in_all(saga_id, intents(entries));
             }
         }

@@ -108,7 +108,7 @@ impl Fault {
 
     /// Whether the participant carries out an attempt into which the fault is injected.
     #[must_use]
-    pub fn lands(self) -> bool {
+    pub fn takes_effect(self) -> bool {
         matches!(
             self,
             Self::TimeOutAfter | Self::ResetAfter | Self::Twice | Self::Slow | Self::Garbage

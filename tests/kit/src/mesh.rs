@@ -30,14 +30,14 @@ use tonic::service::Routes;
 
 use crate::{
     books,
-    crash::{CrashPoint, Fuse, Mortal},
+    crash::{CrashPoint, CrashSwitch, CrashingJournal},
     script::Script,
     seam::Seam,
 };
 
-/// How much faster than the machine's the kit's time runs: a back-off of minutes takes seconds, and a call that takes
+/// How much faster the kit's time runs than the machine's: a back-off of minutes takes seconds, and a call that takes
 /// milliseconds does not outlast its time limit.
-const PACE: u32 = 10;
+const TIME_FACTOR: u32 = 10;
 const TICK: Duration = Duration::from_millis(1);
 /// When the kit's time begins: in 2026, so that what shows times shows sensible ones.
 const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
@@ -113,9 +113,9 @@ pub struct Mesh {
     wiring: Wiring,
     folder: TempDir,
     clock: Clock,
-    time: Time,
+    time: ClockRunner,
     script: Script,
-    fuse: Fuse,
+    crash_switch: CrashSwitch,
     process: Option<Process>,
 }
 
@@ -145,9 +145,9 @@ impl Mesh {
             std::fs::write(sagas.join(name), text).expect("a definition is written");
         }
         let (clock, time) = Clock::manual(START_TIME);
-        let time = Time::run(time);
-        let (script, fuse) = (Script::default(), Fuse::default());
-        let mut mesh = Self { wiring, folder, clock, time, script, fuse, process: None };
+        let time = ClockRunner::run(time);
+        let (script, crash_switch) = (Script::default(), CrashSwitch::default());
+        let mut mesh = Self { wiring, folder, clock, time, script, crash_switch, process: None };
         mesh.restart();
         mesh
     }
@@ -158,7 +158,7 @@ impl Mesh {
     /// When it is alive, or does not start.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "the mesh is alive");
-        self.fuse.set(None);
+        self.crash_switch.set(None);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -171,7 +171,7 @@ impl Mesh {
         let serving = runtime.spawn(node.run(listener, async {
             let _ = stopped.await;
         }));
-        self.time.go_by(Some(runtime.handle().clone()));
+        self.time.follow(Some(runtime.handle().clone()));
         self.process = Some(Process { runtime, driver, orchestrator, services, stop, serving });
     }
 
@@ -183,7 +183,8 @@ impl Mesh {
             services.push(match participant {
                 Participant::Own { service, routes } => (service.clone(), routes()),
                 Participant::BehindFacade(open) => {
-                    let mount = self.patiently(|| open(self.data(), facade.clone())).await?;
+                    let mount =
+                        self.retry_while_locked(|| open(self.data(), facade.clone())).await?;
                     let name = mount.name().to_owned();
                     (name, Server::new(facade.clone()).with(mount).build().0.in_process())
                 }
@@ -199,11 +200,12 @@ impl Mesh {
             },
             ..Config::default()
         };
-        let opened =
-            self.patiently(|| orchestrator::node::open_journal(&config.database.folder)).await?;
-        let journal: journal::Shared = Arc::new(Mortal {
+        let opened = self
+            .retry_while_locked(|| orchestrator::node::open_journal(&config.database.folder))
+            .await?;
+        let journal: journal::Shared = Arc::new(CrashingJournal {
             journal: Arc::new(opened),
-            fuse: self.fuse.clone(),
+            crash_switch: self.crash_switch.clone(),
             script: self.script.clone(),
             ids: Mutex::default(),
         });
@@ -214,16 +216,16 @@ impl Mesh {
         Ok((node, services, listener))
     }
 
-    /// A crashed process lets go of its files a moment after it has died.
-    async fn patiently<T, F: Future<Output = Result<T, String>>>(
+    /// Tries again while another process has the files: a crashed one releases them a moment after it has died.
+    async fn retry_while_locked<T, F: Future<Output = Result<T, String>>>(
         &self,
         open: impl Fn() -> F,
     ) -> Result<T, String> {
         let machine = Clock::system();
-        let give_up = machine.now().after(FILE_RELEASE_TIMEOUT);
+        let deadline = machine.now().after(FILE_RELEASE_TIMEOUT);
         loop {
             match open().await {
-                Err(why) if why.contains("another process") && machine.now() < give_up => {
+                Err(why) if why.contains("another process") && machine.now() < deadline => {
                     machine.sleep(TICK).await;
                 }
                 opened => return opened,
@@ -233,7 +235,7 @@ impl Mesh {
 
     /// Kills the mesh: every task is dropped where it stands, and what was not committed is gone.
     pub fn crash(&mut self) {
-        self.time.go_by(None);
+        self.time.follow(None);
         if let Some(Process { runtime, .. }) = self.process.take() {
             runtime.shutdown_timeout(FILE_RELEASE_TIMEOUT);
         }
@@ -244,7 +246,7 @@ impl Mesh {
     /// # Panics
     /// When it is dead, or stops with an error.
     pub fn stop(&mut self) {
-        self.time.go_by(None);
+        self.time.follow(None);
         let Process { runtime, stop, serving, driver, orchestrator, services } =
             self.process.take().expect("the mesh is alive");
         drop((driver, orchestrator, services));
@@ -286,7 +288,7 @@ impl Mesh {
     /// How often a saga, or records of one, were read from the journal.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        self.fuse.reads()
+        self.crash_switch.reads()
     }
 
     /// A client of `SagaService`.
@@ -343,26 +345,26 @@ impl Mesh {
 
     /// Sets where the mesh dies next; the count of appends begins anew.
     pub fn crash_at(&self, point: Option<CrashPoint>) {
-        self.fuse.set(point);
+        self.crash_switch.set(point);
     }
 
     /// Takes the crash point away. Whether the mesh had come to it before: then it must be crashed, for nothing in it
     /// goes on.
     #[must_use]
     pub fn disarm(&self) -> bool {
-        self.fuse.disarm()
+        self.crash_switch.disarm()
     }
 
     /// Appends to the journal since [`Mesh::crash_at`] or the start.
     #[must_use]
     pub fn appends(&self) -> u64 {
-        self.fuse.appends()
+        self.crash_switch.appends()
     }
 
     /// Completes when the mesh has come to its crash point. It must be crashed then, for nothing in it goes on.
     pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
-        let fuse = self.fuse.clone();
-        async move { fuse.crashed().await }
+        let crash_switch = self.crash_switch.clone();
+        async move { crash_switch.crashed().await }
     }
 }
 
@@ -373,46 +375,46 @@ impl Drop for Mesh {
     }
 }
 
-/// The hands of the mesh's clock, moved by a thread of their own. On a busy machine time goes slower: it moves on only
-/// when the mesh has come round to all that it could do, else calls would outlast their limits for want of a processor.
-struct Time {
+/// A thread that moves the mesh's clock on. On a busy machine the mesh's time goes slower: it is moved on only when the mesh's
+/// runtime has run the tasks that were ready, else calls would outlast their limits for want of a processor.
+struct ClockRunner {
     time: ManualTime,
-    over: Arc<AtomicBool>,
+    dropped: Arc<AtomicBool>,
     mesh: Arc<Mutex<Option<Handle>>>,
 }
 
-impl Time {
+impl ClockRunner {
     fn run(time: ManualTime) -> Self {
-        let (over, mesh) =
+        let (dropped, mesh) =
             (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Option<Handle>>>::default());
-        let (moved, ended, alive) = (time.clone(), Arc::clone(&over), Arc::clone(&mesh));
+        let (moved, ended, alive) = (time.clone(), Arc::clone(&dropped), Arc::clone(&mesh));
         std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 std::thread::sleep(TICK);
                 let alive = alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(mesh) = alive {
-                    come_round(&mesh);
+                    wait_for_runtime(&mesh);
                 }
-                moved.advance(TICK * PACE);
+                moved.advance(TICK * TIME_FACTOR);
             }
         });
-        Self { time, over, mesh }
+        Self { time, dropped, mesh }
     }
 
-    /// Goes by this runtime from now on; by none while the mesh is dead.
-    fn go_by(&self, mesh: Option<Handle>) {
+    /// Waits for this runtime from now on before it moves time on; for none while the mesh is dead.
+    fn follow(&self, mesh: Option<Handle>) {
         *self.mesh.lock().unwrap_or_else(PoisonError::into_inner) = mesh;
     }
 }
 
-/// Waits until the runtime has come round to a new task so often, or dies.
-fn come_round(mesh: &Handle) {
-    const ROUNDS: usize = 3;
-    // One that is stuck must not hold the time still by which it would be told so.
+/// Waits until the runtime has run a new task for some yields, or is gone.
+fn wait_for_runtime(mesh: &Handle) {
+    const YIELDS: usize = 3;
+    // A runtime that hangs must not stop the clock, or no time limit would ever end the hang.
     const ROUND_TIMEOUT: Duration = Duration::from_secs(1);
     let (done, waiting) = std::sync::mpsc::channel();
     mesh.spawn(async move {
-        for _ in 0..ROUNDS {
+        for _ in 0..YIELDS {
             tokio::task::yield_now().await;
         }
         let _ = done.send(());
@@ -420,8 +422,8 @@ fn come_round(mesh: &Handle) {
     let _ = waiting.recv_timeout(ROUND_TIMEOUT);
 }
 
-impl Drop for Time {
+impl Drop for ClockRunner {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.dropped.store(true, Ordering::Relaxed);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// Cells that are under way at once where none of them kills the mesh.
 const CONCURRENT_SAGAS: usize = 24;
-/// A saga that stands nowhere after so long a time of the mesh has got stuck.
+/// A saga that has not settled after so long in the mesh's time counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1200);
 
 /// What a saga is started with.
@@ -52,7 +52,7 @@ pub fn fail_everywhere(
     let mut report = mesh.play_together(&definition, cells.clone(), |_| first.clone());
     let appends = mesh.appends();
     cells.extend(
-        every_fault(definition.engine()).into_iter().filter(|cell| told(&definition, cell)),
+        every_fault(definition.engine()).into_iter().filter(|cell| can_decline(&definition, cell)),
     );
     let starts: Vec<Start> = (0..cells.len()).map(|number| start(&mesh, number)).collect();
     let faults = mesh.play_together(&definition, cells, |number| starts[number].clone());
@@ -68,8 +68,8 @@ pub fn fail_everywhere(
     report
 }
 
-/// Whether the responses of the cell's calls can say what its faults want them to: a decline needs a `result`.
-fn told(definition: &Compiled, cell: &Cell) -> bool {
+/// Whether each call of the cell that is to be declined has a response that can say so, by a field `result`.
+fn can_decline(definition: &Compiled, cell: &Cell) -> bool {
     let has_result = |planned: &Planned| {
         let step = definition.engine().find(&planned.step).map(|id| definition.step(id));
         let target = match planned.direction {
@@ -96,7 +96,7 @@ impl Mesh {
             let (start, sagas) = (start(number), self.sagas());
             async move {
                 self.script().plan(&start.key, cell.faults.clone());
-                let saga = run(sagas, &start).await;
+                let saga = start_and_wait(sagas, &start).await;
                 self.judge(definition, number, cell, &start, saga, false).await
             }
         });
@@ -120,7 +120,7 @@ impl Mesh {
         let (sagas, died) = (self.sagas(), self.died());
         let saga = self.block_on(async {
             tokio::select! {
-                saga = run(sagas, start) => Some(saga),
+                saga = start_and_wait(sagas, start) => Some(saga),
                 () = died => None,
             }
         });
@@ -131,7 +131,7 @@ impl Mesh {
             _ => {
                 self.crash();
                 self.restart();
-                self.block_on(run(self.sagas(), start))
+                self.block_on(start_and_wait(self.sagas(), start))
             }
         };
         self.block_on(self.judge(definition, number, cell, start, saga, died))
@@ -203,25 +203,25 @@ impl Mesh {
 }
 
 /// Starts the saga, or finds the one that was started under the key, and waits until it stands.
-async fn run(mut sagas: SagaServiceClient<Routes>, start: &Start) -> Saga {
+async fn start_and_wait(mut sagas: SagaServiceClient<Routes>, start: &Start) -> Saga {
     let Start { definition, key, input_json } = start.clone();
     let request = StartSagaRequest { definition, version: 0, key, input_json };
     let started = sagas.start_saga(request).await.expect("the saga is started").into_inner();
-    stand(sagas, &started.saga_id).await
+    wait_until_settled(sagas, &started.saga_id).await
 }
 
 /// Waits until the saga has ended or needs a person.
-async fn stand(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
-    const LOOK: Duration = Duration::from_millis(500);
+async fn wait_until_settled(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
+    const WAIT_STEP: Duration = Duration::from_millis(500);
     let mut waited = Duration::ZERO;
     loop {
-        let timeout = prost_types::Duration::try_from(LOOK).ok();
+        let timeout = prost_types::Duration::try_from(WAIT_STEP).ok();
         let until = WaitUntil::Settled.into();
         let request = WaitSagaRequest { saga_id: saga_id.to_owned(), timeout, until };
         let waited_for = sagas.wait_saga(request).await.expect("the saga is waited for");
         let saga = waited_for.into_inner().saga.expect("the saga is there");
         let moving = matches!(saga.state(), SagaState::Running | SagaState::Compensating);
-        waited += LOOK;
+        waited += WAIT_STEP;
         if !moving || waited > STUCK_AFTER {
             return saga;
         }
@@ -236,7 +236,7 @@ async fn retry(mut sagas: SagaServiceClient<Routes>, saga_id: &str) -> Saga {
         assert_eq!(refused.code(), Code::Unavailable, "the saga is retried: {refused}");
         tokio::task::yield_now().await;
     }
-    stand(sagas, saga_id).await
+    wait_until_settled(sagas, saga_id).await
 }
 
 fn status(state: SagaState) -> Status {

@@ -153,8 +153,8 @@ impl Script {
         }
     }
 
-    /// Notes whether a call that came after its undo was refused.
-    pub(crate) fn came_late(&self, slot: &Slot, refused: bool) {
+    /// Checks that a call that came after its undo was refused.
+    pub(crate) fn check_late_call(&self, slot: &Slot, refused: bool) {
         let mut inner = self.inner();
         let seen = inner.seen.entry(slot.0.clone()).or_default();
         match refused {

@@ -32,7 +32,7 @@ use crate::{
 
 /// What a scripted decline gives as its reason.
 pub(crate) const DECLINED: &str = "SCRIPTED_DECLINE";
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW_ANSWER: Duration = Duration::from_secs(2);
 const PUSH_BACK: Duration = Duration::from_millis(50);
 
 type Future =
@@ -150,7 +150,7 @@ impl Scripted {
             }
             Fault::Slow => {
                 let answer = self.deliver(slot, &parts, body).await;
-                self.seam.clock.sleep(SLOW).await;
+                self.seam.clock.sleep(SLOW_ANSWER).await;
                 answer.into_http()
             }
             Fault::Garbage => {
@@ -181,7 +181,7 @@ impl Scripted {
         let held = self.seam.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
         let Some((parts, body)) = held else { return };
         let answer = self.forward(&parts, body).await;
-        self.seam.script.came_late(&call, answer.refuses_late());
+        self.seam.script.check_late_call(&call, answer.refuses_late());
     }
 
     async fn forward(&self, parts: &Parts, body: Bytes) -> Answer {
@@ -222,7 +222,7 @@ fn declined() -> Decided {
 }
 
 /// The prefix of a gRPC message: not compressed, and four bytes of length.
-const PREFIX: usize = 5;
+const PREFIX_BYTES: usize = 5;
 
 impl Answer {
     fn of(message: &impl Message) -> Self {
@@ -243,8 +243,8 @@ impl Answer {
         let bytes = collected.to_bytes();
         match (status, bytes.len()) {
             (Some(status), _) => Self { message: Bytes::new(), status: Some(status) },
-            (None, length) if length < PREFIX => broken("the answer has no message"),
-            (None, _) => Self { message: bytes.slice(PREFIX..), status: None },
+            (None, length) if length < PREFIX_BYTES => broken("the answer has no message"),
+            (None, _) => Self { message: bytes.slice(PREFIX_BYTES..), status: None },
         }
     }
 
@@ -265,7 +265,7 @@ impl Answer {
         if let Some(status) = self.status {
             return status.into_http();
         }
-        let mut framed = Vec::with_capacity(PREFIX + self.message.len());
+        let mut framed = Vec::with_capacity(PREFIX_BYTES + self.message.len());
         framed.push(0);
         framed.extend(u32::try_from(self.message.len()).unwrap_or(u32::MAX).to_be_bytes());
         framed.extend(&self.message);

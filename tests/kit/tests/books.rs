@@ -73,14 +73,14 @@ async fn every_rule_finds_what_breaks_it_and_names_the_row() {
 #[tokio::test]
 async fn what_lies_between_two_steps_of_a_living_saga_is_in_order() {
     let folder = world().await;
-    let living = "update saga set state = 'RUNNING', state_seq = null where id = 's-paid';
+    let unfinished = "update saga set state = 'RUNNING', state_seq = null where id = 's-paid';
         delete from event where place = (select place from journal where saga_id = 's-paid' and seq = 2)";
-    change(folder.path(), ORCHESTRATOR, living).await;
+    change(folder.path(), ORCHESTRATOR, unfinished).await;
     let frozen = "update stock set frozen = 3, sold = 0;
         drop trigger flow_is_never_removed; delete from flow where seq = 3;
         update reservation set state = 'FROZEN' where order_no = 'paid'";
     change(folder.path(), STOCK, frozen).await;
-    assert_eq!(read(&folder).await, Books { ended: 3, living: 1, ..Books::default() });
+    assert_eq!(read(&folder).await, Books { ended: 3, unfinished: 1, ..Books::default() });
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_saga_that_waits_for_a_person_and_says_why_is_in_order() {
     let parked = "update saga set state = 'ATTENTION' where id = 's-cancel';
         update event set record = x'0808' where place = (select place from journal where saga_id = 's-cancel' and seq = 1)";
     change(folder.path(), ORCHESTRATOR, parked).await;
-    assert_eq!(read(&folder).await, Books { ended: 3, needy: 1, ..Books::default() });
+    assert_eq!(read(&folder).await, Books { ended: 3, in_attention: 1, ..Books::default() });
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ macro_rules! twice {
     ($service:expr, $method:ident, $request:expr) => {{
         let first = $service.client().$method($crate::traced("1", $request)).await;
         let second = $service.client().$method($crate::traced("2", $request)).await;
-        $crate::the_same(first, second, stringify!($method))
+        $crate::assert_same_answer(first, second, stringify!($method))
     }};
 }
 
@@ -25,7 +25,7 @@ macro_rules! refused_twice {
     ($service:expr, $method:ident, $request:expr, $code:expr, $reason:expr) => {{
         let first = $service.client().$method($crate::traced("1", $request)).await;
         let second = $service.client().$method($crate::traced("2", $request)).await;
-        $crate::the_same_refusal(
+        $crate::assert_same_refusal(
             $crate::refused(first, $code, $reason),
             $crate::refused(second, $code, $reason),
         )
@@ -34,7 +34,7 @@ macro_rules! refused_twice {
 
 /// Checks that both statuses are that of the first trace, byte for byte.
 #[must_use]
-pub fn the_same_refusal(first: Status, second: Status) -> Status {
+pub fn assert_same_refusal(first: Status, second: Status) -> Status {
     assert_eq!((first.message(), first.details()), (second.message(), second.details()));
     assert_eq!(result_of(&first).trace_id, "1".repeat(32));
     first
@@ -48,7 +48,7 @@ pub fn traced<Q>(digit: &str, mut request: Request<Q>) -> Request<Q> {
 }
 
 /// Checks that both answers are those of the first trace, byte for byte.
-pub fn the_same<R: Message + Response>(
+pub fn assert_same_answer<R: Message + Response>(
     first: Result<tonic::Response<R>, Status>,
     second: Result<tonic::Response<R>, Status>,
     method: &str,

@@ -21,7 +21,7 @@ pub fn message<R: Response>(response: &R) -> &str {
 }
 
 /// The result's code, or the status where it is not OK.
-pub fn told<R: Response>(answer: Result<tonic::Response<R>, Status>) -> String {
+pub fn code_or_status<R: Response>(answer: Result<tonic::Response<R>, Status>) -> String {
     match answer {
         Ok(response) => code(response.get_ref()).to_owned(),
         Err(status) => format!("{:?} {}", status.code(), reason(&status)),

@@ -34,25 +34,25 @@ pub async fn refuses(
     }
 }
 
-/// Something that a service does in its tables.
-pub type Deed = fn(&Connection) -> Result<(), WorkError>;
+/// What a service does in its tables for one request.
+pub type Operation = fn(&Connection) -> Result<(), WorkError>;
 
 /// Checks that each deed is declined, once `prepare` has filled the database, for the reason beside it, and before it has
 /// written anything: a decline after a write has the other work of its transaction run again.
 pub async fn refusals_write_nothing(
     database: &Database,
     prepare: impl Fn(&Connection) + Send + 'static,
-    refusals: &[(&str, Deed)],
+    refusals: &[(&str, Operation)],
 ) {
     let prepared = database.write(move |connection| {
         prepare(connection);
         Ok::<_, store::Error>(())
     });
     prepared.await.unwrap();
-    for (number, (reason, deed)) in refusals.iter().enumerate() {
-        let deed = *deed;
+    for (number, (reason, operation)) in refusals.iter().enumerate() {
+        let operation = *operation;
         let answered = database.write(move |connection| {
-            let answered = (deed(connection), connection.has_changed());
+            let answered = (operation(connection), connection.has_changed());
             Ok::<_, store::Error>(answered)
         });
         let (answer, changed) = answered.await.unwrap();

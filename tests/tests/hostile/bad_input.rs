@@ -23,7 +23,7 @@ use crate::{
 /// RPCs called at once.
 pub(crate) const CONCURRENT_CALLS: usize = 8;
 /// Requests of an RPC that break several rules at once.
-const TOGETHER: usize = 20;
+const COMBINED_VIOLATIONS: usize = 20;
 
 /// What was sent, so that a test can tell what it has not covered.
 #[derive(Default)]
@@ -67,7 +67,7 @@ pub(crate) async fn busy_mesh(wiring: Wiring) -> (Mesh, Lines) {
     mesh.open_shop().await;
     let mut request = order("first", "ada", "tea", 1);
     request.points = 10;
-    mesh.place_well(request).await;
+    mesh.place_successfully(request).await;
     let lines = Lines::to(&mesh);
     (mesh, lines)
 }
@@ -81,7 +81,7 @@ async fn every_broken_rule_of_every_request_is_told_by_its_path_and_nothing_is_w
         .into_iter()
         .map(|rpc| {
             let alone = breaks::every(&rpc.input);
-            let together = (0..seed::times(TOGETHER)).map(|_| several(&alone, &mut rng));
+            let together = (0..seed::times(COMBINED_VIOLATIONS)).map(|_| several(&alone, &mut rng));
             let together: Vec<_> = together.filter(|some| some.len() > 1).collect();
             let cases = alone.iter().map(|one| vec![one.clone()]).chain(together).collect();
             (rpc, cases)

@@ -7,13 +7,15 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// How the rules begin that ask for the saga behind an order or a reservation. A test that calls steps itself, or skips
 /// them by hand, has none.
-const OF_SAGAS: [&str; 2] = ["an order", "a reservation"];
+const RULES_ABOUT_SAGAS: [&str; 2] = ["an order", "a reservation"];
 
 /// Fails where units, points or money of the mesh in `data` do not add up. Every other rule of the books is read when
 /// the mesh is dropped.
 pub(crate) async fn assert_sound(data: &Path) {
     let mut books = books::read(data).await.unwrap();
-    books.wrong.retain(|sentence| !OF_SAGAS.iter().any(|start| sentence.starts_with(start)));
+    books
+        .wrong
+        .retain(|sentence| !RULES_ABOUT_SAGAS.iter().any(|start| sentence.starts_with(start)));
     books.assert_right();
 }
 

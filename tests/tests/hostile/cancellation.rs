@@ -32,7 +32,7 @@ use crate::{
 const CALLS: usize = 10_000;
 const CONCURRENT_CALLS: usize = 32;
 /// Money and points of each member at the start.
-const PLENTY: i64 = 1_000_000;
+const INITIAL_BALANCE: i64 = 1_000_000;
 const BUYERS: usize = 4;
 
 /// What the storm has to work with.
@@ -58,14 +58,14 @@ async fn world() -> (World, tempfile::TempDir) {
     mesh.add_goods("leaf", 100, 1_000_000).await;
     mesh.add_goods("cup", 100, 1_000_000).await;
     for number in 0..BUYERS {
-        mesh.add_member(&format!("buyer{number}"), PLENTY, PLENTY).await;
-        mesh.add_member(&format!("member{number}"), PLENTY, PLENTY).await;
+        mesh.add_member(&format!("buyer{number}"), INITIAL_BALANCE, INITIAL_BALANCE).await;
+        mesh.add_member(&format!("member{number}"), INITIAL_BALANCE, INITIAL_BALANCE).await;
     }
     let (mut placed, mut made) = (Vec::new(), Vec::new());
     for number in 0..16 {
         let buyer = format!("buyer{}", number % BUYERS);
         let request = order(&format!("before-{number}"), &buyer, "leaf", 1);
-        placed.push(mesh.place_well(request).await.order_no);
+        placed.push(mesh.place_successfully(request).await.order_no);
         let user = format!("member{}", number % BUYERS);
         made.push(errand::order_that_waits(&mesh, &format!("made-{number}"), &user).await.order_no);
     }
@@ -288,8 +288,12 @@ async fn assert_all_or_nothing(world: &World) {
                 sold += order.lines.iter().map(|line| line.quantity).sum::<i64>();
             }
         }
-        assert_eq!(world.mesh.wallet(&user).await, PLENTY - money, "the wallet of {user}");
-        assert_eq!(world.mesh.points_of(&user).await, PLENTY - points, "the points of {user}");
+        assert_eq!(world.mesh.wallet(&user).await, INITIAL_BALANCE - money, "the wallet of {user}");
+        assert_eq!(
+            world.mesh.points_of(&user).await,
+            INITIAL_BALANCE - points,
+            "the points of {user}"
+        );
         orders += list.len();
     }
     let leaf = world.mesh.units("leaf").await;

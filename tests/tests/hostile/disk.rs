@@ -63,17 +63,17 @@ async fn no_saga_is_acknowledged_that_the_journal_could_not_commit() {
     panics::watch();
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = (rows(mesh.data(), "orchestrator", "saga").await, mesh.standing().await);
+    let before = (rows(mesh.data(), "orchestrator", "saga").await, mesh.balances().await);
     fail_commits(mesh.data(), "orchestrator", "event").await;
     for number in 0..10 {
         let refused =
             mesh.checkout().place_order(order(&format!("t{number}"), "ada", "tea", 1)).await;
         assert_refused(&refused.unwrap_err());
     }
-    assert_eq!((rows(mesh.data(), "orchestrator", "saga").await, mesh.standing().await), before);
+    assert_eq!((rows(mesh.data(), "orchestrator", "saga").await, mesh.balances().await), before);
     make_room(mesh.data(), "orchestrator").await;
     // The same node goes on, and the same token is as good as new.
-    let placed = mesh.place_well(order("t0", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t0", "ada", "tea", 1)).await;
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Paid);
     books::assert_sound(mesh.data()).await;
     panics::none();
@@ -92,15 +92,15 @@ async fn a_saga_whose_record_could_not_be_committed_goes_on_when_there_is_room()
     let late = mesh.checkout().place_order(request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
     assert!(late.message().contains("freeze_stock"), "{}", late.message());
-    assert_eq!(mesh.standing().await.tea, (100, 0, 0), "what was not committed is not there");
+    assert_eq!(mesh.balances().await.tea, (100, 0, 0), "what was not committed is not there");
     fail_commits(mesh.data(), "orchestrator", "event").await;
     Clock::system().sleep(Duration::from_millis(200)).await;
     make_room(mesh.data(), "stock").await;
     Clock::system().sleep(Duration::from_millis(300)).await;
     make_room(mesh.data(), "orchestrator").await;
-    let placed = mesh.place_well(order("t", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t", "ada", "tea", 1)).await;
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Paid);
-    let now = mesh.standing().await;
+    let now = mesh.balances().await;
     assert_eq!((now.tea, now.wallet), ((99, 0, 1), 10_000 - TEA));
     books::assert_sound(mesh.data()).await;
     panics::none();
@@ -111,7 +111,7 @@ async fn no_write_outside_a_saga_is_acknowledged_that_could_not_be_committed() {
     panics::watch();
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     for database in ["order", "stock", "points", "payment"] {
         fail_commits(mesh.data(), database, "inbox").await;
     }
@@ -135,14 +135,14 @@ async fn no_write_outside_a_saga_is_acknowledged_that_could_not_be_committed() {
     assert_refused(&mesh.points().earn(earn()).await.unwrap_err());
     assert_refused(&mesh.payments().top_up(top_up()).await.unwrap_err());
     assert_refused(&mesh.stock().add_stock(add()).await.unwrap_err());
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
     for database in ["order", "stock", "points", "payment"] {
         make_room(mesh.data(), database).await;
     }
     mesh.points().earn(earn()).await.unwrap();
     mesh.payments().top_up(top_up()).await.unwrap();
     mesh.stock().add_stock(add()).await.unwrap();
-    let now = mesh.standing().await;
+    let now = mesh.balances().await;
     assert_eq!(
         (now.points, now.wallet, now.tea.0),
         (before.points + 5, before.wallet + 7, before.tea.0 + 3)
@@ -416,22 +416,22 @@ async fn each_kind_of_damage_to_a_journal_sets_that_saga_aside_and_no_other() {
 
     let mesh = Wiring::default().damaged().on(folder).with_sagas(sagas.path()).start().await;
     let clock = Clock::system();
-    let mut needy = Vec::new();
+    let mut in_attention = Vec::new();
     for _ in 0..200 {
-        needy = mesh.sagas_in(&[SagaState::Attention]).await;
-        if needy.len() >= damaged.len() {
+        in_attention = mesh.sagas_in(&[SagaState::Attention]).await;
+        if in_attention.len() >= damaged.len() {
             break;
         }
         clock.sleep(Duration::from_millis(50)).await;
     }
-    for saga in &needy {
+    for saga in &in_attention {
         assert!(damaged.contains_key(&saga.saga_id), "a sound saga stands aside: {saga:?}");
         assert_eq!(saga.reason, "JOURNAL_UNREADABLE", "{saga:?}");
     }
     for (id, what) in &damaged {
-        assert!(needy.iter().any(|saga| saga.saga_id == *id), "{what} was not seen");
+        assert!(in_attention.iter().any(|saga| saga.saga_id == *id), "{what} was not seen");
     }
-    println!("disk: {} sagas set aside", needy.len());
+    println!("disk: {} sagas set aside", in_attention.len());
     for id in left {
         let request = GetSagaRequest { saga_id: id.clone() };
         let saga = mesh.sagas().get_saga(request).await.unwrap().into_inner().saga.unwrap();

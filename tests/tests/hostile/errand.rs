@@ -15,7 +15,7 @@ use tonic::Request;
 use crate::rpc;
 
 /// Its definition.
-const ERRAND: &str = "saga: errand
+const ERRAND_DEFINITION: &str = "saga: errand
 version: 1
 input: sagamesh.order.v1.GetOrderRequest
 deadline: 1h
@@ -33,7 +33,7 @@ steps:
 
 /// Puts the definition into `folder`.
 pub(crate) fn define(folder: &Path) {
-    std::fs::write(folder.join("errand.yaml"), ERRAND).unwrap();
+    std::fs::write(folder.join("errand.yaml"), ERRAND_DEFINITION).unwrap();
 }
 
 /// An order of tea that stays CREATED, made by no saga.

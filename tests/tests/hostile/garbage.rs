@@ -23,7 +23,7 @@ use crate::{
 /// What the services take at most.
 const LIMIT: usize = 4 << 20;
 /// Bodies of each random kind, for each RPC.
-const RANDOM: usize = 40;
+const RANDOM_BODIES: usize = 40;
 
 /// A body, and what it is.
 struct Body {
@@ -32,7 +32,7 @@ struct Body {
 }
 
 /// What must become of a body, by its type's descriptor and rules.
-enum Fate {
+enum ExpectedResult {
     TooLarge,
     Unreadable,
     Broken(Vec<String>),
@@ -40,27 +40,27 @@ enum Fate {
     Sound,
 }
 
-fn fate(rpc: &Rpc, body: &[u8]) -> Fate {
+fn expected_result(rpc: &Rpc, body: &[u8]) -> ExpectedResult {
     if body.len() > LIMIT {
-        return Fate::TooLarge;
+        return ExpectedResult::TooLarge;
     }
     let Ok(message) = DynamicMessage::decode(rpc.input.clone(), body) else {
-        return Fate::Unreadable;
+        return ExpectedResult::Unreadable;
     };
     let broken = dynamic_violations(&message);
     if broken.is_empty() {
-        return Fate::Sound;
+        return ExpectedResult::Sound;
     }
     let mut paths: Vec<String> = broken.into_iter().map(|violation| violation.path).collect();
     paths.sort();
-    Fate::Broken(paths)
+    ExpectedResult::Broken(paths)
 }
 
 fn bodies(rpc: &Rpc, rng: &mut StdRng) -> Vec<Body> {
     let request = sound::message(&rpc.input).encode_to_vec();
     let mut found = Vec::new();
     let mut add = |what: String, bytes: Vec<u8>| found.push(Body { what, bytes });
-    for _ in 0..seed::times(RANDOM) {
+    for _ in 0..seed::times(RANDOM_BODIES) {
         let mut noise = vec![0; rng.random_range(1..300)];
         rng.fill_bytes(&mut noise);
         add("noise".to_owned(), noise);
@@ -137,7 +137,7 @@ async fn bytes_that_are_no_sound_request_are_the_callers_fault_and_nothing_is_wr
         .into_iter()
         .map(|rpc| {
             let mut all = bodies(&rpc, &mut rng);
-            all.retain(|body| !matches!(fate(&rpc, &body.bytes), Fate::Sound));
+            all.retain(|body| !matches!(expected_result(&rpc, &body.bytes), ExpectedResult::Sound));
             (rpc, all)
         })
         .collect();
@@ -159,20 +159,20 @@ async fn bytes_that_are_no_sound_request_are_the_callers_fault_and_nothing_is_wr
 
 async fn refused(lines: &Lines, rpc: &Rpc, Body { what, bytes }: Body) {
     let told = |status: &Status| (status.code(), rpc::reason(status));
-    let (fate, path) = (fate(rpc, &bytes), &rpc.path);
+    let (fate, path) = (expected_result(rpc, &bytes), &rpc.path);
     let hex: String = bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
     let answer = lines.call(rpc, bytes, MetadataMap::new()).await;
     rpc::callers_own_fault(rpc, &what, &answer);
     let Err(status) = answer else { panic!("{path} took {what}: {hex}") };
     let (code, reason) = told(&status);
     let expected = match &fate {
-        Fate::TooLarge => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
-        Fate::Unreadable => (Code::InvalidArgument, "BODY_UNREADABLE"),
-        Fate::Broken(_) => (Code::InvalidArgument, "INVALID_REQUEST"),
-        Fate::Sound => unreachable!("left out above"),
+        ExpectedResult::TooLarge => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+        ExpectedResult::Unreadable => (Code::InvalidArgument, "BODY_UNREADABLE"),
+        ExpectedResult::Broken(_) => (Code::InvalidArgument, "INVALID_REQUEST"),
+        ExpectedResult::Sound => unreachable!("left out above"),
     };
     assert_eq!((code, reason.as_str()), expected, "{path}, {what}: {hex}");
-    if let Fate::Broken(paths) = fate {
+    if let ExpectedResult::Broken(paths) = fate {
         assert_eq!(rpc::violations(&status), paths, "{path}, {what}: {hex}");
     }
 }
@@ -186,7 +186,7 @@ async fn damaged_requests_that_are_sound_all_the_same_are_answered_like_any_othe
         .into_iter()
         .map(|rpc| {
             let mut all = bodies(&rpc, &mut rng);
-            all.retain(|body| matches!(fate(&rpc, &body.bytes), Fate::Sound));
+            all.retain(|body| matches!(expected_result(&rpc, &body.bytes), ExpectedResult::Sound));
             (rpc, all)
         })
         .collect();

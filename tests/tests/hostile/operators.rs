@@ -7,7 +7,7 @@ use proto::saga::v1::{
     RetrySagaRequest, SagaState, SkipStepRequest,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use stage::told;
+use stage::code_or_status;
 use tests::{Mesh, Wiring, shop::TEA};
 
 use crate::{
@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// What an operator may do, and the record that it leaves.
-const HARMLESS: [EventKind; 4] =
+const SAFE_ORDERS: [EventKind; 4] =
     [EventKind::Paused, EventKind::Resumed, EventKind::Retried, EventKind::Cancelled];
-const ANY: [EventKind; 6] = [
+const ALL_ORDERS: [EventKind; 6] = [
     EventKind::Paused,
     EventKind::Resumed,
     EventKind::Retried,
@@ -33,20 +33,26 @@ async fn order(mesh: &Mesh, saga_id: &str, what: EventKind, rng: &mut StdRng) ->
     let (saga_id, reason) = (saga_id.to_owned(), "a race".to_owned());
     let mut sagas = mesh.sagas();
     let answer = match what {
-        EventKind::Paused => told(sagas.pause_saga(PauseSagaRequest { saga_id, reason }).await),
-        EventKind::Resumed => told(sagas.resume_saga(ResumeSagaRequest { saga_id, reason }).await),
-        EventKind::Retried => told(sagas.retry_saga(RetrySagaRequest { saga_id, reason }).await),
+        EventKind::Paused => {
+            code_or_status(sagas.pause_saga(PauseSagaRequest { saga_id, reason }).await)
+        }
+        EventKind::Resumed => {
+            code_or_status(sagas.resume_saga(ResumeSagaRequest { saga_id, reason }).await)
+        }
+        EventKind::Retried => {
+            code_or_status(sagas.retry_saga(RetrySagaRequest { saga_id, reason }).await)
+        }
         EventKind::Cancelled => {
-            told(sagas.cancel_saga(CancelSagaRequest { saga_id, reason }).await)
+            code_or_status(sagas.cancel_saga(CancelSagaRequest { saga_id, reason }).await)
         }
         EventKind::SkippedByHand => {
             let steps =
                 ["freeze_stock", "deduct_points", "charge_payment", "confirm_stock", "mark_paid"];
             let step = steps[rng.random_range(0..steps.len())].to_owned();
-            told(sagas.skip_step(SkipStepRequest { saga_id, step, reason }).await)
+            code_or_status(sagas.skip_step(SkipStepRequest { saga_id, step, reason }).await)
         }
         EventKind::Resolved => {
-            told(sagas.resolve_saga(ResolveSagaRequest { saga_id, reason }).await)
+            code_or_status(sagas.resolve_saga(ResolveSagaRequest { saga_id, reason }).await)
         }
         other => panic!("no operator does {other:?}"),
     };
@@ -111,11 +117,11 @@ async fn round(
             _ => tokio::task::yield_now().await,
         }
     }
-    let events = mesh.story(&saga_id).await;
+    let events = mesh.saga_events(&saga_id).await;
     let mut recorded = BTreeMap::new();
     let mut story = Vec::new();
     for event in &events {
-        if ANY.contains(&event.kind()) {
+        if ALL_ORDERS.contains(&event.kind()) {
             *recorded.entry(event.kind()).or_default() += 1;
             story.push(format!("{:?}@{}", event.kind(), event.seq));
         }
@@ -139,13 +145,13 @@ async fn however_a_saga_is_paused_resumed_retried_and_cancelled_it_is_all_or_not
     let (mut kinds, mut succeeded) = (Kinds::default(), 0);
     for number in 0..seed::times(40) {
         // A cancel wins sooner or later: every other saga is spared it.
-        let what = &HARMLESS[..HARMLESS.len() - number % 2];
+        let what = &SAFE_ORDERS[..SAFE_ORDERS.len() - number % 2];
         match round(&mesh, &format!("t{number}"), what, &mut rng, &mut kinds).await {
             SagaState::Succeeded => succeeded += 1,
             SagaState::Compensated => {}
             other => panic!("the saga ended {other:?}"),
         }
-        let now = mesh.standing().await;
+        let now = mesh.balances().await;
         assert_eq!((now.tea.1, now.tea.2), (0, succeeded));
         assert_eq!(now.wallet, 1_000_000 - succeeded * (TEA - 1));
         assert_eq!(now.points, 1_000 - succeeded);
@@ -167,7 +173,7 @@ async fn however_steps_are_skipped_and_sagas_resolved_each_ends_once_and_the_boo
     let mut rng = seed::rng("skips");
     let (mut kinds, mut ends) = (Kinds::default(), BTreeMap::<String, usize>::new());
     for number in 0..seed::times(40) {
-        let end = round(&mesh, &format!("t{number}"), &ANY, &mut rng, &mut kinds).await;
+        let end = round(&mesh, &format!("t{number}"), &ALL_ORDERS, &mut rng, &mut kinds).await;
         *ends.entry(end.as_str_name().to_owned()).or_default() += 1;
     }
     println!("skips: {ends:?}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use proto::saga::v1::{EventKind, SagaState, StartSagaRequest, WatchSagaRequest};
 use rand::{Rng, rngs::StdRng};
-use stage::told;
+use stage::code_or_status;
 use tests::{
     Mesh, Wiring,
     shop::{TEA, code, order},
@@ -14,7 +14,7 @@ use tonic::{Code, Request};
 
 use crate::{books, panics, rpc, seed};
 
-const RACERS: usize = 64;
+const CONCURRENT_CALLERS: usize = 64;
 
 /// How often each interleaving happened.
 #[derive(Default)]
@@ -68,15 +68,16 @@ async fn one_of_sixty_four_gets_the_last_unit() {
     panics::watch();
     let mesh = Mesh::start().await;
     let mut kinds = Kinds::default();
-    for racer in 0..RACERS {
+    for racer in 0..CONCURRENT_CALLERS {
         mesh.add_member(&format!("u{racer}"), 0, 100_000).await;
     }
     for round in 0..seed::times(4) {
         let sku = format!("last{round}");
         mesh.add_goods(&sku, 100, 1).await;
         let token = format!("t{round}");
-        let requests =
-            (0..RACERS).map(|racer| order(&token, &format!("u{racer}"), &sku, 1)).collect();
+        let requests = (0..CONCURRENT_CALLERS)
+            .map(|racer| order(&token, &format!("u{racer}"), &sku, 1))
+            .collect();
         one_wins(&mesh, requests, "INSUFFICIENT_STOCK", &mut kinds).await;
         let units = mesh.units(&sku).await;
         assert_eq!((units.available, units.frozen, units.sold), (0, 0, 1));
@@ -97,7 +98,8 @@ async fn one_of_sixty_four_gets_the_last_points_and_one_the_last_money() {
         mesh.add_member(&pointed, 100, 1_000_000).await;
         mesh.add_member(&moneyed, 0, TEA + 1).await;
         let all = |user: &str, points: i64| -> Vec<_> {
-            let requests = (0..RACERS).map(|racer| order(&format!("t{racer}"), user, "tea", 1));
+            let requests =
+                (0..CONCURRENT_CALLERS).map(|racer| order(&format!("t{racer}"), user, "tea", 1));
             requests
                 .map(|request| proto::checkout::v1::PlaceOrderRequest { points, ..request })
                 .collect()
@@ -197,7 +199,7 @@ async fn a_cancel_meets_the_placing_at_every_step_and_stops_it_whole_or_not_at_a
     mesh.add_member("ada", 1_000, 1_000_000).await;
     let mut rng = seed::rng("cancel against place");
     let (mut kinds, mut paid) = (Kinds::default(), 0);
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     for round in 0..seed::times(60) {
         let saga_id = start_placing(&mesh, &format!("t{round}"), 1).await;
         // Each record in turn is the last that the journal has when the cancel sets out.
@@ -207,9 +209,9 @@ async fn a_cancel_meets_the_placing_at_every_step_and_stops_it_whole_or_not_at_a
             saga_id: saga_id.clone(),
             reason: "a race".to_owned(),
         };
-        let cancelled = told(mesh.sagas().cancel_saga(cancel).await);
+        let cancelled = code_or_status(mesh.sagas().cancel_saga(cancel).await);
         let saga = mesh.ended(&saga_id).await;
-        let events = mesh.story(&saga_id).await;
+        let events = mesh.saga_events(&saga_id).await;
         match (cancelled.as_str(), saga.state()) {
             ("OK", SagaState::Compensated) => {
                 assert_eq!(saga.reason, "CANCELLED_BY_OPERATOR");
@@ -226,7 +228,7 @@ async fn a_cancel_meets_the_placing_at_every_step_and_stops_it_whole_or_not_at_a
             }
             other => panic!("{other:?}: {saga:?}"),
         }
-        let now = mesh.standing().await;
+        let now = mesh.balances().await;
         assert_eq!(now.tea.1, 0, "nothing stays frozen");
         assert_eq!(now.wallet, before.wallet - paid * (TEA - 1));
         assert_eq!(now.points, before.points - paid);
@@ -330,7 +332,7 @@ async fn a_call_that_comes_during_or_after_its_undo_leaves_nothing_behind() {
     // The steps belong to no saga.
     let mesh = Wiring::default().damaged().start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     let lines = rpc::Lines::to(&mesh);
     let mut rng = seed::rng("late calls");
     for pair in pairs() {
@@ -373,7 +375,7 @@ async fn a_call_that_comes_during_or_after_its_undo_leaves_nothing_behind() {
         }
         kinds.assert_several(pair.name);
     }
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
     let request = proto::order::v1::ListOrdersRequest {
         user_id: "ada".to_owned(),
         page_size: 1000,

@@ -18,7 +18,7 @@ use tonic_types::StatusExt;
 use crate::rpc::{self, Lines, Rpc};
 
 /// No saga has this id.
-const NOBODY: &str = "01a1fc83-9174-7037-aca6-b77ab92c89c2";
+const UNKNOWN_SAGA: &str = "01a1fc83-9174-7037-aca6-b77ab92c89c2";
 
 /// A method, a request of it as JSON in which SAGA and ORDER stand for ids, and the status and reason that it comes to.
 type Row = (&'static str, &'static str, Code, &'static str);
@@ -197,14 +197,14 @@ async fn check(mesh: &Mesh, table: &[Row], saga_id: &str, order_no: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_does_not_exist_is_not_found_by_every_method_that_looks_for_it() {
     let mesh = Mesh::start().await;
-    check(&mesh, &UNKNOWN, NOBODY, "O-9").await;
+    check(&mesh, &UNKNOWN, UNKNOWN_SAGA, "O-9").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_state_does_not_allow_is_a_failed_precondition() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
     check(&mesh, &STATES, &placed.saga_id, &placed.order_no).await;
 }
 

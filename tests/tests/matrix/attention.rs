@@ -15,8 +15,8 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::{
-    place_order::{BOUGHT, order},
-    shop::{UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
+    place_order::{AFTER_PLACING, order},
+    shop::{BEFORE_ANY_SAGA, balances, check_books, furnish, sku, user, wiring},
 };
 
 /// Longer than anything here waits.
@@ -121,7 +121,7 @@ fn an_undo_that_needs_a_person_holds_no_other_undo_and_what_came_before_both_wai
         assert_eq!(wait(&mesh, &saga_id, WaitUntil::Ended).await.state(), SagaState::Compensated);
         assert_eq!(parked.await, 1, "a person was called more than once");
     });
-    assert_eq!(standing(&mesh, 0), UNTOUCHED);
+    assert_eq!(balances(&mesh, 0), BEFORE_ANY_SAGA);
     check_books(&mesh);
 }
 
@@ -177,7 +177,7 @@ fn the_caller_of_a_served_method_learns_at_once_that_its_saga_needs_a_person_and
         let placed = checkout.place_order(placed(0)).await.unwrap().into_inner();
         assert!(placed.result.unwrap().success);
     });
-    assert_eq!(standing(&mesh, 0), BOUGHT);
+    assert_eq!(balances(&mesh, 0), AFTER_PLACING);
     check_books(&mesh);
 }
 

@@ -13,8 +13,8 @@ use tonic::Code;
 
 use crate::{
     on_several_meshes,
-    place_order::{BOUGHT, order},
-    shop::{ORDER, UNTOUCHED, check_books, furnish, order_no, standing, user, wiring},
+    place_order::{AFTER_PLACING, order},
+    shop::{BEFORE_ANY_SAGA, ORDER, balances, check_books, furnish, order_no, user, wiring},
     with_deaths,
 };
 
@@ -50,10 +50,10 @@ fn check(mesh: &Mesh, report: &Report) {
     report.assert_right();
     for outcome in &report.outcomes {
         let wanted = match outcome.last {
-            Status::Succeeded => UNTOUCHED,
-            _ => BOUGHT,
+            Status::Succeeded => BEFORE_ANY_SAGA,
+            _ => AFTER_PLACING,
         };
-        assert_eq!(standing(mesh, outcome.number), wanted, "{}", outcome.cell);
+        assert_eq!(balances(mesh, outcome.number), wanted, "{}", outcome.cell);
     }
     check_books(mesh);
 }
@@ -104,7 +104,7 @@ fn every_fault_of_a_cancel_while_the_order_is_being_placed_gives_back_all() {
     placing.iter().for_each(|saga_id| resume(&mesh, saga_id));
     for (number, saga_id) in placing.iter().enumerate() {
         assert_eq!(watch(&mesh, saga_id, |_| false), SagaState::Compensated);
-        assert_eq!(standing(&mesh, number), UNTOUCHED, "{}", report.outcomes[number].cell);
+        assert_eq!(balances(&mesh, number), BEFORE_ANY_SAGA, "{}", report.outcomes[number].cell);
     }
     check_books(&mesh);
 }

@@ -6,22 +6,23 @@ use saga::Status;
 
 use crate::{
     on_several_meshes,
-    shop::{Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
+    shop::{BEFORE_ANY_SAGA, Balances, balances, check_books, furnish, sku, user, wiring},
     with_deaths,
 };
 
 const DEFINITION: (&str, &str) = ("diamond.yaml", include_str!("diamond.yaml"));
 /// What the saga leaves that succeeds: one unit and two, seven points, eleven cents.
-const TAKEN: Standing = Standing {
-    available: UNTOUCHED.available - 3,
+const AFTER_SUCCESS: Balances = Balances {
+    available: BEFORE_ANY_SAGA.available - 3,
     sold: 3,
-    points: UNTOUCHED.points - 7,
-    money: UNTOUCHED.money - 11,
-    ..UNTOUCHED
+    points: BEFORE_ANY_SAGA.points - 7,
+    money: BEFORE_ANY_SAGA.money - 11,
+    ..BEFORE_ANY_SAGA
 };
 
 /// The same with the branch that is left out otherwise: a hundred points more.
-const TAKEN_RARE: Standing = Standing { points: TAKEN.points - 100, ..TAKEN };
+const AFTER_SUCCESS_WITH_RARE: Balances =
+    Balances { points: AFTER_SUCCESS.points - 100, ..AFTER_SUCCESS };
 
 fn start(number: usize) -> Start {
     start_with(number, false)
@@ -43,14 +44,14 @@ fn cells(mesh: &Mesh) -> Vec<Cell> {
     cells
 }
 
-fn check(mesh: &Mesh, report: &Report, taken: Standing) {
+fn check(mesh: &Mesh, report: &Report, taken: Balances) {
     report.assert_right();
     for outcome in &report.outcomes {
         let wanted = match outcome.last {
             Status::Succeeded => taken,
-            _ => UNTOUCHED,
+            _ => BEFORE_ANY_SAGA,
         };
-        assert_eq!(standing(mesh, outcome.number), wanted, "{}", outcome.cell);
+        assert_eq!(balances(mesh, outcome.number), wanted, "{}", outcome.cell);
     }
     check_books(mesh);
 }
@@ -62,7 +63,7 @@ fn every_fault_at_every_step_of_a_diamond_leaves_all_or_nothing() {
     furnish(&mesh, 0..cells.len());
     let report = mesh.play_together(&mesh.definition("diamond"), cells.clone(), start);
     println!("diamond, one fault: {report}");
-    check(&mesh, &report, TAKEN);
+    check(&mesh, &report, AFTER_SUCCESS);
     for status in [Status::Succeeded, Status::Compensated, Status::Attention] {
         let definition = mesh.definition("diamond");
         let implied = |cell: &&Cell| cell.allowed(definition.engine()) == [status];
@@ -81,7 +82,7 @@ fn every_fault_where_every_branch_runs_leaves_all_or_nothing() {
     furnish(&mesh, 0..cells.len());
     let report = mesh.play_together(&definition, cells, |number| start_with(number, true));
     println!("diamond with every branch, one fault: {report}");
-    check(&mesh, &report, TAKEN_RARE);
+    check(&mesh, &report, AFTER_SUCCESS_WITH_RARE);
 }
 
 #[test]
@@ -113,6 +114,6 @@ fn deaths(cells: &[Cell]) -> Report {
         mesh.play(&definition, number, cell.clone(), &start(number))
     };
     let report = Report { outcomes: cells.iter().enumerate().map(play).collect() };
-    check(&mesh, &report, TAKEN);
+    check(&mesh, &report, AFTER_SUCCESS);
     report
 }

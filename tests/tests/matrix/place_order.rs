@@ -8,7 +8,7 @@ use saga::{Definition, Status};
 
 use crate::{
     everything, on_several_meshes, scatter,
-    shop::{PRICE, Standing, UNTOUCHED, check_books, furnish, sku, standing, user, wiring},
+    shop::{BEFORE_ANY_SAGA, Balances, PRICE, balances, check_books, furnish, sku, user, wiring},
     with_deaths,
 };
 
@@ -18,14 +18,14 @@ const SPARE: usize = 1_000_000;
 const PAIRS: usize = 350;
 
 const QUANTITY: i64 = 2;
-const SPENT: i64 = 5;
+const POINTS_SPENT: i64 = 5;
 /// What an order leaves that was placed.
-pub(crate) const BOUGHT: Standing = Standing {
-    available: UNTOUCHED.available - QUANTITY,
+pub(crate) const AFTER_PLACING: Balances = Balances {
+    available: BEFORE_ANY_SAGA.available - QUANTITY,
     sold: QUANTITY,
-    points: UNTOUCHED.points - SPENT,
-    money: UNTOUCHED.money - (QUANTITY * PRICE - SPENT),
-    ..UNTOUCHED
+    points: BEFORE_ANY_SAGA.points - POINTS_SPENT,
+    money: BEFORE_ANY_SAGA.money - (QUANTITY * PRICE - POINTS_SPENT),
+    ..BEFORE_ANY_SAGA
 };
 
 /// The order of this number: every step of it runs.
@@ -35,7 +35,7 @@ pub(crate) fn order(number: usize) -> Start {
         definition: "place-order".to_owned(),
         key: format!("{user}/t"),
         input_json: format!(
-            r#"{{"user_id": "{user}", "submit_token": "t", "points": {SPENT},
+            r#"{{"user_id": "{user}", "submit_token": "t", "points": {POINTS_SPENT},
                 "lines": [{{"sku": "{sku}", "quantity": {QUANTITY}}}]}}"#
         ),
     }
@@ -46,10 +46,10 @@ fn check(mesh: &Mesh, report: &Report) {
     report.assert_right();
     for outcome in &report.outcomes {
         let wanted = match outcome.last {
-            Status::Succeeded => BOUGHT,
-            _ => UNTOUCHED,
+            Status::Succeeded => AFTER_PLACING,
+            _ => BEFORE_ANY_SAGA,
         };
-        assert_eq!(standing(mesh, outcome.number), wanted, "{}", outcome.cell);
+        assert_eq!(balances(mesh, outcome.number), wanted, "{}", outcome.cell);
     }
     check_books(mesh);
 }
@@ -93,7 +93,9 @@ fn check_repeats(definition: &Definition, report: &Report) {
 /// Whether the call lands and is made again. Reads have no inbox, and may answer otherwise.
 fn asked_again(planned: &Planned) -> bool {
     let reads = ["quote", "member"];
-    planned.fault.lands() && planned.fault != Fault::Slow && !reads.contains(&planned.step.as_str())
+    planned.fault.takes_effect()
+        && planned.fault != Fault::Slow
+        && !reads.contains(&planned.step.as_str())
 }
 
 #[test]

@@ -26,12 +26,12 @@ pub(crate) const POINTS: &str = "sagamesh.points.v1.PointsService";
 pub(crate) const PAYMENT: &str = "sagamesh.payment.v1.PaymentService";
 
 pub(crate) const UNITS: i64 = 100;
-pub(crate) const HAD: i64 = 1_000;
+pub(crate) const INITIAL_BALANCE: i64 = 1_000;
 pub(crate) const PRICE: i64 = 50;
 
-/// What a saga's own goods and accounts come to.
+/// The units of a saga's own goods, and what its own accounts hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct Balances {
     pub(crate) available: i64,
     pub(crate) frozen: i64,
     pub(crate) sold: i64,
@@ -40,8 +40,13 @@ pub(crate) struct Standing {
 }
 
 /// Before anything was bought.
-pub(crate) const UNTOUCHED: Standing =
-    Standing { available: UNITS, frozen: 0, sold: 0, points: HAD, money: HAD };
+pub(crate) const BEFORE_ANY_SAGA: Balances = Balances {
+    available: UNITS,
+    frozen: 0,
+    sold: 0,
+    points: INITIAL_BALANCE,
+    money: INITIAL_BALANCE,
+};
 
 /// The four services on the mesh.
 pub(crate) fn wiring() -> Wiring {
@@ -86,8 +91,11 @@ async fn one(mesh: &Mesh, number: usize) {
     let mut points = PointsServiceClient::new(mesh.service(POINTS));
     let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
     points.open_account(open).await.unwrap();
-    let earn =
-        EarnRequest { request_id: request_id.clone(), user_id: user_id.clone(), points: HAD };
+    let earn = EarnRequest {
+        request_id: request_id.clone(),
+        user_id: user_id.clone(),
+        points: INITIAL_BALANCE,
+    };
     points.earn(earn).await.unwrap();
     let mut payments = PaymentServiceClient::new(mesh.service(PAYMENT));
     let open = OpenWalletRequest {
@@ -96,11 +104,14 @@ async fn one(mesh: &Mesh, number: usize) {
         currency: "EUR".to_owned(),
     };
     payments.open_wallet(open).await.unwrap();
-    payments.top_up(TopUpRequest { request_id, user_id, amount: euros(HAD) }).await.unwrap();
+    payments
+        .top_up(TopUpRequest { request_id, user_id, amount: euros(INITIAL_BALANCE) })
+        .await
+        .unwrap();
 }
 
 /// What the saga of this number left.
-pub(crate) fn standing(mesh: &Mesh, number: usize) -> Standing {
+pub(crate) fn balances(mesh: &Mesh, number: usize) -> Balances {
     let (sku, user_id) = (sku(number), user(number));
     mesh.block_on(async {
         let mut stock = StockServiceClient::new(mesh.service(STOCK));
@@ -112,7 +123,7 @@ pub(crate) fn standing(mesh: &Mesh, number: usize) -> Standing {
         let mut payments = PaymentServiceClient::new(mesh.service(PAYMENT));
         let wallet = GetWalletRequest { user_id };
         let wallet = payments.get_wallet(wallet).await.unwrap().into_inner().wallet.unwrap();
-        Standing {
+        Balances {
             available: units.available,
             frozen: units.frozen,
             sold: units.sold,
@@ -134,5 +145,5 @@ pub(crate) fn order_no(mesh: &Mesh, number: usize) -> String {
 pub(crate) fn check_books(mesh: &Mesh) {
     let books = mesh.block_on(books::read(&mesh.data())).unwrap();
     books.assert_right();
-    assert_eq!((books.living, books.needy), (0, 0), "a saga is left over: {books:?}");
+    assert_eq!((books.unfinished, books.in_attention), (0, 0), "a saga is left over: {books:?}");
 }

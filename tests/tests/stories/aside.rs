@@ -59,8 +59,8 @@ async fn get(mesh: &Mesh, saga_id: &str) -> Saga {
 /// Waits until recovery has set the saga aside.
 async fn set_aside(mesh: &Mesh, saga_id: &str) -> Saga {
     loop {
-        let needy = mesh.sagas_in(&[SagaState::Attention]).await;
-        if let Some(saga) = needy.into_iter().find(|saga| saga.saga_id == saga_id) {
+        let in_attention = mesh.sagas_in(&[SagaState::Attention]).await;
+        if let Some(saga) = in_attention.into_iter().find(|saga| saga.saga_id == saga_id) {
             return saga;
         }
         tokio::task::yield_now().await;
@@ -129,10 +129,10 @@ async fn a_damaged_journal_sets_that_saga_aside_with_its_bytes_and_the_others_go
     let answer = mesh.sagas().retry_saga(retry).await.unwrap().into_inner();
     assert_eq!(code(answer.result.as_ref()), "OK");
     assert_eq!(mesh.ended(&damaged).await.state(), SagaState::Succeeded);
-    let story: Vec<EventKind> = mesh.story(&damaged).await.iter().map(Event::kind).collect();
+    let story: Vec<EventKind> = mesh.saga_events(&damaged).await.iter().map(Event::kind).collect();
     let taken_up = story.iter().rposition(|kind| *kind == EventKind::Recovered).unwrap();
     assert_eq!(story[taken_up + 1], EventKind::Retried, "{story:?}");
-    assert_eq!(mesh.standing().await.tea, (98, 0, 2));
+    assert_eq!(mesh.balances().await.tea, (98, 0, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,8 +218,8 @@ async fn the_journal_of_an_ended_saga_that_was_cut_off_is_told_so_and_nobody_get
 {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
-    let other = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
+    let other = mesh.place_successfully(order("t-2", "ada", "tea", 1)).await;
     let folder = mesh.stop().await;
     let cut = "delete from event where place in
         (select place from journal where saga_id = $1 order by seq desc limit 2)";
@@ -233,14 +233,14 @@ async fn the_journal_of_an_ended_saga_that_was_cut_off_is_told_so_and_nobody_get
     assert!(saga.next.contains("backup"), "{}", saga.next);
     let refused = mesh.checkout().place_order(order("t-1", "ada", "tea", 1)).await.unwrap_err();
     assert_eq!(refused.code(), Code::DataLoss, "{refused:?}");
-    assert_eq!(mesh.place_well(order("t-2", "ada", "tea", 1)).await, other);
+    assert_eq!(mesh.place_successfully(order("t-2", "ada", "tea", 1)).await, other);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saga_that_was_deleted_is_missed_when_its_start_is_repeated_and_no_second_one_begins() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
     let folder = mesh.stop().await;
     tamper(&folder, "delete from saga where id = $1", &placed.saga_id).await;
 
@@ -248,7 +248,7 @@ async fn a_saga_that_was_deleted_is_missed_when_its_start_is_repeated_and_no_sec
     let refused = mesh.checkout().place_order(order("t-1", "ada", "tea", 1)).await.unwrap_err();
     assert_eq!(refused.code(), Code::DataLoss, "{refused:?}");
     assert!(refused.message().contains(&placed.saga_id), "{refused:?}");
-    assert_eq!(mesh.standing().await.tea.2, 1, "bought a second time");
+    assert_eq!(mesh.balances().await.tea.2, 1, "bought a second time");
     // What is left of it is in nobody's way.
-    mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+    mesh.place_successfully(order("t-2", "ada", "tea", 1)).await;
 }

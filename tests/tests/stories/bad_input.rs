@@ -19,7 +19,7 @@ use tonic::{Code, Request, Status};
 async fn a_broken_order_is_told_all_that_is_wrong_and_starts_no_saga() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     let request = PlaceOrderRequest {
         submit_token: "t".repeat(65),
         user_id: "no spaces, please".to_owned(),
@@ -51,7 +51,7 @@ async fn a_broken_order_is_told_all_that_is_wrong_and_starts_no_saga() {
     many.lines =
         (0..10_000).map(|number| Line { sku: format!("s{number}"), quantity: 1 }).collect();
     assert_eq!(paths(&mesh.checkout().place_order(many).await.unwrap_err()), ["lines"]);
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
     assert!(mesh.sagas_in(&[]).await.is_empty());
 }
 

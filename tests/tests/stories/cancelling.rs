@@ -20,17 +20,17 @@ async fn ship(mesh: &Mesh, order_no: &str) {
 async fn a_paid_order_is_refunded_in_full() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     let mut request = order("t-1", "ada", "tea", 2);
     request.points = 70;
-    let placed = mesh.place_well(request).await;
+    let placed = mesh.place_successfully(request).await;
 
     let cancelled = mesh.cancel(cancel("c-1", "ada", &placed.order_no)).await;
     assert_eq!(code(cancelled.result.as_ref()), "OK", "{cancelled:?}");
     assert_eq!(cancelled.state, "ORDER_STATE_REFUNDED");
     assert_eq!(cancelled.order_no, placed.order_no);
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Refunded);
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
 
     assert_eq!(
         mesh.cancel(cancel("c-1", "ada", &placed.order_no)).await,
@@ -39,35 +39,35 @@ async fn a_paid_order_is_refunded_in_full() {
     );
     let again = mesh.cancel(cancel("c-2", "ada", &placed.order_no)).await;
     assert_eq!(code(again.result.as_ref()), "ORDER_STATE");
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_points_paid_is_cancelled_without_moving_money() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     let mut request = order("t-1", "ada", "tea", 1);
     request.points = TEA;
-    let placed = mesh.place_well(request).await;
+    let placed = mesh.place_successfully(request).await;
     let cancelled = mesh.cancel(cancel("c-1", "ada", &placed.order_no)).await;
     assert_eq!(cancelled.state, "ORDER_STATE_REFUNDED");
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shipped_order_is_returned_and_a_completed_one_is_declined() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 2)).await;
+    let before = mesh.balances().await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 2)).await;
     ship(&mesh, &placed.order_no).await;
     let cancelled = mesh.cancel(cancel("c-1", "ada", &placed.order_no)).await;
     assert_eq!(cancelled.state, "ORDER_STATE_RETURNED");
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Returned);
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
 
-    let placed = mesh.place_well(order("t-2", "ada", "tea", 2)).await;
+    let placed = mesh.place_successfully(order("t-2", "ada", "tea", 2)).await;
     ship(&mesh, &placed.order_no).await;
     let complete = CompleteOrderRequest {
         order_no: placed.order_no.clone(),
@@ -84,7 +84,7 @@ async fn nobody_cancels_anothers_order_or_one_that_does_not_exist() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
     mesh.add_member("bob", 0, 0).await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
     for request in [cancel("c-1", "bob", &placed.order_no), cancel("c-2", "ada", "O-none")] {
         let declined = mesh.cancel(request).await;
         assert_eq!(code(declined.result.as_ref()), "ORDER_UNKNOWN");

@@ -16,7 +16,7 @@ async fn a_mesh_that_is_dropped_while_it_runs_lets_its_files_go_and_its_sagas_go
 
 #[test]
 fn a_sagas_id_tells_when_it_began_by_the_clock_of_its_node_and_keeps_the_order_of_the_starts() {
-    const LOOK: &str = "
+    const LOOK_DEFINITION: &str = "
 saga: look
 version: 1
 steps:
@@ -24,7 +24,8 @@ steps:
     call: sagamesh.stock.v1.StockService/Quote
     with: { lines: \"[{'sku': 'tea', 'quantity': 1}]\" }
 ";
-    let mesh = kit::Wiring::new().service(stock_svc::open).file("look.yaml", LOOK).start();
+    let mesh =
+        kit::Wiring::new().service(stock_svc::open).file("look.yaml", LOOK_DEFINITION).start();
     mesh.block_on(async {
         let mut started = Vec::new();
         for number in 0..50 {

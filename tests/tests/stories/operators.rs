@@ -7,7 +7,7 @@ use proto::saga::v1::{
     ResolveSagaRequest, ResumeSagaRequest, RetrySagaRequest, Saga, SagaState, SkipStepRequest,
     WatchSagaRequest,
 };
-use stage::told;
+use stage::code_or_status;
 use tests::{
     Mesh, Wiring,
     shop::{code, order},
@@ -40,7 +40,7 @@ macro_rules! steer {
         let request = $request { saga_id: $saga_id.to_owned(), reason: "by hand".to_owned() };
         let answer = $mesh.sagas().$method(request).await;
         let saga = answer.as_ref().ok().and_then(|response| response.get_ref().saga.clone());
-        (told(answer), saga)
+        (code_or_status(answer), saga)
     }};
 }
 
@@ -77,11 +77,11 @@ async fn a_saga_is_paused_resumed_and_cancelled_and_ends_undone() {
     assert_eq!(steer!(mesh, resume_saga, ResumeSagaRequest, saga_id).0, "OK");
     let ended = mesh.ended(&saga_id).await;
     assert_eq!(ended.state(), SagaState::Compensated, "{ended:?}");
-    assert_eq!(mesh.standing().await.tea, (100, 0, 0));
+    assert_eq!(mesh.balances().await.tea, (100, 0, 0));
     for answer in [
         steer!(mesh, cancel_saga, CancelSagaRequest, saga_id).0,
         steer!(mesh, retry_saga, RetrySagaRequest, saga_id).0,
-        told(mesh.sagas().skip_step(skip).await),
+        code_or_status(mesh.sagas().skip_step(skip).await),
     ] {
         assert_eq!(answer, SAGA_STATE, "a saga that has ended was steered");
     }
@@ -106,7 +106,7 @@ async fn a_paused_saga_can_be_resolved_and_stays_so_over_a_restart() {
 async fn a_watcher_sees_every_record_once_and_the_stream_ends_with_the_saga() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
     let watch = |after_seq| WatchSagaRequest { saga_id: placed.saga_id.clone(), after_seq };
     let mut seen = Vec::new();
     let mut stream = mesh.sagas().watch_saga(watch(0)).await.unwrap().into_inner();
@@ -126,7 +126,7 @@ async fn lists_are_filtered_and_paged_without_a_gap() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
     for number in 0..7 {
-        mesh.place_well(order(&format!("t-{number}"), "ada", "tea", 1)).await;
+        mesh.place_successfully(order(&format!("t-{number}"), "ada", "tea", 1)).await;
     }
     mesh.place(order("t-none", "nobody", "tea", 1)).await;
     let list = |page_token: String, states: Vec<SagaState>| ListSagasRequest {

@@ -83,7 +83,7 @@ async fn a_caller_learns_the_step_and_the_reason_and_the_saga_moves_when_the_par
         }
     }
     let saga_id = between.expect("the next attempt is told");
-    assert_eq!(mesh.standing().await.tea, (99, 1, 0), "the stock stays frozen meanwhile");
+    assert_eq!(mesh.balances().await.tea, (99, 1, 0), "the stock stays frozen meanwhile");
 
     // The payment service of this mesh, at the address that was dead.
     let payment = mesh.addresses().payment;
@@ -96,7 +96,7 @@ async fn a_caller_learns_the_step_and_the_reason_and_the_saga_moves_when_the_par
             });
         }
     });
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
     assert_eq!(placed.saga_id, saga_id);
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Paid);
     assert_eq!(mesh.wallet("ada").await, 10_000 - TEA);
@@ -112,9 +112,9 @@ async fn a_saga_goes_on_where_it_stood_when_the_mesh_is_started_again() {
     let folder = mesh.stop().await;
 
     let mesh = Wiring::default().on(folder).start().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 2)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 2)).await;
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Paid);
-    assert_eq!(mesh.standing().await.tea, (98, 0, 2));
+    assert_eq!(mesh.balances().await.tea, (98, 0, 2));
     assert_eq!(mesh.wallet("ada").await, 10_000 - 2 * TEA);
 }
 

@@ -20,12 +20,12 @@ async fn an_order_takes_stock_points_and_money_and_is_paid() {
 
     let mut request = order("t-1", "ada", "tea", 3);
     request.points = 50;
-    let placed = mesh.place_well(request).await;
+    let placed = mesh.place_successfully(request).await;
     assert_eq!(placed.state, "ORDER_STATE_PAID");
     assert_eq!(placed.total, euros(3 * TEA));
     assert_eq!(placed.paid, euros(3 * TEA - 50));
 
-    let standing = mesh.standing().await;
+    let standing = mesh.balances().await;
     assert_eq!(standing.tea, (97, 0, 3));
     assert_eq!(standing.wallet, 10_000 - (3 * TEA - 50));
     assert_eq!(standing.points, 950);
@@ -45,10 +45,10 @@ async fn points_can_pay_for_all_of_it_and_then_no_money_moves() {
     mesh.open_shop().await;
     let mut request = order("t-1", "ada", "tea", 2);
     request.points = 2 * TEA;
-    let placed = mesh.place_well(request).await;
+    let placed = mesh.place_successfully(request).await;
     assert_eq!(placed.paid, euros(0));
-    assert_eq!(mesh.standing().await.wallet, 10_000);
-    assert_eq!(mesh.standing().await.points, 1_000 - 2 * TEA);
+    assert_eq!(mesh.balances().await.wallet, 10_000);
+    assert_eq!(mesh.balances().await.points, 1_000 - 2 * TEA);
     let saga = mesh.ended(&placed.saga_id).await;
     let charge = saga.steps.iter().find(|step| step.step == "charge_payment").unwrap();
     assert_eq!(charge.state(), StepState::Skipped);
@@ -58,10 +58,10 @@ async fn points_can_pay_for_all_of_it_and_then_no_money_moves() {
 async fn a_repeat_under_the_same_token_gets_the_same_answer_and_another_request_is_refused() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let first = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let first = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
     let again = mesh.place(order("t-1", "ada", "tea", 1)).await;
     assert_eq!(first, again);
-    assert_eq!(mesh.standing().await.tea, (99, 0, 1));
+    assert_eq!(mesh.balances().await.tea, (99, 0, 1));
 
     let refused = mesh.checkout().place_order(order("t-1", "ada", "tea", 2)).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
@@ -69,7 +69,7 @@ async fn a_repeat_under_the_same_token_gets_the_same_answer_and_another_request_
 
     // The token is the user's own: another user's has nothing to do with it.
     mesh.add_member("bob", 0, 10_000).await;
-    let bobs = mesh.place_well(order("t-1", "bob", "tea", 2)).await;
+    let bobs = mesh.place_successfully(order("t-1", "bob", "tea", 2)).await;
     assert_ne!(bobs.order_no, first.order_no);
 }
 
@@ -80,7 +80,7 @@ async fn declined(
     reason: &str,
     step: &str,
 ) {
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     let token = request.submit_token.clone();
     let answer = mesh.place(request.clone()).await;
     let result = answer.result.clone().unwrap();
@@ -88,7 +88,7 @@ async fn declined(
     assert_eq!(result.code, reason, "{result:?}");
     assert!(result.message.contains(step), "{result:?} does not name {step}");
     assert!(!answer.saga_id.is_empty());
-    assert_eq!(mesh.standing().await, before, "{reason} left something behind");
+    assert_eq!(mesh.balances().await, before, "{reason} left something behind");
     assert_eq!(mesh.ended(&answer.saga_id).await.state(), SagaState::Compensated);
     assert_eq!(mesh.place(request).await, answer, "the repeat of {token} differs");
 }

@@ -47,7 +47,7 @@ async fn the_same_token_from_thirty_two_clients_at_once_places_one_order() {
     let answers = join_all((0..32).map(|_| mesh.place(order("t-1", "ada", "tea", 2)))).await;
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(code(answers[0].result.as_ref()), "OK");
-    assert_eq!(mesh.standing().await.tea, (98, 0, 2));
+    assert_eq!(mesh.balances().await.tea, (98, 0, 2));
     assert_eq!(mesh.wallet("ada").await, 10_000 - 2 * TEA);
 }
 
@@ -55,15 +55,15 @@ async fn the_same_token_from_thirty_two_clients_at_once_places_one_order() {
 async fn of_many_cancels_at_once_one_refunds_and_the_others_are_declined() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 5)).await;
+    let before = mesh.balances().await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 5)).await;
     let cancels =
         (0..16).map(|number| mesh.cancel(cancel(&format!("c-{number}"), "ada", &placed.order_no)));
     let answers = join_all(cancels).await;
     let codes: Vec<String> = answers.iter().map(|answer| code(answer.result.as_ref())).collect();
     assert_eq!(codes.iter().filter(|code| *code == "OK").count(), 1, "{codes:?}");
     assert!(codes.iter().all(|code| code == "OK" || code == "ORDER_STATE"), "{codes:?}");
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
 }
 
 /// The order that a saga has created, as soon as it has.
@@ -84,7 +84,7 @@ async fn order_of(mesh: &Mesh, user: &str) -> String {
 async fn a_cancel_that_races_the_placing_undoes_everything_once_whichever_comes_first() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let before = mesh.standing().await;
+    let before = mesh.balances().await;
     let mut endings = BTreeSet::new();
     let clock = clock::Clock::system();
     for round in 0..24_u64 {
@@ -117,6 +117,6 @@ async fn a_cancel_that_races_the_placing_undoes_everything_once_whichever_comes_
         assert_eq!(mesh.points_of(&user).await, 100);
         endings.insert(state.as_str_name());
     }
-    assert_eq!(mesh.standing().await, before);
+    assert_eq!(mesh.balances().await, before);
     println!("endings met: {endings:?}");
 }

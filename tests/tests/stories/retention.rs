@@ -9,7 +9,7 @@ use proto::{
 };
 use sagamesh::mesh::{Config, Database, Listen, Retention};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
-use stage::told;
+use stage::code_or_status;
 use tests::{Mesh, Wiring, channel, shop::order};
 use tonic::Code;
 
@@ -17,7 +17,7 @@ use crate::{aside::journal, operators::waiting_for_payment};
 
 async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
     let request = GetSagaRequest { saga_id: saga_id.to_owned() };
-    match told(mesh.sagas().get_saga(request).await).as_str() {
+    match code_or_status(mesh.sagas().get_saga(request).await).as_str() {
         "OK" => true,
         "NotFound SAGA_UNKNOWN" => false,
         other => panic!("{other}"),
@@ -42,7 +42,7 @@ async fn what_ended_long_ago_is_removed_and_its_token_and_what_has_not_ended_sta
     let folder = mesh.stop().await;
 
     let mesh = Wiring::default().on(folder).start().await;
-    let placed = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-2", "ada", "tea", 1)).await;
     let folder = mesh.stop().await;
 
     let mesh = Wiring::default().on(folder).keeping_finished("1ms").start().await;
@@ -50,12 +50,12 @@ async fn what_ended_long_ago_is_removed_and_its_token_and_what_has_not_ended_sta
     assert!(is_known(&mesh, &waiting).await);
     assert_eq!(mesh.order(&placed.order_no).await.saga_id, placed.saga_id);
     // Its token is not: who repeats the request gets the first answer, and nothing is bought again.
-    let again = mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+    let again = mesh.place_successfully(order("t-2", "ada", "tea", 1)).await;
     assert_eq!(again, placed);
     let refused = mesh.checkout().place_order(order("t-2", "ada", "tea", 2)).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
     assert_eq!(mesh.sagas_in(&[]).await.len(), 1, "a repeat has started a saga");
-    assert_eq!(mesh.standing().await.tea.2, 1, "bought a second time");
+    assert_eq!(mesh.balances().await.tea.2, 1, "bought a second time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,7 @@ async fn a_decline_is_repeated_as_it_was_also_when_its_saga_is_no_longer_there()
 async fn a_token_whose_key_is_gone_buys_nothing_a_second_time() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
-    let placed = mesh.place_well(order("t-1", "ada", "tea", 1)).await;
+    let placed = mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
     let folder = mesh.stop().await;
     let mut connection = journal(&folder).await;
     let forget = "delete from saga_key; delete from event; delete from saga";
@@ -97,8 +97,8 @@ async fn a_token_whose_key_is_gone_buys_nothing_a_second_time() {
     let result = again.result.unwrap();
     assert_eq!(result.code, "ORDER_EXISTS", "{result:?}");
     assert!(result.message.contains(&placed.order_no), "{}", result.message);
-    assert_eq!(mesh.standing().await.tea.2, 1, "bought a second time");
-    mesh.place_well(order("t-2", "ada", "tea", 1)).await;
+    assert_eq!(mesh.balances().await.tea.2, 1, "bought a second time");
+    mesh.place_successfully(order("t-2", "ada", "tea", 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

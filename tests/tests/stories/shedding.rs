@@ -19,7 +19,7 @@ const WORK: &str = r#"
     service Work { rpc Do(Job) returns (Job); }
     message Job { string id = 1; }
 "#;
-const ONCE: &str = "\
+const ONCE_DEFINITION: &str = "\
 saga: once
 version: 1
 descriptors: [work.proto]
@@ -88,7 +88,7 @@ async fn answered(mesh: &Mesh, saga_id: &str, answer: AnswerKind) -> Event {
 async fn a_saga_whose_call_is_shed_waits_for_room_and_uses_up_no_attempt() {
     let sagas = tempfile::tempdir().unwrap();
     std::fs::write(sagas.path().join("work.proto"), WORK).unwrap();
-    std::fs::write(sagas.path().join("once.yaml"), ONCE).unwrap();
+    std::fs::write(sagas.path().join("once.yaml"), ONCE_DEFINITION).unwrap();
     let worker = Arc::new(Worker { begun: Semaphore::new(0), leave: Semaphore::new(0) });
     let facade = Facade::new(Clock::system(), Calls::Notable).shedding(NonZeroUsize::new(1));
     let mut participant = Server::new(facade);

@@ -32,7 +32,7 @@ const WORK: &str = r#"
     service Work { rpc Do(Job) returns (Job); rpc Undo(Job) returns (Job); }
     message Job { string id = 1; }
 "#;
-const ONCE: &str = "\
+const ONCE_DEFINITION: &str = "\
 saga: once
 version: 1
 deadline: 60s
@@ -158,7 +158,7 @@ fn job(id: char) -> Bytes {
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_sagas_at_once_succeed_with_a_participant_of_four_streams() {
     let work = Work::serve(4, usize::MAX >> 3).await;
-    let mesh = mesh(&work, ONCE).await;
+    let mesh = mesh(&work, ONCE_DEFINITION).await;
     let sagas = join_all((0..60).map(|id| start(&mesh, id))).await;
     let ended = join_all(sagas.iter().map(|saga_id| mesh.ended(saga_id))).await;
     let states: Vec<_> = ended.iter().map(|saga| (saga.state(), saga.message.clone())).collect();
@@ -172,7 +172,7 @@ async fn sixty_sagas_at_once_succeed_with_a_participant_of_four_streams() {
 /// A mesh whose four connections of one stream are taken by held calls, and a saga whose call is in line.
 async fn crowded() -> (Mesh, Work, String) {
     let work = Work::serve(1, 0).await;
-    let once = ONCE.replace("timeout: 500ms", "timeout: 60s");
+    let once = ONCE_DEFINITION.replace("timeout: 500ms", "timeout: 60s");
     let mesh = mesh(&work, &once).await;
     for id in 'a'..='d' {
         start(&mesh, id).await;

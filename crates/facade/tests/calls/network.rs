@@ -366,7 +366,7 @@ impl Handler for Effusive {
 
 #[tokio::test]
 async fn messages_larger_than_any_window_pass_one_after_the_other() {
-    const LETTERS: usize = 7_000_000;
+    const MESSAGE_LENGTH: usize = 7_000_000;
     let buy = buy();
     let mut shop = Server::new(Facade::new(Clock::system(), Calls::Notable));
     shop.serve(&buy, Arc::new(Effusive(buy.clone())));
@@ -377,12 +377,12 @@ async fn messages_larger_than_any_window_pass_one_after_the_other() {
 
     let client = client(address);
     let mut purchase = DynamicMessage::new(buy.input());
-    purchase.set_field_by_name("number", Value::String(LETTERS.to_string()));
+    purchase.set_field_by_name("number", Value::String(MESSAGE_LENGTH.to_string()));
     purchase.set_field_by_name("holder", Value::String("h".repeat(3_000_000)));
     for _ in 0..3 {
         let answer = call(&client, purchase.encode_to_vec().into(), LIMIT).await.unwrap();
         let receipt = DynamicMessage::decode(buy.output(), answer).unwrap();
         let thanks = receipt.get_field_by_name("thanks").unwrap();
-        assert_eq!(thanks.as_str().unwrap().len(), LETTERS);
+        assert_eq!(thanks.as_str().unwrap().len(), MESSAGE_LENGTH);
     }
 }

@@ -85,12 +85,12 @@ pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: Bench>
 /// More rows than one batch removes, of sagas and of requests, between rows that stay: younger ones, and those of sagas
 /// that do not tell their age. Whatever is gone is refused, and at no time does a saga's call take effect again.
 pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench: &B) {
-    const OLD: u32 = 130;
+    const OLD_ROWS: u32 = 130;
     const MINUTE: Duration = Duration::from_secs(60);
     let (stage, time) = stage(bench);
-    let old: Vec<Key> = (0..OLD).map(|ago| key(MINUTE * ago, Direction::Forward)).collect();
+    let old: Vec<Key> = (0..OLD_ROWS).map(|ago| key(MINUTE * ago, Direction::Forward)).collect();
     let request = |number: u32| Key::request(CALL, &format!("request-{number}"));
-    let requests: Vec<Key> = (0..OLD).map(request).collect();
+    let requests: Vec<Key> = (0..OLD_ROWS).map(request).collect();
     let untold = ["0", "saga-1"].map(|id| Key::step(id, "freeze", Direction::Forward));
     let mut stay: Vec<Key> = untold.into_iter().flatten().collect();
     for (label, keys) in [("old", &old), ("request", &requests), ("untold", &stay)] {
@@ -110,13 +110,13 @@ pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench
     for key in &old {
         assert_forgotten(&call::<B>(&stage, key, "old").await);
     }
-    assert_eq!(bench.count("old").await, i64::from(OLD));
+    assert_eq!(bench.count("old").await, i64::from(OLD_ROWS));
     for key in stay {
         let kept = stage.call_as(key.clone(), CALL, REQUEST, never()).await;
         assert!(answered(kept).repeated, "{key}");
     }
     // A request outside a saga says nothing of its age: repeated after that, it is another one.
-    while answered(call::<B>(&stage, &request(OLD - 1), "again").await).repeated {
+    while answered(call::<B>(&stage, &request(OLD_ROWS - 1), "again").await).repeated {
         time.advance(MINUTE);
     }
     assert_eq!(bench.count("again").await, 1);

@@ -17,13 +17,13 @@ pub async fn run_twice<A, T: Send + 'static>(
     look: fn(&Connection) -> T,
 ) -> (A, [T; 2]) {
     // While the writer is busy, the call and its neighbour wait for the same transaction.
-    let (go_on, told) = oneshot::channel::<()>();
+    let (resume, resumed) = oneshot::channel::<()>();
     let (begin, begun) = oneshot::channel();
-    let mut gate = Some((begin, told));
+    let mut gate = Some((begin, resumed));
     let mut busy: BoxFuture<'_, _> = Box::pin(database.write(move |_| {
-        let (begin, told) = gate.take().unwrap();
+        let (begin, resumed) = gate.take().unwrap();
         begin.send(()).unwrap();
-        told.blocking_recv().unwrap();
+        resumed.blocking_recv().unwrap();
         Ok::<_, store::Error>(())
     }));
     assert!(poll!(&mut busy).is_pending());
@@ -42,7 +42,7 @@ pub async fn run_twice<A, T: Send + 'static>(
         }
     }));
     assert!(poll!(&mut neighbour).is_pending());
-    go_on.send(()).unwrap();
+    resume.send(()).unwrap();
     let (_, answer, failed) = join3(busy, call, neighbour).await;
     failed.unwrap_err();
     let seen = std::mem::take(&mut *seen.lock().unwrap());

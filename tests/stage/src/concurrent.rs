@@ -2,11 +2,11 @@
 
 use futures::future::{BoxFuture, join_all};
 
-/// How many come at once.
-pub const MANY: usize = 64;
+/// How many callers come at once.
+pub const CONCURRENT_CALLERS: usize = 64;
 
 /// Runs them all in tasks of their own; gives what they came to, in their order.
-pub async fn at_once<T: Send + 'static>(
+pub async fn concurrently<T: Send + 'static>(
     many: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
     let running: Vec<_> = many.into_iter().map(tokio::spawn).collect();
@@ -22,7 +22,7 @@ where
     C: Future<Output = String> + Send + 'static,
     U: Future<Output = String> + Send + 'static,
 {
-    at_once((0..MANY).flat_map(|number| {
+    concurrently((0..CONCURRENT_CALLERS).flat_map(|number| {
         let saga = format!("s{number}");
         let both: [BoxFuture<'static, String>; 2] =
             [Box::pin(call(saga.clone())), Box::pin(undo(saga))];

@@ -19,8 +19,8 @@ use tonic::service::Routes;
 /// Opens a service's database in a folder and gives the service on it.
 pub type Open = fn(PathBuf, Facade) -> BoxFuture<'static, Result<Mount, String>>;
 
-/// A service that is served in this process, behind its facade, on a clock that only [`Alone::advance`] moves.
-pub struct Alone {
+/// A service that is served in this process, behind its facade, on a clock that only [`ServiceUnderTest::advance`] moves.
+pub struct ServiceUnderTest {
     folder: TempDir,
     database: &'static str,
     open: Open,
@@ -29,7 +29,7 @@ pub struct Alone {
     routes: Routes,
 }
 
-impl Alone {
+impl ServiceUnderTest {
     /// The service in a new folder; `database` is the name that it gives its file there.
     pub async fn open(database: &'static str, open: Open) -> Self {
         let (clock, time) = Clock::manual(Timestamp(1_700_000_000_123));

@@ -142,7 +142,7 @@ impl Node {
             config.limits.max_running,
         );
         let (service, health) = serve_api(&driver, facade, &definitions)?;
-        // A saga may steer sagas: the node is its own participant.
+        // The node is its own participant, because a saga's step may call `SagaService`.
         participants.add_in_process(saga_service::NAME, service.in_process());
         let Config { limits, retention, .. } = config;
         Ok(Self { driver, journal, participants, service, health, limits, retention })

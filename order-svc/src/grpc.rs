@@ -43,7 +43,7 @@ impl OrderService for Service {
     ) -> Result<Reply<CreateOrderResponse>, Failure> {
         let facts = wire::facts(&request)?;
         let (saga_id, at) = (call.saga_id().to_owned(), self.clock.now());
-        // Not in the work: run again, it must name the same order.
+        // The number is made outside the work, which may run again and must then name the same order.
         let order_no = moves::new_order_no(at);
         self.inbox
             .call(&call, move |connection| {

@@ -150,7 +150,7 @@ impl<G: Gateway> PaymentService for Service<G> {
     ) -> Result<Reply<ListPaymentsResponse>, Failure> {
         let ListPaymentsRequest { user_id, page_size, page_token } = request;
         let page = Page::<String>::read(page_size, &page_token, &[&user_id])?;
-        // No number is empty, so the first page is the one behind the empty number.
+        // No number is empty, so the first page begins behind the empty number.
         let after = page.cursor.as_deref().unwrap_or_default();
         let mut found = store::payments(&self.database, &user_id, after, page.fetch()).await?;
         let next_page_token = page.cut(&mut found, |last| last.payment_no.clone());

@@ -39,7 +39,7 @@ impl Gateway for Wallets {
     ) -> Result<(), Error> {
         let wallet = store::wallet_for(connection, &payment.user_id, payment.amount.currency)?;
         let transfer = Transfer {
-            // The ledger's key: the refund of a payment exists once, whatever asks for it.
+            // This is the ledger's key, so that the refund of a payment exists once.
             transaction_no: match payment.state == State::Refunded && planted::is(Bug::RefundTwice)
             {
                 false => format!("refund/{}", payment.payment_no),

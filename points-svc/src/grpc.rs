@@ -79,7 +79,7 @@ impl PointsService for Service {
             Direction::Undo => {
                 self.inbox
                     .undo(&call, move |connection, spent: DeductResponse| {
-                        // The order of the call that is undone, whatever the undo's own request says.
+                        // The order is that of the call that is undone, not the one in the undo's own request.
                         Ok(refund(connection, &spent.order_no, at)?)
                     })
                     .await
@@ -141,7 +141,7 @@ impl PointsService for Service {
     ) -> Result<Reply<ListEntriesResponse>, Failure> {
         let ListEntriesRequest { user_id, page_size, page_token } = request;
         let page = Page::<i64>::read(page_size, &page_token, &[&user_id])?;
-        // An unknown user is told apart from one without entries.
+        // An unknown user is an error, unlike a user without entries.
         store::member(&self.database, &user_id).await?;
         let after = page.cursor.unwrap_or_default();
         let mut found = store::entries(&self.database, &user_id, after, page.fetch()).await?;

@@ -68,7 +68,7 @@ fn write(mut message: DynamicMessage, bytes: &mut Vec<u8>) {
             }
         }
     }
-    // What is left: extensions and fields that the descriptor does not know.
+    // The remaining bytes are extensions and fields that the descriptor does not know.
     bytes.extend(message.encode_to_vec());
 }
 

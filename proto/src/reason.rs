@@ -95,7 +95,7 @@ fn code_named(name: &str) -> Code {
         "INTERNAL" => Code::Internal,
         "UNAVAILABLE" => Code::Unavailable,
         "DATA_LOSS" => Code::DataLoss,
-        // Another word is a mistake in the registry, which a test finds.
+        // Any other value is a mistake in the registry, which a test finds.
         _ => Code::Unknown,
     }
 }

@@ -141,7 +141,7 @@ pub(crate) async fn run(dev: Dev) -> CommandResult {
         Ok(())
     };
     let serving = mesh.into_process().run_until_signal(signals, failed.clone());
-    // A demo that fails ends the process, well.
+    // A demo that fails ends the process in good order.
     let (mut serving, mut shown) = (Box::pin(serving), Box::pin(shown));
     tokio::select! {
         served = &mut serving => served?,

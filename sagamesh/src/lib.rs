@@ -33,7 +33,7 @@ pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
     };
     let Arguments { global, command } = arguments;
     let ran = match command {
-        // Boxed: the mesh's future holds all five servers.
+        // Boxed, because the mesh's future holds all five servers.
         Command::Dev(dev) => Box::pin(dev::run(dev)).await,
         Command::Order(order) => command::order::run(&global, order).await,
         Command::Saga(saga) => command::saga::run(&global, saga).await,

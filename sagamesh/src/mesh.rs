@@ -161,7 +161,7 @@ async fn listen(config: &Listen) -> Result<Listeners, String> {
         Some(address) => bind(address).await?,
         None => match bind(at(5)).await {
             Ok(listener) => listener,
-            // Nobody asked for this one: it must not keep a mesh from starting.
+            // This listener was not configured, so a port that is taken must not keep the mesh from starting.
             Err(_) => bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?,
         },
     };

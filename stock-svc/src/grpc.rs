@@ -86,7 +86,7 @@ impl StockService for Service {
         let at = self.clock.now();
         self.inbox
             .undo(&call, move |connection, frozen: FreezeResponse| {
-                // The order of the call that is undone, whatever the undo's own request says.
+                // The order is that of the call that is undone, not the one in the undo's own request.
                 let order_no = frozen.order_no;
                 let released = store::settle(connection, &order_no, Settlement::UNFREEZE, at)?;
                 Ok(UnfreezeResponse { result: None, lines: wire::to_wire(released) })
@@ -153,7 +153,7 @@ impl StockService for Service {
         request: ListProductsRequest,
     ) -> Result<Reply<ListProductsResponse>, Failure> {
         let page = Page::<String>::read(request.page_size, &request.page_token, &[])?;
-        // No SKU is empty, so the first page is the one behind the empty SKU.
+        // No SKU is empty, so the first page begins behind the empty SKU.
         let after = page.cursor.as_deref().unwrap_or_default();
         let mut found = store::products(&self.database, after, page.fetch()).await?;
         let next_page_token = page.cut(&mut found, |last| last.sku.clone());
@@ -178,7 +178,7 @@ impl StockService for Service {
     ) -> Result<Reply<ListFlowsResponse>, Failure> {
         let ListFlowsRequest { sku, page_size, page_token } = request;
         let page = Page::<i64>::read(page_size, &page_token, &[&sku])?;
-        // An unknown SKU is told apart from one without changes.
+        // An unknown SKU is an error, unlike a SKU without changes.
         store::units(&self.database, &sku).await?;
         let after = page.cursor.unwrap_or_default();
         let mut found = store::flows(&self.database, &sku, after, page.fetch()).await?;

@@ -276,7 +276,7 @@ fn steps(
     let at = fields.key_at("steps").unwrap_or(root);
     match fields.take("steps", problems).map(|node| &node.kind) {
         Some(Kind::List(items)) if items.len() > saga::Definition::STEPS_MAX => {
-            // Not read: what is wrong with each of thousands helps nobody, and takes minutes to find.
+            // The steps are not read: a list of problems in each of thousands helps nobody, and takes minutes to find.
             let what =
                 format!("{} steps are more than {}", items.len(), saga::Definition::STEPS_MAX);
             problems.add(at, what, "split the saga, or let a participant do more");

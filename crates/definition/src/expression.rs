@@ -233,7 +233,7 @@ impl Bound<'_> {
     }
 
     fn failure(&self, error: &ExecutionError) -> UnlocatedError {
-        // A resolver cannot say why it has no value, so the slot is asked once more.
+        // A resolver cannot return an error, so the slot is evaluated once more to get it.
         if let ExecutionError::UndeclaredReference(name) = error
             && let Some(slot) = slot_index(name).and_then(|index| self.slots.get(index))
             && let Err(failure) = self.value(slot)

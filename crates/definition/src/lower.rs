@@ -29,7 +29,7 @@ pub(super) fn definition(draft: &Draft, problems: &mut Problems) -> Option<saga:
             let order_is_known =
                 !faults.iter().any(|f| matches!(f, DefinitionFault::UnknownAfter { .. }));
             for fault in &faults {
-                // What stands beside the pivot can be told when every `after` names a step.
+                // Which steps run beside the pivot is known only when every `after` names a step.
                 if order_is_known || !matches!(fault, DefinitionFault::BesidePivot { .. }) {
                     report(fault, draft, problems);
                 }
@@ -64,7 +64,7 @@ pub(super) fn ancestors(steps: &[StepDraft]) -> Vec<Vec<bool>> {
                     before[ancestor] |= is_before;
                 }
             }
-            // A cycle is the engine's to report; here it must only end.
+            // The engine reports a cycle; this loop must only end on one.
             before[i] = false;
         }
         if before == known {
@@ -83,7 +83,7 @@ fn report(fault: &DefinitionFault, draft: &Draft, problems: &mut Problems) {
         DefinitionFault::NoSteps => {
             problems.add(draft.steps_at, "the saga has no steps", "add `- step: the_name`");
         }
-        // Told when the steps were read.
+        // This was reported when the steps were read.
         DefinitionFault::TooManySteps => {}
         DefinitionFault::BadName { step: index } => {
             let what = format!("`{}` is no name for a step", name(*index));
@@ -128,7 +128,7 @@ fn report(fault: &DefinitionFault, draft: &Draft, problems: &mut Problems) {
                 Direction::Undo => ("undo_retry", step.undo_retry_at, &step.undo_retry),
             };
             let what = match fault {
-                // Told with both, for one of them may be the default.
+                // The problem names both values, because one of them may be the default.
                 RetryFault::BaseAboveCap => {
                     format!("base, {:?}, is above cap, {:?}", retry.base, retry.cap)
                 }

@@ -55,7 +55,8 @@ struct Contracts {
 impl Contracts {
     /// Compiles files by their paths below `folder`.
     fn compile(folder: &Path, files: &[PathBuf]) -> Result<Self> {
-        // Not the folder itself, which may be a whole crate: a file that is new stands in one of these.
+        // The folder itself is not named, because it may be a whole crate: a new file is noticed by one of these
+        // entries.
         for top in files.iter().filter_map(|file| file.iter().next()).collect::<BTreeSet<_>>() {
             println!("cargo::rerun-if-changed={}", folder.join(top).display());
         }
@@ -64,7 +65,8 @@ impl Contracts {
         for file in files {
             compiler.open_file(folder.join(file))?;
         }
-        // Not `file_descriptor_set()`: prost's own descriptor types drop the custom options that carry the rules.
+        // `file_descriptor_set()` cannot be used: prost's own descriptor types drop the custom options that carry the
+        // rules.
         let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?;
         let mut packages = BTreeSet::new();
         for file in files {

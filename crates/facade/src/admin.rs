@@ -26,7 +26,7 @@ pub(crate) fn router(roles: Vec<Role>, health: Routes) -> Router {
         .route("/", get(async || INDEX))
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(async move || readyz(&roles)))
-        // Also for gRPC clients, who take it for UNIMPLEMENTED.
+        // gRPC clients get it too, and take it for UNIMPLEMENTED.
         .fallback(async || (StatusCode::NOT_FOUND, INDEX))
 }
 

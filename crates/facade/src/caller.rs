@@ -99,7 +99,7 @@ impl Client {
             Transport::InProcess(routes) => StreamTransport::InProcess(routes.clone()),
             Transport::Network(network) => StreamTransport::Network(match network.free() {
                 Some(stream) => stream,
-                // Boxed: most calls need none of its room.
+                // Boxed, because most calls find a stream at once and need no memory for this future.
                 None => Box::pin(self.wait(network, call, max_wait)).await?,
             }),
         };
@@ -140,7 +140,7 @@ impl Client {
                 }
                 answered
             }
-            // Boxed: the way over the network needs a third of its room.
+            // Boxed, because a call over the network needs a third of the memory that this future takes.
             StreamTransport::InProcess(routes) => {
                 let called = Box::pin(within(routes, path, headers, request));
                 self.clock.timeout(limit, called).await
@@ -170,7 +170,7 @@ async fn within(
 ) -> Result<Bytes, Status> {
     let metadata = MetadataMap::from_headers(headers);
     let request = Request::from_parts(metadata, tonic::Extensions::new(), message);
-    // No limit of our own: an answer that is refused here has taken effect there.
+    // The answer's size is not limited here: the call has taken effect, so its answer must not be refused.
     let mut grpc = Grpc::new(routes).max_decoding_message_size(usize::MAX);
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     grpc.unary(request, path, Raw).await.map(tonic::Response::into_inner)

@@ -52,7 +52,7 @@ impl Context {
 
     /// Says how the call ended, and with it that the answer was not made by tonic.
     pub(crate) fn ended(&self, end: End) {
-        // A call is answered once.
+        // A call is answered once, so this cannot fail.
         let _ = self.end.set(end);
     }
 

@@ -120,7 +120,7 @@ impl Failure {
 /// What a saga step would decline, of any other call.
 impl From<Decline> for Failure {
     fn from(Decline { code: reason, message }: Decline) -> Self {
-        // One that is not registered here was decided by a newer program.
+        // A reason that is not registered here was stored by a newer program.
         let code = Reason::from_code(&reason).map_or(Code::FailedPrecondition, Reason::status);
         Self::Refused { code, reason, message, facts: Vec::new(), trace_id: None }
     }

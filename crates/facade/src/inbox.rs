@@ -115,7 +115,7 @@ impl From<participant::Error> for Failure {
         let message = error.to_string();
         match error {
             participant::Error::KeyReused { .. } => Self::new(Reason::KeyReused, message),
-            // Not a decline: the call may have taken effect, so the saga must not turn back by itself.
+            // This is not a decline: the call may have taken effect, so the saga must not turn back by itself.
             participant::Error::Forgotten { .. } => Self::new(Reason::KeyForgotten, message),
             participant::Error::Direction { .. } => Self::new(Reason::NotASagaStep, message),
             participant::Error::Work(_) | participant::Error::Store(_) => Self::unavailable(error),

@@ -84,7 +84,7 @@ impl Overload {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let last = self.last_line.load(Ordering::Relaxed);
         let due = last == 0 || now.since(Timestamp(last)) >= OVERLOAD_LOG_INTERVAL;
-        // Of two that come at once, one writes the line.
+        // Of two calls that come at the same time, one writes the line.
         let mine = due
             && self
                 .last_line

@@ -192,7 +192,7 @@ impl Process {
         }
         for Role { health, readiness, .. } in &self.roles {
             readiness.part("process").not_ready("it is stopping");
-            // Told here, since the task that follows is stopped with the listener.
+            // Health is set here too, because the task that follows readiness is stopped together with the listener.
             health.set_ready(false).await;
         }
         for stage in (0..self.stages.len()).rev() {

@@ -101,7 +101,7 @@ fn declaring_file(pool: &DescriptorPool, symbol: &str) -> Option<FileDescriptor>
     if let Some(extension) = pool.get_extension_by_name(symbol) {
         return Some(extension.parent_file());
     }
-    // What is left is a member: a method, a field, or an enum's value.
+    // Any other symbol is a member: a method, a field, or a value of an enum.
     let (parent, member) = symbol.rsplit_once('.')?;
     if let Some(service) = pool.get_service_by_name(parent) {
         return service

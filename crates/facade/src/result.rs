@@ -25,7 +25,7 @@ pub(crate) fn result_of(kind: &MessageDescriptor) -> Option<FieldDescriptor> {
 pub(crate) fn fill_result(message: &mut DynamicMessage, result: ResultInfo) -> bool {
     let Some(field) = result_of(&message.descriptor()) else { return false };
     let Kind::Message(kind) = field.kind() else { return false };
-    // Through bytes: the response's pool may be another copy than ours.
+    // The message goes through bytes, because the response's descriptor pool may be another copy than ours.
     let Ok(value) = DynamicMessage::decode(kind, result.encode_to_vec().as_slice()) else {
         return false;
     };

@@ -88,7 +88,7 @@ impl Server {
             .routes()
             .into_axum_router()
             .fallback_service(Dispatch { facade: self.facade, routes: self.routes })
-            // Outermost: every route and the fallback are behind it.
+            // This layer is the outermost, so that every route and the fallback are behind it.
             .layer(entry);
         (Service { routes: tonic::service::Routes::from(router) }, self.health)
     }

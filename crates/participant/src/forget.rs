@@ -91,7 +91,7 @@ fn remove(
         connection.all(STEPS, (from, Key::first_of_sagas_at(before), BATCH), |row| row.get(0))?;
     let mut removed = 0;
     for key in &steps {
-        // Ids that others made say nothing of their age: such rows stay.
+        // Ids that other programs made do not tell their age, so such rows stay.
         if Key::began_by_text(key).is_some_and(|began| began < before) {
             removed += connection.execute(REMOVE_STEP, [key])?;
         }

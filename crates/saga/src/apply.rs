@@ -106,7 +106,7 @@ fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
     let mut steps = std::mem::take(&mut state.steps);
     for step in &mut steps {
         match step.call.progress {
-            // It waits for its next attempt, or for a person: there is no attempt any more.
+            // The call waits for its next attempt, or for a person: no further attempt is made.
             Progress::Open { due } if step.call.stuck || !may_have_begun(state, due, at, true) => {
                 step.call.progress = Progress::Exhausted;
             }
@@ -128,7 +128,7 @@ fn call_answered(
     at: Timestamp,
 ) {
     let pivot_passed = state.pivot_passed(definition);
-    // The budget of a step that cannot be taken back any more is only its age.
+    // A step that cannot be turned back from is limited by its age alone, not by its attempts.
     let no_way_back = only_goes_forward(definition, state);
     let backward = state.cause.is_some();
     let policy = &definition.step(id).retry;
@@ -281,7 +281,7 @@ fn retried(state: &mut SagaState, at: Timestamp) {
     release_hold(state, at);
     for step in &mut state.steps {
         for attempt in [&mut step.call, &mut step.undo] {
-            // Also of a call that was never made: its request could not be evaluated.
+            // This holds for a call that was never made too: its request could not be evaluated.
             attempt.stuck = false;
             if let Progress::Open { due } = &mut attempt.progress {
                 *due = (*due).min(at);
@@ -297,7 +297,7 @@ fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str, at: Timestam
     let step = &mut state.steps[id.index()];
     step.reason = Some(Reason::new(Reason::SKIPPED_BY_OPERATOR, reason));
     let attempt = if backward { &mut step.undo } else { &mut step.call };
-    // A call that may have landed stays so: should the saga turn back, it is undone like every step that started.
+    // `may_have_landed` stays as it is: should the saga turn back, the step is undone like every one that started.
     attempt.progress = Progress::Skipped;
     attempt.stuck = false;
     if !matches!(state.hold, Some((Hold::Attention, _))) {
@@ -306,7 +306,7 @@ fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str, at: Timestam
     let stuck = (0..).zip(&state.steps).find(|(_, step)| step.call.stuck || step.undo.stuck);
     match stuck {
         None => release_hold(state, at),
-        // What the saga still needs a person for.
+        // The saga still needs a person for this step.
         Some((number, StepState { reason: Some(reason), .. })) => {
             let cause = Cause { step: Some(StepId(number)), reason: reason.clone() };
             state.hold = Some((Hold::Attention, cause));

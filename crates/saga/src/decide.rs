@@ -99,7 +99,7 @@ fn backward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<C
     for step in definition.ids() {
         let known = state.at(step);
         if let Progress::Open { due } = known.call.progress {
-            // Under way when the saga turned back: its answer tells whether there is something to undo.
+            // The call was under way when the saga turned back: its answer tells whether there is something to undo.
             plan.attempt(step, Direction::Forward, &known.call, due);
         } else if !known.undo.stuck && may_be_undone(definition, state, step) {
             match known.undo.progress {

@@ -74,7 +74,7 @@ impl Retry {
         let doublings = attempt.saturating_sub(1).min(31);
         let ceiling = self.base.saturating_mul(1 << doublings).min(self.cap);
         let half = ceiling / 2;
-        // Whole nanoseconds, no floating point: it cannot overflow, and every machine replays to the same instant.
+        // Computed in whole nanoseconds: it cannot overflow, and every machine replays to the same instant.
         half + Duration::from_nanos_u128(
             half.as_nanos() * u128::from(jitter.0) / u128::from(u16::MAX),
         )

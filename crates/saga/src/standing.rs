@@ -42,7 +42,7 @@ pub(crate) fn may_have_begun(
 
 /// Whether all that must come before `step` is done or skipped.
 pub(crate) fn is_ready(definition: &Definition, state: &SagaState, step: StepId) -> bool {
-    // All distances: an operator may have skipped the steps right before it ahead of their turn.
+    // All ancestors are checked, not the nearest alone: an operator may have skipped these ahead of their turn.
     planted::is(Bug::StepBeforeItsTurn)
         || definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
 }

@@ -77,7 +77,7 @@ impl Database {
     {
         let (caller, answer) = oneshot::channel();
         let reading: Reading = Box::new(move |connection| {
-            // A caller who has gone is no loss: nothing was written.
+            // The caller may have gone away; nothing was written.
             let _ = caller.send(work(connection));
         });
         self.0.read(lane, reading).await?;
@@ -139,6 +139,6 @@ impl WeakDatabase {
 }
 
 async fn until_closed(ended: &mut watch::Receiver<()>) {
-    // The error is the news: the sender is dropped when the writer has ended.
+    // The error is what is waited for: the sender is dropped when the writer has ended.
     while ended.changed().await.is_ok() {}
 }

@@ -57,7 +57,7 @@ where
 {
     fn run(&mut self, connection: &Connection) -> Verdict {
         connection.begin_work();
-        // What a panic may have left half done is rolled back.
+        // The transaction is rolled back, because a panic may have left changes half done.
         let ran = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
         let result =
             ran.unwrap_or_else(|panic| Err(Error::Panicked(panic_message(&*panic)).into()));
@@ -69,10 +69,11 @@ where
     fn acknowledge(self: Box<Self>, transaction: Result<(), Error>) {
         let answer = match transaction {
             Ok(()) => self.ran.unwrap_or_else(|| Err(Error::Unanswered.into())),
-            // Even a refusal is not to be trusted then: it may rest on what another job of the transaction wrote.
+            // Even an error of the job cannot be trusted then: it may rest on what another job of the transaction
+            // wrote.
             Err(cause) => Err(cause.into()),
         };
-        // A caller who has gone is no loss: the inbox answers the repeat.
+        // The caller may have gone away; the inbox answers its repeat.
         let _ = self.caller.send(answer);
     }
 }

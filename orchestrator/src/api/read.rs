@@ -117,7 +117,7 @@ pub(super) async fn wait(
         loop {
             match driver.find(saga_id) {
                 Some(handle) if handle.reached(wanted).await.is_some() => return,
-                // Its task has just ended.
+                // Its task has just ended: the journal is read in the next round.
                 Some(_) => {}
                 None => match driver.journal().find(saga_id).await {
                     Ok(Some(index_row)) if wanted(index_row.status()) => return,

@@ -68,7 +68,7 @@ impl Handlers {
         if let Some(index_row) = journal.find(saga_id).await.map_err(Failure::unavailable)? {
             return Ok(index_row.status());
         }
-        // Removed since the start was refused; else it was deleted.
+        // Retention removed it after the start was refused, or somebody deleted it.
         let removed = journal.removed_saga(definition, key).await.map_err(Failure::unavailable)?;
         removed.map(|removed| removed.ending.status).ok_or_else(|| read::missing_saga(saga_id))
     }

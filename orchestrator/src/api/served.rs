@@ -105,7 +105,7 @@ async fn answer(
             return Err(Failure::new(Reason::KeyReused, sentence));
         }
     };
-    // Boxed: few callers come here, and the others need no room for it.
+    // Boxed, because few callers get here, and the others need no memory for this future.
     Box::pin(read::wait(driver, &saga_id, ended_or_needs_a_person, remaining())).await;
     let Some(found) = Box::pin(read::look_up(driver, &saga_id)).await? else {
         // Retention removed it after the start was refused, or somebody deleted it.

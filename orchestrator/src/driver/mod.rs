@@ -149,7 +149,7 @@ impl Driver {
         if self.context.stop.is_cancelled() {
             return Err(journal::Error::Closed.into());
         }
-        // Refused before anything is done for it: what runs keeps what it needs.
+        // A start beyond the limit is refused before any work is done for it.
         if self.running() >= self.max_running {
             return Ok(Start::Overloaded);
         }
@@ -177,7 +177,7 @@ impl Driver {
         header: Header,
     ) -> Result<Start, StartError> {
         let saga_id = header.saga_id.clone();
-        // Taken first: recovery must not find the saga on disk without a task and run it beside this one.
+        // The slot is taken first: otherwise recovery could find the saga on disk and run it beside this task.
         let Some(slot) = self.live.take(&saga_id) else {
             return Err(StartError::IdTaken(saga_id));
         };

@@ -63,7 +63,7 @@ impl Driver {
         }) {
             return self.order(saga_id, event).await;
         }
-        // Taken before recovery can find the saga.
+        // The slot is taken before recovery can find the saga.
         let Some(slot) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
         let readmitted = self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await;
         readmitted.map_err(OrderError::Journal)?;
@@ -154,7 +154,7 @@ impl Driver {
         let replayed = replay(&header, &definition, &entries?, state_record)
             .map_err(|error| TakeUpError::unreadable(causes(&error)))?;
         if replayed.replayer.state.is_ended() {
-            // It ended between the search and the look.
+            // It ended after the search and before it was read.
             return Ok(false);
         }
         let recovered = Record {

@@ -17,7 +17,7 @@ impl Link {
         let Header { saga_id, definition_hash, definition, key, trace, .. } = header;
         let texts = [saga_id, definition_hash, definition, key, trace];
         for part in texts.iter().map(|text| text.as_bytes()).chain([header.request.as_ref()]) {
-            // With its length, so that no byte can move from one part into the next.
+            // Each part is hashed with its length, so that no byte can move from one part into the next.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

@@ -261,7 +261,7 @@ mod tests {
         let in_line =
             attempt(&target, &overrides).make(&participants, &trace, withdrawn.cancelled());
         let (answer, ()) = tokio::join!(in_line, async {
-            // Its own limit passes, and the rest of the time that it may be in line.
+            // The attempt's own limit passes, and then the rest of the time that it may wait for a stream.
             time.advance_to_next().await;
             tokio::task::yield_now().await;
             time.advance_to_next().await;

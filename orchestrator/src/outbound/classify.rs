@@ -49,7 +49,7 @@ fn read_body(
 ) -> Answer {
     let message = match DynamicMessage::decode(output.clone(), response.clone()) {
         Ok(message) => message,
-        // Something answered, and nobody can tell what: the call may well have taken effect.
+        // The answer cannot be read, and the call may well have taken effect.
         Err(error) => {
             let what = format!("the answer is no {}: {error}", output.full_name());
             return Answer::Unknown(Reason::new(Registered::GarbledAnswer.code(), what));

@@ -59,7 +59,7 @@ fn pool(files: BTreeMap<String, Vec<u8>>) -> Result<DescriptorPool, String> {
             .map_err(|error| format!("{name}: {error}"))?;
         set.file.push(file);
     }
-    // Through bytes, which keep the custom options, and through the one check for what the pool cannot hold.
+    // The files go through bytes, which keep the custom options, and through `pool_of_set`, which checks them.
     definition::pool_of_set(&set.encode_to_vec()).map_err(|error| error.to_string())
 }
 

@@ -104,7 +104,7 @@ fn created_unseen(connection: &Connection) -> Result<(), participant::WorkError>
 /// Every way in which a write is declined; of the checks the first and the last, since all are made before any write.
 const REFUSALS: &[(&str, Operation)] = &[
     ("ORDER_EXISTS", |connection| placed(connection, &under_token(), "O-9")),
-    // As where another transaction has taken the token since it was looked for.
+    // This happens where another transaction has taken the token after it was looked for.
     ("ORDER_EXISTS", created_unseen),
     ("USER_SUSPENDED", |connection| {
         let mut facts = acceptable();
@@ -171,7 +171,7 @@ async fn a_move_that_was_judged_by_a_state_which_is_gone_changes_nothing() {
     });
     let error = overtaken.await.unwrap();
     assert!(matches!(error, Error::Overtaken { .. }), "{error}");
-    // It is asked again, and judged by the state as it is then.
+    // The call is made again, and judged by the state as it is then.
     assert!(matches!(participant::WorkError::from(error), participant::WorkError::Technical(_)));
     assert_eq!(detail(&database, "O-1").await.unwrap().transitions.len(), 3);
 }

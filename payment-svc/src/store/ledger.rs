@@ -24,7 +24,7 @@ const WALLET: &str = "
     from wallet join account on account.id = wallet.account
     where wallet.user_id = ?1";
 
-// Relative and guarded: two payments cannot both take the last money. Only the bank may owe.
+// The change is relative and guarded: two payments cannot both take the last money. Only the bank may be overdrawn.
 const CHANGE: &str = "
     update account
     set balance = balance + ?2
@@ -129,7 +129,7 @@ pub(crate) fn transfer(
     changes.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
     for (account, by) in changes {
         if !change(connection, account, by)? {
-            // Where transactions run side by side, another has come between.
+            // Another transaction has changed the balance; this happens only where transactions run side by side.
             check(connection, transfer)?;
             return Err(Error::Unreadable { table: "account", key: account.id.clone() });
         }

@@ -13,7 +13,7 @@ const CREATE: &str = "
     insert into payment (payment_no, order_no, user_id, state, currency, amount, refunded, created_at)
     values (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)";
 
-// Guarded by the state that it leaves, so a payment that has moved on meanwhile is never moved twice.
+// The update is guarded by the state before it, so that a payment is never moved twice.
 const SET_STATE: &str = "
     update payment
     set state = ?3, failure = ?4, refunded = case when ?3 = 'REFUNDED' then amount else 0 end

@@ -163,7 +163,7 @@ async fn a_charge_that_no_account_can_hold_changes_none() {
     let (_folder, database) = database(SCHEMA).await;
     let refused = database.write(|connection| {
         ann(connection);
-        // More than the bank can ever have given, so only a mended database gets here.
+        // This is more than the bank can ever have given, so only a changed database gets here.
         let full = "update account set balance = 1000000000000000 where id = 'shop/EUR'";
         connection.execute(full, ())?;
         let paid = payment("O-2", 10);
@@ -205,7 +205,7 @@ async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         ann(connection);
-        // No currency has a digit; the table only counts the letters.
+        // No currency has a digit, but the table checks only the length.
         connection.execute("update account set currency = 'E1R'", ())?;
         Ok::<_, ::store::Error>(())
     });

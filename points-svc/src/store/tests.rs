@@ -69,7 +69,7 @@ const REFUSALS: &[(&str, Operation)] = &[
     ("ORDER_STATE", |connection| spent(connection, "ann", "O-2", 1)),
     ("ORDER_STATE", |connection| refunded(connection, "O-2")),
     ("ORDER_UNKNOWN", |connection| refunded(connection, "O-3")),
-    // A member who was given as many points as an account holds gets none back.
+    // A member whose account is full gets no points back.
     ("AMOUNT_OUT_OF_RANGE", |connection| refunded(connection, "O-full")),
 ];
 
@@ -112,7 +112,7 @@ async fn an_entry_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         ann(connection);
-        // No clock that this service knows goes back before the epoch; the table does not look.
+        // No clock of this service goes back before the epoch, but the table does not check it.
         connection.execute(RECORD, ("ann", "EARN", 1_i64, 4_i64, None::<String>, -1_i64))?;
         Ok::<_, ::store::Error>(())
     });

@@ -102,7 +102,7 @@ pub(crate) async fn run(global: &Global, order: Order) -> CommandResult {
         (Some(Verb::Cancel(order)), _) => cancel(global, order).await,
         (Some(Verb::Get(order)), _) => get(global, order).await,
         (None, Some(config)) => role::run_order(ConfigFile { config }).await,
-        // clap shows the help where nothing is given, but an address in the environment counts as something.
+        // clap shows the help where no argument is given, but counts an address in the environment as one.
         (None, None) => Err(CommandError::new(2, "what should be done with an order is not said")
             .with_next_step("say place, cancel or get; see `sagamesh order --help`")),
     }

@@ -156,7 +156,8 @@ pub(super) fn done<R: proto::Response>(answer: Result<Response<R>, Status>) -> C
         Ok(response) => response.into_inner(),
         Err(status) => {
             let failure = CommandError::of_status(what, server, &status);
-            // What does not fit is there from before; that it cannot be had just now has another cure.
+            // These statuses come of what an earlier run left in the folder; others, such as UNAVAILABLE, have another
+            // cure.
             return Err(match status.code() {
                 Code::NotFound | Code::FailedPrecondition | Code::OutOfRange => {
                     failure.with_next_step(next)

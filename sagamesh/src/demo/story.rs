@@ -72,7 +72,7 @@ async fn place(
         points,
     };
     let answer = shop.checkout.clone().place_order(request).await;
-    // A decline is part of the story.
+    // A decline is an expected answer here.
     answer.map(tonic::Response::into_inner).map_err(|status| {
         CommandError::of_status("the demo cannot go on", "the demo's mesh", &status)
     })

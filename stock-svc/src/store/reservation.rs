@@ -18,12 +18,12 @@ const RESERVE: &str = "
 const RESERVE_LINE: &str =
     "insert into reservation_line (order_no, sku, quantity) values (?1, ?2, ?3)";
 
-// Guarded by the state it takes: of two moves that race, one finds its state gone.
+// The update is guarded by the state before it: of two moves that race, one changes no row.
 const MOVE: &str = "update reservation set state = ?3, at = ?4 where order_no = ?1 and state = ?2";
 
 const STATE: &str = "select state from reservation where order_no = ?1";
 
-// In lock order, as they were frozen.
+// The lines come in lock order, as they were frozen.
 const LINES: &str = "select sku, quantity from reservation_line where order_no = ?1 order by sku";
 
 /// Takes all lines for the order, or fails at the first that there is not enough of. `lines` are in lock order.

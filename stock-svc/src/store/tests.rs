@@ -128,7 +128,7 @@ async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {
         tea(connection);
-        // No currency has a digit; the table only counts the letters.
+        // No currency has a digit, but the table checks only the length.
         connection.execute("update product set currency = 'E1R'", ())?;
         Ok::<_, ::store::Error>(())
     });

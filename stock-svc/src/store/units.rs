@@ -51,7 +51,7 @@ fn refusal(change: Change, line: &Line, units: Units) -> Error {
     match change {
         Change::Add => Error::OverLimit { sku, asked },
         Change::Freeze => Error::InsufficientStock { sku, asked, available },
-        // A reservation has its units behind it: the books are wrong, and no caller can mend that.
+        // A reservation always has its units, so the stored data is wrong, and no caller can mend that.
         Change::Confirm | Change::Unfreeze | Change::Restock => {
             Error::Unreadable { table: "stock", key: sku }
         }

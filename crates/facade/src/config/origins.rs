@@ -94,7 +94,8 @@ impl Origins {
                         let said = said.get(name).unwrap_or(&Value::Null);
                         self.walk(&join(path, name), value, said, settings);
                     }
-                    // A group for which one value was said stands for the setting with that value.
+                    // A group of settings that was given one value instead of a table stands for the setting of that
+                    // value.
                     one if one == value => {
                         settings.push(setting(join(path, name), value, self.exactly(path)));
                     }

@@ -31,7 +31,7 @@ fn walk(path: &str, schema: &Schema, default: &Value, rows: &mut String) {
     }
     let inner = schema.get("additionalProperties").filter(|inner| inner.is_object());
     if let Some(Ok(inner)) = inner.map(|inner| Schema::try_from(inner.clone())) {
-        // Of a map: its values, by whatever name.
+        // The values of a map have the names that the user gives them.
         return walk(&join(path, "NAME"), &inner, &Value::Null, rows);
     }
     let default = match default {
@@ -41,6 +41,6 @@ fn walk(path: &str, schema: &Schema, default: &Value, rows: &mut String) {
     };
     let what = schema.get("description").and_then(Value::as_str).unwrap_or_default();
     let what = what.replace('\n', " ");
-    // Nothing is written that cannot be: a string takes what it is given.
+    // Writing to a string cannot fail.
     let _ = writeln!(rows, "| `{path}` | {default} | {what} |");
 }

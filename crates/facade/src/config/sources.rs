@@ -118,7 +118,7 @@ impl Read {
             let origin = Origin::SecretFile { variable: name.to_owned(), path: file };
             return self.set(path, Value::from(secret.trim_end_matches(['\r', '\n'])), &origin);
         }
-        // As a config file would have it: a number is a number, and a list can be written.
+        // The text is read as in a config file, so that numbers are numbers and lists can be written.
         let value: Value =
             serde_saphyr::from_str(value).map_err(|error| format!("{path} ({name}): {error}"))?;
         self.set(&path, value, &Origin::Variable(name.to_owned()))

@@ -65,7 +65,7 @@ fn line(context: &Context, end: &End, elapsed: Duration, refused: Option<u64>) {
     if let Some(cause) = &end.cause {
         tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
     } else if matches!(end.code, Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists) {
-        // What stands in the store decided, as with a decline: nothing is wrong with the caller or with us.
+        // The stored data decided this, as with a decline: neither the caller nor the service is at fault.
         tracing::info!(peer, elapsed_ms, status, reason, why = end.message, "call declined");
     } else if end.code != Code::Ok {
         tracing::warn!(

@@ -26,7 +26,7 @@ pub(super) async fn watch(database: &Database, part: &Part, clock: &Clock) {
             Some(why) => {
                 part.not_ready(why);
                 clock.sleep(PROBE_INTERVAL).await;
-                // What comes of it is told by `failing`.
+                // `failing` tells whether the probe succeeded.
                 let _ = database.probe().await;
             }
         }

@@ -115,7 +115,7 @@ pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench
         let kept = stage.call_as(key.clone(), CALL, REQUEST, never()).await;
         assert!(answered(kept).repeated, "{key}");
     }
-    // A request outside a saga says nothing of its age: repeated after that, it is another one.
+    // The id of a request outside a saga does not tell its age: a repeat after the removal counts as a new request.
     while answered(call::<B>(&stage, &request(OLD_ROWS - 1), "again").await).repeated {
         time.advance(MINUTE);
     }

@@ -119,7 +119,7 @@ pub async fn an_undo_that_meets_a_running_call_waits_for_it_and_undoes_it<B: Ben
     });
     (&mut keeper.reached).await.expect("the call's work runs");
     let mut undo = Box::pin(stage.undo("freeze", undoing::<B>("undo")));
-    // Time enough for a store that does not wait to answer.
+    // Within this time a store that does not wait for the call would have answered.
     let early = Clock::system().timeout(Duration::from_millis(50), &mut undo).await;
     assert!(early.is_err(), "answered while its call was running: {early:?}");
     keeper.open();

@@ -32,7 +32,7 @@ where
         }
         Err(WorkError::Declined(decline)) => {
             connection.retract()?;
-            // The claim went with what the work had written; who has taken the key meanwhile has decided.
+            // The claim was rolled back with the work's changes; another delivery may have claimed the key and decided.
             if !rows::claim(connection, &delivery.key)? {
                 return repeat(connection, delivery);
             }

@@ -55,12 +55,12 @@ pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Database
     let closing = [Arc::clone(&readers), Arc::clone(&searchers)];
     tokio::spawn(async move {
         writer.run().await;
-        // The readers first: what the last connection does when it closes is work for the writer's thread.
+        // The readers are closed first, so that the writer's thread does the work of the last connection that closes.
         for readers in closing {
             readers.close().await;
         }
         writer.close().await;
-        // Last of all: another process may open the file from here on.
+        // The lock is released last, because another process may open the file from here on.
         drop(lock);
         drop(running);
     });
@@ -83,7 +83,7 @@ struct Sqlite {
 
 impl Backend for Sqlite {
     fn write(&self, job: Box<dyn Job>) -> BoxFuture<'_, Result<(), Error>> {
-        // The sender is kept no longer than this: `close` waits for the last one.
+        // The clone of the sender lives only as long as this future: `close` waits until the last sender is dropped.
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(
             async move { jobs.ok_or(Error::Closed)?.send(job).await.map_err(|_| Error::Closed) },

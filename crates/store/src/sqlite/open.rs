@@ -166,7 +166,7 @@ fn lock(path: &Path) -> Result<File, Error> {
         let path = path.to_owned();
         move |source| Error::NotWritable { path, source }
     };
-    // Left behind on purpose when the database is closed: removing it would let two processes lock two files.
+    // The file stays when the database is closed: if it were removed, two processes could lock two different files.
     let open = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
     let lock = open.map_err(unwritable(&name))?;
     lock.try_lock().map_err(|cause| match cause {

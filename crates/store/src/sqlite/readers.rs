@@ -34,7 +34,7 @@ impl Readers {
         });
         read.await.unwrap_or_else(|ended| {
             Err(match ended.try_into_panic() {
-                // Its connection went with it.
+                // The connection was dropped together with the read that panicked.
                 Ok(panic) => Error::Panicked(panic_message(&*panic)),
                 Err(_) => Error::Closed,
             })
@@ -49,7 +49,7 @@ impl Readers {
         };
         connection.execute("begin", ())?;
         work(&connection);
-        // A connection that cannot end its transaction is not kept: it would read the past for ever.
+        // A connection that cannot end its transaction is dropped: it would see the same old snapshot for ever.
         if connection.execute("rollback", ()).is_ok() {
             self.idle().push(connection);
         }

@@ -79,7 +79,8 @@ impl Writer {
             let mut handed = self.hand_over(&mut jobs).await;
             while handed {
                 let Some((done, transaction)) = self.transactions.recv().await else { return };
-                // What has come meanwhile goes first: the thread works on while the callers are answered.
+                // Jobs that came meanwhile are handed over first, so that the thread works while the callers are
+                // answered.
                 let waiting = self.jobs.recv_many(&mut jobs, MAX_JOBS).now_or_never();
                 handed =
                     waiting.is_some_and(|waiting| waiting > 0) && self.hand_over(&mut jobs).await;
@@ -106,7 +107,7 @@ impl Writer {
                 self.commits.fetch_add(1, Ordering::Relaxed);
                 self.failing.send_if_modified(|failing| failing.take().is_some());
             }
-            // It has not waited for the disk, and says nothing of it.
+            // This transaction has not waited for the disk, so it does not show whether the disk works.
             Ok(Committed::Nothing) => {}
             Err(cause) => {
                 tracing::error!(
@@ -153,7 +154,7 @@ fn transact(path: &Path, connection: &mut Option<Connection>, jobs: &mut Jobs) -
 
 fn connect(path: &Path) -> Result<Connection, Error> {
     let synchronous = match planted::is(Bug::SynchronousOff) {
-        // NORMAL loses commits that were acknowledged when the power fails.
+        // With NORMAL, commits that were acknowledged would be lost when the power fails.
         false => "full",
         true => "off",
     };
@@ -171,13 +172,13 @@ fn commit_together(connection: &Connection, jobs: &mut Jobs) -> Transaction {
             run_apart(connection, jobs)?
         }
     };
-    // Where nothing has changed it does not wait for the disk.
+    // A commit without changes does not wait for the disk.
     connection.execute("commit", ()).map_err(Error::into_commit)?;
     Ok(if changed { Committed::Something } else { Committed::Nothing })
 }
 
 fn begin(connection: &Connection) -> Result<(), Error> {
-    // A transaction that begins by reading could be refused when it comes to write.
+    // Immediate, because a transaction that begins by reading can be refused at its first write.
     connection.execute("begin immediate", ()).map(drop)
 }
 

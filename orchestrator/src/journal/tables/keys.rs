@@ -140,7 +140,7 @@ fn read_ended(connection: &Connection, row: &Row<'_>) -> Result<EndedSaga, Error
     if status == Status::Succeeded {
         match reply(connection, number, row.get(5)?)? {
             Some(reply) => ending.reply = reply,
-            // Its end is damaged: whoever repeats the start must not take the reply for an empty one.
+            // Its last record is damaged: whoever repeats the start must not take the reply for an empty one.
             None => ending.why = Some(unreadable()),
         }
     }

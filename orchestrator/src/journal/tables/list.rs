@@ -8,7 +8,7 @@ use store::{Connection, Dialect, Value};
 use super::rows;
 use crate::journal::{Error, Filter, IndexRow};
 
-// Without the request, which no list shows and which may be megabytes.
+// The request is left out: no list shows it, and it may be megabytes.
 const COLUMNS: &str = "
     select saga.id, definition_hash, saga.definition, version, saga.key, trace, deadline, created_at, updated_at, state,
            aside_code, aside_message, number, state_seq, state_link, reason_code, reason_message, reason_step
@@ -48,7 +48,7 @@ pub(super) fn list(
         index_row.extend(connection.all(&query.text, &query.values[..], rows::index_row)?);
     }
     index_row.sort_by(|one: &IndexRow, other| other.header.saga_id.cmp(&one.header.saga_id));
-    // A state that is asked for twice.
+    // Removes the duplicates of a state that is asked for twice.
     index_row.dedup_by(|one, other| one.number == other.number);
     index_row.truncate(usize::try_from(limit).unwrap_or_default());
     Ok(index_row)

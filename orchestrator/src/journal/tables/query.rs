@@ -11,7 +11,7 @@ const FIND: &str = "
     from saga
     where id = ?1";
 
-// The condition of the partial index, word for word: however many have ended, they are not looked at.
+// This is the condition of the partial index, word for word, so that sagas that have ended are not read.
 const UNFINISHED: &str = "
     select state, id from saga
     where state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null

@@ -34,7 +34,7 @@ const READMIT: &str = "
     set aside_code = null, aside_message = null
     where id = ?1 and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED')";
 
-// The condition of the partial index, word for word: it goes through what stands aside and nothing else.
+// This is the condition of the partial index, word for word, so that only sagas that stand aside are read.
 const READMIT_ALL: &str = "
     update saga
     set aside_code = null, aside_message = null

@@ -68,7 +68,7 @@ pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String)
     let failed = |status: &tonic::Status| {
         CommandError::of_status("the saga cannot be watched", &global.server, status)
     };
-    // No time limit: a watcher waits as long as the saga takes.
+    // The call has no time limit, because a watcher waits as long as the saga takes.
     let request = Request::new(WatchSagaRequest { saga_id, after_seq: 0 });
     let mut events =
         client.watch_saga(request).await.map_err(|status| failed(&status))?.into_inner();

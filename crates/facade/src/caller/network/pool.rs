@@ -278,14 +278,14 @@ impl Peer {
                 }
             }
         }
-        // A peer that closes each connection at once would be connected to again and again.
+        // Without this, a peer that closes each connection at once would be connected to in an endless loop.
         let closed_unused = std::mem::take(&mut pool.closed_unused);
         pool.refuses_more |= closed_unused;
         let failed_waiters =
             if closed_unused { pool.take_failed_waiters() } else { VecDeque::new() };
         let needs_connection = pool.needs_connection();
         pool.connecting |= needs_connection;
-        // Unlocked first: each of what follows may come back here.
+        // The lock is released first, because each of the following calls may take it again.
         drop(pool);
         if needs_connection {
             self.spawn_connect();

@@ -35,13 +35,13 @@ pub(super) async fn read(
     if !ok_in_head && head.status != StatusCode::OK {
         return Err(no_grpc(head.status));
     }
-    // A copy: a slice would keep the connection's whole receive buffer for as long as it is kept.
+    // The data is copied, because a slice would keep the connection's whole receive buffer alive.
     let mut body = BytesMut::new();
     while let Some(data) = stream.data().await {
         heard();
         let data = data.map_err(broken)?;
         body.extend_from_slice(&data);
-        // The peer may send as much again. It fails where the stream has ended, and nothing is to come.
+        // Lets the peer send as much again. It fails only where the stream has ended, and then nothing more comes.
         let _ = stream.flow_control().release_capacity(data.len());
     }
     let trailers = stream.trailers().await.map_err(broken)?;

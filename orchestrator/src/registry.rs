@@ -11,7 +11,7 @@ use crate::journal::{self, Definition, Journal};
 /// A definition as it is registered and as it runs.
 #[derive(Clone, Debug)]
 pub struct Registered {
-    /// As it stands in the store.
+    /// The definition as it is stored.
     pub stored: Arc<Definition>,
     /// Ready to run.
     pub compiled: Arc<Compiled>,

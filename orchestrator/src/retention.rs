@@ -4,7 +4,7 @@
 //! start is told so, and no second saga begins.
 
 use clock::Timestamp;
-use store::retention::{Aging, Batch};
+use store::retention::{Batch, Expiring};
 
 use crate::journal;
 
@@ -17,7 +17,7 @@ const BATCH_SIZE: u32 = 20;
 /// The sagas of a journal that have ended, and how long their keys are kept.
 pub(crate) struct EndedSagas(pub(crate) journal::Shared, pub(crate) Keep);
 
-impl Aging for EndedSagas {
+impl Expiring for EndedSagas {
     type Error = journal::Error;
 
     const WHAT: &'static str = "sagas that have ended";
@@ -31,7 +31,7 @@ impl Aging for EndedSagas {
 /// The keys of a journal's sagas that have been removed.
 pub(crate) struct RemovedSagaKeys(pub(crate) journal::Shared);
 
-impl Aging for RemovedSagaKeys {
+impl Expiring for RemovedSagaKeys {
     type Error = journal::Error;
 
     const WHAT: &'static str = "idempotency keys of removed sagas";

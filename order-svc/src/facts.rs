@@ -13,7 +13,7 @@ pub const TOTAL_MAX: i64 = 1_000_000_000_000;
 /// Everything that an order is judged by.
 #[derive(Clone, Debug)]
 pub struct OrderFacts {
-    /// Who orders.
+    /// The user who orders.
     pub buyer: Buyer,
     /// What is ordered; no SKU twice.
     pub items: Vec<OrderItem>,
@@ -52,7 +52,7 @@ pub struct OrderItem {
 pub struct Quote {
     /// Whether it may be ordered.
     pub on_sale: bool,
-    /// Of one unit.
+    /// The price of one unit.
     pub price: Money,
     /// Units that were available a moment ago.
     pub available: i64,

@@ -192,7 +192,7 @@ pub struct Line {
     pub sku: String,
     /// Units; at least 1.
     pub quantity: i64,
-    /// Of one unit.
+    /// The price of one unit.
     pub unit_price: Money,
 }
 
@@ -201,7 +201,7 @@ pub struct Line {
 pub struct Bill {
     /// In the order in which they were asked for.
     pub lines: Vec<Line>,
-    /// Of all lines.
+    /// The sum of all lines.
     pub total: Money,
     /// How many are spent; one is worth one minor unit. At most the total.
     pub points: i64,
@@ -220,11 +220,11 @@ impl Bill {
 pub struct Order {
     /// Its name.
     pub order_no: String,
-    /// Whose it is.
+    /// The id of the user that it belongs to.
     pub user_id: String,
     /// Where it stands.
     pub state: State,
-    /// Of all lines.
+    /// The sum of all lines.
     pub total: Money,
     /// Points spent on it.
     pub points: i64,
@@ -314,7 +314,7 @@ impl Order {
 /// What a request to cancel an order comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancel {
-    /// Nobody can say yet: its placing may still end either way.
+    /// The answer is not known yet: the placing may still end either way.
     StillPlacing,
     /// Its placing was undone, and nothing is to be given back.
     AlreadyUndone,

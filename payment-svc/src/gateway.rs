@@ -1,4 +1,4 @@
-//! Who moves the money of a payment.
+//! The gateway that moves the money of a payment.
 
 use clock::Timestamp;
 

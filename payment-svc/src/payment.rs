@@ -53,7 +53,7 @@ pub struct Payment {
     pub payment_no: String,
     /// The order that it pays for.
     pub order_no: String,
-    /// Who pays.
+    /// The user who pays.
     pub user_id: String,
     /// Where it stands.
     pub state: State,

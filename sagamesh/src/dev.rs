@@ -156,7 +156,7 @@ pub(crate) async fn run(dev: Dev) -> CommandResult {
 struct Greeting {
     addresses: Addresses,
     data: String,
-    /// As this very program was called, so that the commands can be copied.
+    /// The program's name as it was called, so that the commands can be copied.
     program: String,
 }
 

@@ -29,7 +29,7 @@ pub struct Product {
     pub sku: String,
     /// What a person calls it.
     pub title: String,
-    /// Of one unit.
+    /// The price of one unit.
     pub price: money::Money,
     /// Whether it may be ordered.
     pub on_sale: bool,

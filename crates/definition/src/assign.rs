@@ -66,7 +66,7 @@ pub(super) fn copy_to_field(value: &Value, field: &FieldDescriptor) -> Assigned 
     to_field(to_cel(value).as_ref(), field)
 }
 
-/// As [`copy_to_field`], for an item of a list or of a map.
+/// Does the same as [`copy_to_field`] for an item of a list or of a map.
 pub(super) fn copy_to_item(value: &Value, kind: &Kind) -> Assigned {
     match copied(value, kind) {
         Some(copy) => Ok(Some(copy)),

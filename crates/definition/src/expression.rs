@@ -34,7 +34,7 @@ pub(super) struct Expression {
 
 #[derive(Debug)]
 enum Code {
-    /// Nothing but a path: copied, not evaluated.
+    /// The expression is nothing but a path, which is copied and not evaluated.
     Path(Path),
     Cel {
         ast: IdedExpr,

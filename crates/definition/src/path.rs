@@ -34,7 +34,7 @@ pub(super) enum SagaField {
 #[derive(Debug, Clone)]
 pub(super) enum Segment {
     Field(FieldDescriptor),
-    /// Of a map, or of a `google.protobuf.Struct`.
+    /// The key of an entry of a map, or of a `google.protobuf.Struct`.
     Key(String),
 }
 

@@ -7,11 +7,11 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 /// The static type of an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Type {
-    /// Of an element of `[]`, and of what has already been reported: fits everywhere.
+    /// The type of an element of `[]`, and of an expression whose error was reported already; it fits everywhere.
     Never,
     /// Known only at run time.
     Dyn,
-    /// Of the items of a literal that differ; fits into JSON, if all of them do.
+    /// The type of the items of a literal where these differ; it fits into JSON, if all of them do.
     Mixed {
         json: bool,
     },

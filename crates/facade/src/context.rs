@@ -28,7 +28,7 @@ impl Context {
         Self { path, identity, trace, timer, limit: None, end: OnceLock::new() }
     }
 
-    /// Of the request that these belong to; `None` for one that did not come in by [`crate::entry`].
+    /// The context of the request with these extensions; `None` where it did not come in by [`crate::entry`].
     pub(crate) fn of(extensions: &Extensions) -> Option<Arc<Self>> {
         extensions.get::<Arc<Self>>().cloned()
     }

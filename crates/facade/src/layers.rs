@@ -48,7 +48,7 @@ pub(crate) struct Head<'a> {
 pub(crate) trait RequestMessage {
     /// The rules that it breaks.
     fn violations(&self) -> Vec<Violation>;
-    /// As the log may show it, before what is secret has been taken out.
+    /// The message for the log, before its secret fields are redacted.
     fn shown(&self) -> Option<DynamicMessage>;
 }
 

@@ -57,7 +57,7 @@ struct Ended {
 }
 
 impl Process {
-    /// Without roles and tasks.
+    /// A process without roles and tasks.
     #[must_use]
     pub fn new(clock: Clock, connections: Connections) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Process {
         }
     }
 
-    /// With health on this listener, from when it runs.
+    /// Serves the admin endpoints on this listener once the process runs.
     pub fn serve_admin_on(&mut self, listener: TcpListener) {
         self.admin = Some(listener);
     }

@@ -43,7 +43,7 @@ impl Readiness {
         missing.map(|(name, why)| format!("{name}: {why}")).collect()
     }
 
-    /// Told of every change.
+    /// A receiver that is notified of every change.
     pub(crate) fn changes(&self) -> watch::Receiver<Parts> {
         self.parts.subscribe()
     }

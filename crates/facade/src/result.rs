@@ -6,7 +6,7 @@ use prost_reflect::{
 };
 use proto::facade::v1::ResultInfo;
 
-/// Of a call that did what it was asked to.
+/// The result of a call that did what it was asked to.
 pub(crate) fn done(trace_id: String) -> ResultInfo {
     ResultInfo { success: true, code: "OK".to_owned(), message: String::new(), trace_id }
 }

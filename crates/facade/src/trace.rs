@@ -118,7 +118,7 @@ impl Trace {
     }
 }
 
-/// As the W3C header `traceparent`.
+/// Writes the W3C header `traceparent`.
 impl fmt::Display for Trace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = self.span().trace_flags().to_u8();

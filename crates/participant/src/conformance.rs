@@ -1,13 +1,13 @@
 //! The conformance suite of the inbox: what must hold on every database, written once.
 //!
-//! A database's own tests implement [`Bench`] and name it to the macro, which expands to one test per case:
+//! A database's own tests implement [`TestStore`] and name it to the macro, which expands to one test per case:
 //!
 //! ```text
 //! participant::conformance!(Sqlite);
 //! ```
 //!
 //! The crate that does so depends on `tokio` with its macros and its multi-threaded runtime: cases that race are
-//! worth little on one thread. Each case opens a bench of its own.
+//! worth little on one thread. each case opens a store of its own.
 
 pub mod cancel;
 pub mod decline;
@@ -18,7 +18,7 @@ pub mod repeat;
 pub mod reuse;
 pub mod undo;
 
-mod stage;
+mod service;
 
 use std::{future::Future, time::Duration};
 
@@ -31,8 +31,8 @@ use crate::decision::WorkError;
 const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A database under test, with a table of effects beside its inbox.
-pub trait Bench: Send + Sync + Sized + 'static {
-    /// A bench with an empty database of its own.
+pub trait TestStore: Send + Sync + Sized + 'static {
+    /// A store with an empty database of its own.
     fn open() -> impl Future<Output = Self> + Send;
 
     /// The database.
@@ -62,11 +62,11 @@ pub async fn run_case(case: impl Future<Output = ()>) {
 }
 
 /// Expands to a test for each case of the [conformance suite](mod@crate::conformance) on the given
-/// [`Bench`].
+/// [`TestStore`].
 #[macro_export]
 macro_rules! conformance {
-    ($bench:ty) => {
-        $crate::conformance!(@cases $bench:
+    ($test_store:ty) => {
+        $crate::conformance!(@cases $test_store:
             repeat:
                 a_repeat_gets_the_first_answer_byte_for_byte_and_runs_nothing,
                 sixty_four_at_once_take_effect_once_and_get_the_same_answer,
@@ -112,11 +112,11 @@ macro_rules! conformance {
                 an_undos_work_goes_on_when_its_caller_leaves_while_it_waits;
         );
     };
-    (@cases $bench:ty: $($area:ident: $($case:ident),+;)+) => {$($(
+    (@cases $test_store:ty: $($area:ident: $($case:ident),+;)+) => {$($(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            let bench = <$bench as $crate::conformance::Bench>::open().await;
-            $crate::conformance::run_case($crate::conformance::$area::$case(&bench)).await;
+            let test_store = <$test_store as $crate::conformance::TestStore>::open().await;
+            $crate::conformance::run_case($crate::conformance::$area::$case(&test_store)).await;
         }
     )+)+};
 }

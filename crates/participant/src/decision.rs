@@ -12,7 +12,7 @@ pub enum Decision {
     Done(Bytes),
     /// The business said no, and nothing took effect.
     Declined(Decline),
-    /// Of an undo: its call never took effect and never will.
+    /// The answer of an undo whose call never took effect and never will.
     NothingToUndo,
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clock::{Clock, Timestamp};
 use store::{
     Connection, Database, Error, WeakDatabase, millis,
-    retention::{self, Aging, Batch, Keep},
+    retention::{self, Batch, Expiring, Keep},
 };
 
 use crate::key::Key;
@@ -66,7 +66,7 @@ impl Rows {
     }
 }
 
-impl Aging for Rows {
+impl Expiring for Rows {
     type Error = Error;
 
     const WHAT: &'static str = "rows of the inbox";

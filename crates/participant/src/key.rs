@@ -198,7 +198,7 @@ fn part(name: &'static HeaderName, value: &str, max: usize) -> Result<String, Er
     Ok(value.to_owned())
 }
 
-/// Of an entry whose value is no visible ASCII.
+/// The error for an entry whose value is not visible ASCII.
 pub(crate) fn malformed(name: &'static HeaderName) -> Error {
     if *name == SAGA_DIRECTION {
         return Error::Direction;

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod bench;
+mod test_store;
 
 use std::time::Duration;
 
 use clock::{Clock, ManualTime, Timestamp};
-use participant::{Delivery, Direction, Inbox, Key, conformance::Bench, remove_old_rows};
+use participant::{Delivery, Direction, Inbox, Key, conformance::TestStore, remove_old_rows};
 use store::{Database, retention::Keep};
 
 const BEGAN: Timestamp = Timestamp(1_700_000_000_000);
@@ -29,11 +29,11 @@ async fn looked(time: &ManualTime) {
 
 #[tokio::test]
 async fn a_row_stays_for_an_hour_after_its_key_is_refused_so_that_a_clock_may_be_set_back() {
-    let bench = bench::Sqlite::open().await;
+    let test_store = test_store::Sqlite::open().await;
     let (clock, time) = Clock::manual(BEGAN);
     let day: Keep = "1d".parse().unwrap();
-    tokio::spawn(remove_old_rows(&bench.database, &clock, day));
-    let inbox = Inbox::new(bench.database.clone(), clock).keeping(Some(day));
+    tokio::spawn(remove_old_rows(&test_store.database, &clock, day));
+    let inbox = Inbox::new(test_store.database.clone(), clock).keeping(Some(day));
     let saga_id = format!("{:08x}-{:04x}-7000-8000-000000000001", BEGAN.0 >> 16, BEGAN.0 & 0xffff);
     let step = Key::step(&saga_id, "freeze", Direction::Forward).unwrap();
     for key in [step, Key::request("shop.v1.Stock/Add", "r-1")] {
@@ -44,6 +44,6 @@ async fn a_row_stays_for_an_hour_after_its_key_is_refused_so_that_a_clock_may_be
     for (passed, left) in [(Duration::from_mins(24 * 60 + 59), 2), (Duration::from_mins(2), 0)] {
         time.advance(passed);
         looked(&time).await;
-        assert_eq!(rows(&bench.database).await, left, "{passed:?}");
+        assert_eq!(rows(&test_store.database).await, left, "{passed:?}");
     }
 }

@@ -2,17 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod bench;
+mod test_store;
 
 use std::time::Duration;
 
 use clock::{Clock, Timestamp};
 use participant::{
-    Answered, Delivery, Direction, Inbox, Key, conformance::Bench, inbox::Error, remove_old_rows,
+    Answered, Delivery, Direction, Inbox, Key, conformance::TestStore, inbox::Error,
+    remove_old_rows,
 };
 use store::{Database, retention::Keep};
 
-participant::conformance!(bench::Sqlite);
+participant::conformance!(test_store::Sqlite);
 
 async fn pages(database: &Database) -> i64 {
     let count = database
@@ -34,11 +35,11 @@ async fn deliver(inbox: &Inbox, key: &Key) -> Result<Answered, Error> {
 #[tokio::test]
 async fn the_file_stops_growing_where_old_rows_are_removed() {
     const DAYS: u64 = 6;
-    let bench = bench::Sqlite::open().await;
+    let test_store = test_store::Sqlite::open().await;
     let (clock, time) = Clock::manual(Timestamp(1_700_000_000_000));
     let day: Keep = "1d".parse().unwrap();
-    tokio::spawn(remove_old_rows(bench.database(), &clock, day));
-    let inbox = Inbox::new(bench.database().clone(), clock.clone()).keeping(Some(day));
+    tokio::spawn(remove_old_rows(test_store.database(), &clock, day));
+    let inbox = Inbox::new(test_store.database().clone(), clock.clone()).keeping(Some(day));
     let mut grown = Vec::new();
     for _ in 0..DAYS {
         let began = clock.now().0;
@@ -50,7 +51,7 @@ async fn the_file_stops_growing_where_old_rows_are_removed() {
         for number in 0..300 {
             deliver(&inbox, &key(number)).await.unwrap();
         }
-        grown.push(pages(bench.database()).await);
+        grown.push(pages(test_store.database()).await);
         time.advance(Duration::from_hours(26));
         // The rows of one instant go in the order of their keys. What removes them waits by the same clock.
         let mut looks = 0;

@@ -27,7 +27,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As it stands in keys and metadata.
+    /// The name of the direction in keys and metadata.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::definition::{Definition, DefinitionFault, Direction, Step, StepId};
 
-/// Who waits for whom.
+/// Which steps must come before which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
     /// Per step, those that must be done first.

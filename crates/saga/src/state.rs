@@ -109,7 +109,7 @@ pub struct StepView<'a> {
 /// How far one direction of a step has come.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Progress {
-    /// Not intended.
+    /// No attempt is intended yet.
     #[default]
     Idle,
     /// Intended and not settled: an attempt is due, or under way, from this instant on.
@@ -131,7 +131,7 @@ pub(crate) struct DirectionState {
     pub(crate) request: Bytes,
     /// Attempts that were answered, or cut off by a stopped node.
     pub(crate) attempts: u32,
-    /// Of these, those that count against the budget.
+    /// How many of these count against the limit of attempts.
     pub(crate) counted: u32,
     pub(crate) first_at: Timestamp,
     /// An attempt may have landed although no answer says so.
@@ -197,7 +197,7 @@ pub struct SagaState {
 }
 
 impl SagaState {
-    /// Before the first record.
+    /// The state before the first record.
     #[must_use]
     pub fn new(definition: &Definition) -> Self {
         Self {

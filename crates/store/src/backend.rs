@@ -22,7 +22,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn write(&self, job: Box<dyn Job>) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Runs `work` on a connection that sees what is committed at one moment, and that refuses to write.
-    fn read(&self, lane: Lane, work: Reading) -> BoxFuture<'_, Result<(), Error>>;
+    fn read(&self, lane: Lane, work: ReadJob) -> BoxFuture<'_, Result<(), Error>>;
 
     /// How many transactions were committed.
     fn commits(&self) -> u64;
@@ -47,7 +47,7 @@ pub(crate) enum Lane {
 }
 
 /// A read, which keeps its result for its caller.
-pub(crate) type Reading = Box<dyn FnOnce(&Connection) + Send>;
+pub(crate) type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A connection inside a transaction.
 pub(crate) trait Session: fmt::Debug + Send {
@@ -80,8 +80,8 @@ pub(crate) trait Session: fmt::Debug + Send {
     /// See [`Connection::has_changed`].
     fn has_changed(&self) -> bool;
 
-    /// See [`Connection::retract`].
-    fn retract(&self) -> Result<(), Error>;
+    /// See [`Connection::roll_back`].
+    fn roll_back(&self) -> Result<(), Error>;
 }
 
 /// A prepared statement that gives no rows.

@@ -55,7 +55,7 @@ impl Connection {
     /// The first row, where there is one.
     ///
     /// # Errors
-    /// As [`Connection::execute`]; what `read` says.
+    /// The errors of [`Connection::execute`], and those of `read`.
     pub fn optional<T, E: From<Error>>(
         &self,
         statement: &str,
@@ -73,7 +73,7 @@ impl Connection {
     /// All rows.
     ///
     /// # Errors
-    /// As [`Connection::execute`]; what `read` says.
+    /// The errors of [`Connection::execute`], and those of `read`.
     pub fn all<T, E: From<Error>>(
         &self,
         statement: &str,
@@ -119,8 +119,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Statement`].
-    pub fn retract(&self) -> Result<(), Error> {
-        self.0.retract()
+    pub fn roll_back(&self) -> Result<(), Error> {
+        self.0.roll_back()
     }
 
     /// Whether the work that runs on this connection has changed a row since it began, also one that it has changed back,
@@ -160,7 +160,7 @@ impl Prepared<'_> {
     /// Runs it with these values, and tells how many rows it has changed.
     ///
     /// # Errors
-    /// As [`Connection::execute`].
+    /// The errors of [`Connection::execute`].
     pub fn execute(&mut self, values: impl Values) -> Result<usize, Error> {
         values.bind(|values| self.0.execute(values))
     }

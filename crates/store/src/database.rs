@@ -6,7 +6,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     Connection, Error,
-    backend::{Backend, Lane, Reading},
+    backend::{Backend, Lane, ReadJob},
     job,
 };
 
@@ -59,7 +59,7 @@ impl Database {
     /// Runs `work` as [`Database::read`] does, on connections apart: for people, whose lists may take long.
     ///
     /// # Errors
-    /// As [`Database::read`].
+    /// The errors of [`Database::read`].
     pub async fn search<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
@@ -76,11 +76,11 @@ impl Database {
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let reading: Reading = Box::new(move |connection| {
+        let read_job: ReadJob = Box::new(move |connection| {
             // The caller may have gone away; nothing was written.
             let _ = caller.send(work(connection));
         });
-        self.0.read(lane, reading).await?;
+        self.0.read(lane, read_job).await?;
         answer.await.unwrap_or_else(|_| Err(Error::Unanswered.into()))
     }
 

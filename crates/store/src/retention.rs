@@ -6,10 +6,10 @@ use std::{error::Error, fmt, str::FromStr, time::Duration};
 use clock::{Clock, Timestamp, duration};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How many times as long as a batch took the writer is left to the rest.
-const REST_FACTOR: u32 = 4;
-const MIN_REST: Duration = Duration::from_millis(5);
-/// How long until it is looked again.
+/// How long the writer is left to other work after a batch, in multiples of the time that the batch took.
+const PAUSE_FACTOR: u32 = 4;
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+/// How long after one sweep the next begins.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long something is kept: `500ms`, `30s`, `2m`, `1h`, `30d`; a year at most.
@@ -28,13 +28,13 @@ impl Keep {
         Timestamp(now.0.saturating_sub(kept))
     }
 
-    /// Until when what is of `instant` is kept.
+    /// The instant until which something is kept that was written at `instant`.
     #[must_use]
     pub fn until(self, instant: Timestamp) -> Timestamp {
         instant.after(self.0)
     }
 
-    /// So much longer than this.
+    /// A keep that is longer by `longer`.
     #[must_use]
     pub fn and(self, longer: Duration) -> Self {
         Self(self.0.saturating_add(longer))
@@ -135,12 +135,12 @@ pub struct Batch {
     pub more: bool,
 }
 
-/// Something of which what is old can be removed.
-pub trait Aging: Send {
+/// Stored rows of one kind, of which the old ones can be removed.
+pub trait Expiring: Send {
     /// Why a batch was not removed.
     type Error: Error + Send + 'static;
 
-    /// What it is, for the log.
+    /// What is removed, for the log.
     const WHAT: &'static str;
 
     /// Removes a small batch of what is older than `before`.
@@ -151,9 +151,9 @@ pub trait Aging: Send {
 }
 
 /// Removes what has been kept for so long, now and again, as long as it is polled.
-pub async fn run<A: Aging>(clock: Clock, keep: Keep, mut aging: A) {
+pub async fn run<A: Expiring>(clock: Clock, keep: Keep, mut expiring: A) {
     loop {
-        match sweep(&clock, keep, &mut aging).await {
+        match sweep(&clock, keep, &mut expiring).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(what = A::WHAT, removed, "what is too old was removed"),
             Err(error) => tracing::error!(
@@ -166,17 +166,17 @@ pub async fn run<A: Aging>(clock: Clock, keep: Keep, mut aging: A) {
     }
 }
 
-async fn sweep<A: Aging>(clock: &Clock, keep: Keep, aging: &mut A) -> Result<u64, A::Error> {
+async fn sweep<A: Expiring>(clock: &Clock, keep: Keep, expiring: &mut A) -> Result<u64, A::Error> {
     let mut removed = 0;
     loop {
         let begun = clock.now();
-        let batch = aging.remove(keep.horizon(begun)).await?;
+        let batch = expiring.remove(keep.horizon(begun)).await?;
         removed += batch.removed;
         if !batch.more {
             return Ok(removed);
         }
-        let rest = clock.now().since(begun) * REST_FACTOR;
-        clock.sleep(rest.max(MIN_REST)).await;
+        let pause = clock.now().since(begun) * PAUSE_FACTOR;
+        clock.sleep(pause.max(MIN_PAUSE)).await;
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) const NULL: &str = "NULL";
 
 /// What can be a parameter of a statement.
 ///
-/// Not `u64`: a column holds no more than `i64`, and what becomes of a larger number is for the caller to say.
+/// `u64` is left out: a column holds no more than `i64`, and the caller must decide about larger numbers.
 pub trait ToValue {
     /// The value, borrowed.
     fn to_value(&self) -> Value<'_>;

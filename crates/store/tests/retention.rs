@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, io, time::Duration};
 
 use clock::{Clock, ManualTime, Timestamp};
-use store::retention::{self, Aging, Batch, Keep};
+use store::retention::{self, Batch, Expiring, Keep};
 use tokio::sync::mpsc;
 
 const START: Timestamp = Timestamp(1_000_000_000);
@@ -19,7 +19,7 @@ struct Script {
     asked: mpsc::UnboundedSender<(Timestamp, Timestamp)>,
 }
 
-impl Aging for Script {
+impl Expiring for Script {
     type Error = io::Error;
 
     const WHAT: &'static str = "pages of the script";

@@ -2,17 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod bench;
+mod test_store;
 
 use std::sync::Arc;
 
-use bench::Sqlite;
 use clock::Timestamp;
 use sqlx::{Connection as _, SqliteConnection};
 use store::{
     Connection, Error, FromValue, ToValue, Value, Values, millis,
     sqlite::{self, Schema},
 };
+use test_store::Sqlite;
 
 /// Runs `work` in a transaction of a database of its own.
 async fn with<T: Send + 'static>(
@@ -241,18 +241,18 @@ async fn a_first_row_that_must_be_there_is_missed_and_one_that_may_is_not() {
 
 #[tokio::test]
 async fn work_that_is_taken_back_goes_on_as_if_it_had_just_begun() {
-    let bench = Arc::new(Sqlite::open().await);
-    let written = bench.database.write(|connection| {
+    let test_store = Arc::new(Sqlite::open().await);
+    let written = test_store.database.write(|connection| {
         assert!(!connection.has_changed());
         connection.lock("a")?;
         Sqlite::add(connection, "gone")?;
         assert!(connection.has_changed());
-        connection.retract()?;
+        connection.roll_back()?;
         connection.lock("a")?;
         Sqlite::add(connection, "kept")
     });
     written.await.unwrap();
-    assert_eq!((bench.count("gone").await, bench.count("kept").await), (0, 1));
+    assert_eq!((test_store.count("gone").await, test_store.count("kept").await), (0, 1));
 }
 
 /// Somebody's shell, say, that has begun to write and does not end.

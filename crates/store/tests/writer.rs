@@ -2,14 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod bench;
+mod test_store;
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-use bench::Sqlite;
 use futures::{
     executor::block_on,
     future::{BoxFuture, join, join_all},
@@ -19,6 +18,7 @@ use store::{
     Connection, Database, Error,
     sqlite::{self, Schema},
 };
+use test_store::Sqlite;
 use tokio::sync::oneshot;
 
 type Written<'d, T> = BoxFuture<'d, Result<T, Error>>;
@@ -82,8 +82,8 @@ fn run<'d>(database: &'d Database, statement: &'static str) -> Written<'d, ()> {
 
 #[tokio::test]
 async fn writes_that_wait_together_are_one_transaction() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let counting = |number: i64| -> Written<'_, (i64, i64, i64)> {
         let readers = database.clone();
         Box::pin(database.write(move |connection| {
@@ -99,13 +99,13 @@ async fn writes_that_wait_together_are_one_transaction() {
         let (number, inside, outside) = result.unwrap();
         assert_eq!((inside, outside), (number, 0), "write {number}");
     }
-    assert_eq!(bench.count("any").await, 64);
+    assert_eq!(test_store.count("any").await, 64);
 }
 
 #[tokio::test]
 async fn a_write_that_panics_or_refuses_does_not_hurt_its_neighbours() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let panics: Written<'_, ()> = Box::pin(database.write(|connection| {
         Sqlite::add(connection, "gone")?;
         panic!("out of dice")
@@ -147,7 +147,7 @@ async fn a_write_that_panics_or_refuses_does_not_hurt_its_neighbours() {
             Ok(&()),
         ]
     );
-    assert_eq!((bench.count("kept").await, bench.count("gone").await), (4, 0));
+    assert_eq!((test_store.count("kept").await, test_store.count("gone").await), (4, 0));
 }
 
 /// A write that adds `label`, counts its run, and then ends as `end` does.
@@ -170,8 +170,8 @@ async fn wherever_a_write_fails_its_neighbours_are_kept_once() {
     let ends: [fn() -> Result<(), Error>; 3] =
         [|| Ok(()), || Err(refusal("not today")), || panic!("out of dice")];
     for (end, place) in ends.into_iter().flat_map(|end| (0..4).map(move |place| (end, place))) {
-        let bench = Sqlite::open().await;
-        let (database, runs) = (&bench.database, Arc::default());
+        let test_store = Sqlite::open().await;
+        let (database, runs) = (&test_store.database, Arc::default());
         let sound = std::panic::catch_unwind(end).is_ok_and(|end| end.is_ok());
         let busy = Busy::start(database).await;
         let writes = (0..4).map(|at| match at == place {
@@ -183,7 +183,7 @@ async fn wherever_a_write_fails_its_neighbours_are_kept_once() {
         for (at, result) in results.iter().enumerate() {
             assert_eq!(result.is_ok(), at != place || sound, "write {at} of {place}");
         }
-        let (kept, other) = (bench.count("kept").await, bench.count("other").await);
+        let (kept, other) = (test_store.count("kept").await, test_store.count("other").await);
         assert_eq!((kept, other), (3, i64::from(sound)));
         assert_eq!(
             database.commits(),
@@ -202,8 +202,8 @@ async fn writes_are_run_once_beside_one_that_fails_before_it_has_changed_anythin
     let ends: [fn() -> Result<(), Error>; 2] =
         [|| Err(refusal("not today")), || panic!("out of dice")];
     for (end, place) in ends.into_iter().flat_map(|end| (0..3).map(move |place| (end, place))) {
-        let bench = Sqlite::open().await;
-        let (database, runs) = (&bench.database, Arc::default());
+        let test_store = Sqlite::open().await;
+        let (database, runs) = (&test_store.database, Arc::default());
         let busy = Busy::start(database).await;
         let writes = (0..3).map(|at| -> Written<'_, ()> {
             match at == place {
@@ -218,14 +218,14 @@ async fn writes_are_run_once_beside_one_that_fails_before_it_has_changed_anythin
         let results = busy.then(writes.collect()).await;
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2, "place {place}");
         assert!(results[place].is_err());
-        assert_eq!((bench.count("kept").await, runs.load(Ordering::Relaxed)), (2, 2));
+        assert_eq!((test_store.count("kept").await, runs.load(Ordering::Relaxed)), (2, 2));
     }
 }
 
 #[tokio::test]
 async fn only_what_was_committed_counts_as_a_commit() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let commits = database.commits();
     let refused = database.write(|_| Err::<(), _>(refusal("not today")));
     refused.await.unwrap_err();
@@ -234,15 +234,15 @@ async fn only_what_was_committed_counts_as_a_commit() {
         Err::<(), _>(refusal("on second thoughts"))
     });
     undone.await.unwrap_err();
-    assert_eq!((database.commits(), bench.count("undone").await), (commits, 0));
+    assert_eq!((database.commits(), test_store.count("undone").await), (commits, 0));
     add(database, "any").await.unwrap();
     assert_eq!(database.commits(), commits + 1);
 }
 
 #[tokio::test]
 async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let spoils: Written<'_, ()> = Box::pin(database.write(spoil));
     let refuses: Written<'_, ()> = Box::pin(database.write(|_| Err(refusal("not today"))));
     let busy = Busy::start(database).await;
@@ -251,15 +251,15 @@ async fn a_failed_commit_answers_nobody_of_its_transaction_with_success() {
     for result in results {
         assert!(matches!(result, Err(Error::Commit(_))), "{result:?}");
     }
-    assert_eq!(bench.count("any").await, 0);
+    assert_eq!(test_store.count("any").await, 0);
     add(database, "any").await.unwrap();
-    assert_eq!(bench.count("any").await, 1);
+    assert_eq!(test_store.count("any").await, 1);
 }
 
 #[tokio::test]
 async fn a_database_fails_until_something_is_written_again_and_a_probe_is_something() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let failing = database.failing();
     for repaired_by_probe in [true, false] {
         assert!(failing.borrow().is_none());
@@ -276,14 +276,14 @@ async fn a_database_fails_until_something_is_written_again_and_a_probe_is_someth
         }
     }
     assert!(failing.borrow().is_none());
-    assert_eq!(bench.count("any").await, 1);
+    assert_eq!(test_store.count("any").await, 1);
 }
 
 /// Whatever state a failed transaction left its connection in ends with it.
 #[tokio::test]
 async fn a_failed_commit_is_followed_by_a_fresh_connection() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let run = |statement| run(database, statement);
     run("create temp table of_this_connection (line text)").await.unwrap();
     run("insert into of_this_connection values ('there')").await.unwrap();
@@ -299,8 +299,8 @@ fn pages(connection: &Connection, limit: &str) -> Result<i64, Error> {
 
 #[tokio::test]
 async fn a_full_disk_refuses_what_it_did_not_keep_and_the_writer_goes_on() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let fills: Written<'_, ()> = Box::pin(database.write(|connection| {
         pages(connection, "pragma max_page_count = 1")?;
         connection.execute("insert into effect (label) select hex(zeroblob(100000))", ())?;
@@ -310,27 +310,28 @@ async fn a_full_disk_refuses_what_it_did_not_keep_and_the_writer_goes_on() {
     let results = busy.then(vec![add(database, "first"), fills, add(database, "last")]).await;
     assert!(results[1].is_err());
     for (label, result) in [("first", &results[0]), ("last", &results[2])] {
-        assert_eq!(bench.count(label).await, i64::from(result.is_ok()), "{label}: {result:?}");
+        assert_eq!(test_store.count(label).await, i64::from(result.is_ok()), "{label}: {result:?}");
     }
     let restored =
         database.write(move |connection| pages(connection, "pragma max_page_count = 1000000"));
     restored.await.unwrap();
     add(database, "after").await.unwrap();
-    assert_eq!(bench.count("after").await, 1);
+    assert_eq!(test_store.count("after").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answered_write_is_seen_by_every_other_connection() {
-    let bench = Arc::new(Sqlite::open().await);
+    let test_store = Arc::new(Sqlite::open().await);
     // More than one transaction takes.
     let writers = (0..600).map(|number| {
-        let bench = Arc::clone(&bench);
+        let test_store = Arc::clone(&test_store);
         tokio::spawn(async move {
             let label = format!("write {number}");
             let write = label.clone();
-            let written = bench.database.write(move |connection| Sqlite::add(connection, &write));
+            let written =
+                test_store.database.write(move |connection| Sqlite::add(connection, &write));
             written.await.unwrap();
-            assert_eq!(bench.count(&label).await, 1, "{label}");
+            assert_eq!(test_store.count(&label).await, 1, "{label}");
         })
     });
     for writer in join_all(writers).await {
@@ -340,12 +341,12 @@ async fn an_answered_write_is_seen_by_every_other_connection() {
 
 #[tokio::test]
 async fn a_reader_cannot_write() {
-    let bench = Sqlite::open().await;
+    let test_store = Sqlite::open().await;
     let insert = "insert into effect (label) values ('smuggled')";
-    let refused = bench.database.read(|connection| connection.execute(insert, ())).await;
+    let refused = test_store.database.read(|connection| connection.execute(insert, ())).await;
     let refused = facts(&refused.unwrap_err());
     assert!(refused.contains("readonly"), "{refused}");
-    assert_eq!(bench.count("smuggled").await, 0);
+    assert_eq!(test_store.count("smuggled").await, 0);
 }
 
 /// An error with its cause.
@@ -355,10 +356,10 @@ fn facts(error: &Error) -> String {
 
 #[tokio::test]
 async fn what_a_read_sees_does_not_change_while_it_runs() {
-    let bench = Sqlite::open().await;
+    let test_store = Sqlite::open().await;
     let (begin, begun) = oneshot::channel();
     let (go_on, told) = oneshot::channel();
-    let twice = bench.database.read(move |connection| {
+    let twice = test_store.database.read(move |connection| {
         let before = seen(connection)?;
         begin.send(()).unwrap();
         told.blocking_recv().unwrap();
@@ -366,19 +367,19 @@ async fn what_a_read_sees_does_not_change_while_it_runs() {
     });
     let write = async {
         begun.await.unwrap();
-        add(&bench.database, "any").await.unwrap();
+        add(&test_store.database, "any").await.unwrap();
         go_on.send(()).unwrap();
     };
     let (twice, ()) = join(twice, write).await;
     assert_eq!(twice.unwrap(), (0, 0));
-    assert_eq!(bench.database.read(seen).await.unwrap(), 1);
+    assert_eq!(test_store.database.read(seen).await.unwrap(), 1);
 }
 
 /// More reads than there are connections, each of which ends in its own bad way.
 #[tokio::test]
 async fn a_read_that_panics_or_fails_does_not_hurt_the_reads_behind_it() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     add(database, "any").await.unwrap();
     for _ in 0..20 {
         let panicked: Result<(), Error> = database.read(|_| panic!("out of ink")).await;
@@ -393,10 +394,10 @@ async fn a_read_that_panics_or_fails_does_not_hurt_the_reads_behind_it() {
 
 #[tokio::test]
 async fn close_waits_for_the_reads_that_were_begun_and_takes_no_more() {
-    let bench = Sqlite::open().await;
+    let test_store = Sqlite::open().await;
     let (begin, begun) = oneshot::channel();
     let (go_on, told) = oneshot::channel();
-    let database = bench.database.clone();
+    let database = test_store.database.clone();
     let reading = tokio::spawn(async move {
         let read = database.read(move |connection| {
             begin.send(()).unwrap();
@@ -406,12 +407,12 @@ async fn close_waits_for_the_reads_that_were_begun_and_takes_no_more() {
         read.await
     });
     begun.await.unwrap();
-    let mut closing = Box::pin(bench.database.close());
+    let mut closing = Box::pin(test_store.database.close());
     assert!(poll!(&mut closing).is_pending());
     go_on.send(()).unwrap();
     closing.await;
     assert_eq!(reading.await.unwrap().unwrap(), 0);
-    let late = bench.database.read(seen).await;
+    let late = test_store.database.read(seen).await;
     assert!(matches!(late, Err(Error::Closed)), "{late:?}");
 }
 
@@ -441,8 +442,8 @@ async fn close_finishes_what_was_handed_over_and_takes_no_more() {
 
 #[tokio::test]
 async fn work_that_finds_its_row_taken_is_told_so_apart_from_every_other_failure() {
-    let bench = Sqlite::open().await;
-    let database = &bench.database;
+    let test_store = Sqlite::open().await;
+    let database = &test_store.database;
     let twice = "insert into parent (id) values (1)";
     run(database, twice).await.unwrap();
     let taken = run(database, twice).await.unwrap_err();

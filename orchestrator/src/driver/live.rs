@@ -44,7 +44,7 @@ pub enum OrderError {
 /// Where a saga stands on disk.
 #[derive(Clone, Debug)]
 pub struct Published {
-    /// As the index has it.
+    /// Its state and the reason, as the index has them.
     pub standing: Standing,
     /// The whole state, once it has ended. Before its end, readers replay its journal: to copy the state with each change
     /// would cost more than the few reads do.

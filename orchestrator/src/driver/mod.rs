@@ -86,7 +86,7 @@ pub enum Start {
     Removed(RemovedSaga),
     /// Another request was started under the key.
     KeyReused,
-    /// As many sagas run here as may: nothing was begun.
+    /// `max_running` sagas run here already: nothing was begun.
     Overloaded,
 }
 

@@ -75,7 +75,7 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// Nothing is read yet of the saga that was started with `header`.
+    /// A replayer that has read no record yet of the saga that was started with `header`.
     #[must_use]
     pub fn new(header: &Header, definition: &Compiled) -> Self {
         Self { state: SagaState::new(definition.engine()), link: Link::root(header) }

@@ -125,7 +125,7 @@ pub struct StateRecord {
 /// A saga with its journal, read at one moment.
 #[derive(Debug)]
 pub struct Loaded {
-    /// As the index has it.
+    /// Its row in the index.
     pub index_row: IndexRow,
     /// Its records in order, with nothing decoded.
     pub entries: Result<Vec<Entry>, Error>,
@@ -196,7 +196,7 @@ pub struct Definition {
 /// Why the journal did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing was written, or whether it was is unknown: read again before going on.
+    /// The store failed. Unless [`Error::wrote_nothing`], something may be on disk: read again before going on.
     #[error("the journal's database failed")]
     Store(#[source] store::Error),
     /// The journal is closed: the process is stopping.

@@ -1,4 +1,4 @@
-//! Who serves which service, and where.
+//! Which participant serves which service, and where it is reached.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -75,7 +75,7 @@ impl Participants {
         self.by_service.store(Arc::default());
     }
 
-    /// Who serves `service`.
+    /// The participant that serves `service`.
     #[must_use]
     pub fn find(&self, service: &str) -> Option<Participant> {
         self.by_service.load().get(service).cloned()

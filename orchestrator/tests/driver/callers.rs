@@ -10,7 +10,7 @@ use proto::saga::v1::{SagaState, WaitSagaRequest};
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, client::Grpc};
 
-use crate::stand::{Stand, definition};
+use crate::test_driver::{TestDriver, definition};
 
 const STEP: &str = "
   - step: work
@@ -23,15 +23,15 @@ fn millis(millis: u64) -> Duration {
 }
 
 /// Waits until one waits for an instant, beside so many others.
-async fn waits_beside(stand: &Stand, others: usize) {
-    while stand.time.waiting() <= others {
+async fn waits_beside(test_driver: &TestDriver, others: usize) {
+    while test_driver.time.waiting() <= others {
         tokio::task::yield_now().await;
     }
 }
 
 /// A WaitSaga, for as long as is asked for, by a caller that gives it so long.
 fn wait(
-    stand: &Stand,
+    test_driver: &TestDriver,
     saga_id: &str,
     asked: Option<Duration>,
     given: Option<Duration>,
@@ -43,7 +43,7 @@ fn wait(
     if let Some(given) = given {
         request.set_timeout(given);
     }
-    let mut sagas = stand.sagas();
+    let mut sagas = test_driver.sagas();
     tokio::spawn(async move {
         sagas.wait_saga(request).await.unwrap().into_inner().saga.unwrap().state()
     })
@@ -60,34 +60,34 @@ async fn a_wait_lasts_as_long_as_asked_five_minutes_at_most_and_less_than_its_ca
         (Some(5_000), Some(10_000), 5_000),
     ];
     for (asked, given, expected) in cases {
-        let mut stand = Stand::open(&definition("deadline: 2h", &[STEP])).await;
-        let saga_id = stand.start("k").await;
-        let _under_way = stand.called("work forward").await;
-        let others = stand.time.waiting();
-        let waiting = wait(&stand, &saga_id, asked.map(millis), given.map(millis));
+        let mut test_driver = TestDriver::open(&definition("deadline: 2h", &[STEP])).await;
+        let saga_id = test_driver.start("k").await;
+        let _under_way = test_driver.called("work forward").await;
+        let others = test_driver.time.waiting();
+        let waiting = wait(&test_driver, &saga_id, asked.map(millis), given.map(millis));
         // A call with a deadline has a limit for its handler too.
-        waits_beside(&stand, others + usize::from(given.is_some())).await;
-        stand.time.advance_to_next().await;
+        waits_beside(&test_driver, others + usize::from(given.is_some())).await;
+        test_driver.time.advance_to_next().await;
         assert_eq!(waiting.await.unwrap(), SagaState::Running);
-        assert_eq!(stand.took(), millis(expected), "{asked:?} {given:?}");
+        assert_eq!(test_driver.took(), millis(expected), "{asked:?} {given:?}");
     }
 }
 
 #[tokio::test]
 async fn who_waits_for_a_saga_that_another_runs_looks_for_it_every_five_seconds() {
-    let mut stand = Stand::open(&definition("deadline: 2h", &[STEP])).await;
-    let other = stand.next_driver().await;
-    let work = stand.driver().registry().find("work", 0).unwrap().compiled;
+    let mut test_driver = TestDriver::open(&definition("deadline: 2h", &[STEP])).await;
+    let other = test_driver.next_driver().await;
+    let work = test_driver.driver().registry().find("work", 0).unwrap().compiled;
     let started = other.start(work, "k".to_owned(), Bytes::new(), &Trace::start()).await.unwrap();
     let Start::New { saga_id, .. } = started else { panic!("{started:?}") };
-    let call = stand.called("work forward").await;
-    let waiting = wait(&stand, &saga_id, None, None);
-    waits_beside(&stand, 3).await;
+    let call = test_driver.called("work forward").await;
+    let waiting = wait(&test_driver, &saga_id, None, None);
+    waits_beside(&test_driver, 3).await;
     call.done();
-    stand.stands(&saga_id, SagaState::Succeeded).await;
-    stand.time.advance_to_next().await;
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
+    test_driver.time.advance_to_next().await;
     assert_eq!(waiting.await.unwrap(), SagaState::Succeeded);
-    assert_eq!(stand.took(), millis(5_000));
+    assert_eq!(test_driver.took(), millis(5_000));
     other.abort();
 }
 
@@ -103,23 +103,23 @@ async fn a_caller_of_a_served_method_learns_where_its_saga_stands_before_its_own
     ];
     for (given, expected) in cases {
         let step = STEP.replace("1h", "5h").replace("Do\n", "Do\n    pivot: true\n");
-        let mut stand = Stand::open(&definition(served, &[&step])).await;
+        let mut test_driver = TestDriver::open(&definition(served, &[&step])).await;
         let mut request = Request::new(Bytes::from_static(b"\n\x01k"));
         if let Some(given) = given {
             request.set_timeout(millis(given));
         }
-        let mut front = Grpc::new(stand.node.service().in_process());
+        let mut front = Grpc::new(test_driver.node.service().in_process());
         let calling = tokio::spawn(async move {
             front.ready().await.unwrap();
             let path = PathAndQuery::from_static("/work.v1.Front/Order");
             front.unary::<Bytes, Bytes, _>(request, path, Raw).await
         });
-        let _under_way = stand.called("work forward").await;
-        waits_beside(&stand, 1 + usize::from(given.is_some())).await;
-        stand.time.advance_to_next().await;
+        let _under_way = test_driver.called("work forward").await;
+        waits_beside(&test_driver, 1 + usize::from(given.is_some())).await;
+        test_driver.time.advance_to_next().await;
         let late = calling.await.unwrap().unwrap_err();
         assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
         assert!(late.message().contains("work"), "{late:?}");
-        assert_eq!(stand.took(), millis(expected), "{given:?}");
+        assert_eq!(test_driver.took(), millis(expected), "{given:?}");
     }
 }

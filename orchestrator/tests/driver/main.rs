@@ -8,4 +8,4 @@ mod limits;
 mod operators;
 mod restarts;
 mod retries;
-mod stand;
+mod test_driver;

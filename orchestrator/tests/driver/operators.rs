@@ -2,41 +2,41 @@
 
 use proto::saga::v1::{PauseSagaRequest, ResumeSagaRequest, SagaState};
 
-use crate::stand::{FREEZE_AND_CHARGE, Stand, definition};
+use crate::test_driver::{FREEZE_AND_CHARGE, TestDriver, definition};
 
 #[tokio::test]
 async fn a_saga_that_is_paused_under_way_makes_no_next_call_until_it_is_resumed() {
-    let mut stand = Stand::open(&definition("deadline: 1h", &FREEZE_AND_CHARGE)).await;
-    let saga_id = stand.start("k").await;
-    let under_way = stand.called("freeze forward").await;
+    let mut test_driver = TestDriver::open(&definition("deadline: 1h", &FREEZE_AND_CHARGE)).await;
+    let saga_id = test_driver.start("k").await;
+    let under_way = test_driver.called("freeze forward").await;
     let pause = PauseSagaRequest { saga_id: saga_id.clone(), reason: "a look at it".to_owned() };
-    stand.sagas().pause_saga(pause).await.unwrap();
-    assert_eq!(stand.get(&saga_id).await.state(), SagaState::Paused, "it is on disk");
+    test_driver.sagas().pause_saga(pause).await.unwrap();
+    assert_eq!(test_driver.get(&saga_id).await.state(), SagaState::Paused, "it is on disk");
 
-    let handle = stand.driver().find(&saga_id).unwrap();
+    let handle = test_driver.driver().find(&saga_id).unwrap();
     let before = *handle.records().borrow();
     under_way.done();
-    stand.recorded(&saga_id, before + 1).await;
-    assert_eq!(stand.get(&saga_id).await.state(), SagaState::Paused);
-    assert!(stand.arrivals.try_recv().is_err(), "the next step was called");
+    test_driver.recorded(&saga_id, before + 1).await;
+    assert_eq!(test_driver.get(&saga_id).await.state(), SagaState::Paused);
+    assert!(test_driver.arrivals.try_recv().is_err(), "the next step was called");
 
     let resume = ResumeSagaRequest { saga_id: saga_id.clone(), reason: "it is well".to_owned() };
-    stand.sagas().resume_saga(resume).await.unwrap();
-    stand.called("charge forward").await.done();
-    stand.stands(&saga_id, SagaState::Succeeded).await;
+    test_driver.sagas().resume_saga(resume).await.unwrap();
+    test_driver.called("charge forward").await.done();
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
 }
 
 #[tokio::test]
 async fn an_order_for_a_saga_whose_task_cannot_write_it_is_not_said_to_be_carried_out() {
-    let mut stand = Stand::open(&definition("deadline: 1h", &FREEZE_AND_CHARGE)).await;
-    let saga_id = stand.start("k").await;
-    let _under_way = stand.called("freeze forward").await;
-    stand.journal.database().close().await;
+    let mut test_driver = TestDriver::open(&definition("deadline: 1h", &FREEZE_AND_CHARGE)).await;
+    let saga_id = test_driver.start("k").await;
+    let _under_way = test_driver.called("freeze forward").await;
+    test_driver.journal.database().close().await;
     let pause = PauseSagaRequest { saga_id: saga_id.clone(), reason: "a look at it".to_owned() };
-    let refused = stand.sagas().pause_saga(pause).await.unwrap_err();
+    let refused = test_driver.sagas().pause_saga(pause).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
     // Its task has ended: only the journal can tell where it stands.
-    while stand.driver().find(&saga_id).is_some() {
+    while test_driver.driver().find(&saga_id).is_some() {
         tokio::task::yield_now().await;
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::stand::{START_TIME, Stand, definition};
+use crate::test_driver::{START_TIME, TestDriver, definition};
 
 const STEP: &str = "
   - step: freeze
@@ -16,32 +16,32 @@ const STEP: &str = "
     undo_retry: { attempts: unlimited, base: 10s, cap: 10s }
 ";
 
-async fn stand() -> Stand {
-    Stand::open(&definition("deadline: 1h", &[STEP])).await
+async fn test_driver() -> TestDriver {
+    TestDriver::open(&definition("deadline: 1h", &[STEP])).await
 }
 
 #[tokio::test]
 async fn sagas_whose_calls_fail_together_do_not_come_back_together_and_each_comes_when_it_said() {
     const SAGAS: usize = 30;
-    let mut stand = stand().await;
+    let mut test_driver = test_driver().await;
     let mut ids = Vec::new();
     for number in 0..SAGAS {
-        ids.push(stand.start(&number.to_string()).await);
-        stand.next().await.unavailable();
+        ids.push(test_driver.start(&number.to_string()).await);
+        test_driver.next().await.unavailable();
     }
     let mut told = Vec::new();
     for saga_id in &ids {
-        stand.recorded(saga_id, 3).await;
-        let due = stand.get(saga_id).await.steps[0].next_attempt_at.unwrap();
+        test_driver.recorded(saga_id, 3).await;
+        let due = test_driver.get(saga_id).await.steps[0].next_attempt_at.unwrap();
         told.push(u64::try_from(due.seconds * 1_000 + i64::from(due.nanos / 1_000_000)).unwrap());
     }
     told.sort_unstable();
     let mut came = Vec::new();
     while came.len() < SAGAS {
-        stand.time.advance_to_next().await;
-        let now = stand.clock.now().0;
+        test_driver.time.advance_to_next().await;
+        let now = test_driver.clock.now().0;
         for _ in told.iter().filter(|due| **due == now) {
-            came.push(stand.next().await.at.0);
+            came.push(test_driver.next().await.at.0);
         }
     }
     assert_eq!(came, told);
@@ -52,8 +52,8 @@ async fn sagas_whose_calls_fail_together_do_not_come_back_together_and_each_come
 
 #[tokio::test]
 async fn a_participant_that_pushes_back_is_left_alone_as_long_as_it_says_and_loses_no_attempt() {
-    let mut stand = stand().await;
-    let saga_id = stand.start("k").await;
+    let mut test_driver = test_driver().await;
+    let saga_id = test_driver.start("k").await;
     let push_back = || {
         let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(70)));
         Status::with_error_details(Code::ResourceExhausted, "not now", details)
@@ -61,22 +61,22 @@ async fn a_participant_that_pushes_back_is_left_alone_as_long_as_it_says_and_los
     let mut records = 2;
     for call in ["freeze forward", "freeze undo"] {
         for _ in 0..4 {
-            let arrived = stand.called(call).await;
+            let arrived = test_driver.called(call).await;
             let began = arrived.at;
             arrived.say(Err(push_back()));
             records += 1;
-            stand.recorded(&saga_id, records).await;
-            stand.time.advance_to_next().await;
-            assert_eq!(stand.clock.now().since(began), Duration::from_secs(70), "{call}");
+            test_driver.recorded(&saga_id, records).await;
+            test_driver.time.advance_to_next().await;
+            assert_eq!(test_driver.clock.now().since(began), Duration::from_secs(70), "{call}");
         }
         if call == "freeze forward" {
-            stand.called(call).await.unavailable();
-            stand.recorded(&saga_id, records + 1).await;
-            stand.pass(10_000);
-            stand.called(call).await.unavailable();
+            test_driver.called(call).await.unavailable();
+            test_driver.recorded(&saga_id, records + 1).await;
+            test_driver.pass(10_000);
+            test_driver.called(call).await.unavailable();
             // The answers, the turn, and the intent to undo.
             records += 4;
         }
     }
-    stand.called("freeze undo").await.done();
+    test_driver.called("freeze undo").await.done();
 }

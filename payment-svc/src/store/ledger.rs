@@ -163,7 +163,7 @@ fn change(connection: &Connection, account: &Account, by: i64) -> Result<bool, E
     Ok(connection.execute(CHANGE, (&account.id, by))? > 0)
 }
 
-/// Nothing, where the account is not there yet.
+/// The balance of the account; zero where the account does not exist yet.
 fn balance(connection: &Connection, account: &Account) -> Result<i64, Error> {
     let balance: Option<i64> = connection.optional(BALANCE, [&account.id], |row| row.get(0))?;
     Ok(balance.unwrap_or_default())

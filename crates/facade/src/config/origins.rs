@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// Nobody has set the value.
     Default,
     /// The config file.
     File(PathBuf),

@@ -10,7 +10,7 @@ use crate::Caller;
 static RESPONSE_MODE: HeaderName = HeaderName::from_static("x-response-mode");
 const ENVELOPE: &str = "envelope";
 
-/// Whose call it is.
+/// The caller, the saga's step, and how the caller wants failures.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) caller: Caller,

@@ -7,9 +7,9 @@ use futures::FutureExt;
 
 use crate::{
     conformance::{
-        Bench,
-        stage::{
-            Call, Gate, GateOpener, Stage, Undo, answered, effect, gate, never, never_undo,
+        TestStore,
+        service::{
+            Call, Gate, GateOpener, TestService, Undo, answered, effect, gate, never, never_undo,
             undo_work, undone, work,
         },
     },
@@ -20,18 +20,20 @@ use crate::{
 const POINTS: usize = 3;
 
 /// Whatever happened to the first delivery, the effect is whole or not there, and with its repeat there once.
-pub async fn a_caller_who_leaves_after_any_poll_leaves_all_or_nothing<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn a_caller_who_leaves_after_any_poll_leaves_all_or_nothing<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
     for polls in 0.. {
         let step = format!("step_{polls}");
-        let mut delivery = Box::pin(stage.call(&step, two_effects::<B>(&step, None)));
+        let mut delivery = Box::pin(service.call(&step, two_effects::<B>(&step, None)));
         let finished = polled(&mut delivery, polls).await;
         drop(delivery);
-        let left = bench.count(&step).await;
+        let left = test_store.count(&step).await;
         assert!(left == 0 || left == 2, "{left} of 2 effects after {polls} polls");
-        let repeat = answered(stage.call(&step, two_effects::<B>(&step, None)).await);
+        let repeat = answered(service.call(&step, two_effects::<B>(&step, None)).await);
         assert_eq!(repeat.outcome, Decision::Done(Bytes::from_static(b"both")));
-        assert_eq!(bench.count(&step).await, 2, "after {polls} polls");
+        assert_eq!(test_store.count(&step).await, 2, "after {polls} polls");
         if finished {
             assert!(polls > 1, "no delivery was left while it was under way");
             return;
@@ -40,19 +42,21 @@ pub async fn a_caller_who_leaves_after_any_poll_leaves_all_or_nothing<B: Bench>(
 }
 
 /// The same of an undo.
-pub async fn a_caller_who_leaves_an_undo_after_any_poll_leaves_all_or_nothing<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn a_caller_who_leaves_an_undo_after_any_poll_leaves_all_or_nothing<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
     for polls in 0.. {
         let (step, label) = (format!("step_{polls}"), format!("undo_{polls}"));
-        answered(stage.call(&step, effect::<B>(&step, "done")).await);
-        let mut delivery = Box::pin(stage.undo(&step, two_undone::<B>(&label, None)));
+        answered(service.call(&step, effect::<B>(&step, "done")).await);
+        let mut delivery = Box::pin(service.undo(&step, two_undone::<B>(&label, None)));
         let finished = polled(&mut delivery, polls).await;
         drop(delivery);
-        let left = bench.count(&label).await;
+        let left = test_store.count(&label).await;
         assert!(left == 0 || left == 2, "{left} of 2 effects after {polls} polls");
-        let repeat = answered(stage.undo(&step, two_undone::<B>(&label, None)).await);
+        let repeat = answered(service.undo(&step, two_undone::<B>(&label, None)).await);
         assert_eq!(repeat.outcome, Decision::Done(undone(b"done")));
-        assert_eq!(bench.count(&label).await, 2, "after {polls} polls");
+        assert_eq!(test_store.count(&label).await, 2, "after {polls} polls");
         if finished {
             assert!(polls > 1, "no delivery was left while it was under way");
             return;
@@ -61,33 +65,35 @@ pub async fn a_caller_who_leaves_an_undo_after_any_poll_leaves_all_or_nothing<B:
 }
 
 /// Work that has begun runs to its end without its caller: the repeat finds its answer.
-pub async fn work_goes_on_when_its_caller_leaves_while_it_waits<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn work_goes_on_when_its_caller_leaves_while_it_waits<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
     for point in 0..POINTS {
         let step = format!("step_{point}");
         let (at, keeper) = gate();
         let work = two_effects::<B>(&step, Some((point, at)));
-        leave(stage.call(&step, work), keeper).await;
-        let repeat = answered(stage.call(&step, never()).await);
+        leave(service.call(&step, work), keeper).await;
+        let repeat = answered(service.call(&step, never()).await);
         assert_eq!(repeat.outcome, Decision::Done(Bytes::from_static(b"both")));
         assert!(repeat.repeated, "the work stopped with its caller at point {point}");
-        assert_eq!(bench.count(&step).await, 2, "left at point {point}");
+        assert_eq!(test_store.count(&step).await, 2, "left at point {point}");
     }
 }
 
 /// The same of an undo's work.
-pub async fn an_undos_work_goes_on_when_its_caller_leaves_while_it_waits<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn an_undos_work_goes_on_when_its_caller_leaves_while_it_waits<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
     for point in 0..POINTS {
         let (step, label) = (format!("step_{point}"), format!("undo_{point}"));
-        answered(stage.call(&step, effect::<B>(&step, "done")).await);
+        answered(service.call(&step, effect::<B>(&step, "done")).await);
         let (at, keeper) = gate();
         let work = two_undone::<B>(&label, Some((point, at)));
-        leave(stage.undo(&step, work), keeper).await;
-        let repeat = answered(stage.undo(&step, never_undo()).await);
+        leave(service.undo(&step, work), keeper).await;
+        let repeat = answered(service.undo(&step, never_undo()).await);
         assert_eq!(repeat.outcome, Decision::Done(undone(b"done")));
         assert!(repeat.repeated, "the work stopped with its caller at point {point}");
-        assert_eq!(bench.count(&label).await, 2, "left at point {point}");
+        assert_eq!(test_store.count(&label).await, 2, "left at point {point}");
     }
 }
 
@@ -120,7 +126,7 @@ async fn polled<F: Future + Unpin>(delivery: &mut F, polls: usize) -> bool {
     .await
 }
 
-fn two_effects<B: Bench>(label: &str, stop: Stop) -> Call {
+fn two_effects<B: TestStore>(label: &str, stop: Stop) -> Call {
     let label = label.to_owned();
     work(move |connection| {
         pass(stop.as_ref(), 0);
@@ -132,7 +138,7 @@ fn two_effects<B: Bench>(label: &str, stop: Stop) -> Call {
     })
 }
 
-fn two_undone<B: Bench>(label: &str, stop: Stop) -> Undo {
+fn two_undone<B: TestStore>(label: &str, stop: Stop) -> Undo {
     let both = two_effects::<B>(label, stop);
     undo_work(move |connection, call| {
         both(connection)?;

@@ -4,8 +4,8 @@ use futures::future::join_all;
 
 use crate::{
     conformance::{
-        Bench,
-        stage::{Call, Stage, again, answered, effect, effect_then, work},
+        TestStore,
+        service::{Call, TestService, again, answered, effect, effect_then, work},
     },
     decision::{Decision, Decline, WorkError},
     inbox::Error,
@@ -16,45 +16,49 @@ fn no() -> Decline {
 }
 
 /// The saga has turned back by then: a yes that comes later would be an effect that nobody undoes.
-pub async fn a_decline_is_replayed_though_the_business_would_accept_by_now<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
-    let first = stage.call("charge", effect_then::<B>("charge", no().into())).await;
+pub async fn a_decline_is_replayed_though_the_business_would_accept_by_now<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
+    let first = service.call("charge", effect_then::<B>("charge", no().into())).await;
     let first = answered(first);
     assert_eq!((&first.outcome, first.repeated), (&Decision::Declined(no()), false));
     for _ in 0..3 {
-        let repeat = answered(stage.call("charge", effect::<B>("charge", "charged")).await);
+        let repeat = answered(service.call("charge", effect::<B>("charge", "charged")).await);
         assert_eq!(repeat, again(&first));
     }
-    assert_eq!(bench.count("charge").await, 0);
+    assert_eq!(test_store.count("charge").await, 0);
 }
 
 /// What the work wrote before it declined goes; what others wrote stays.
-pub async fn a_decline_leaves_no_effect_of_its_work<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
-    answered(stage.call("before", effect::<B>("charge", "charged")).await);
-    answered(stage.call("charge", effect_then::<B>("charge", no().into())).await);
-    assert_eq!(bench.count("charge").await, 1);
-    answered(stage.call("after", effect::<B>("charge", "charged")).await);
-    assert_eq!(bench.count("charge").await, 2);
+pub async fn a_decline_leaves_no_effect_of_its_work<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
+    answered(service.call("before", effect::<B>("charge", "charged")).await);
+    answered(service.call("charge", effect_then::<B>("charge", no().into())).await);
+    assert_eq!(test_store.count("charge").await, 1);
+    answered(service.call("after", effect::<B>("charge", "charged")).await);
+    assert_eq!(test_store.count("charge").await, 2);
 }
 
 /// The record of an attempt that failed is kept once, with the decline that it explains.
-pub async fn a_decline_that_keeps_its_writes_keeps_them_once<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn a_decline_that_keeps_its_writes_keeps_them_once<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
     let keeping = || effect_then::<B>("charge", WorkError::DeclinedKeeping(no()));
-    let first = answered(stage.call("charge", keeping()).await);
+    let first = answered(service.call("charge", keeping()).await);
     assert_eq!((&first.outcome, first.repeated), (&Decision::Declined(no()), false));
-    assert_eq!(bench.count("charge").await, 1);
+    assert_eq!(test_store.count("charge").await, 1);
     for _ in 0..3 {
-        let repeat = answered(stage.call("charge", keeping()).await);
+        let repeat = answered(service.call("charge", keeping()).await);
         assert_eq!(repeat, again(&first));
     }
-    assert_eq!(bench.count("charge").await, 1);
+    assert_eq!(test_store.count("charge").await, 1);
 }
 
 /// They may share a transaction: what one takes back is its own.
-pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
     let ends: [fn() -> Call; 5] = [
         || effect::<B>("kept", "done"),
         || effect_then::<B>("gone", no().into()),
@@ -63,7 +67,7 @@ pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: Bench
         || effect_then::<B>("gone", WorkError::technical("the gateway is away")),
     ];
     let steps: Vec<String> = (0..50).map(|number| format!("step_{number}")).collect();
-    let call = |number: usize| stage.call(&steps[number], ends[number % ends.len()]());
+    let call = |number: usize| service.call(&steps[number], ends[number % ends.len()]());
     let firsts = join_all((0..steps.len()).map(call)).await;
     let repeats = join_all((0..steps.len()).map(call)).await;
     for (number, (first, repeat)) in firsts.into_iter().zip(repeats).enumerate() {
@@ -75,5 +79,5 @@ pub async fn calls_at_once_that_end_in_every_way_leave_each_other_alone<B: Bench
         assert_eq!(matches!(first.outcome, Decision::Done(_)), number % ends.len() == 0);
         assert_eq!(repeat, again(&first));
     }
-    assert_eq!((bench.count("kept").await, bench.count("gone").await), (20, 0));
+    assert_eq!((test_store.count("kept").await, test_store.count("gone").await), (20, 0));
 }

@@ -7,9 +7,10 @@ use store::retention::Keep;
 
 use crate::{
     conformance::{
-        Bench,
-        stage::{
-            CALL, REQUEST, Stage, UNDO, again, answered, effect, never, never_undo, undoing, undone,
+        TestStore,
+        service::{
+            CALL, REQUEST, TestService, UNDO, again, answered, effect, never, never_undo, undoing,
+            undone,
         },
     },
     decision::{Answered, Decision},
@@ -22,11 +23,11 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A service that keeps its inbox's rows for a day.
-fn stage<B: Bench>(bench: &B) -> (Stage, ManualTime) {
+fn service<B: TestStore>(test_store: &B) -> (TestService, ManualTime) {
     let (clock, time) = Clock::manual(NOW);
     let day: Keep = "1d".parse().expect("a duration");
-    tokio::spawn(remove_old_rows(bench.database(), &clock, day));
-    (Stage::with(Inbox::new(bench.database().clone(), clock).keeping(Some(day))), time)
+    tokio::spawn(remove_old_rows(test_store.database(), &clock, day));
+    (TestService::with(Inbox::new(test_store.database().clone(), clock).keeping(Some(day))), time)
 }
 
 /// The key of the step `freeze` of a saga that began so long before [`NOW`].
@@ -42,8 +43,12 @@ fn began_at(began: Timestamp, direction: Direction) -> Key {
     Key::step(&saga_id, "freeze", direction).expect("the cases' names fit a key")
 }
 
-async fn call<B: Bench>(stage: &Stage, key: &Key, label: &str) -> Result<Answered, Error> {
-    stage.call_as(key.clone(), CALL, REQUEST, effect::<B>(label, "done")).await
+async fn call<B: TestStore>(
+    service: &TestService,
+    key: &Key,
+    label: &str,
+) -> Result<Answered, Error> {
+    service.call_as(key.clone(), CALL, REQUEST, effect::<B>(label, "done")).await
 }
 
 fn assert_forgotten(delivered: &Result<Answered, Error>) {
@@ -51,43 +56,47 @@ fn assert_forgotten(delivered: &Result<Answered, Error>) {
 }
 
 /// Calls and undos of a saga that is older than a day, with no row: one may have been forgotten. At a day it is served.
-pub async fn a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_nothing<B: Bench>(
-    bench: &B,
+pub async fn a_delivery_of_a_saga_that_may_be_forgotten_is_refused_and_leaves_nothing<
+    B: TestStore,
+>(
+    test_store: &B,
 ) {
-    let (stage, _hands) = stage(bench);
+    let (service, _hands) = service(test_store);
     let old = DAY + Duration::from_millis(1);
     for _ in 0..2 {
-        assert_forgotten(&call::<B>(&stage, &key(old, Direction::Forward), "old").await);
+        assert_forgotten(&call::<B>(&service, &key(old, Direction::Forward), "old").await);
         let undo = key(old, Direction::Undo);
-        let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo()).await;
+        let undo = service.undo_as(undo, UNDO, REQUEST, never_undo()).await;
         assert_forgotten(&undo);
     }
-    assert!(!answered(call::<B>(&stage, &key(DAY, Direction::Forward), "young").await).repeated);
+    assert!(!answered(call::<B>(&service, &key(DAY, Direction::Forward), "young").await).repeated);
     let undo = key(DAY - Duration::from_millis(1), Direction::Undo);
-    let undo = stage.undo_as(undo, UNDO, REQUEST, never_undo()).await;
+    let undo = service.undo_as(undo, UNDO, REQUEST, never_undo()).await;
     assert_eq!(answered(undo).outcome, Decision::NothingToUndo);
-    assert_eq!((bench.count("old").await, bench.count("young").await), (0, 1));
+    assert_eq!((test_store.count("old").await, test_store.count("young").await), (0, 1));
 }
 
 /// Nothing is guessed while the rows are there: repeats are answered, and an undo undoes.
-pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: Bench>(bench: &B) {
-    let (stage, time) = stage(bench);
+pub async fn what_is_still_kept_is_answered_by_however_old_its_saga_is<B: TestStore>(
+    test_store: &B,
+) {
+    let (service, time) = service(test_store);
     let (forward, undo) = (key(DAY / 2, Direction::Forward), key(DAY / 2, Direction::Undo));
-    let first = answered(call::<B>(&stage, &forward, "call").await);
+    let first = answered(call::<B>(&service, &forward, "call").await);
     time.advance(DAY / 2 + Duration::from_secs(60));
-    let repeat = stage.call_as(forward, CALL, REQUEST, never()).await;
+    let repeat = service.call_as(forward, CALL, REQUEST, never()).await;
     assert_eq!(answered(repeat), again(&first));
-    let undo = stage.undo_as(undo, UNDO, REQUEST, undoing::<B>("undo")).await;
+    let undo = service.undo_as(undo, UNDO, REQUEST, undoing::<B>("undo")).await;
     assert_eq!(answered(undo).outcome, Decision::Done(undone(b"done")));
-    assert_eq!((bench.count("call").await, bench.count("undo").await), (1, 1));
+    assert_eq!((test_store.count("call").await, test_store.count("undo").await), (1, 1));
 }
 
 /// More rows than one batch removes, of sagas and of requests, between rows that stay: younger ones, and those of sagas
 /// that do not tell their age. Whatever is gone is refused, and at no time does a saga's call take effect again.
-pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench: &B) {
+pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: TestStore>(test_store: &B) {
     const OLD_ROWS: u32 = 130;
     const MINUTE: Duration = Duration::from_secs(60);
-    let (stage, time) = stage(bench);
+    let (service, time) = service(test_store);
     let old: Vec<Key> = (0..OLD_ROWS).map(|ago| key(MINUTE * ago, Direction::Forward)).collect();
     let request = |number: u32| Key::request(CALL, &format!("request-{number}"));
     let requests: Vec<Key> = (0..OLD_ROWS).map(request).collect();
@@ -95,29 +104,29 @@ pub async fn old_rows_are_removed_and_no_call_takes_effect_again<B: Bench>(bench
     let mut stay: Vec<Key> = untold.into_iter().flatten().collect();
     for (label, keys) in [("old", &old), ("request", &requests), ("untold", &stay)] {
         for key in keys {
-            answered(call::<B>(&stage, key, label).await);
+            answered(call::<B>(&service, key, label).await);
         }
     }
     let later = DAY + 2 * 60 * MINUTE;
     time.advance(later);
     stay.push(began_at(NOW.after(later), Direction::Forward));
-    answered(call::<B>(&stage, &stay[2], "young").await);
+    answered(call::<B>(&service, &stay[2], "young").await);
 
     // What removes them waits by the same clock: with each look a while goes by. The youngest goes last.
-    while call::<B>(&stage, &old[0], "old").await.is_ok() {
+    while call::<B>(&service, &old[0], "old").await.is_ok() {
         time.advance(MINUTE);
     }
     for key in &old {
-        assert_forgotten(&call::<B>(&stage, key, "old").await);
+        assert_forgotten(&call::<B>(&service, key, "old").await);
     }
-    assert_eq!(bench.count("old").await, i64::from(OLD_ROWS));
+    assert_eq!(test_store.count("old").await, i64::from(OLD_ROWS));
     for key in stay {
-        let kept = stage.call_as(key.clone(), CALL, REQUEST, never()).await;
+        let kept = service.call_as(key.clone(), CALL, REQUEST, never()).await;
         assert!(answered(kept).repeated, "{key}");
     }
     // The id of a request outside a saga does not tell its age: a repeat after the removal counts as a new request.
-    while answered(call::<B>(&stage, &request(OLD_ROWS - 1), "again").await).repeated {
+    while answered(call::<B>(&service, &request(OLD_ROWS - 1), "again").await).repeated {
         time.advance(MINUTE);
     }
-    assert_eq!(bench.count("again").await, 1);
+    assert_eq!(test_store.count("again").await, 1);
 }

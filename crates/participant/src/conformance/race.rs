@@ -6,8 +6,8 @@ use tokio::task::JoinHandle;
 
 use crate::{
     conformance::{
-        Bench,
-        stage::{Stage, again, answered, effect, undoing, undone},
+        TestStore,
+        service::{TestService, again, answered, effect, undoing, undone},
     },
     decision::{Answered, Decision, Decline},
 };
@@ -21,20 +21,20 @@ enum FirstArrival {
 }
 
 /// On two threads, started in turn, so that either may come first; the run must have met both orders.
-pub async fn a_call_that_races_its_undo_is_undone_or_superseded<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn a_call_that_races_its_undo_is_undone_or_superseded<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
     let mut orders = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS {
         let step = format!("step_{round}");
         let (call, undo) = if round % 2 == 0 {
-            let call = call::<B>(&stage, &step);
-            (call, undo::<B>(&stage, &step))
+            let call = call::<B>(&service, &step);
+            (call, undo::<B>(&service, &step))
         } else {
-            let undo = undo::<B>(&stage, &step);
-            (call::<B>(&stage, &step), undo)
+            let undo = undo::<B>(&service, &step);
+            (call::<B>(&service, &step), undo)
         };
         let answers = join_deliveries(vec![call, undo]).await;
-        orders.push(check_order(bench, &step, &answers[0], &answers[1]).await);
+        orders.push(check_order(test_store, &step, &answers[0], &answers[1]).await);
     }
     for first in [FirstArrival::Call, FirstArrival::Undo] {
         assert!(orders.contains(&first), "no round met {first:?} first");
@@ -42,32 +42,32 @@ pub async fn a_call_that_races_its_undo_is_undone_or_superseded<B: Bench>(bench:
 }
 
 /// Sixteen of each, of one step: one call and one undo at most take effect, and all agree on what happened.
-pub async fn many_calls_that_race_many_undos_agree_on_what_happened<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn many_calls_that_race_many_undos_agree_on_what_happened<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
     for round in 0..8 {
         let step = format!("step_{round}");
-        let both = (0..16).map(|_| (call::<B>(&stage, &step), undo::<B>(&stage, &step)));
+        let both = (0..16).map(|_| (call::<B>(&service, &step), undo::<B>(&service, &step)));
         let (calls, undos): (Vec<_>, Vec<_>) = both.unzip();
         let (calls, undos) = (join_deliveries(calls).await, join_deliveries(undos).await);
         for (call, undo) in calls.iter().zip(&undos) {
             assert_eq!((again(call), again(undo)), (again(&calls[0]), again(&undos[0])));
         }
-        check_order(bench, &step, &calls[0], &undos[0]).await;
+        check_order(test_store, &step, &calls[0], &undos[0]).await;
     }
 }
 
-fn call<B: Bench>(stage: &Stage, step: &str) -> JoinHandle<Answered> {
-    let (stage, step) = (stage.clone(), step.to_owned());
+fn call<B: TestStore>(service: &TestService, step: &str) -> JoinHandle<Answered> {
+    let (service, step) = (service.clone(), step.to_owned());
     tokio::spawn(async move {
-        answered(stage.call(&step, effect::<B>(&format!("{step} call"), "done")).await)
+        answered(service.call(&step, effect::<B>(&format!("{step} call"), "done")).await)
     })
 }
 
-fn undo<B: Bench>(stage: &Stage, step: &str) -> JoinHandle<Answered> {
-    let (stage, step) = (stage.clone(), step.to_owned());
-    tokio::spawn(
-        async move { answered(stage.undo(&step, undoing::<B>(&format!("{step} undo"))).await) },
-    )
+fn undo<B: TestStore>(service: &TestService, step: &str) -> JoinHandle<Answered> {
+    let (service, step) = (service.clone(), step.to_owned());
+    tokio::spawn(async move {
+        answered(service.undo(&step, undoing::<B>(&format!("{step} undo"))).await)
+    })
 }
 
 async fn join_deliveries(deliveries: Vec<JoinHandle<Answered>>) -> Vec<Answered> {
@@ -76,13 +76,13 @@ async fn join_deliveries(deliveries: Vec<JoinHandle<Answered>>) -> Vec<Answered>
 }
 
 /// Which came first, by the answers; the effects must say the same.
-async fn check_order<B: Bench>(
-    bench: &B,
+async fn check_order<B: TestStore>(
+    test_store: &B,
     step: &str,
     call: &Answered,
     undo: &Answered,
 ) -> FirstArrival {
-    let effects = effects(bench, step).await;
+    let effects = effects(test_store, step).await;
     if call.outcome == Decision::Done(Bytes::from_static(b"done")) {
         assert_eq!(undo.outcome, Decision::Done(undone(b"done")), "{step}: the call came first");
         assert_eq!(effects, (1, 1), "{step}: the call came first");
@@ -94,6 +94,9 @@ async fn check_order<B: Bench>(
     FirstArrival::Undo
 }
 
-async fn effects<B: Bench>(bench: &B, step: &str) -> (i64, i64) {
-    (bench.count(&format!("{step} call")).await, bench.count(&format!("{step} undo")).await)
+async fn effects<B: TestStore>(test_store: &B, step: &str) -> (i64, i64) {
+    (
+        test_store.count(&format!("{step} call")).await,
+        test_store.count(&format!("{step} undo")).await,
+    )
 }

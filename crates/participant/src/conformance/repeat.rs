@@ -10,37 +10,41 @@ use futures::future::join_all;
 
 use crate::{
     conformance::{
-        Bench,
-        stage::{CALL, Call, REQUEST, Stage, again, answered, effect, gate, gated, never},
+        TestStore,
+        service::{CALL, Call, REQUEST, TestService, again, answered, effect, gate, gated, never},
     },
     decision::Decision,
     key::{Direction, Key},
 };
 
 /// Whatever the bytes are, none at all included: some databases keep an empty value as no value.
-pub async fn a_repeat_gets_the_first_answer_byte_for_byte_and_runs_nothing<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn a_repeat_gets_the_first_answer_byte_for_byte_and_runs_nothing<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
     let every_byte: Bytes = (0..=u8::MAX).collect();
     for (step, response) in [("full", every_byte), ("empty", Bytes::new())] {
-        let first = answered(stage.call(step, effect::<B>(step, response.clone())).await);
+        let first = answered(service.call(step, effect::<B>(step, response.clone())).await);
         assert_eq!((&first.outcome, first.repeated), (&Decision::Done(response), false));
         for _ in 0..3 {
-            let repeat = answered(stage.call(step, never()).await);
+            let repeat = answered(service.call(step, never()).await);
             assert_eq!(repeat, again(&first));
         }
-        assert_eq!(bench.count(step).await, 1);
+        assert_eq!(test_store.count(step).await, 1);
     }
 }
 
 /// Each delivery brings a response of its own, so that an answer tells whose work it was.
-pub async fn sixty_four_at_once_take_effect_once_and_get_the_same_answer<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn sixty_four_at_once_take_effect_once_and_get_the_same_answer<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
     let runs = Arc::new(AtomicUsize::new(0));
     let deliveries = (0..64).map(|number| {
-        let (stage, runs) = (stage.clone(), Arc::clone(&runs));
+        let (service, runs) = (service.clone(), Arc::clone(&runs));
         tokio::spawn(async move {
             let work = counted(runs, effect::<B>("freeze", format!("response {number}")));
-            answered(stage.call("freeze", work).await)
+            answered(service.call("freeze", work).await)
         })
     });
     let answers: Vec<_> =
@@ -49,51 +53,51 @@ pub async fn sixty_four_at_once_take_effect_once_and_get_the_same_answer<B: Benc
     let firsts: Vec<_> = answers.iter().filter(|answer| !answer.repeated).collect();
     assert_eq!(firsts.len(), 1, "one delivery decides: {firsts:?}");
     assert!(answers.iter().all(|answer| again(answer) == again(firsts[0])), "{answers:?}");
-    assert_eq!((runs.load(Ordering::Relaxed), bench.count("freeze").await), (1, 1));
+    assert_eq!((runs.load(Ordering::Relaxed), test_store.count("freeze").await), (1, 1));
 }
 
 /// A write outside a saga is keyed by its method and its `request_id`.
-pub async fn a_request_outside_a_saga_takes_effect_once<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn a_request_outside_a_saga_takes_effect_once<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
     let key = || Key::request(CALL, "request-1");
     let first =
-        answered(stage.call_as(key(), CALL, REQUEST, effect::<B>("request", "added")).await);
-    let repeat = answered(stage.call_as(key(), CALL, REQUEST, never()).await);
+        answered(service.call_as(key(), CALL, REQUEST, effect::<B>("request", "added")).await);
+    let repeat = answered(service.call_as(key(), CALL, REQUEST, never()).await);
     assert_eq!(repeat, again(&first));
-    assert_eq!(bench.count("request").await, 1);
+    assert_eq!(test_store.count("request").await, 1);
 }
 
 /// The key is the saga, the step and the direction together.
-pub async fn another_saga_or_step_is_another_key<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn another_saga_or_step_is_another_key<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
     let keys = [("saga-1", "freeze"), ("saga-2", "freeze"), ("saga-1", "charge")];
     for (saga, step) in keys {
         let key = Key::step(saga, step, Direction::Forward).expect("a well-formed key");
-        let first = answered(stage.call_as(key, CALL, REQUEST, effect::<B>("any", "done")).await);
+        let first = answered(service.call_as(key, CALL, REQUEST, effect::<B>("any", "done")).await);
         assert!(!first.repeated, "{saga} {step}");
     }
-    assert_eq!(bench.count("any").await, 3);
+    assert_eq!(test_store.count("any").await, 3);
 }
 
 /// What a caller was told, every other connection sees; what it was not yet told, none does.
-pub async fn an_answer_comes_after_the_commit<B: Bench>(bench: &B) {
-    let stage = Stage::on(bench);
+pub async fn an_answer_comes_after_the_commit<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
     for round in 0..25 {
         let step = format!("step_{round}");
-        answered(stage.call(&step, effect::<B>(&step, "done")).await);
-        assert_eq!(bench.count(&step).await, 1, "{step} was answered");
+        answered(service.call(&step, effect::<B>(&step, "done")).await);
+        assert_eq!(test_store.count(&step).await, 1, "{step} was answered");
     }
     let (at, mut keeper) = gate();
     let running = tokio::spawn({
-        let stage = stage.clone();
-        async move { stage.call("gated", gated::<B>(at, "gated", "done")).await }
+        let service = service.clone();
+        async move { service.call("gated", gated::<B>(at, "gated", "done")).await }
     });
     (&mut keeper.reached).await.expect("the work runs");
-    assert_eq!(bench.count("gated").await, 0, "seen before its commit");
+    assert_eq!(test_store.count("gated").await, 0, "seen before its commit");
     assert!(!running.is_finished(), "answered before its commit");
     keeper.open();
     answered(running.await.expect("no panic"));
-    assert_eq!(bench.count("gated").await, 1);
+    assert_eq!(test_store.count("gated").await, 1);
 }
 
 fn counted(runs: Arc<AtomicUsize>, work: Call) -> Call {

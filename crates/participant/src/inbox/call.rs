@@ -31,7 +31,7 @@ where
             return Err(Refusal::Unstored(delivery.decided(Decision::Declined(decline))));
         }
         Err(WorkError::Declined(decline)) => {
-            connection.retract()?;
+            connection.roll_back()?;
             // The claim was rolled back with the work's changes; another delivery may have claimed the key and decided.
             if !rows::claim(connection, &delivery.key)? {
                 return repeat(connection, delivery);

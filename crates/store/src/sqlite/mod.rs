@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     Database, Error,
-    backend::{Backend, Lane, Reading},
+    backend::{Backend, Lane, ReadJob},
     job::Job,
     sqlite::readers::Readers,
 };
@@ -35,9 +35,9 @@ pub use migration::Schema;
 /// Work that may wait for the writer; the next caller waits to hand its own over.
 const JOB_QUEUE: usize = 4096;
 
-/// Connections for reading, and of these apart for lists.
+/// How many connections read, and how many further ones read lists only.
 const READERS: u32 = 4;
-const SEARCHERS: u32 = 2;
+const LIST_READERS: u32 = 2;
 
 /// Opens or creates the database in the file `path`, in a folder that exists, and brings it up to `schemas`.
 ///
@@ -49,10 +49,10 @@ pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Database
     let (running, ended) = watch::channel(());
     let commits = Arc::default();
     let readers = Arc::new(Readers::of(path.clone(), READERS));
-    let searchers = Arc::new(Readers::of(path.clone(), SEARCHERS));
+    let list_readers = Arc::new(Readers::of(path.clone(), LIST_READERS));
     let (failed, failing) = watch::channel(None);
     let mut writer = writer::Writer::new(path, waiting, Arc::clone(&commits), failed);
-    let closing = [Arc::clone(&readers), Arc::clone(&searchers)];
+    let closing = [Arc::clone(&readers), Arc::clone(&list_readers)];
     tokio::spawn(async move {
         writer.run().await;
         // The readers are closed first, so that the writer's thread does the work of the last connection that closes.
@@ -65,7 +65,7 @@ pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Database
         drop(running);
     });
     let jobs = Mutex::new(Some(jobs));
-    Ok(Database::on(Sqlite { jobs, readers, searchers, commits, failing, ended }))
+    Ok(Database::on(Sqlite { jobs, readers, list_readers, commits, failing, ended }))
 }
 
 #[derive(Debug)]
@@ -73,8 +73,8 @@ struct Sqlite {
     /// Taken out by [`Backend::close`], which is how the writer learns that no more work will come.
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     readers: Arc<Readers>,
-    /// Apart, so that a list never keeps those waiting who carry sagas on.
-    searchers: Arc<Readers>,
+    /// Used for lists only, so that a list never delays recovery or a repeat.
+    list_readers: Arc<Readers>,
     commits: Arc<AtomicU64>,
     failing: watch::Receiver<Option<Error>>,
     /// Closes when the writer has ended and the file is free.
@@ -90,10 +90,10 @@ impl Backend for Sqlite {
         )
     }
 
-    fn read(&self, lane: Lane, work: Reading) -> BoxFuture<'_, Result<(), Error>> {
+    fn read(&self, lane: Lane, work: ReadJob) -> BoxFuture<'_, Result<(), Error>> {
         let readers = match lane {
             Lane::Work => &self.readers,
-            Lane::Lists => &self.searchers,
+            Lane::Lists => &self.list_readers,
         };
         Box::pin(readers.read(work))
     }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{Connection, Error, backend::Reading, job::panic_message, sqlite::session::connect};
+use crate::{Connection, Error, backend::ReadJob, job::panic_message, sqlite::session::connect};
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -24,11 +24,11 @@ impl Readers {
         Self { path, most, free, idle: Mutex::default() }
     }
 
-    pub(super) async fn read(self: &Arc<Self>, work: Reading) -> Result<(), Error> {
+    pub(super) async fn read(self: &Arc<Self>, work: ReadJob) -> Result<(), Error> {
         let turn = Arc::clone(&self.free).acquire_owned().await.map_err(|_| Error::Closed)?;
         let readers = Arc::clone(self);
         let read = spawn_blocking(move || {
-            let read = readers.work_off(work);
+            let read = readers.run_job(work);
             drop(turn);
             read
         });
@@ -41,7 +41,7 @@ impl Readers {
         })
     }
 
-    fn work_off(&self, work: Reading) -> Result<(), Error> {
+    fn run_job(&self, work: ReadJob) -> Result<(), Error> {
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,

@@ -90,8 +90,8 @@ impl Session for Sqlite {
             || self.sqlite.is_autocommit()
     }
 
-    /// Of work without a savepoint SQLite refuses that, so the work fails and is run again with one.
-    fn retract(&self) -> Result<(), Error> {
+    /// Without a savepoint SQLite refuses this, so that the work fails and is run again with one.
+    fn roll_back(&self) -> Result<(), Error> {
         match self.has_changed() {
             true => self.execute("rollback to job", &[]).map(drop),
             false => Ok(()),

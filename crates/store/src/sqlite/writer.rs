@@ -35,7 +35,7 @@ const MAX_JOBS: usize = 64;
 
 /// Callers that are answered at once while the thread has nothing to do. What they do next goes out before the others are
 /// answered: otherwise disk, process and participants would work in turns, each on the sagas of one transaction.
-const ANSWERS_AT_ONCE: usize = 16;
+const MAX_ANSWERS_AT_ONCE: usize = 16;
 
 type Jobs = Vec<Box<dyn Job>>;
 
@@ -84,7 +84,7 @@ impl Writer {
                 let waiting = self.jobs.recv_many(&mut jobs, MAX_JOBS).now_or_never();
                 handed =
                     waiting.is_some_and(|waiting| waiting > 0) && self.hand_over(&mut jobs).await;
-                let at_once = if handed { MAX_JOBS } else { ANSWERS_AT_ONCE };
+                let at_once = if handed { MAX_JOBS } else { MAX_ANSWERS_AT_ONCE };
                 self.answer(done, transaction, at_once).await;
             }
         }
@@ -206,7 +206,7 @@ fn run_apart(connection: &Connection, jobs: &mut Jobs) -> Result<bool, Error> {
         connection.execute("savepoint job", ())?;
         match job.run(connection) {
             Verdict::Keep => changed |= connection.has_changed(),
-            Verdict::RollBack => connection.retract()?,
+            Verdict::RollBack => connection.roll_back()?,
         }
         connection.execute("release job", ())?;
     }

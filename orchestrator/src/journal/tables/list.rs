@@ -125,7 +125,7 @@ impl<'f> Query<'f> {
         Self { text, values: Vec::new() }
     }
 
-    /// By this index alone.
+    /// A query that goes by this index.
     fn on(index: &str, condition: &str, dialect: Dialect) -> Self {
         Self::of(format!("{COLUMNS} saga{} where {condition}", dialect.indexed_by(index)))
     }

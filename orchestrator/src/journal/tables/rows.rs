@@ -90,7 +90,7 @@ fn index_row_with_header(row: &Row<'_>, header: Result<Header, Error>) -> Result
     })
 }
 
-/// Without the request.
+/// The header of a row, without the request.
 fn header(row: &Row<'_>) -> Result<Header, Error> {
     Ok(Header {
         saga_id: row.get(0)?,

@@ -1,8 +1,8 @@
 //! SQLite in a folder of its own, with a table of effects, and one whose violated rule only the commit notices.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up fails its test")]
+#![expect(clippy::unwrap_used, reason = "a store that cannot be set up fails its test")]
 
-use participant::{WorkError, conformance::Bench};
+use participant::{WorkError, conformance::TestStore};
 use store::{Connection, Database};
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ pub(crate) struct Sqlite {
     _folder: TempDir,
 }
 
-impl Bench for Sqlite {
+impl TestStore for Sqlite {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bench.db");

@@ -56,7 +56,7 @@ pub(crate) const FREEZE_AND_CHARGE: [&str; 2] = [
 pub(crate) const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
 /// A node whose definition is `work`.
-pub(crate) struct Stand {
+pub(crate) struct TestDriver {
     pub(crate) clock: Clock,
     pub(crate) time: ManualTime,
     pub(crate) node: Node,
@@ -97,7 +97,7 @@ pub(crate) fn definition(head: &str, steps: &[&str]) -> String {
     format!("saga: work\nversion: 1\ndescriptors: [work.proto]\n{head}\nsteps:\n{steps}")
 }
 
-impl Stand {
+impl TestDriver {
     pub(crate) async fn open(definition: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sagas = folder.path().join("sagas");

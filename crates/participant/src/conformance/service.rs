@@ -11,7 +11,7 @@ use store::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
-    conformance::Bench,
+    conformance::TestStore,
     decision::{Answered, WorkError},
     inbox::{Delivery, Error, Inbox},
     key::{Direction, Key},
@@ -41,15 +41,15 @@ pub(super) const REQUEST: &[u8] = b"three of sku 1";
 
 /// A service that is called for the steps of one saga.
 #[derive(Clone)]
-pub(super) struct Stage {
+pub(super) struct TestService {
     inbox: Inbox,
     deliveries: Arc<AtomicU64>,
 }
 
-impl Stage {
-    pub(super) fn on(bench: &impl Bench) -> Self {
+impl TestService {
+    pub(super) fn on(test_store: &impl TestStore) -> Self {
         let (clock, _) = Clock::manual(Timestamp(1_700_000_000_000));
-        Self::with(Inbox::new(bench.database().clone(), clock))
+        Self::with(Inbox::new(test_store.database().clone(), clock))
     }
 
     pub(super) fn with(inbox: Inbox) -> Self {
@@ -109,7 +109,7 @@ pub(super) fn answered(delivered: Result<Answered, Error>) -> Answered {
 }
 
 /// Work that has one effect under `label`.
-pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call {
+pub(super) fn effect<B: TestStore>(label: &str, response: impl Into<Bytes>) -> Call {
     let (label, response) = (label.to_owned(), response.into());
     work(move |connection| {
         B::add(connection, &label)?;
@@ -118,7 +118,7 @@ pub(super) fn effect<B: Bench>(label: &str, response: impl Into<Bytes>) -> Call 
 }
 
 /// Work that has one effect under `label` and then ends in `failure`.
-pub(super) fn effect_then<B: Bench>(label: &str, failure: WorkError) -> Call {
+pub(super) fn effect_then<B: TestStore>(label: &str, failure: WorkError) -> Call {
     let label = label.to_owned();
     work(move |connection| {
         B::add(connection, &label)?;
@@ -127,7 +127,7 @@ pub(super) fn effect_then<B: Bench>(label: &str, failure: WorkError) -> Call {
 }
 
 /// An undo's work that has one effect under `label` and answers with what [`undone`] says.
-pub(super) fn undoing<B: Bench>(label: &str) -> Undo {
+pub(super) fn undoing<B: TestStore>(label: &str) -> Undo {
     let label = label.to_owned();
     undo_work(move |connection, call| {
         B::add(connection, &label)?;
@@ -136,7 +136,7 @@ pub(super) fn undoing<B: Bench>(label: &str) -> Undo {
 }
 
 /// An undo's work that has one effect under `label` and then ends in `failure`.
-pub(super) fn undo_effect_then<B: Bench>(label: &str, failure: WorkError) -> Undo {
+pub(super) fn undo_effect_then<B: TestStore>(label: &str, failure: WorkError) -> Undo {
     let label = label.to_owned();
     undo_work(move |connection, _| {
         B::add(connection, &label)?;
@@ -200,7 +200,7 @@ impl GateOpener {
 }
 
 /// Work that has one effect under `label` and then stops at `gate`.
-pub(super) fn gated<B: Bench>(gate: Gate, label: &str, response: &'static str) -> Call {
+pub(super) fn gated<B: TestStore>(gate: Gate, label: &str, response: &'static str) -> Call {
     let label = label.to_owned();
     work(move |connection| {
         B::add(connection, &label)?;

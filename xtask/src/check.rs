@@ -32,7 +32,7 @@ fn dependencies() -> Result<()> {
         say_skipped("dependency policy: cargo-deny is not there", cure);
     }
     if is_there("cargo-machete", "--version") {
-        // Not as `cargo machete`: inside `cargo run` it takes its own name for a path.
+        // It is not run as `cargo machete`: inside `cargo run` it takes its own name for a path.
         step("unused dependencies", "cargo-machete", &[])?;
     } else {
         say_skipped("unused dependencies: cargo-machete is not there", cure);

@@ -72,7 +72,7 @@ fn main() -> Result<()> {
 }
 
 fn chaos(arguments: &[String]) -> Result<()> {
-    // With the whole workspace, as the tests are built: chosen packages would build half of it anew, with other features.
+    // Builds the whole workspace, as the tests do: chosen packages would build half of it anew, with other features.
     run::step("build", "cargo", &["build", "--quiet", "--workspace", "--bins"])?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let program = run::target()?.join("debug/chaos").display().to_string();
@@ -94,7 +94,7 @@ fn bench(arguments: &[String]) -> Result<()> {
 fn test() -> Result<()> {
     check::all()?;
     python::prepare()?;
-    // With what the tests print: how many cells were played, how many interleavings there were.
+    // Shows what the tests print: how many cells were played, how many interleavings there were.
     let arguments = ["test", "--workspace", "--quiet", "--", "--show-output"];
     run::step("tests", "cargo", &arguments)?;
     chaos(&["--kills".to_owned(), "25".to_owned()])?;

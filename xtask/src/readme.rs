@@ -24,12 +24,12 @@ const READY: &str = "try next";
 const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) fn run() -> Result<()> {
-    // Built first, so that the patience below is for the start alone.
+    // The binary is built first, so that the time-out below is for its start alone.
     step("release build", "cargo", &["build", "--release"])?;
     let target = target()?;
     mutants::is_not_in(&target.join("release/sagamesh"))?;
     let text = std::fs::read_to_string(root().join("README.md")).context("reading README.md")?;
-    // Wherever cargo builds.
+    // The README's paths are replaced by the folder where cargo puts what it builds.
     let release = format!("{}/", target.join("release").display());
     let commands: Vec<String> = commands(&text)
         .into_iter()
@@ -114,7 +114,7 @@ fn start(command: &str) -> Result<Child> {
         .spawn()?;
     let output = child.stdout.take().context("the output of the mesh")?;
     let (ready, waiting) = mpsc::channel();
-    // Read to the end, or the mesh would stand still on a full pipe.
+    // The output is read to its end, or the mesh would block on a full pipe.
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             println!("{line}");

@@ -39,9 +39,9 @@ fn a_token_is_read_as_it_was_made_and_no_damage_makes_a_panic_or_opens_another_l
             Ok(_) => read.set(read.get() + 1),
             Err(_) => refused.set(refused.get() + 1),
         }
-        // Another cursor it may become; a token of another list never.
+        // A changed token may become another cursor, but never a token of another list.
         prop_assert!(damaged.is_empty() || Page::<Cursor>::read(1, &damaged, &["milk"]).is_err());
-        // Read as another list's type it is refused or read, never a panic.
+        // Read as the type of another list, it is refused or read, and never panics.
         let _ = Page::<i64>::read(1, &damaged, &["tea"]);
         let _ = Page::<String>::read(1, &damaged, &["tea"]);
         Ok(())

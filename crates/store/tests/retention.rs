@@ -68,6 +68,6 @@ async fn what_is_too_old_is_looked_for_every_thirty_seconds_and_again_after_a_fa
 async fn between_two_batches_the_writer_is_left_to_the_rest_four_times_as_long_as_one_took() {
     let times = asked("1d", &[Ok((100, true)), Ok((0, true)), Ok((1, true)), Ok((7, false))]).await;
     let at: Vec<u64> = times.into_iter().map(|(at, _)| at).collect();
-    // Five milliseconds at least, and the next look when all is removed.
+    // The pauses are five milliseconds at least, and the next sweep comes when all is removed.
     assert_eq!(at, [0, 500, 505, 511, 30_518]);
 }

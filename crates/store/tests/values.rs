@@ -107,7 +107,7 @@ async fn null_is_read_only_where_there_may_be_none() {
 #[tokio::test]
 async fn an_integer_that_does_not_fit_is_mistyped_and_never_another_number() {
     let checked = with(|connection| {
-        // What a number beyond i64 would have become.
+        // This is what a number beyond i64 would have become.
         assert_eq!(mistyped::<u64>(connection, -1_i64).0, "a negative integer");
         assert_eq!(mistyped::<u64>(connection, i64::MIN).0, "a negative integer");
         assert_eq!(mistyped::<u32>(connection, -1_i64).0, "a negative integer");

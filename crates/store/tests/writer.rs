@@ -93,7 +93,7 @@ async fn writes_that_wait_together_are_one_transaction() {
         }))
     };
     let busy = Busy::start(database).await;
-    // As many as one transaction takes.
+    // These are as many jobs as one transaction takes.
     let seen = busy.then((1..=64).map(counting).collect()).await;
     for result in seen {
         let (number, inside, outside) = result.unwrap();
@@ -114,7 +114,7 @@ async fn a_write_that_panics_or_refuses_does_not_hurt_its_neighbours() {
         Sqlite::add(connection, "gone")?;
         Err(refusal("not today"))
     }));
-    // Half way into a savepoint of its own.
+    // The work panics inside a savepoint of its own.
     let panics_inside: Written<'_, ()> = Box::pin(database.write(|connection| {
         connection.execute("savepoint inside", ())?;
         Sqlite::add(connection, "gone")?;
@@ -190,7 +190,7 @@ async fn wherever_a_write_fails_its_neighbours_are_kept_once() {
             commits + 1,
             "one for all; the busy one has changed nothing"
         );
-        // Up to the one that failed, and then all again.
+        // The jobs up to the one that failed have run, and then all have run again.
         let expected = if sound { 4 } else { place + 1 + 4 };
         assert_eq!(runs.load(Ordering::Relaxed), expected, "place {place}");
     }
@@ -208,7 +208,7 @@ async fn writes_are_run_once_beside_one_that_fails_before_it_has_changed_anythin
         let writes = (0..3).map(|at| -> Written<'_, ()> {
             match at == place {
                 true => Box::pin(database.write(move |connection| {
-                    // Nobody is called that.
+                    // No row has this name.
                     connection.execute("delete from effect where label = 'nobody'", ())?;
                     end()
                 })),
@@ -266,7 +266,7 @@ async fn a_database_fails_until_something_is_written_again_and_a_probe_is_someth
         let failed: Result<(), Error> = database.write(spoil).await;
         assert!(matches!(failed, Err(Error::Commit(_))));
         assert!(matches!(*failing.borrow(), Some(Error::Commit(_))), "{failing:?}");
-        // What writes nothing does not wait for the disk, and says nothing of it.
+        // Work that writes nothing does not wait for the disk, so it does not show whether the disk works.
         let looked: Result<i64, Error> = database.write(seen).await;
         looked.unwrap();
         assert!(failing.borrow().is_some());
@@ -322,7 +322,7 @@ async fn a_full_disk_refuses_what_it_did_not_keep_and_the_writer_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answered_write_is_seen_by_every_other_connection() {
     let test_store = Arc::new(Sqlite::open().await);
-    // More than one transaction takes.
+    // These are more jobs than one transaction takes.
     let writers = (0..600).map(|number| {
         let test_store = Arc::clone(&test_store);
         tokio::spawn(async move {

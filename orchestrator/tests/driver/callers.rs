@@ -98,7 +98,7 @@ async fn a_caller_of_a_served_method_learns_where_its_saga_stands_before_its_own
     let cases = [
         (None, 2 * 3_600_000 + 30_000),
         (Some(10_000), 9_840),
-        // A tenth, and a quarter of the rest.
+        // A tenth of the time is reserved for the answer, and a quarter of the rest for the look-up.
         (Some(200), 135),
     ];
     for (given, expected) in cases {

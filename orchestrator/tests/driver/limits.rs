@@ -61,7 +61,7 @@ async fn an_attempt_that_has_the_time_keeps_to_the_limit_of_its_step_in_both_dir
     let undo = test_driver.called("freeze undo").await;
     assert_eq!((undo.limit, test_driver.took()), (seconds(2), seconds(2)));
     test_driver.pass(2_000);
-    // Between half and the whole of a second.
+    // The back-off is between half a second and a second.
     test_driver.recorded(&saga_id, 6).await;
     test_driver.pass(1_000);
     let again = test_driver.called("freeze undo").await;

@@ -20,7 +20,7 @@ async fn a_saga_that_no_task_runs_is_found_within_five_seconds() {
         let next = next.clone();
         async move { next.recover().await }
     });
-    // It has looked, and found nothing.
+    // Recovery has searched the journal and found nothing.
     while test_driver.time.waiting() == 0 {
         tokio::task::yield_now().await;
     }

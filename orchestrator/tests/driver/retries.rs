@@ -74,7 +74,7 @@ async fn a_participant_that_pushes_back_is_left_alone_as_long_as_it_says_and_los
             test_driver.recorded(&saga_id, records + 1).await;
             test_driver.pass(10_000);
             test_driver.called(call).await.unavailable();
-            // The answers, the turn, and the intent to undo.
+            // The appends are the answers, the turning back, and the intent to undo.
             records += 4;
         }
     }

@@ -217,7 +217,7 @@ impl UnaryService<Bytes> for Work {
         Box::pin(async move {
             match answered.await {
                 Ok(answer) => answer.map(Response::new),
-                // The test has thrown the call away: it is never answered.
+                // The test has dropped the call, so it is never answered.
                 Err(_) => std::future::pending().await,
             }
         })

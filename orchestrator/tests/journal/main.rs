@@ -324,7 +324,7 @@ async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
     for (number, status) in (0..).zip(unfinished.into_iter().chain(all).chain(all)) {
         let saga_id = format!("s{number}");
         let saga = start_new(&journal, &saga_id, &saga_id).await;
-        // The n-th has n records, and so it ends n milliseconds later.
+        // The n-th saga has n records, so it ends n milliseconds later.
         journal.append(saga, entries(&saga_id, 1..2 + number), standing(status)).await.unwrap();
     }
     journal.set_aside("s0", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
@@ -373,6 +373,6 @@ async fn the_file_stops_growing_where_what_has_ended_is_removed() {
         pages.push(count);
     }
     assert!(pages[0] > 20, "{pages:?}");
-    // A page or two more or less, as the rows fall.
+    // The number of pages may differ by one or two, as the rows are placed.
     assert!(pages[5] <= pages[0] + pages[0] / 10, "{pages:?}");
 }

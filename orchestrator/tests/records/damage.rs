@@ -104,7 +104,7 @@ fn records_that_are_missing_doubled_swapped_or_anothers_are_seen() {
         if at + 1 == sound.len() {
             break;
         }
-        // The last record is another matter: without it the journal is one that was not yet written to its end.
+        // The last record is not removed: without it the journal looks like one that is still being written.
         let mut missing = sound.clone();
         missing.remove(at);
         let why = refused(&header, &missing, &format!("the missing record {at}"));
@@ -152,7 +152,7 @@ fn whatever_a_saga_was_started_with_is_guarded() {
         changed.created_at.0 ^= 1 << bit;
         refused(&changed, &entries, "another start");
     }
-    // A byte that moves from one text into the next.
+    // A byte moves from one text into the next.
     let mut moved = header.clone();
     let last = moved.key.pop().unwrap();
     moved.trace.insert(0, last);

@@ -78,7 +78,7 @@ pub(crate) fn history() -> Vec<Record> {
         undone("create_order", done()),
         Event::Finished { outcome: Outcome::Compensated, reply: Bytes::new() },
     ];
-    // Millions of milliseconds apart, so that every wait is over.
+    // The records are millions of milliseconds apart, so that every wait is over.
     (0..)
         .zip(events)
         .map(|(seq, event)| Record { seq, at: Timestamp(1_000 + seq), event })
@@ -143,7 +143,7 @@ fn no_damage_to_a_record_makes_the_decoder_or_the_engine_panic_or_take_long() {
         match in_time("a journal", || replay(&header, &PLACE_ORDER, &entries, None)) {
             Ok(replayed) => {
                 count("read");
-                // What is read once is written and read the same for ever.
+                // A record that was read is written and read again as the same.
                 let (again, _) = record::encode_all(&replayed.records, Link::root(&header));
                 let again: Vec<Record> =
                     again.iter().map(|entry| record::decode(entry).unwrap()).collect();

@@ -91,7 +91,7 @@ async fn what_was_acknowledged_before_a_kill_stands_and_what_was_under_way_is_fi
         });
         let placing = futures::future::join_all(orders);
         let clock = clock::Clock::system();
-        // Killed while orders are under way: a little later in each round.
+        // The process is killed while orders are under way, a little later in each round.
         let answers = tokio::select! {
             answers = placing => answers,
             () = async {

@@ -32,7 +32,7 @@ impl Drop for Role {
 impl Role {
     /// Starts a role and waits until it serves.
     fn start(name: &str, folder: &Path, grpc: u16, rest: &str) -> Self {
-        // Found free, and taken again at once.
+        // The port was found free, and is taken again at once.
         let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = folder.join(format!("{name}.yaml"));
         let data = folder.join(name);
@@ -52,7 +52,7 @@ impl Role {
         while !log.contains("serv") {
             assert!(said.read_line(&mut log).unwrap() > 0, "{name} ended before it served: {log}");
         }
-        // Read to the end, or the process would wait for room.
+        // The output is read to its end, or the process would block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         Self { child, admin }
     }

@@ -58,7 +58,7 @@ fn lists(held: u64) -> Vec<(&'static str, ListSagasRequest)> {
     let all = ListSagasRequest::default;
     let in_state = |state: SagaState| ListSagasRequest { states: vec![state.into()], ..all() };
     let middle = format!("stored {:012}", held / 2);
-    // After every one of them: the longest search for nothing.
+    // No saga started after this instant: an empty list takes the longest search.
     let never = Some(prost_types::Timestamp { seconds: 253_402_300_000, nanos: 0 });
     let early = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
     vec![

@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
     let before = probe::commits_per_s(folder.path())?;
 
     let silent = Process::start(&["participant", "--hold"])?;
-    // They are all to be running at once.
+    // All sagas must be running at the same time.
     let max_running = usize::MAX;
     let of = |participant: &Process| arguments::System {
         workload: Workload::Noop,

@@ -263,7 +263,7 @@ pub(crate) async fn in_process_operation(run: &Run, system: &System) -> Result<O
     let routes = system.routes.clone();
     match run.workload {
         Workload::Noop => Ok(noop_operation(vec![NoopServiceClient::new(routes)], run.payload)),
-        // The mesh hands out the routes of its orchestrator alone.
+        // The mesh gives routes only for its orchestrator.
         Workload::SoldOut => bail!("sold-out is measured over gRPC: leave --transport out"),
         workload => {
             let channels: Vec<Channel> =

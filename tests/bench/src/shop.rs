@@ -120,7 +120,7 @@ where
                 submit_token: format!("t-{number}"),
                 user_id: user(number),
                 lines: vec![line(0), line(1)],
-                // So that there are points to take, and to give back.
+                // The member gets points, so that the order can take them and give them back.
                 points: 1,
             };
             let response = match client.place_order(request).await {

@@ -47,7 +47,7 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
     if run.workload != Workload::Noop {
         return fill_inboxes(run, data).await.map(|()| 0);
     }
-    // It must still be there to be copied.
+    // The pattern saga must not be removed before it is copied.
     let kept = arguments::System { keep_finished: None, ..run::arguments(run, data, None) };
     let system = System::start(kept).await?;
     let ran = run::in_process_operation(run, &system).await?(u64::MAX).await;
@@ -72,14 +72,14 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
         eprintln!("  {from} of {} sagas stored", run.stored);
     }
     journal.close().await?;
-    // What the system has still to write would be in the way of the run.
+    // Waits until the disk has written everything, which would otherwise slow the run down.
     std::fs::File::open(data.join("orchestrator.db"))?.sync_all()?;
     Ok(run.stored + 1)
 }
 
 const INBOX_FILES: [&str; 4] = ["order.db", "stock.db", "points.db", "payment.db"];
 
-// Of sagas that began ten days ago, one each millisecond.
+// The rows are of sagas that began ten days ago, one each millisecond.
 const INSERT_INBOX_ROWS: &str = "
     with recursive number (i) as (select 0 union all select i + 1 from number where i + 1 < $1),
          saga (i, at) as (select i, (unixepoch() - 864000) * 1000 + i from number)
@@ -118,7 +118,7 @@ pub(crate) async fn print_old_rows(run: &Run, data: &Path) -> Result<()> {
 }
 
 async fn open(file: &Path) -> Result<SqliteConnection> {
-    // What is lost here is made again.
+    // The file can be made again, so its commits need not wait for the disk.
     let options = SqliteConnectOptions::new().filename(file).pragma("synchronous", "off");
     Ok(SqliteConnection::connect_with(&options).await?)
 }

@@ -108,7 +108,7 @@ impl Cell {
         steps.dedup();
         let all = expected(definition, &self.faults);
         let [one, other] = steps[..] else { return vec![all] };
-        // What is reached second matters only where the first lets the saga go on.
+        // The second fault matters only where the first lets the saga go on.
         let first_of = |first, second| match self.status_of_step(definition, first) {
             Status::Succeeded => self.status_of_step(definition, second),
             stopped => stopped,

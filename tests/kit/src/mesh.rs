@@ -131,7 +131,7 @@ struct Process {
 
 impl Mesh {
     fn start(wiring: Wiring) -> Self {
-        // In memory where that is possible: what a crash leaves is the same there, and a flush costs nothing.
+        // The files are in memory where that is possible: a crash leaves the same there, and a flush costs nothing.
         let memory = Path::new("/dev/shm");
         let folder = match memory.is_dir() {
             true => TempDir::new_in(memory),

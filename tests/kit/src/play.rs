@@ -46,7 +46,7 @@ pub fn fail_everywhere(
     start: impl Fn(&Mesh, usize) -> Start,
 ) -> Report {
     let definition = mesh.definition(definition);
-    // First one to which nothing happens: it tells how many appends there are to die at.
+    // The first saga runs without a crash: it tells at how many appends the others can crash.
     let mut cells = vec![Cell::default()];
     let first = start(&mesh, 0);
     let mut report = mesh.play_together(&definition, cells.clone(), |_| first.clone());
@@ -124,7 +124,7 @@ impl Mesh {
                 () = died => None,
             }
         });
-        // A saga may be seen to stand, by what is on disk, while the mesh dies: it has died then.
+        // A saga may be seen as settled on disk while the mesh dies: the mesh counts as dead then.
         let died = self.disarm();
         let saga = match saga {
             Some(saga) if !died => saga,
@@ -164,7 +164,7 @@ impl Mesh {
             if saga.reason.is_empty() {
                 wrong.push("it needs a person and does not say why".to_owned());
             }
-            // What was wrong is mended, and a person retries it. What never answered goes on not answering.
+            // The faults are mended, and a person retries the saga. A participant that never answered still does not.
             self.script().heal(&start.key);
             let never = cell.faults.iter().filter(|planned| planned.times == Times::Always);
             self.script().plan(&start.key, never.cloned());
@@ -187,7 +187,7 @@ impl Mesh {
             let injected = seen.injected.get(&(planned.step.clone(), planned.direction));
             injected.copied().unwrap_or_default() < u32::try_from(wanted).unwrap_or(u32::MAX)
         };
-        // A death may come before any of them.
+        // The mesh may die before any of the faults.
         if !died {
             for Planned { step, direction, .. } in
                 cell.certain(definition.engine()).into_iter().filter(idle)

@@ -36,7 +36,7 @@ pub async fn run_twice<A, T: Send + 'static>(
         let seen = Arc::clone(&seen);
         move |connection| {
             seen.lock().unwrap().push(look(connection));
-            // The call's own row is there, so this is a change.
+            // The call's own row exists by now, so this statement changes something.
             assert!(connection.execute("update inbox set at = at", ()).unwrap() > 0);
             Err::<(), _>(store::Error::Closed)
         }

@@ -42,7 +42,7 @@ impl ServiceUnderTest {
     pub async fn reopened(self) -> Self {
         let Self { folder, database, open, clock, time, routes } = self;
         drop(routes);
-        // The database is free when its lock is.
+        // The database can be opened again when its lock is free.
         let lock = File::open(folder.path().join(format!("{database}.lock"))).unwrap();
         tokio::task::spawn_blocking(move || lock.lock().unwrap()).await.unwrap();
         let routes = serve(folder.path(), open, &clock).await;

@@ -52,7 +52,7 @@ async fn world() -> (World, tempfile::TempDir) {
     panics::watch();
     let sagas = tempfile::tempdir().unwrap();
     errand::define(sagas.path());
-    // Steps are called by no saga as well.
+    // Some steps are called without a saga.
     let mesh = Wiring::default().damaged().with_sagas(sagas.path()).start().await;
     mesh.open_shop().await;
     mesh.add_goods("leaf", 100, 1_000_000).await;

@@ -72,7 +72,7 @@ async fn no_saga_is_acknowledged_that_the_journal_could_not_commit() {
     }
     assert_eq!((rows(mesh.data(), "orchestrator", "saga").await, mesh.balances().await), before);
     make_room(mesh.data(), "orchestrator").await;
-    // The same node goes on, and the same token is as good as new.
+    // The same node goes on, and the same token can be used again.
     let placed = mesh.place_successfully(order("t0", "ada", "tea", 1)).await;
     assert_eq!(mesh.order_state(&placed.order_no).await, OrderState::Paid);
     books::assert_sound(mesh.data()).await;
@@ -87,7 +87,7 @@ async fn a_saga_whose_record_could_not_be_committed_goes_on_when_there_is_room()
     // It fails while the saga runs: the start is committed, the answers of its calls are not.
     fail_commits(mesh.data(), "stock", "inbox").await;
     let mut request = tonic::Request::new(order("t", "ada", "tea", 1));
-    // A tenth of it is for the answer to arrive in.
+    // A tenth of the time is reserved for the answer to arrive.
     request.set_timeout(Duration::from_millis(900));
     let late = mesh.checkout().place_order(request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
@@ -296,7 +296,7 @@ async fn a_role_is_not_ready_while_its_disk_is_full_and_ready_again_by_itself() 
         } => {}
     }
     disk.free();
-    // Nobody writes any more: each finds out by itself.
+    // No call writes any more: each role must notice the full disk by its own probe.
     for address in [points, orchestrator, admin] {
         wait_until_ready(address, true).await;
     }

@@ -85,7 +85,7 @@ pub(crate) async fn end_all(mesh: &Mesh) {
         for saga in left {
             let (saga_id, reason) = (saga.saga_id.clone(), "the test is over".to_owned());
             let mut sagas = mesh.sagas();
-            // What the saga's state does not allow any more is refused, and looked at again.
+            // An order that the saga's state does not allow any more is refused; then the saga is read again.
             let ordered = match saga.state() {
                 SagaState::Paused => {
                     sagas.resume_saga(ResumeSagaRequest { saga_id, reason }).await.map(drop)

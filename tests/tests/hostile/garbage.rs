@@ -258,7 +258,7 @@ fn odd_metadata(rng: &mut StdRng) -> Vec<MetadataMap> {
         found.push(twice);
         for text in odd {
             let Ok(value) = MetadataValue::try_from(text.as_bytes()) else { continue };
-            // Words are parts of a key like any other; they are only no direction.
+            // Any word can be part of a key, but these are no direction.
             if matches!(text, "FORWARD" | "back") && name != "saga-direction" {
                 continue;
             }
@@ -310,7 +310,7 @@ async fn inputs_of_a_saga_that_are_no_request_start_nothing() {
         r#"{"user_id": "a", "userId": "b"}"#.to_owned(),
         format!("{sound}{sound}"),
     ];
-    // Cut anywhere, it is no JSON.
+    // The text is no JSON, wherever it is cut.
     inputs.extend((1..sound.len()).map(|length| sound[..length].to_owned()));
     for _ in 0..seed::times(100) {
         let mut broken = sound.as_bytes().to_vec();
@@ -320,7 +320,7 @@ async fn inputs_of_a_saga_that_are_no_request_start_nothing() {
     }
     let mut refused = 0;
     for input in inputs {
-        // Damage that leaves a sound request is a request: it would start a saga.
+        // Damage that leaves a valid request is skipped: it would start a saga.
         if is_sound(&input) {
             continue;
         }

@@ -144,7 +144,7 @@ async fn however_a_saga_is_paused_resumed_retried_and_cancelled_it_is_all_or_not
     let mut rng = seed::rng("operators");
     let (mut kinds, mut succeeded) = (Kinds::default(), 0);
     for number in 0..seed::times(40) {
-        // A cancel wins sooner or later: every other saga is spared it.
+        // A cancel wins sooner or later, so only every other saga gets one.
         let what = &SAFE_ORDERS[..SAFE_ORDERS.len() - number % 2];
         match round(&mesh, &format!("t{number}"), what, &mut rng, &mut kinds).await {
             SagaState::Succeeded => succeeded += 1,
@@ -166,7 +166,7 @@ async fn however_a_saga_is_paused_resumed_retried_and_cancelled_it_is_all_or_not
 #[tokio::test(flavor = "multi_thread")]
 async fn however_steps_are_skipped_and_sagas_resolved_each_ends_once_and_the_books_add_up() {
     panics::watch();
-    // What was skipped by hand is not where the order says.
+    // A step that was skipped by hand leaves the books and the order apart.
     let mesh = Wiring::default().damaged().start().await;
     mesh.add_goods("tea", TEA, 1_000_000).await;
     mesh.add_member("ada", 1_000, 1_000_000).await;

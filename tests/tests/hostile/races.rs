@@ -202,7 +202,7 @@ async fn a_cancel_meets_the_placing_at_every_step_and_stops_it_whole_or_not_at_a
     let before = mesh.balances().await;
     for round in 0..seed::times(60) {
         let saga_id = start_placing(&mesh, &format!("t{round}"), 1).await;
-        // Each record in turn is the last that the journal has when the cancel sets out.
+        // The cancel is sent after each record in turn.
         recorded(&mesh, &saga_id, round as u64 % 20).await;
         linger(&mut rng, 60).await;
         let cancel = proto::saga::v1::CancelSagaRequest {

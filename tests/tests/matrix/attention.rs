@@ -151,7 +151,7 @@ fn a_saga_that_needs_a_person_goes_on_undoing_also_after_its_node_died() {
 fn the_caller_of_a_served_method_learns_at_once_that_its_saga_needs_a_person_and_later_its_end() {
     let mesh = wiring().start();
     furnish(&mesh, [0]);
-    // Behind the pivot, where there is no way back.
+    // The step is behind the pivot, where there is no way back.
     mesh.script()
         .plan(&order(0).key, [Planned::call("confirm_stock", Fault::Decline, Times::Always)]);
     mesh.block_on(async {
@@ -199,7 +199,7 @@ fn who_waits_until_a_saga_is_settled_learns_of_a_pause_and_who_waits_for_its_end
             };
             let (settled, ()) = tokio::join!(settled, pause);
             assert_eq!(settled.state(), SagaState::Paused);
-            // One that is settled already is told at once.
+            // A wait for a saga that is settled already returns at once.
             let settled = wait(&mesh, &saga_id, WaitUntil::Settled).await;
             assert_eq!(settled.state(), SagaState::Paused);
             mesh.script().heal(&order(0).key);
@@ -242,7 +242,7 @@ fn who_waits_for_a_saga_that_no_task_runs_reads_little_and_is_woken_when_a_perso
         let reads = mesh.reads();
         let waiting = wait(&mesh, &saga_id, WaitUntil::Ended);
         let acted = async {
-            // Six seconds of the mesh's time: at 20 looks a second it would have been read 120 times.
+            // Six seconds of the mesh's time pass: with 20 polls a second the saga would have been read 120 times.
             mesh.clock().sleep(Duration::from_secs(6)).await;
             let looked = mesh.reads() - reads;
             assert!(looked <= 6, "{looked} reads by one who waits");

@@ -89,7 +89,7 @@ fn every_fault_at_every_step_of_a_return_gives_back_all_or_nothing() {
 #[test]
 fn every_fault_of_a_cancel_while_the_order_is_being_placed_gives_back_all() {
     let mesh = wiring().start();
-    // Only these run: what the placing had taken is given back by the placing itself.
+    // Only these steps run: the placing itself gives back what it had taken.
     let steps = ["order", "begin_cancel"];
     let mut cells = cells(&mesh);
     cells.retain(|cell| steps.contains(&cell.faults[0].step.as_str()));
@@ -100,7 +100,7 @@ fn every_fault_of_a_cancel_while_the_order_is_being_placed_gives_back_all() {
     let report = mesh.play_together(&definition, cells, |number| starts[number].clone());
     println!("cancel-order of an order that is being placed, one fault: {report}");
     report.assert_right();
-    // A cancel that was declined early leaves the placing as it was. Let go, it gives up by itself.
+    // A cancel that was declined early leaves the placing as it was. Once resumed, the placing turns back by itself.
     placing.iter().for_each(|saga_id| resume(&mesh, saga_id));
     for (number, saga_id) in placing.iter().enumerate() {
         assert_eq!(watch(&mesh, saga_id, |_| false), SagaState::Compensated);

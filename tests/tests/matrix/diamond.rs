@@ -39,7 +39,7 @@ fn start_with(number: usize, rare: bool) -> Start {
 
 fn cells(mesh: &Mesh) -> Vec<Cell> {
     let mut cells = every_fault(mesh.definition("diamond").engine());
-    // Skipped by its condition, so nothing can go wrong in it.
+    // The step is skipped by its condition, so no fault can be injected into it.
     cells.retain(|cell| cell.faults[0].step != "rare");
     cells
 }

@@ -140,7 +140,7 @@ fn pairs(cells: &[Cell]) -> Vec<Cell> {
 fn drawn(what: &str, cells: Vec<Cell>) -> Vec<Cell> {
     let count = cells.len();
     let share = if everything() { 1 } else { count.div_ceil(PAIRS) as u64 };
-    // Not every n-th one: the faults come round too, and the same few would meet at every step.
+    // The pairs are drawn, since every n-th one would bring the same few faults together at every step.
     let drawn =
         cells.into_iter().enumerate().filter(|(number, _)| scatter(*number).is_multiple_of(share));
     let drawn: Vec<Cell> = drawn.map(|(_, cell)| cell).collect();

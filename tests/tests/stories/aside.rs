@@ -249,6 +249,6 @@ async fn a_saga_that_was_deleted_is_missed_when_its_start_is_repeated_and_no_sec
     assert_eq!(refused.code(), Code::DataLoss, "{refused:?}");
     assert!(refused.message().contains(&placed.saga_id), "{refused:?}");
     assert_eq!(mesh.balances().await.tea.2, 1, "bought a second time");
-    // What is left of it is in nobody's way.
+    // The rows that are left of it hinder nothing.
     mesh.place_successfully(order("t-2", "ada", "tea", 1)).await;
 }

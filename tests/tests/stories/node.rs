@@ -9,7 +9,7 @@ use crate::operators::waiting_for_payment;
 async fn a_mesh_that_is_dropped_while_it_runs_lets_its_files_go_and_its_sagas_go_on_in_the_next() {
     let (mesh, saga_id) = waiting_for_payment().await;
     let folder = mesh.abort().await;
-    // Refused for as long as another has the files.
+    // A new node is refused for as long as another has the files.
     let mesh = Wiring::default().on(folder).start().await;
     assert_eq!(mesh.ended(&saga_id).await.state(), SagaState::Succeeded);
 }

@@ -60,7 +60,7 @@ async fn a_saga_is_paused_resumed_and_cancelled_and_ends_undone() {
     assert_eq!(steer!(mesh, resume_saga, ResumeSagaRequest, saga_id).0, SAGA_STATE);
     assert_eq!(steer!(mesh, resolve_saga, ResolveSagaRequest, saga_id).0, SAGA_STATE);
 
-    // The charge may have landed for all that anybody knows: its undo needs the payment service too.
+    // The charge may have landed, so its undo needs the payment service too.
     assert_eq!(steer!(mesh, cancel_saga, CancelSagaRequest, saga_id).0, "OK");
     assert_eq!(get(&mesh, &saga_id).await.state(), SagaState::Compensating);
     assert_eq!(get(&mesh, &saga_id).await.reason, "CANCELLED_BY_OPERATOR");

@@ -85,7 +85,7 @@ async fn a_caller_learns_the_step_and_the_reason_and_the_saga_moves_when_the_par
     let saga_id = between.expect("the next attempt is told");
     assert_eq!(mesh.balances().await.tea, (99, 1, 0), "the stock stays frozen meanwhile");
 
-    // The payment service of this mesh, at the address that was dead.
+    // The payment service of this mesh is now served at the address that was dead.
     let payment = mesh.addresses().payment;
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move {
@@ -143,7 +143,7 @@ async fn whoever_waits_for_a_saga_is_told_where_it_stands_when_the_mesh_stops() 
     assert_eq!(told.code(), Code::Unavailable, "{told:?}");
     assert!(told.message().contains("started again"), "{}", told.message());
     assert_eq!(told.get_details_error_info().unwrap().metadata["saga_id"], saga_id);
-    // The wait may have come after the stop, and found nobody.
+    // The wait may have been sent after the stop, and then has found no server.
     if let Ok(waited) = waiting.await.unwrap() {
         assert_eq!(waited.into_inner().saga.unwrap().state(), SagaState::Running);
     }

@@ -49,7 +49,7 @@ async fn what_ended_long_ago_is_removed_and_its_token_and_what_has_not_ended_sta
     is_removed(&mesh, &placed.saga_id).await;
     assert!(is_known(&mesh, &waiting).await);
     assert_eq!(mesh.order(&placed.order_no).await.saga_id, placed.saga_id);
-    // Its token is not: who repeats the request gets the first answer, and nothing is bought again.
+    // Its token is kept: a repeat of the request gets the first answer, and nothing is bought again.
     let again = mesh.place_successfully(order("t-2", "ada", "tea", 1)).await;
     assert_eq!(again, placed);
     let refused = mesh.checkout().place_order(order("t-2", "ada", "tea", 2)).await.unwrap_err();
@@ -124,14 +124,14 @@ async fn the_services_answers_are_removed_when_they_are_older_than_the_config_sa
     let machine = Clock::system();
     let removed = async {
         while answers(&file).await > 0 {
-            // What removes them looks again after a while, and an hour later than they are answered by.
+            // Rows are removed with the next sweep, an hour after they are no longer answered by.
             time.advance(Duration::from_mins(10));
             machine.sleep(Duration::from_millis(5)).await;
         }
     };
     machine.timeout(Duration::from_secs(20), removed).await.expect("the answer is removed");
     stop.send(()).unwrap();
-    // Whatever is left under way is given up by the mesh's own time.
+    // The work that is left under way ends by the mesh's own time limits.
     let stopped = async {
         while !serving.is_finished() {
             time.advance(Duration::from_secs(1));

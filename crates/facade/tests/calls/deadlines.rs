@@ -100,7 +100,7 @@ async fn stopped(takes: Duration) -> (Timestamp, Result<Bytes, tonic::Status>) {
     let mut process = Process::new(clock.clone(), Connections::default());
     process.serve("shop", &Readiness::default(), server, listener).await;
     let serving = tokio::spawn(process.run(async { stopping.await.unwrap() }));
-    // By the machine's time: it waits longer than the server does.
+    // The client's limit counts the machine's time, so it waits longer than the server does.
     let under_way = begin(&client(address), b"\n\x011", LIMIT);
     begun.recv().await.unwrap();
     let before = time.waiting();

@@ -59,7 +59,7 @@ async fn a_call_that_waits_for_a_stream_when_its_connection_is_given_up_gets_one
     for _ in 0..3 {
         silent.call().await;
     }
-    // Two get the streams of the first two time-outs: the connection is given up with the third.
+    // Two get the streams of the first two time-outs: the connection is retired with the third.
     let _caught: Vec<_> = (0..2).map(|_| begin(&client, b"caught", LIMIT)).collect();
     let waiting = begin(&client, b"waiting", LIMIT);
     let mut new = Peer::accept(&listener).await;

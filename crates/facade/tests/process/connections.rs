@@ -42,7 +42,7 @@ async fn connections_beyond_the_share_of_an_address_are_closed_and_those_that_ar
     let mut third = TcpStream::connect(&address).await.unwrap();
     assert!(!greets(&mut third).await, "it is one too many");
     drop(held.pop());
-    // The server learns of the end in its own time.
+    // The server notices the closed connection a moment later.
     loop {
         let mut next = TcpStream::connect(&address).await.unwrap();
         if greets(&mut next).await {
@@ -59,7 +59,7 @@ async fn a_connection_that_says_nothing_or_too_little_is_closed_after_a_while() 
         let mut stream = TcpStream::connect(&address).await.unwrap();
         stream.write_all(said).await.unwrap();
         let before = clock.now();
-        // Whatever the server says first: it ends, whether in order or not.
+        // What the server sends first does not matter: the connection must end, in order or not.
         let mut greeting = Vec::new();
         let (_, ()) = tokio::join!(stream.read_to_end(&mut greeting), time.advance_to_next());
         assert_eq!(clock.now().since(before), Duration::from_secs(10));

@@ -33,7 +33,7 @@ fn add(process: &mut Process, name: &'static str, ends: &Ends) {
     let ends = ends.clone();
     process.spawn(name, async move |stop: CancellationToken| {
         stop.cancelled().await;
-        // What is told to stop at the same time would come in between.
+        // A task that was stopped at the same time would end in between.
         tokio::task::yield_now().await;
         ends.note(name);
         Ok(())

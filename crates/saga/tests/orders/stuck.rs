@@ -39,11 +39,11 @@ fn what_is_undone_beside_a_stuck_undo_grows_old_as_always() {
     let mut journal = two_branches();
     journal.undo_answered(7, B, declined());
     journal.add(7, Event::Parked { step: Some(B), reason: Reason::new("NO", "no") });
-    // Two seconds after its first attempt.
+    // This is two seconds after the undo's first attempt.
     journal.undo_answered(2_007, C, unknown());
     assert_eq!(journal.state.step(C).status, StepStatus::Stuck);
     assert_eq!(journal.decide(9_000_000), []);
-    // The saga shows what it still needs a person for.
+    // The saga shows the step that it still needs a person for.
     journal.add(9_000_000, skip(B));
     assert_eq!(journal.state.status(), Status::Attention);
     assert_eq!(journal.state.why().and_then(|why| why.step), Some(C));

@@ -358,7 +358,7 @@ fn a_call_under_way_at_the_deadline_is_waited_for_and_one_that_waited_is_not_mad
     assert_eq!(saga.calls(DEADLINE.0), [(Direction::Forward, A)]);
     assert!(!saga.prepares(DEADLINE.0, Direction::Undo, A));
 
-    // Due at the deadline, and a node that looks a while after it.
+    // The attempt is due at the deadline, and the node decides a while after it.
     let mut saga =
         Journal::of(vec![Step { retry: Retry { age_limit: None, ..retry() }, ..step("freeze") }]);
     saga.intended(1, A).answered(9_900, A, unknown());

@@ -148,7 +148,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
                 }
             }
             for (state, record) in states.iter().skip(1).zip(&run.records) {
-                // What can happen once cannot happen again at once.
+                // A record of these kinds cannot be applied a second time at once.
                 if matches!(
                     record.event,
                     Event::CallIntended { .. }

@@ -98,7 +98,7 @@ impl<'a> Run<'a> {
         loop {
             if self.crash_after.is_some_and(|records| self.records.len() >= records) {
                 self.crash_after = None;
-                // One that has ended is not taken up again.
+                // A saga that has ended is not taken up again.
                 if !self.state.is_ended() {
                     self.crash();
                 }
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
     fn help(&mut self) {
         match self.state.status() {
             Status::Paused => self.apply_order(Order::Resume),
-            // First tried again, then settled by hand: a participant that always declines needs more than patience.
+            // A person retries first and then skips: a participant that always declines needs more than retries.
             Status::Attention => {
                 self.check_only_ancestors_wait();
                 match self.replies < self.case.replies.len() {
@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
         let reason = || Reason::new("SCRIPTED", "as the script says");
         let done = || Answer::Done { response: "done".into() };
         let answer = match (reply, direction) {
-            // An inbox: what has landed is told so again, and a call after its undo is refused.
+            // Behaves as an inbox: a repeat gets the first answer, and a call after its undo is refused.
             (Reply::Declined | Reply::Unusable, Direction::Forward)
                 if self.world.effects.contains(&step) =>
             {

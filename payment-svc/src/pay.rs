@@ -3,7 +3,6 @@
 use clock::Timestamp;
 use facade::ServiceError;
 use participant::WorkError;
-use planted::Bug;
 
 use crate::{
     error::Error,
@@ -61,10 +60,6 @@ fn give_back<G: Gateway>(
     payment: Payment,
     at: Timestamp,
 ) -> Result<Payment, WorkError> {
-    if payment.state == State::Refunded && planted::is(Bug::RefundTwice) {
-        gateway.refund(connection, &payment, at)?;
-        return Ok(payment);
-    }
     if !payment.state.may_become(State::Refunded) {
         let Payment { order_no, state, .. } = payment;
         return Err(Error::NotRefundable { order_no, state }.into());

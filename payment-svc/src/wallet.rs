@@ -1,12 +1,11 @@
 //! The built-in gateway: wallets in this very database.
 
 use clock::Timestamp;
-use planted::Bug;
 
 use crate::{
     error::Error,
     gateway::{Connection, Gateway},
-    payment::{Payment, State},
+    payment::Payment,
     store::{self, Account, Transfer},
 };
 
@@ -40,11 +39,7 @@ impl Gateway for Wallets {
         let wallet = store::wallet_for(connection, &payment.user_id, payment.amount.currency)?;
         let transfer = Transfer {
             // This is the ledger's key, so that the refund of a payment exists once.
-            transaction_no: match payment.state == State::Refunded && planted::is(Bug::RefundTwice)
-            {
-                false => format!("refund/{}", payment.payment_no),
-                true => format!("refund/{}/again/{}", payment.payment_no, at.0),
-            },
+            transaction_no: format!("refund/{}", payment.payment_no),
             from: Account::shop(payment.amount.currency),
             to: wallet.account,
             amount: payment.amount.minor_units,

@@ -93,7 +93,7 @@ fn bench(arguments: &[String]) -> Result<()> {
 
 fn test() -> Result<()> {
     check::all()?;
-    python::prepare()?;
+    python::prepare(&run::target()?)?;
     // Shows what the tests print: how many cells were played, how many interleavings there were.
     let arguments = ["test", "--workspace", "--quiet", "--", "--show-output"];
     run::step("tests", "cargo", &arguments)?;

@@ -1,8 +1,12 @@
 //! `cargo xtask mutants`: plants one bug after the other and tells which layer of the tests finds it.
 //!
-//! The test programs are built once, armed; each bug is then named to them from outside. The layers come in the order of
-//! what they cost, and the first that fails has found the bug. A layer that does not end counts as failed: a hang is
-//! noticed too.
+//! The test programs are built once, of a copy of the source that has all bugs; the one that a process is to have is then
+//! named to it from outside. The layers come in the order of what they cost, and the first that fails has found the bug. A
+//! layer that does not end counts as failed: a hang is noticed too.
+
+mod bugs;
+mod copy;
+mod plant;
 
 use std::{
     io::Read,
@@ -12,11 +16,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use planted::Bug;
+use serde_json::Value;
 
+use self::{
+    bugs::BUGS,
+    plant::{Bug, VARIABLE},
+};
 use crate::{
     python,
-    run::{root, say},
+    run::{root, say, target},
 };
 
 /// How long one layer may take with a bug in it.
@@ -28,6 +36,14 @@ struct Layer {
     package: &'static str,
     /// Empty: all of the package's.
     test: &'static str,
+}
+
+impl Layer {
+    /// Whether the program is of this layer: a package's folder has its name.
+    fn has(&self, program: &Program) -> bool {
+        program.folder.ends_with(self.package)
+            && (self.test.is_empty() || self.test == program.name)
+    }
 }
 
 const LAYERS: &[Layer] = &[
@@ -45,13 +61,16 @@ const LAYERS: &[Layer] = &[
 
 /// Runs every bug, or those that are named.
 pub(crate) fn run(named: &[String]) -> Result<()> {
-    let bugs: Vec<Bug> = match named {
-        [] => Bug::ALL.to_vec(),
+    let bugs: Vec<&Bug> = match named {
+        [] => BUGS.iter().collect(),
         named => named.iter().map(|name| find(name)).collect::<Result<_>>()?,
     };
+    let folder = target()?.join("planted");
+    let (source, built) = (folder.join("source"), folder.join("target"));
+    copy::refresh(&root(), &copy::files(&root())?, &plant::plant(BUGS, &root())?, &source)?;
     // The stories have a participant in Python.
-    python::prepare()?;
-    let layers = build()?;
+    python::prepare(&built)?;
+    let layers = build(&source, &built)?;
     say("without a bug");
     for (layer, programs) in &layers {
         if let Some(found) = run_layer(programs, None)? {
@@ -63,14 +82,11 @@ pub(crate) fn run(named: &[String]) -> Result<()> {
         match hunt(bug, &layers)? {
             Some((layer, found)) => println!(
                 "{:<24} found by {} after {}: {}",
-                bug.name(),
-                layer,
-                found.cases,
-                found.test
+                bug.name, layer, found.cases, found.test
             ),
             None => {
-                println!("{:<24} NOT FOUND: {}", bug.name(), bug.sentence());
-                missed.push(bug.name());
+                println!("{:<24} NOT FOUND: {}", bug.name, bug.sentence);
+                missed.push(bug.name);
             }
         }
     }
@@ -78,47 +94,54 @@ pub(crate) fn run(named: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Fails for a program that can be told to have a bug.
-pub(crate) fn is_not_in(program: &Path) -> Result<()> {
-    let bytes = std::fs::read(program).with_context(|| program.display().to_string())?;
-    let armed =
-        bytes.windows(planted::VARIABLE.len()).any(|some| some == planted::VARIABLE.as_bytes());
-    ensure!(!armed, "{} was built with planted bugs", program.display());
-    Ok(())
-}
-
-fn find(name: &str) -> Result<Bug> {
-    let bug = Bug::ALL.iter().copied().find(|bug| bug.name() == name);
-    let all = || Bug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+fn find(name: &str) -> Result<&'static Bug> {
+    let bug = BUGS.iter().find(|bug| bug.name == name);
+    let all = || BUGS.iter().map(|bug| bug.name).collect::<Vec<_>>().join(", ");
     bug.with_context(|| format!("there is no bug {name}; there are {}", all()))
 }
 
-type Programs = Vec<PathBuf>;
-
-/// Builds the armed test programs of each layer.
-fn build() -> Result<Vec<(&'static Layer, Programs)>> {
-    say("building the armed tests");
-    LAYERS.iter().map(|layer| Ok((layer, build_layer(layer)?))).collect()
+/// A test program.
+#[derive(Clone)]
+struct Program {
+    path: PathBuf,
+    name: String,
+    /// Its package's, which cargo would run it in.
+    folder: PathBuf,
 }
 
-fn build_layer(layer: &Layer) -> Result<Programs> {
+/// Builds the test programs of each layer, all at once: what they lean on is then built once.
+fn build(source: &Path, built: &Path) -> Result<Vec<(&'static Layer, Vec<Program>)>> {
+    say(&format!("building the tests of {}", source.display()));
     let mut command = Command::new("cargo");
     command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
-    command.args(["-p", "planted", "-p", layer.package, "--features", "planted/armed"]);
-    match layer.test {
-        "" => command.args(["--lib", "--tests"]),
-        test => command.args(["--test", test]),
-    };
-    let output = command.current_dir(root()).stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "the tests of {} do not build", layer.package);
-    let programs: Programs = String::from_utf8(output.stdout)?
+    command.args(["--lib", "--tests", "--target-dir"]).arg(built);
+    for layer in LAYERS {
+        command.args(["-p", layer.package]);
+    }
+    let output = command.current_dir(source).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the tests with planted bugs do not build");
+    let programs: Vec<Program> = String::from_utf8(output.stdout)?
         .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["profile"]["test"] == true)
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter_map(|message| test_program(&message))
         .collect();
-    ensure!(!programs.is_empty(), "{} has no test program", layer.package);
-    Ok(programs)
+    LAYERS
+        .iter()
+        .map(|layer| {
+            let of_layer = programs.iter().filter(|program| layer.has(program));
+            let of_layer: Vec<Program> = of_layer.cloned().collect();
+            ensure!(!of_layer.is_empty(), "{} has no test program", layer.name);
+            Ok((layer, of_layer))
+        })
+        .collect()
+}
+
+/// The test program that a message of cargo's tells of.
+fn test_program(message: &Value) -> Option<Program> {
+    let is_test = message["profile"]["test"] == true;
+    let path = message["executable"].as_str().filter(|_| is_test)?.into();
+    let folder = Path::new(message["manifest_path"].as_str()?).parent()?.to_owned();
+    Some(Program { path, name: message["target"]["name"].as_str()?.to_owned(), folder })
 }
 
 /// What found a bug.
@@ -127,7 +150,7 @@ struct Found {
     cases: String,
 }
 
-fn hunt(bug: Bug, layers: &[(&Layer, Programs)]) -> Result<Option<(&'static str, Found)>> {
+fn hunt(bug: &Bug, layers: &[(&Layer, Vec<Program>)]) -> Result<Option<(&'static str, Found)>> {
     for (layer, programs) in layers {
         if let Some(found) = run_layer(programs, Some(bug))? {
             return Ok(Some((layer.name, found)));
@@ -136,7 +159,7 @@ fn hunt(bug: Bug, layers: &[(&Layer, Programs)]) -> Result<Option<(&'static str,
     Ok(None)
 }
 
-fn run_layer(programs: &Programs, bug: Option<Bug>) -> Result<Option<Found>> {
+fn run_layer(programs: &[Program], bug: Option<&Bug>) -> Result<Option<Found>> {
     for program in programs {
         if let Some(found) = run_program(program, bug)? {
             return Ok(Some(found));
@@ -150,12 +173,12 @@ fn run_layer(programs: &Programs, bug: Option<Bug>) -> Result<Option<Found>> {
     clippy::disallowed_methods,
     reason = "it times another program, and no test holds it still"
 )]
-fn run_program(program: &PathBuf, bug: Option<Bug>) -> Result<Option<Found>> {
-    let mut command = Command::new(program);
-    command.current_dir(root()).stdin(Stdio::null());
+fn run_program(program: &Program, bug: Option<&Bug>) -> Result<Option<Found>> {
+    let mut command = Command::new(&program.path);
+    command.current_dir(&program.folder).stdin(Stdio::null());
     command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true").env("RUST_BACKTRACE", "0");
     if let Some(bug) = bug {
-        command.env(planted::VARIABLE, bug.name());
+        command.env(VARIABLE, bug.name);
     }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut stdout = child.stdout.take().context("the program has an output")?;
@@ -205,21 +228,7 @@ fn passed(said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_failure, is_not_in};
-
-    #[test]
-    fn a_program_that_reads_the_name_of_its_bug_is_refused() {
-        let folder = std::env::temp_dir().join(format!("sagamesh-armed-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let (armed, sound) = (folder.join("armed"), folder.join("sound"));
-        std::fs::write(&armed, format!("\x7fELF..{}..", planted::VARIABLE)).unwrap();
-        std::fs::write(&sound, "\x7fELF..SAGAMESH_PLANTED..").unwrap();
-        let refused = is_not_in(&armed);
-        let accepted = is_not_in(&sound);
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert!(refused.is_err());
-        accepted.unwrap();
-    }
+    use super::first_failure;
 
     #[test]
     fn the_first_failure_is_told_with_the_cases_of_its_property() {

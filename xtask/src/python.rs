@@ -1,17 +1,19 @@
 //! The Python that the example participant runs on: a virtual environment where cargo builds.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
-use crate::run::{is_there, say, step, target};
+use crate::run::{is_there, say, step};
 
 const PACKAGES: [&str; 3] = ["grpcio==1.76.0", "grpcio-tools==1.76.0", "grpcio-reflection==1.76.0"];
 
-/// Makes the environment where it is not there.
+/// Makes the environment in this target folder where it is not there.
 ///
 /// # Errors
 /// Says what is missing where it cannot be installed.
-pub(crate) fn prepare() -> Result<()> {
-    let folder = target()?.join("python");
+pub(crate) fn prepare(target: &Path) -> Result<()> {
+    let folder = target.join("python");
     let python = folder.join("bin/python").display().to_string();
     if folder.join("ready").exists() && is_there(&python, "--version") {
         return Ok(());

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use planted::Bug;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use saga::StepId;
 
@@ -149,9 +148,6 @@ impl Compiled {
         let facts = self.facts(Identity::default(), request);
         let key = expression.to_text(&facts).and_then(|key| match key.is_empty() {
             true => Err(UnlocatedError::new(ErrorKind::Conversion, "the key is empty")),
-            false if planted::is(Bug::TokenNotPerUser) => {
-                Ok(key.rsplit('/').next().map(str::to_owned).unwrap_or(key))
-            }
             false => Ok(key),
         });
         key.map(Some).map_err(|failure| expression.fault(failure, &self.file))

@@ -29,7 +29,6 @@ mod undo;
 
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
-use planted::Bug;
 use store::{Connection, Database, retention::Keep};
 
 use crate::{
@@ -177,7 +176,7 @@ struct OwnedDelivery {
 impl OwnedDelivery {
     /// Refuses a delivery that found no row where it may have been forgotten.
     fn refuse_forgotten(&self) -> Result<(), Refusal> {
-        match self.may_be_forgotten && !planted::is(Bug::ForgottenTakesEffect) {
+        match self.may_be_forgotten {
             true => Err(Refusal::Forgotten(self.key.clone())),
             false => Ok(()),
         }
@@ -187,8 +186,7 @@ impl OwnedDelivery {
     fn earlier(&self, connection: &Connection) -> Result<Row, Refusal> {
         let row = claimed_row(connection, &self.key)?;
         // A tombstone carries no request: it refuses every one.
-        let other = row.fingerprint.as_ref().is_some_and(|earlier| *earlier != self.fingerprint);
-        if other && !planted::is(Bug::KeyReuseUnseen) {
+        if row.fingerprint.as_ref().is_some_and(|earlier| *earlier != self.fingerprint) {
             return Err(Refusal::KeyReused(self.key.clone()));
         }
         Ok(row)

@@ -1,8 +1,6 @@
 //! What a state means for its steps: which may begin, which may be undone, and whether there is a way back. Both the
 //! table of legal records and the decisions read it here, so they cannot disagree.
 
-use planted::Bug;
-
 use crate::{
     definition::{Definition, StepId},
     state::{Hold, Progress, SagaState},
@@ -24,7 +22,7 @@ pub(crate) fn is_blocked(state: &SagaState) -> bool {
     match &state.hold {
         None => false,
         Some((Hold::Paused, _)) => true,
-        Some((Hold::Attention, _)) => state.cause.is_none() || planted::is(Bug::StuckUndoHoldsAll),
+        Some((Hold::Attention, _)) => state.cause.is_none(),
     }
 }
 
@@ -43,8 +41,7 @@ pub(crate) fn may_have_begun(
 /// Whether all that must come before `step` is done or skipped.
 pub(crate) fn is_ready(definition: &Definition, state: &SagaState, step: StepId) -> bool {
     // All ancestors are checked, not the nearest alone: an operator may have skipped these ahead of their turn.
-    planted::is(Bug::StepBeforeItsTurn)
-        || definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
+    definition.graph().ancestors(step).iter().all(|earlier| state.at(*earlier).is_passed())
 }
 
 /// Whether `step` left something to undo, and all that came after it is out of the way.
@@ -56,7 +53,7 @@ pub(crate) fn may_be_undone(definition: &Definition, state: &SagaState, step: St
         && definition
             .ids()
             .filter(|later| definition.graph().ancestors(*later).contains(&step))
-            .all(|later| is_unwound(definition, state, later) || planted::is(Bug::UndoInWrongOrder))
+            .all(|later| is_unwound(definition, state, later))
 }
 
 /// Whether the step has no call under way and nothing left to undo.

@@ -1,7 +1,6 @@
 //! Where a saga stands: what its records come to.
 
 use bytes::Bytes;
-use planted::Bug;
 
 use crate::{
     answer::Reason,
@@ -156,11 +155,6 @@ impl StepState {
     /// Whether it left, or may have left, an effect that an undo must take back.
     pub(crate) fn needs_undo(&self) -> bool {
         let landed = match self.call.progress {
-            Progress::Exhausted | Progress::Open { .. }
-                if planted::is(Bug::StartedStepNotUndone) =>
-            {
-                false
-            }
             Progress::Done | Progress::Exhausted | Progress::Open { .. } => true,
             Progress::NoEffect => self.call.may_have_landed,
             Progress::Idle | Progress::Skipped => self.call.may_have_landed,
@@ -286,9 +280,6 @@ impl SagaState {
     /// skip the pivot ahead of its turn.
     #[must_use]
     pub fn pivot_passed(&self, definition: &Definition) -> bool {
-        if planted::is(Bug::TurnBackBehindPivot) {
-            return false;
-        }
         definition.pivot().is_some_and(|pivot| {
             let mut before = definition.graph().ancestors(pivot).iter();
             self.at(pivot).is_passed() && before.all(|step| self.at(*step).is_passed())

@@ -8,7 +8,6 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use facade::wire::causes;
 use futures::{FutureExt, StreamExt};
-use planted::Bug;
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
 use saga::{Event, Reason, Record};
 
@@ -124,9 +123,6 @@ impl Driver {
                     "not taken up"
                 );
                 false
-            }
-            Err(TakeUpError::Saga(why)) if planted::is(Bug::RecoveryStopsAtFirstBad) => {
-                std::panic::panic_any(why.message)
             }
             Err(TakeUpError::Saga(why)) => {
                 self.set_aside(saga_id, why).await;

@@ -1,7 +1,6 @@
 //! From a saga's records to its state: what recovery begins with, and what a reader is shown.
 
 use definition::Compiled;
-use planted::Bug;
 use saga::{Record, SagaState};
 
 use crate::journal::{Entry, Header, Link, StateRecord, record};
@@ -95,7 +94,7 @@ impl Replayer {
         let records = read.collect::<Result<_, _>>()?;
         let left = self.state.next_seq();
         match state_record {
-            Some(StateRecord { seq, .. }) if seq >= left && !planted::is(Bug::CutJournalUnseen) => {
+            Some(StateRecord { seq, .. }) if seq >= left => {
                 Err(Unreadable::CutOff { last: seq, left })
             }
             _ => Ok(records),
@@ -115,7 +114,7 @@ impl Replayer {
         let link = self.link.next(seq, entry.at, &entry.record);
         let other = state_record
             .is_some_and(|state_record| state_record.seq == seq && state_record.link != link);
-        if (link != entry.link || other) && !planted::is(Bug::ChangedRecordUnseen) {
+        if link != entry.link || other {
             return Err(Unreadable::Broken { seq });
         }
         let record = record::decode(entry).map_err(|source| Unreadable::Record { seq, source })?;

@@ -9,7 +9,6 @@ use std::{collections::HashSet, sync::Arc};
 use definition::Compiled;
 use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use planted::Bug;
 use proto::facade::v1::Reason::NoUndo;
 use rand::Rng;
 use saga::{Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId};
@@ -156,11 +155,6 @@ impl SagaTask {
     /// Decides all that can be decided, and puts it on disk.
     async fn turn(&mut self, number: Number) -> Result<NextActions, TaskEnd> {
         let actions = self.saga.decide_all().map_err(TaskEnd::Engine)?;
-        if planted::is(Bug::CallBeforeJournal) && !actions.calls.is_empty() {
-            actions.calls.iter().cloned().for_each(|call| self.launch(call));
-            let answered = self.calls.next().await;
-            self.calls.extend(answered.map(|answered| std::future::ready(answered).boxed()));
-        }
         self.append(number).await.map_err(TaskEnd::Journal)?;
         Ok(actions)
     }

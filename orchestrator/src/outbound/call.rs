@@ -13,7 +13,6 @@ use participant::{
     Key,
     key::{SAGA_DIRECTION, SAGA_ID, SAGA_STEP},
 };
-use planted::Bug;
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
@@ -120,12 +119,8 @@ impl Attempt<'_> {
             Direction::Forward => participant::Direction::Forward,
             Direction::Undo => participant::Direction::Undo,
         };
-        let mut key =
+        let key =
             Key::step(self.saga_id, self.step, direction).map_err(|error| error.to_string())?;
-        if planted::is(Bug::FreshKeyPerRetry) {
-            let saga_id = format!("{}-{}", self.saga_id, self.number);
-            key = Key::step(&saga_id, self.step, direction).map_err(|error| error.to_string())?;
-        }
         let invalid = |error: InvalidHeaderValue| error.to_string();
         let saga_id = HeaderValue::from_str(self.saga_id).map_err(invalid)?;
         let key = HeaderValue::try_from(key.text()).map_err(invalid)?;

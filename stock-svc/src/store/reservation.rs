@@ -2,7 +2,6 @@
 
 use ::store::{Row, millis};
 use clock::Timestamp;
-use planted::Bug;
 
 use crate::{
     error::Error,
@@ -36,19 +35,13 @@ pub(crate) fn freeze(
     lines: &[Line],
     at: Timestamp,
 ) -> Result<(), Error> {
-    if !planted::is(Bug::DeclineAfterWrite) {
-        check(connection, order_no, lines)?;
-    }
+    check(connection, order_no, lines)?;
     let frozen = Hold::Frozen.as_str();
     if connection.execute(RESERVE, (order_no, frozen, millis(at)))? == 0 {
         return Err(Error::AlreadyReserved { order_no: order_no.to_owned() });
     }
     for line in lines {
-        let taken = units::change(connection, Change::Freeze, line);
-        if taken.is_err() && planted::is(Bug::FreezeNotAllOrNone) {
-            continue;
-        }
-        taken?;
+        units::change(connection, Change::Freeze, line)?;
     }
     for Line { sku, quantity } in lines {
         connection.execute(RESERVE_LINE, (order_no, sku, quantity))?;
@@ -61,10 +54,7 @@ fn check(connection: &Connection, order_no: &str, lines: &[Line]) -> Result<(), 
     if connection.optional(STATE, [order_no], |_| Ok::<_, Error>(()))?.is_some() {
         return Err(Error::AlreadyReserved { order_no: order_no.to_owned() });
     }
-    match planted::is(Bug::FreezeNotAllOrNone) {
-        true => Ok(()),
-        false => lines.iter().try_for_each(|line| units::has(connection, line)),
-    }
+    lines.iter().try_for_each(|line| units::has(connection, line))
 }
 
 /// Moves the order's reservation and all its units, and gives its lines.

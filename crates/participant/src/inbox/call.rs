@@ -1,7 +1,6 @@
 //! A call's way through the inbox, inside one transaction.
 
 use bytes::Bytes;
-use planted::Bug;
 use store::Connection;
 
 use crate::{
@@ -25,11 +24,6 @@ where
     delivery.refuse_forgotten()?;
     let (content, outcome) = match work(connection) {
         Ok(response) => (Content::Done(response.clone()), Decision::Done(response)),
-        Err(WorkError::Declined(decline) | WorkError::DeclinedKeeping(decline))
-            if planted::is(Bug::DeclineNotReplayed) =>
-        {
-            return Err(Refusal::Unstored(delivery.decided(Decision::Declined(decline))));
-        }
         Err(WorkError::Declined(decline)) => {
             connection.roll_back()?;
             // The claim was rolled back with the work's changes; another delivery may have claimed the key and decided.
@@ -53,7 +47,6 @@ fn repeat(connection: &Connection, delivery: &OwnedDelivery) -> Result<Answered,
     let outcome = match row.content {
         Content::Done(response) => Decision::Done(response),
         Content::Declined(decline) => Decision::Declined(decline),
-        Content::Tombstone if planted::is(Bug::OkForSuperseded) => Decision::Done(Bytes::new()),
         Content::Tombstone => Decision::Declined(Decline::superseded()),
         Content::Undone(_) | Content::NothingToUndo => {
             return Err(unreadable(&delivery.key, "it is not a call's").into());

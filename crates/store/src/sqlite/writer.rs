@@ -17,7 +17,6 @@ use std::{
 };
 
 use futures::FutureExt;
-use planted::Bug;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, spawn_blocking, yield_now},
@@ -122,10 +121,7 @@ impl Writer {
             if answered > 0 && answered % at_once == 0 {
                 yield_now().await;
             }
-            job.acknowledge(match planted::is(Bug::AnswerBeforeCommit) {
-                true => Ok(()),
-                false => transaction.clone().map(drop),
-            });
+            job.acknowledge(transaction.clone().map(drop));
         }
     }
 }
@@ -153,13 +149,8 @@ fn transact(path: &Path, connection: &mut Option<Connection>, jobs: &mut Jobs) -
 }
 
 fn connect(path: &Path) -> Result<Connection, Error> {
-    let synchronous = match planted::is(Bug::SynchronousOff) {
-        // With NORMAL, commits that were acknowledged would be lost when the power fails.
-        false => "full",
-        true => "off",
-    };
-    let pragmas = format!("pragma synchronous = {synchronous}; pragma foreign_keys = on");
-    session::connect(path, &pragmas)
+    // With NORMAL, commits that were acknowledged would be lost when the power fails.
+    session::connect(path, "pragma synchronous = full; pragma foreign_keys = on")
 }
 
 fn commit_together(connection: &Connection, jobs: &mut Jobs) -> Transaction {

@@ -6,8 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-
-use crate::measure::{self, Cpu};
+use live::measure::{self, Cpu};
 
 /// A process that tells its addresses when it is ready, and its figures when it is stopped.
 pub(crate) struct Process {

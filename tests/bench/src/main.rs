@@ -8,7 +8,6 @@ mod check;
 mod child;
 mod lists;
 mod load;
-mod measure;
 mod noop;
 mod probe;
 mod recover;

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use live::measure::{self, Cpu};
 use proto::{
     checkout::v1::checkout_service_client::CheckoutServiceClient,
     stock::v1::stock_service_client::StockServiceClient,
@@ -18,7 +19,6 @@ use crate::{
     child::Process,
     contract::{RunRequest, StepRequest, noop_service_client::NoopServiceClient},
     load::{self, Completion, Measurements, Numbers, Operation},
-    measure::{self, Cpu},
     probe, report, shop, sold_out, stored,
     system::System,
 };

@@ -4,9 +4,8 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result};
 use clock::{Clock, Timestamp};
+use live::{Installation, Process, Signal};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-
-use crate::process::{Installation, Process, Signal};
 
 /// How one run of the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@
 mod client;
 mod journal;
 mod kills;
-mod process;
 mod record;
 mod shop;
 mod verdict;
@@ -17,12 +16,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use clock::Clock;
+use live::{Installation, Process};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use client::Client;
-use process::{Installation, Process};
 use record::RequestRecord;
 use shop::Shop;
 
@@ -100,7 +99,7 @@ async fn play(
     let installation = Installation::choose(program, folder, seed)?;
     let shop = Shop::at(installation.port_base(), clock.clone())?;
     let mut process = Process::start(&installation, clock)?;
-    process.wait_until_ready(&shop).await?;
+    process.wait_until_ready(&shop.clients).await?;
     shop.fill().await.context("filling the shop")?;
 
     let stop = CancellationToken::new();
@@ -114,7 +113,7 @@ async fn play(
     let clients = clients.join_all().await;
     let mut interrupted = interrupted?;
 
-    interrupted.process.wait_until_ready(&shop).await?;
+    interrupted.process.wait_until_ready(&shop.clients).await?;
     let mut wrong = shop.settle().await?;
     let mut records = collect_requests(clients, &mut wrong);
     wrong.extend(verdict::repeat_all(&shop, &mut records).await?);

@@ -1,34 +1,18 @@
 //! The shop: what is in it at the start, and how it is asked.
 
-use std::{fmt, net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clock::Clock;
+use live::Clients;
 use proto::{
-    checkout::v1::checkout_service_client::CheckoutServiceClient,
-    facade::v1::Money,
-    order::v1::{ListOrdersRequest, Order, OrderState, order_service_client::OrderServiceClient},
-    payment::v1::{
-        GetWalletRequest, OpenWalletRequest, TopUpRequest,
-        payment_service_client::PaymentServiceClient,
-    },
-    points::v1::{
-        EarnRequest, GetAccountRequest, OpenAccountRequest,
-        points_service_client::PointsServiceClient,
-    },
-    saga::v1::{
-        ListDefinitionsRequest, ListSagasRequest, Saga, SagaState,
-        saga_service_client::SagaServiceClient,
-    },
-    stock::v1::{
-        AddStockRequest, GetStockRequest, Stock, UpsertProductRequest,
-        stock_service_client::StockServiceClient,
-    },
+    order::v1::{ListOrdersRequest, Order, OrderState},
+    payment::v1::GetWalletRequest,
+    points::v1::GetAccountRequest,
+    saga::v1::{ListSagasRequest, Saga, SagaState},
+    stock::v1::{GetStockRequest, Stock},
 };
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::Status;
 
 use crate::record::{Answer, Request};
 
@@ -69,40 +53,17 @@ pub(crate) fn members() -> impl Iterator<Item = (String, i64)> {
     (0..USERS).map(|number| (user(number), CENTS)).chain([(USER_WITHOUT_MONEY.to_owned(), 0)])
 }
 
-/// Clients of all five services. A clone shares the connections.
-#[derive(Clone)]
+/// The shop, as its clients see it. A clone shares the connections.
+#[derive(Clone, Debug)]
 pub(crate) struct Shop {
-    checkout: CheckoutServiceClient<Channel>,
-    sagas: SagaServiceClient<Channel>,
-    orders: OrderServiceClient<Channel>,
-    stock: StockServiceClient<Channel>,
-    points: PointsServiceClient<Channel>,
-    payments: PaymentServiceClient<Channel>,
+    pub(crate) clients: Clients,
     clock: Clock,
-}
-
-impl fmt::Debug for Shop {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Shop").finish_non_exhaustive()
-    }
 }
 
 impl Shop {
     /// The one on these ports. Connects when it is first asked.
     pub(crate) fn at(port_base: u16, clock: Clock) -> Result<Self> {
-        let channel = |offset: u16| -> Result<Channel> {
-            let address = format!("http://{}:{}", Ipv4Addr::LOCALHOST, port_base + offset);
-            Ok(Endpoint::from_shared(address)?.tcp_nodelay(true).connect_lazy())
-        };
-        Ok(Self {
-            checkout: CheckoutServiceClient::new(channel(0)?),
-            sagas: SagaServiceClient::new(channel(0)?),
-            orders: OrderServiceClient::new(channel(1)?),
-            stock: StockServiceClient::new(channel(2)?),
-            points: PointsServiceClient::new(channel(3)?),
-            payments: PaymentServiceClient::new(channel(4)?),
-            clock,
-        })
+        Ok(Self { clients: Clients::at(port_base)?, clock })
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -120,7 +81,7 @@ impl Shop {
     }
 
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Status> {
-        let mut checkout = self.checkout.clone();
+        let mut checkout = self.clients.checkout.clone();
         match request.clone() {
             Request::Place(request) => {
                 self.within(checkout.place_order(request)).await.map(Answer::Place)
@@ -131,13 +92,8 @@ impl Shop {
         }
     }
 
-    pub(crate) async fn answers(&self) -> bool {
-        let mut sagas = self.sagas.clone();
-        self.within(sagas.list_definitions(ListDefinitionsRequest::default())).await.is_ok()
-    }
-
     pub(crate) async fn order_being_placed(&self, user: &str) -> Result<Option<Order>, Status> {
-        let mut orders = self.orders.clone();
+        let mut orders = self.clients.orders.clone();
         let request = ListOrdersRequest {
             user_id: user.to_owned(),
             state: OrderState::Created.into(),
@@ -150,49 +106,11 @@ impl Shop {
 
     /// Puts goods on sale, and opens accounts and wallets.
     pub(crate) async fn fill(&self) -> Result<(), Status> {
-        for goods in &GOODS {
-            self.add_goods(goods).await?;
+        for Goods { sku, price, units } in &GOODS {
+            self.clients.add_goods(sku, *price, *units).await?;
         }
         for (user, cents) in members() {
-            self.add_member(user, cents).await?;
-        }
-        Ok(())
-    }
-
-    async fn add_goods(&self, goods: &Goods) -> Result<(), Status> {
-        let (mut stock, request_id) = (self.stock.clone(), format!("goods-{}", goods.sku));
-        let sku = goods.sku.to_owned();
-        let product = UpsertProductRequest {
-            request_id: request_id.clone(),
-            sku: sku.clone(),
-            title: format!("Fine {sku}"),
-            price: euros(goods.price),
-            on_sale: true,
-        };
-        stock.upsert_product(product).await?;
-        stock.add_stock(AddStockRequest { request_id, sku, quantity: goods.units }).await?;
-        Ok(())
-    }
-
-    async fn add_member(&self, user_id: String, cents: i64) -> Result<(), Status> {
-        let request_id = format!("member-{user_id}");
-        let (mut points, mut payments) = (self.points.clone(), self.payments.clone());
-        let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
-        points.open_account(open).await?;
-        let earn = EarnRequest {
-            request_id: request_id.clone(),
-            user_id: user_id.clone(),
-            points: POINTS,
-        };
-        points.earn(earn).await?;
-        let open = OpenWalletRequest {
-            request_id: request_id.clone(),
-            user_id: user_id.clone(),
-            currency: "EUR".to_owned(),
-        };
-        payments.open_wallet(open).await?;
-        if cents > 0 {
-            payments.top_up(TopUpRequest { request_id, user_id, amount: euros(cents) }).await?;
+            self.clients.add_member(&user, POINTS, cents).await?;
         }
         Ok(())
     }
@@ -200,7 +118,7 @@ impl Shop {
     async fn sagas_in(&self, states: &[SagaState]) -> Result<Vec<Saga>, Status> {
         let states = states.iter().map(|state| i32::from(*state)).collect();
         let request = ListSagasRequest { states, page_size: 1_000, ..ListSagasRequest::default() };
-        Ok(self.within(self.sagas.clone().list_sagas(request)).await?.sagas)
+        Ok(self.within(self.clients.sagas.clone().list_sagas(request)).await?.sagas)
     }
 
     /// Waits until no saga is living; gives those that need a person.
@@ -226,7 +144,7 @@ impl Shop {
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
             let request = ListOrdersRequest { page_size: 1_000, page_token, ..Default::default() };
-            let response = self.within(self.orders.clone().list_orders(request)).await?;
+            let response = self.within(self.clients.orders.clone().list_orders(request)).await?;
             all.extend(response.orders);
             page_token = response.next_page_token;
             if page_token.is_empty() {
@@ -237,21 +155,21 @@ impl Shop {
 
     pub(crate) async fn units(&self, sku: &str) -> Result<Stock, Status> {
         let request = GetStockRequest { sku: sku.to_owned() };
-        Ok(self.within(self.stock.clone().get_stock(request)).await?.stock.unwrap_or_default())
+        Ok(self
+            .within(self.clients.stock.clone().get_stock(request))
+            .await?
+            .stock
+            .unwrap_or_default())
     }
 
     /// Points and cents of a member.
     pub(crate) async fn balances(&self, user: &str) -> Result<(i64, i64), Status> {
         let user_id = user.to_owned();
         let request = GetAccountRequest { user_id: user_id.clone() };
-        let account = self.within(self.points.clone().get_account(request)).await?.account;
+        let account = self.within(self.clients.points.clone().get_account(request)).await?.account;
         let request = GetWalletRequest { user_id };
-        let wallet = self.within(self.payments.clone().get_wallet(request)).await?.wallet;
+        let wallet = self.within(self.clients.payments.clone().get_wallet(request)).await?.wallet;
         let cents = wallet.and_then(|wallet| wallet.balance).unwrap_or_default().minor_units;
         Ok((account.unwrap_or_default().balance, cents))
     }
-}
-
-fn euros(minor_units: i64) -> Option<Money> {
-    Some(Money { currency: "EUR".to_owned(), minor_units })
 }

@@ -9,16 +9,21 @@ const TICKS: u64 = 100;
 
 /// CPU time that a process has used.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cpu(pub(crate) Duration);
+pub struct Cpu(pub Duration);
 
 impl Cpu {
-    pub(crate) fn since(self, earlier: Self) -> Duration {
+    /// What was used after `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
 /// User and system time of all threads.
-pub(crate) fn cpu(pid: u32) -> Result<Cpu> {
+///
+/// # Errors
+/// Where it cannot be read: the process has ended, for one.
+pub fn cpu(pid: u32) -> Result<Cpu> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The program's name stands in brackets and may hold anything.
     let rest = stat.rsplit_once(')').context("a stat line names the program")?.1;
@@ -31,7 +36,10 @@ pub(crate) fn cpu(pid: u32) -> Result<Cpu> {
 }
 
 /// The most memory that was resident at once, in MB.
-pub(crate) fn peak_rss_mb(pid: u32) -> Result<f64> {
+///
+/// # Errors
+/// Where it cannot be read: the process has ended, for one.
+pub fn peak_rss_mb(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib: f64 =
@@ -40,7 +48,10 @@ pub(crate) fn peak_rss_mb(pid: u32) -> Result<f64> {
 }
 
 /// The bytes of all files under `folder`.
-pub(crate) fn disk_bytes(folder: &Path) -> Result<u64> {
+///
+/// # Errors
+/// Where it cannot be read: the process has ended, for one.
+pub fn disk_bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

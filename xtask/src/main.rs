@@ -34,6 +34,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Tries to make the real binary stop: attacks on its memory, its time and its slots, with orders placed beside them.
+    #[command(disable_help_flag = true)]
+    Abuse {
+        /// What `abuse --help` shows.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measures sagas a second, latency, CPU, memory and disk.
     #[command(disable_help_flag = true)]
     Bench {
@@ -63,6 +70,7 @@ fn main() -> Result<()> {
         Command::Test => test(),
         Command::Readme => readme::run(),
         Command::Chaos { arguments } => chaos(&arguments),
+        Command::Abuse { arguments } => abuse(&arguments),
         Command::Bench { arguments } => bench(&arguments),
         Command::Matrix => matrix(),
         Command::Mutants { bugs } => mutants::run(&bugs),
@@ -77,6 +85,19 @@ fn chaos(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let program = run::target()?.join("debug/chaos").display().to_string();
     run::step("chaos", &program, &arguments)
+}
+
+/// Against a release build, as what is shipped takes memory and time; the attacks themselves need none.
+fn abuse(arguments: &[String]) -> Result<()> {
+    run::step("build", "cargo", &["build", "--quiet", "--release", "-p", "sagamesh"])?;
+    run::step("build", "cargo", &["build", "--quiet", "--workspace", "--bins"])?;
+    let target = run::target()?;
+    let (program, attacked) = (target.join("debug/abuse"), target.join("release/sagamesh"));
+    let attacked = attacked.display().to_string();
+    let fixed = ["--binary", &attacked];
+    let arguments: Vec<&str> =
+        fixed.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    run::step("abuse", &program.display().to_string(), &arguments)
 }
 
 fn matrix() -> Result<()> {

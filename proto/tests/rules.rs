@@ -10,7 +10,7 @@ use proto::{
     descriptors,
     facade::v1::Money,
     payment::v1::TopUpRequest,
-    rules::{Checked, Violation, dynamic_violations, violations},
+    rules::{Bounds, Checked, Excess, Violation, dynamic_violations, violations},
 };
 
 fn both<M: Message + Checked>(name: &str, message: &M) -> Vec<Violation> {
@@ -96,4 +96,119 @@ proptest! {
         let request = PlaceOrderRequest { submit_token, user_id, lines, points };
         both("sagamesh.checkout.v1.PlaceOrderRequest", &request);
     }
+}
+
+fn bounds(name: &str) -> Bounds {
+    Bounds::of(&descriptors().get_message_by_name(name).unwrap())
+}
+
+fn order(lines: usize) -> PlaceOrderRequest {
+    PlaceOrderRequest {
+        submit_token: "t".repeat(64),
+        user_id: "u".repeat(64),
+        lines: vec![Line { sku: "s".repeat(64), quantity: 1_000_000 }; lines],
+        points: i64::MAX,
+    }
+}
+
+#[test]
+fn the_largest_message_that_keeps_its_rules_is_within_its_bounds_and_not_much_smaller() {
+    let largest = bounds("sagamesh.checkout.v1.PlaceOrderRequest").largest().unwrap();
+    let order = order(100).encoded_len();
+    assert!((order..2 * order).contains(&largest), "{largest} for {order}");
+}
+
+#[test]
+fn a_field_without_a_limit_leaves_its_message_without_one() {
+    assert_eq!(bounds("sagamesh.saga.v1.StartSagaRequest").largest(), None);
+    assert!(bounds("sagamesh.saga.v1.CancelSagaRequest").largest().is_some());
+}
+
+#[test]
+fn every_method_but_those_known_here_has_a_size_by_its_rules() {
+    let methods =
+        descriptors().services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let unlimited = methods.filter(|method| {
+        method.full_name().starts_with("sagamesh.")
+            && Bounds::of(&method.input()).largest().is_none()
+    });
+    let names: Vec<_> = unlimited.map(|method| method.full_name().to_owned()).collect();
+    assert_eq!(names, ["sagamesh.saga.v1.SagaService.StartSaga"]);
+}
+
+#[test]
+fn entries_beyond_a_rule_are_counted_in_the_bytes_and_told_in_the_rules_words() {
+    let bounds = bounds("sagamesh.checkout.v1.PlaceOrderRequest");
+    assert_eq!(bounds.check(&order(100).encode_to_vec(), 1_000), Ok(()));
+    let request = order(101);
+    let Err(Excess::Entries(counted)) = bounds.check(&request.encode_to_vec(), 1_000) else {
+        panic!("101 lines pass")
+    };
+    assert!(violations(&request).contains(&counted), "{counted:?}");
+}
+
+#[test]
+fn packed_entries_are_counted_one_by_one() {
+    use proto::saga::v1::ListSagasRequest;
+
+    let list = |states| ListSagasRequest { states: vec![1; states], ..ListSagasRequest::default() };
+    let bounds = bounds("sagamesh.saga.v1.ListSagasRequest");
+    assert_eq!(bounds.check(&list(16).encode_to_vec(), 100), Ok(()));
+    let Err(Excess::Entries(counted)) = bounds.check(&list(17).encode_to_vec(), 100) else {
+        panic!("17 states pass")
+    };
+    assert!(violations(&list(17)).contains(&counted), "{counted:?}");
+}
+
+#[test]
+fn all_fields_together_are_counted_whatever_they_are() {
+    let bounds = bounds("sagamesh.checkout.v1.PlaceOrderRequest");
+    // Three fields, and a line with two more.
+    let bytes = order(1).encode_to_vec();
+    assert_eq!(bounds.check(&bytes, 6), Ok(()));
+    assert_eq!(bounds.check(&bytes, 5), Err(Excess::Fields));
+    // Unknown ones, also in a group.
+    let unknown = b"\x48\x01\x4b\x1a\x00\x4c".repeat(3);
+    assert_eq!(bounds.check(&unknown, 12), Ok(()));
+    assert_eq!(bounds.check(&unknown, 11), Err(Excess::Fields));
+}
+
+#[test]
+fn a_large_message_counts_in_the_one_inside_it() {
+    let pool = nested();
+    let bounds = Bounds::of(&pool.get_message_by_name("test.Outer").unwrap());
+    assert_eq!(bounds.largest(), None, "it may hold itself");
+    // outer { inner { numbers: [1, 2, 3] } }, where two may be.
+    let bytes = b"\x0a\x05\x0a\x03\x01\x02\x03";
+    let Err(Excess::Entries(counted)) = bounds.check(bytes, 100) else { panic!("3 pass") };
+    let told = (counted.path.as_str(), counted.message.as_str());
+    assert_eq!(told, ("inners[0].numbers", "must have 0 to 2 entries"));
+    // Inside itself, deeper than anybody decodes.
+    let mut deep = Vec::new();
+    for _ in 0..1_000 {
+        let mut outer = vec![0x12];
+        prost::encoding::encode_varint(deep.len() as u64, &mut outer);
+        outer.append(&mut deep);
+        deep = outer;
+    }
+    assert_eq!(bounds.check(&deep, 10_000), Ok(()), "who decodes it says what is wrong");
+}
+
+fn nested() -> prost_reflect::DescriptorPool {
+    const NESTED: &str = r#"
+        syntax = "proto3";
+        package test;
+        import "sagamesh/facade/v1/facade.proto";
+        message Outer {
+            repeated Inner inners = 1 [(sagamesh.facade.v1.rules) = {max_items: 3}];
+            Outer outer = 2;
+        }
+        message Inner { repeated int64 numbers = 1 [(sagamesh.facade.v1.rules) = {max_items: 2}]; }
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("nested.proto"), NESTED).unwrap();
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"));
+    let mut compiler = protox::Compiler::new([folder.path(), std::path::Path::new(ours)]).unwrap();
+    compiler.include_imports(true).open_file("nested.proto").unwrap();
+    prost_reflect::DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
 }

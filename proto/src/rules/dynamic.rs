@@ -9,7 +9,7 @@ use super::{
     is_identifier,
 };
 
-const RULES: &str = "sagamesh.facade.v1.rules";
+pub(super) const RULES: &str = "sagamesh.facade.v1.rules";
 
 /// Every rule that `message` breaks, by path. A message whose descriptors know no rules breaks none.
 pub fn dynamic_violations(message: &DynamicMessage) -> Vec<Violation> {
@@ -160,7 +160,8 @@ fn key(entry: &Value, field: &str) -> Option<String> {
     entry.as_message()?.get_field_by_name(field)?.as_str().map(str::to_owned)
 }
 
-struct Rule<'a>(&'a DynamicMessage);
+/// A field's rules.
+pub(super) struct Rule<'a>(pub(super) &'a DynamicMessage);
 
 impl Rule<'_> {
     fn set(&self, name: &str) -> Option<Cow<'_, Value>> {
@@ -171,7 +172,7 @@ impl Rule<'_> {
         self.set(name).and_then(|value| value.as_bool()).unwrap_or_default()
     }
 
-    fn number(&self, name: &str) -> Option<i64> {
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
         let value = self.set(name)?;
         value
             .as_i64()

@@ -4,11 +4,13 @@
 //! [`dynamic_violations`] reads the same rules from the descriptor of a message that is known only at run time.
 //! Both give the same violations for the same message.
 
+mod bounds;
 mod dynamic;
 mod typed;
 
 use validator::Validate;
 
+pub use bounds::{Bounds, Excess};
 pub use dynamic::dynamic_violations;
 pub use typed::{currency, identifier, positive, unique, violations};
 

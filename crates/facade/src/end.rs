@@ -5,7 +5,12 @@ use std::borrow::Cow;
 
 use tonic::Code;
 
-use crate::{Failure, status::StatusDetails, wire::causes};
+use crate::{
+    Failure,
+    echo::{self, cut_owned},
+    status::StatusDetails,
+    wire::causes,
+};
 
 /// How a call ended.
 #[derive(Debug)]
@@ -42,7 +47,9 @@ impl End {
 
     pub(crate) fn failed(failure: &Failure, details: &StatusDetails) -> Self {
         let cause = match failure {
-            Failure::Unavailable(cause) | Failure::Internal(cause) => Some(causes(cause.as_ref())),
+            Failure::Unavailable(cause) | Failure::Internal(cause) => {
+                Some(cut_owned(causes(cause.as_ref()), echo::CAUSES))
+            }
             Failure::Invalid(_) | Failure::Refused { .. } | Failure::Overloaded { .. } => None,
         };
         Self { code: details.code, cause, ..Self::declined(details) }

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod config;
 pub mod dial;
 pub mod dynamic;
+pub mod echo;
 pub mod health;
 pub mod listener;
 pub mod log;

@@ -13,6 +13,9 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::foreign::Foreign;
 
+/// Bytes of a request: it is a name, and the answer says it again.
+const MAX_REQUEST: usize = 16 * 1024;
+
 /// The services that a server shows, each with the pool that describes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DescribedServices {
@@ -143,6 +146,7 @@ macro_rules! version {
 
             pub(crate) fn server(shown: DescribedServices) -> ServerReflectionServer<Reflection> {
                 ServerReflectionServer::new(Reflection(shown))
+                    .max_decoding_message_size(MAX_REQUEST)
             }
 
             pub(crate) struct Reflection(DescribedServices);

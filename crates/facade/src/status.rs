@@ -3,11 +3,17 @@
 use http::HeaderName;
 use prost::Message;
 use prost_types::Any;
-use proto::facade::v1::{Reason, ResultInfo};
+use proto::{
+    facade::v1::{Reason, ResultInfo},
+    rules::Violation,
+};
 use tonic::{Code, Status};
 use tonic_types::pb::{self, bad_request::FieldViolation};
 
-use crate::{Decline, Failure};
+use crate::{
+    Decline, Failure,
+    echo::{self, cut, cut_owned},
+};
 
 /// The header or trailer that tells how a call went.
 pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -15,10 +21,13 @@ pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status
 /// `ErrorInfo.domain` of every reason in the registry.
 pub(crate) const DOMAIN: &str = "sagamesh";
 
-/// The most violations that one answer lists: most clients limit trailers to some kilobytes.
+/// The most violations that one answer lists, and bytes of them: most clients limit trailers to some kilobytes.
 const MAX_VIOLATIONS: usize = 32;
+const MAX_VIOLATION_BYTES: usize = 2048;
 /// The most violations that the answer's message names.
 const MAX_VIOLATIONS_IN_MESSAGE: usize = 12;
+/// The most bytes of facts that one answer has.
+const MAX_FACT_BYTES: usize = 768;
 
 /// What a caller is told of a decline or failure: its status, reason and message.
 pub(crate) struct StatusDetails {
@@ -31,7 +40,9 @@ pub(crate) struct StatusDetails {
 
 impl StatusDetails {
     fn new(code: Code, reason: &str, message: String) -> Self {
-        Self { code, reason: reason.to_owned(), message, details: Vec::new(), facts: Vec::new() }
+        let message = cut_owned(message, echo::SENTENCE);
+        let reason = cut(reason, echo::VALUE).into_owned();
+        Self { code, reason, message, details: Vec::new(), facts: Vec::new() }
     }
 
     /// A decline. Its status is for a response type that has no result to say it in.
@@ -45,24 +56,25 @@ impl StatusDetails {
         };
         match failure {
             Failure::Invalid(violations) => {
-                let field_violations = violations
-                    .iter()
-                    .take(MAX_VIOLATIONS)
-                    .map(|violation| FieldViolation {
-                        field: violation.path.clone(),
-                        description: violation.message.clone(),
-                        ..FieldViolation::default()
-                    })
-                    .collect();
+                let field_violations = within(MAX_VIOLATION_BYTES, violations.iter().map(told));
                 let said = violations.iter().take(MAX_VIOLATIONS_IN_MESSAGE);
                 let mut sentence: Vec<String> = said
-                    .map(|violation| format!("{} {}", violation.path, violation.message))
+                    .map(told)
+                    .map(|(field, description)| format!("{field} {description}"))
                     .collect();
                 if let Some(more) =
                     violations.len().checked_sub(MAX_VIOLATIONS_IN_MESSAGE).filter(|more| *more > 0)
                 {
                     sentence.push(format!("and {more} more"));
                 }
+                let field_violations = field_violations
+                    .take(MAX_VIOLATIONS)
+                    .map(|(field, description)| FieldViolation {
+                        field,
+                        description,
+                        ..FieldViolation::default()
+                    })
+                    .collect();
                 Self {
                     details: vec![any(
                         "google.rpc.BadRequest",
@@ -107,7 +119,8 @@ impl StatusDetails {
         let info = pb::ErrorInfo {
             reason: self.reason.clone(),
             domain: DOMAIN.to_owned(),
-            metadata: std::mem::take(&mut self.facts).into_iter().collect(),
+            metadata: within(MAX_FACT_BYTES, std::mem::take(&mut self.facts).into_iter().map(fact))
+                .collect(),
         };
         let mut details = vec![any("google.rpc.ErrorInfo", &info)];
         details.append(&mut self.details);
@@ -115,6 +128,27 @@ impl StatusDetails {
         let status = pb::Status { code: self.code.into(), message: self.message.clone(), details };
         Status::with_details(self.code, self.message, status.encode_to_vec().into())
     }
+}
+
+fn told(violation: &Violation) -> (String, String) {
+    let Violation { path, message } = violation;
+    (cut(path, echo::VALUE).into_owned(), cut(message, echo::VALUE).into_owned())
+}
+
+fn fact((name, value): (String, String)) -> (String, String) {
+    (cut_owned(name, echo::VALUE), cut_owned(value, echo::VALUE))
+}
+
+/// As many pairs as fit into so many bytes.
+fn within(
+    bytes: usize,
+    pairs: impl Iterator<Item = (String, String)>,
+) -> impl Iterator<Item = (String, String)> {
+    let mut left = bytes;
+    pairs.map_while(move |(name, value)| {
+        left = left.checked_sub(name.len() + value.len())?;
+        Some((name, value))
+    })
 }
 
 fn any(name: &str, message: &impl Message) -> Any {

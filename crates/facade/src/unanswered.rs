@@ -17,6 +17,7 @@ use crate::{
     Failure,
     codec::Raw,
     context::Context,
+    echo,
     end::End,
     entry::Response,
     reply::Payload,
@@ -26,8 +27,6 @@ use crate::{
 
 /// Says which compressions the server takes. Only there where the caller used another.
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
-/// How many characters of an unknown path the answer repeats: a path may be as long as a header.
-const MAX_PATH_CHARS: usize = 200;
 
 /// The failure that a call is told, and what tonic had to say beside it.
 pub(crate) struct Refusal {
@@ -62,8 +61,7 @@ fn failure(path: &str, status: &Status) -> Failure {
     };
     match status.code() {
         Code::Unimplemented if status.metadata().get(GRPC_ACCEPT_ENCODING).is_none() => {
-            let path: String = path.chars().take(MAX_PATH_CHARS).collect();
-            let sentence = format!("this server has no method {path}");
+            let sentence = format!("this server has no method {}", echo::cut(path, echo::VALUE));
             Failure::new(Reason::MethodUnknown, sentence)
         }
         Code::OutOfRange | Code::ResourceExhausted => Failure::new(Reason::MessageTooLarge, said),

@@ -8,7 +8,7 @@ use participant::key::{SAGA_DIRECTION, SAGA_STEP};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use tonic::Status;
 
-use crate::redact;
+use crate::{echo, redact};
 
 /// Each part is a counted reference: a call that is not logged must not pay for its line.
 pub(super) struct CallLog {
@@ -68,7 +68,7 @@ impl CallLog {
                     saga.direction = direction,
                     elapsed_ms,
                     status = code,
-                    why = status.message(),
+                    why = &*echo::cut(status.message(), echo::SENTENCE),
                     "call failed"
                 );
             }

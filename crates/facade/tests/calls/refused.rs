@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use clock::{Clock, Timestamp};
+use facade::Failure;
 use prost::Message;
 use proto::{
     checkout::v1::{Line, PlaceOrderRequest},
     facade::v1::{Reason, ResultInfo},
+    rules::Violation,
 };
 use tonic::Code;
 use tracing::Level;
@@ -141,6 +143,53 @@ async fn each_has_one_log_line_with_its_saga_step_and_trace() {
             "{what}"
         );
     }
+}
+
+/// Failures with as much text from outside as somebody can bring.
+fn wordy() -> [fn() -> Failure; 4] {
+    [
+        || {
+            let violation = |index| Violation {
+                path: format!("lines[{index}].{}", "p".repeat(100_000)),
+                message: "m".repeat(100_000),
+            };
+            Failure::Invalid((0..100).map(violation).collect())
+        },
+        || Failure::new(Reason::SagaUnknown, "💳".repeat(1_000_000)),
+        || {
+            let failure = Failure::new(Reason::SagaUnknown, "it is not there");
+            let facts = (0..100).map(|fact| (format!("fact_{fact}"), "f".repeat(1_000)));
+            facts.fold(failure, |failure, (name, value)| failure.with_fact(name, value))
+        },
+        || Failure::internal("c".repeat(1_000_000)),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_echoed_fits_into_the_headers_that_a_client_takes_and_into_a_log_line() {
+    // submit_token "t", user_id "ada", one line of { sku "tea", quantity 1 }
+    let order = framed(b"\x0a\x01t\x12\x03ada\x1a\x07\x0a\x03tea\x10\x01");
+    for failure in wordy() {
+        let logged = Logged::at(Level::INFO);
+        let sent = Sent::new(PLACE_ORDER, order.clone()).with("saga-id", &"s".repeat(10_000));
+        let answer = Shop::refusing(failure).call(sent).await;
+        assert_ne!(answer.code(), Code::Ok);
+        assert!(answer.header_bytes() < 8_192, "{}", answer.header_bytes());
+        assert!(!answer.details().1.message.is_empty(), "the details can still be read");
+        let lines = logged.lines();
+        let [line] = lines.as_slice() else { panic!("{lines:#?}") };
+        assert!(line.to_string().len() < 4_096, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_as_long_as_a_header_is_cut_in_the_answer_and_in_the_log() {
+    let logged = Logged::at(Level::INFO);
+    let path: &'static str = format!("/{}/Nothing", "x".repeat(50_000)).leak();
+    let answer = Shop::open().call(Sent::new(path, framed(b""))).await;
+    assert_eq!(answer.code(), Code::Unimplemented);
+    assert!(answer.header_bytes() < 4_096, "{}", answer.header_bytes());
+    assert!(logged.lines()[0].to_string().len() < 4_096);
 }
 
 #[tokio::test]

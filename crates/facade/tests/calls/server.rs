@@ -84,6 +84,11 @@ impl Shop {
         Self::taking(clock, Some(overloaded))
     }
 
+    /// Refuses every order with this.
+    pub(crate) fn refusing(refusal: fn() -> Failure) -> Self {
+        Self::taking(Clock::system(), Some(refusal))
+    }
+
     fn taking(clock: Clock, refusal: Option<fn() -> Failure>) -> Self {
         let server = FacadeServer::new(Facade::new(clock, Calls::Notable));
         Self::of(server, refusal, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
@@ -193,6 +198,12 @@ impl Answer {
     /// Every header and trailer.
     pub(crate) fn entries(&self) -> Vec<&str> {
         self.headers.keys().chain(self.trailers.keys()).map(http::HeaderName::as_str).collect()
+    }
+
+    /// Bytes of every header and trailer, as a header list counts them.
+    pub(crate) fn header_bytes(&self) -> usize {
+        let entries = self.headers.iter().chain(&self.trailers);
+        entries.map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
     }
 
     /// The frames of the body.

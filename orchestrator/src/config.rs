@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf};
 
 use facade::{
-    config::{self, Connections, Database, Listen, Log, Problem},
+    config::{self, Connections, Database, Listen, Log, Problem, Requests, Responses},
     dial::{Address, Peer},
 };
 use schemars::JsonSchema;
@@ -68,7 +68,8 @@ impl config::Config for Config {
     ];
 
     fn problems(&self) -> Vec<Problem> {
-        self.log.problems()
+        let Limits { requests, responses, .. } = &self.limits;
+        [self.log.problems(), requests.problems(), responses.problems()].concat()
     }
 }
 
@@ -162,11 +163,20 @@ pub struct Limits {
     pub max_running: usize,
     /// Connections.
     pub connections: Connections,
+    /// What comes in.
+    pub requests: Requests,
+    /// What waits to go out.
+    pub responses: Responses,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_running: MAX_RUNNING, connections: Connections::default() }
+        Self {
+            max_running: MAX_RUNNING,
+            connections: Connections::default(),
+            requests: Requests::default(),
+            responses: Responses::default(),
+        }
     }
 }
 

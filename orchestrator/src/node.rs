@@ -6,6 +6,7 @@ use clock::Clock;
 use definition::{Compiled, Draft, load};
 use facade::{
     Facade,
+    budget::Budget,
     config::Loaded,
     health::Health,
     listener,
@@ -347,7 +348,8 @@ pub async fn run(
     if let Some(address) = config.listen.admin {
         process.serve_admin_on(listener::bind(address).await?);
     }
-    let facade = Facade::new(clock, config.log.calls);
+    let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
+    let facade = Facade::new(clock, config.log.calls).within(budget);
     let address = config.listen.grpc;
     let node = Node::open(config, available_bundles, Vec::new(), &facade).await?;
     node.join(&mut process, listener::bind(address).await?).await;

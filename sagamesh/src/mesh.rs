@@ -11,6 +11,7 @@ use std::{
 use clock::Clock;
 use facade::{
     Facade,
+    budget::Budget,
     listener::bind,
     process::{self, Process},
 };
@@ -63,7 +64,10 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
     let folder = config.database.folder.clone();
     process::prepare_folder(&folder)?;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone());
-    let facade = Facade::new(clock, config.log.calls).keeping_inbox(config.retention.keep_inbox);
+    let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
+    let facade = Facade::new(clock, config.log.calls)
+        .keeping_inbox(config.retention.keep_inbox)
+        .within(budget);
     let listeners = listen(&config.listen).await?;
     let addresses = listeners.addresses()?;
     process.serve_admin_on(listeners.admin);
@@ -86,13 +90,13 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
 
 fn node(config: Config) -> orchestrator::Config {
     let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
-    let Limits { max_running, connections, max_calls: _ } = limits;
+    let Limits { max_running, connections, requests, responses, max_calls: _ } = limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
     orchestrator::Config {
         database,
         participants,
         definitions,
-        limits: orchestrator::config::Limits { max_running, connections },
+        limits: orchestrator::config::Limits { max_running, connections, requests, responses },
         retention: orchestrator::config::Retention { keep_finished, keep_keys },
         log,
         ..orchestrator::Config::default()

@@ -93,6 +93,25 @@ impl Call {
         })
     }
 
+    /// Does what takes more than some milliseconds on a thread beside the event loop. A connection has one piece of such
+    /// work done at a time; the next waits.
+    ///
+    /// # Errors
+    /// INTERNAL where the work panics.
+    pub async fn off_the_loop<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let account = self.context.account().map(Arc::as_ref);
+        let permit = self.context.budget().heavy(account).await;
+        let work = move || {
+            let done = work();
+            drop(permit);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Failure::internal)
+    }
+
     /// The key of a write outside a saga.
     #[must_use]
     pub fn request_key(&self, request_id: &str) -> Key {

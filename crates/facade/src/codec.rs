@@ -1,5 +1,4 @@
-//! Message codecs: typed requests with the bytes that they came in, responses with their result, and bytes left as they
-//! are.
+//! Message codecs: requests as the bytes that they came in, responses with their result, and bytes left as they are.
 
 use std::marker::PhantomData;
 
@@ -8,17 +7,10 @@ use prost::{EncodeError, Message};
 use proto::{Response, facade::v1::ResultInfo};
 use tonic::{
     Status,
-    codec::{DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
 use crate::reply::Payload;
-
-/// A request, and its bytes as they came. A program that knows other fields than its caller would make other bytes of it.
-#[derive(Debug)]
-pub(crate) struct Received<Q> {
-    pub(crate) message: Q,
-    pub(crate) bytes: Bytes,
-}
 
 /// A response with its result, as it goes out.
 #[derive(Debug)]
@@ -61,65 +53,49 @@ impl<R: Message + Response> Filled<R> {
     }
 }
 
-/// Typed messages. A body that is no such message is the caller's fault: INVALID_ARGUMENT, where tonic's own codec
-/// answers INTERNAL.
-#[derive(Debug)]
-pub(crate) struct Codec<R, Q>(PhantomData<(R, Q)>);
+/// How large a buffer is that a message is written into at first; most are smaller. What waits to be sent should take up
+/// little more than it says.
+const WRITE_BUFFER: usize = 1024;
+/// How much of a stream's messages is sent at once.
+const SENT_AT_ONCE: usize = 32 * 1024;
 
-impl<R, Q> Default for Codec<R, Q> {
+/// Requests as their bytes came, which say which request it is: a program that knows other fields than its caller would
+/// make other bytes of the message. Responses with their result.
+#[derive(Debug)]
+pub(crate) struct Codec<R>(PhantomData<R>);
+
+impl<R> Default for Codec<R> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<R, Q> tonic::codec::Codec for Codec<R, Q>
-where
-    R: Message + Response + Send + 'static,
-    Q: Message + Default + Send + 'static,
-{
+impl<R: Message + Response + 'static> tonic::codec::Codec for Codec<R> {
     type Encode = Filled<R>;
-    type Decode = Received<Q>;
-    type Encoder = Typed<R>;
-    type Decoder = Typed<Q>;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Raw;
 
-    fn encoder(&mut self) -> Typed<R> {
-        Typed(PhantomData)
+    fn encoder(&mut self) -> Self {
+        Self(PhantomData)
     }
 
-    fn decoder(&mut self) -> Typed<Q> {
-        Typed(PhantomData)
+    fn decoder(&mut self) -> Raw {
+        Raw
     }
 }
 
-/// Encodes responses of one type, or decodes requests of one type.
-#[derive(Debug)]
-pub(crate) struct Typed<T>(PhantomData<T>);
-
-impl<R: Message + Response> Encoder for Typed<R> {
+impl<R: Message + Response> Encoder for Codec<R> {
     type Item = Filled<R>;
     type Error = Status;
 
     fn encode(&mut self, response: Filled<R>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         response.write(buffer).map_err(|error| Status::internal(error.to_string()))
     }
-}
 
-impl<Q: Message + Default> Decoder for Typed<Q> {
-    type Item = Received<Q>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Received<Q>>, Status> {
-        let bytes = copied(buffer);
-        let message = Q::decode(bytes.as_ref()).map_err(|error| {
-            Status::invalid_argument(format!("it is not the method's request message: {error}"))
-        })?;
-        Ok(Some(Received { message, bytes }))
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(WRITE_BUFFER, SENT_AT_ONCE)
     }
-}
-
-/// A copy: a slice would pin the connection's whole receive buffer for as long as it is kept.
-fn copied(buffer: &mut DecodeBuf<'_>) -> Bytes {
-    Bytes::copy_from_slice(&buffer.copy_to_bytes(buffer.remaining()))
 }
 
 /// Bytes as they are, both ways: for methods that are known only at run time.
@@ -149,6 +125,10 @@ impl Encoder for Raw {
         buffer.put(message);
         Ok(())
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(WRITE_BUFFER, SENT_AT_ONCE)
+    }
 }
 
 impl Decoder for Raw {
@@ -156,6 +136,12 @@ impl Decoder for Raw {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(copied(buffer)))
+        // The buffer has nothing else in it: no more is kept than the message.
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+
+    /// Messages come whole, so that there is nothing to make room for before.
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(0, SENT_AT_ONCE)
     }
 }

@@ -111,6 +111,102 @@ impl Default for Connections {
     }
 }
 
+/// How much of requests a process takes in at once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requests {
+    /// How many bytes a message may have whose method's rules do not say how large it can be; another may have twice what
+    /// its rules allow and 16 KiB. A larger one is refused at once, OUT_OF_RANGE.
+    #[schemars(with = "usize")]
+    pub max_size: NonZero<usize>,
+    /// How many fields and entries a message may have in all, those of messages inside it included.
+    #[schemars(with = "usize")]
+    pub max_fields: NonZero<usize>,
+    /// How many bytes of requests are held at once; a request beyond them is refused, RESOURCE_EXHAUSTED.
+    #[schemars(with = "usize")]
+    pub bytes: NonZero<usize>,
+    /// How many of them may come over one connection.
+    #[schemars(with = "usize")]
+    pub bytes_per_connection: NonZero<usize>,
+    /// How long a message may take to arrive, whatever the caller's deadline.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub body_timeout: Duration,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        const MAX_SIZE: NonZero<usize> = NonZero::new(1 << 20).expect("it is not zero");
+        const MAX_FIELDS: NonZero<usize> = NonZero::new(16_384).expect("it is not zero");
+        const BYTES: NonZero<usize> = NonZero::new(48 << 20).expect("it is not zero");
+        const OF_CONNECTION: NonZero<usize> = NonZero::new(16 << 20).expect("it is not zero");
+        Self {
+            max_size: MAX_SIZE,
+            max_fields: MAX_FIELDS,
+            bytes: BYTES,
+            bytes_per_connection: OF_CONNECTION,
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Requests {
+    /// What is wrong with it, where it stands at `limits.requests`.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let parts = [
+            ("max_size", self.max_size, "bytes_per_connection", self.bytes_per_connection),
+            ("bytes_per_connection", self.bytes_per_connection, "bytes", self.bytes),
+        ];
+        let too_large = parts.into_iter().filter(|(_, part, _, whole)| part > whole);
+        let told = too_large.map(|(name, _, whole, limit)| {
+            let message = format!("it must be at most limits.requests.{whole}, which is {limit}");
+            Problem::new(format!("limits.requests.{name}"), message)
+        });
+        told.collect()
+    }
+}
+
+/// How much of responses a process holds for callers that do not take them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Responses {
+    /// How many bytes of responses are held at once until their callers take them. Beyond them a call is refused,
+    /// RESOURCE_EXHAUSTED, and so is a response of more than 4 KiB that is ready.
+    #[schemars(with = "usize")]
+    pub bytes: NonZero<usize>,
+    /// How many of them may be held for one connection.
+    #[schemars(with = "usize")]
+    pub bytes_per_connection: NonZero<usize>,
+    /// After how long a connection is closed that takes nothing of the responses that wait for it.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub stall_timeout: Duration,
+}
+
+impl Default for Responses {
+    fn default() -> Self {
+        const BYTES: NonZero<usize> = NonZero::new(48 << 20).expect("it is not zero");
+        const OF_CONNECTION: NonZero<usize> = NonZero::new(16 << 20).expect("it is not zero");
+        Self {
+            bytes: BYTES,
+            bytes_per_connection: OF_CONNECTION,
+            stall_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Responses {
+    /// What is wrong with it, where it stands at `limits.responses`.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let too_large = self.bytes_per_connection > self.bytes;
+        let message = format!("it must be at most limits.responses.bytes, which is {}", self.bytes);
+        let path = "limits.responses.bytes_per_connection";
+        too_large.then(|| Problem::new(path, message)).into_iter().collect()
+    }
+}
+
 /// Where a process keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -178,11 +274,20 @@ pub struct Limits {
     pub max_calls: NonZero<usize>,
     /// Connections.
     pub connections: Connections,
+    /// What comes in.
+    pub requests: Requests,
+    /// What waits to go out.
+    pub responses: Responses,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_calls: CALLS_IN_FLIGHT, connections: Connections::default() }
+        Self {
+            max_calls: CALLS_IN_FLIGHT,
+            connections: Connections::default(),
+            requests: Requests::default(),
+            responses: Responses::default(),
+        }
     }
 }
 
@@ -204,6 +309,7 @@ impl Config for Service {
     ];
 
     fn problems(&self) -> Vec<Problem> {
-        self.log.problems()
+        let Limits { requests, responses, .. } = &self.limits;
+        [self.log.problems(), requests.problems(), responses.problems()].concat()
     }
 }

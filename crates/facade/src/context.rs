@@ -9,7 +9,13 @@ use clock::Timer;
 use http::uri::PathAndQuery;
 use tonic::Extensions;
 
-use crate::{Trace, end::End, layers::Identity};
+use crate::{
+    Trace,
+    budget::{Account, Budget, Lease},
+    end::End,
+    layers::Identity,
+    request_body::Refused,
+};
 
 /// Shared between the layers around every route, which wait for the answer, and whoever makes it.
 #[derive(Debug)]
@@ -20,12 +26,26 @@ pub(crate) struct Context {
     timer: Timer,
     /// How long the caller waits, from when the call arrived.
     pub(crate) limit: Option<Duration>,
+    budget: Budget,
+    /// Of the connection that the call came over; `None` for a call from within the process.
+    account: Option<Arc<Account>>,
+    /// What the request's message holds until the call is answered.
+    request: OnceLock<Lease>,
+    /// Why the request's body is not read on.
+    refused: OnceLock<Refused>,
     end: OnceLock<End>,
 }
 
 impl Context {
-    pub(crate) fn new(path: PathAndQuery, identity: Identity, trace: Trace, timer: Timer) -> Self {
-        Self { path, identity, trace, timer, limit: None, end: OnceLock::new() }
+    pub(crate) fn new(
+        path: PathAndQuery,
+        identity: Identity,
+        trace: Trace,
+        timer: Timer,
+        (budget, account): (Budget, Option<Arc<Account>>),
+    ) -> Self {
+        let (request, refused, end) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { path, identity, trace, timer, limit: None, budget, account, request, refused, end }
     }
 
     /// The context of the request with these extensions; `None` where it did not come in by [`crate::entry`].
@@ -48,6 +68,30 @@ impl Context {
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.timer.elapsed()
+    }
+
+    /// The budget of the process.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(crate) fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    /// Keeps what the request's message holds for as long as there is the call.
+    pub(crate) fn hold(&self, lease: Lease) {
+        // Of a stream's messages the first.
+        let _ = self.request.set(lease);
+    }
+
+    /// Says why the request's body is not read on.
+    pub(crate) fn refuse(&self, refused: Refused) {
+        let _ = self.refused.set(refused);
+    }
+
+    pub(crate) fn refused(&self) -> Option<&Refused> {
+        self.refused.get()
     }
 
     /// Says how the call ended, and with it that the answer was not made by tonic.

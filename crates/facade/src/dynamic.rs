@@ -5,12 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
-use proto::rules::{Violation, dynamic_violations};
+use proto::rules::dynamic_violations;
 use tonic::{Status, body::Body, server::Grpc};
 
 use crate::{
-    Call, Facade, Failure, Reply, codec::Raw, dispatch::Route, entry::Request,
-    layers::RequestMessage, respond::Described,
+    Call, Facade, Failure, Reply,
+    codec::Raw,
+    dispatch::{Method, Route},
+    pipeline::Reading,
+    request_body::RequestBody,
+    respond::Described,
 };
 
 /// What answers a dynamic method. The request is sound by the method's rules when it arrives.
@@ -37,11 +41,12 @@ impl Route for Dynamic {
     fn serve(
         self: Arc<Self>,
         facade: Facade,
-        request: Request,
+        method: Arc<Method>,
+        request: http::Request<RequestBody>,
     ) -> BoxFuture<'static, http::Response<Body>> {
         Box::pin(async move {
-            let answer = tower::service_fn(|request| self.answer(&facade, request));
-            Grpc::new(Raw).unary(answer, request).await
+            let answer = tower::service_fn(|request| self.answer(&facade, &method, request));
+            Grpc::new(Raw).max_decoding_message_size(usize::MAX).unary(answer, request).await
         })
     }
 }
@@ -50,27 +55,16 @@ impl Dynamic {
     async fn answer(
         &self,
         facade: &Facade,
+        method: &Method,
         request: tonic::Request<Bytes>,
     ) -> Result<tonic::Response<Bytes>, Status> {
-        let (_, extensions, body) = request.into_parts();
-        let input = self.method.input();
-        let message = DynamicMessage::decode(input.clone(), body.as_ref()).map_err(|error| {
-            Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
-        })?;
-        let call = Call::from_request(&extensions, body)?;
-        let passed = facade.layers().before_handler(&message);
+        let reading = Reading {
+            decode: |input, bytes| DynamicMessage::decode(input, bytes.as_ref()),
+            check: dynamic_violations,
+        };
+        let (call, message) = facade.arrive(method, request, reading).await?;
         let response_type = Described(self.method.output());
-        let handler = |call| self.handler.handle(call, message);
-        facade.answer(&call, passed, &response_type, handler).await
-    }
-}
-
-impl RequestMessage for DynamicMessage {
-    fn violations(&self) -> Vec<Violation> {
-        dynamic_violations(self)
-    }
-
-    fn shown(&self) -> Option<DynamicMessage> {
-        Some(self.clone())
+        let handler = |call, message| self.handler.handle(call, message);
+        facade.answer(&call, message, &response_type, handler).await
     }
 }

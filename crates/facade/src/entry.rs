@@ -6,7 +6,7 @@ use std::{
     task::{Context as Waker, Poll},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use http::uri::PathAndQuery;
 use tonic::service::AxumBody;
 use tracing::Instrument;
@@ -15,8 +15,9 @@ use crate::{
     Facade, Failure,
     context::Context,
     deadline,
-    dispatch::Routes,
+    dispatch::{MaxSize, Method, Routes},
     layers::{CallGuards, Head},
+    request_body::RequestBody,
     unanswered::{self, Refusal},
 };
 
@@ -38,7 +39,8 @@ impl<S> tower::Layer<S> for Layer {
     }
 }
 
-/// Takes each call past the layers, in and out, and answers in the place of tonic.
+/// Takes each call past the layers, in and out, to the method behind the facade that its path names. What no such method
+/// has is for the tonic services inside.
 #[derive(Clone)]
 pub(crate) struct Entry<S> {
     inner: S,
@@ -68,47 +70,80 @@ where
         let layers = self.layer.facade.layers();
         let (context, held) = layers.before(&head);
         let span = layers.span(&context);
+        let method = self.layer.routes.find(request.uri().path()).cloned();
         request.extensions_mut().insert(Arc::clone(&context));
-        let answered = held.map(|held| (held, self.inner.call(request)));
+        let answered = held.map(|held| {
+            let request = self.layer.bounded(request, &context, method.as_deref());
+            let answered = match &method {
+                Some(method) => self.layer.serve(method, request),
+                None => self.inner.call(request.map(AxumBody::new)).boxed(),
+            };
+            (held, answered)
+        });
         let layer = self.layer.clone();
-        Box::pin(async move { Ok(layer.answer(context, answered).await) }.instrument(span))
+        let answer = async move { Ok(layer.answer(context, method.as_deref(), answered).await) };
+        Box::pin(answer.instrument(span))
     }
 }
 
+type Answered = BoxFuture<'static, Result<Response, Infallible>>;
+
 impl Layer {
-    async fn answer<F>(
+    /// The request with a body that holds no more than it may.
+    fn bounded(
+        &self,
+        request: Request,
+        context: &Arc<Context>,
+        method: Option<&Method>,
+    ) -> http::Request<RequestBody> {
+        let (clock, context) = (self.facade.clock().clone(), Arc::clone(context));
+        let max_size = match method {
+            Some(method) => method.max_size,
+            None => MaxSize::without_rules(context.budget().request_limits()),
+        };
+        request.map(|body| RequestBody::new(body, context, clock, max_size, method.is_some()))
+    }
+
+    fn serve(&self, method: &Arc<Method>, request: http::Request<RequestBody>) -> Answered {
+        let route = Arc::clone(&method.route);
+        let answered = route.serve(self.facade.clone(), Arc::clone(method), request);
+        Box::pin(async move { Ok(answered.await.map(AxumBody::new)) })
+    }
+
+    async fn answer(
         &self,
         context: Arc<Context>,
-        answered: Result<(CallGuards, F), Failure>,
-    ) -> Response
-    where
-        F: Future<Output = Result<Response, Infallible>>,
-    {
+        method: Option<&Method>,
+        answered: Result<(CallGuards, Answered), Failure>,
+    ) -> Response {
+        let refuse = |refusal| self.refuse(&context, method, refusal);
         let (_held, answered) = match answered {
             Ok(admitted) => admitted,
-            Err(failure) => return self.refuse(&context, failure.into()),
+            Err(failure) => return refuse(failure.into()),
         };
         let answered = match time_for(&context) {
             None => Ok(answered.await),
             Some(limit) => self.facade.clock().timeout(limit, answered).await,
         };
         let Ok(Ok(response)) = answered else {
-            return self.refuse(&context, Failure::deadline_exceeded().into());
+            return refuse(Failure::deadline_exceeded().into());
         };
+        if let Some(refused) = context.refused() {
+            return refuse(Failure::from(refused).into());
+        }
         if let Some(end) = context.end() {
             self.facade.layers().after(&context, end);
             return response;
         }
         match unanswered::refusal(&context, &response) {
-            Some(refusal) => self.refuse(&context, refusal),
+            Some(refusal) => refuse(refusal),
             None => response,
         }
     }
 
     /// Tells what no handler has answered like every other failure.
-    fn refuse(&self, context: &Context, refusal: Refusal) -> Response {
-        let route = self.routes.find(context.method());
-        let method = route.as_ref().map(|route| route.method());
+    fn refuse(&self, context: &Context, method: Option<&Method>, refusal: Refusal) -> Response {
+        let method = method.map(|method| method.route.method());
         let (end, response) = refusal.into_response(context, method);
         self.facade.layers().after(context, &end);
         response

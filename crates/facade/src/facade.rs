@@ -8,7 +8,7 @@ use store::{
     retention::{Keep, KeepAnswers},
 };
 
-use crate::{Inbox, layers::Layers, log::Calls};
+use crate::{Inbox, budget::Budget, layers::Layers, log::Calls};
 
 /// How many calls a service's process has in flight at most where nothing else is said. More than one connection may have
 /// streams of would wait for the store's one writer anyway.
@@ -28,11 +28,25 @@ struct Settings {
 }
 
 impl Facade {
-    /// A facade that tells time by `clock` and logs the calls that `calls` names. It takes as many calls as come.
+    /// A facade that tells time by `clock` and logs the calls that `calls` names. It takes as many calls as come, and holds
+    /// as many bytes as is usual ([`Budget::default`]).
     #[must_use]
     pub fn new(clock: Clock, calls: Calls) -> Self {
         let layers = Layers::new(clock.clone(), calls, None);
         Self { inner: Arc::new(Settings { clock, layers, keep_inbox: None }) }
+    }
+
+    /// The same within this budget of bytes, which all servers of the facade and its clones share.
+    #[must_use]
+    pub fn within(&self, budget: Budget) -> Self {
+        let layers = self.inner.layers.within(budget);
+        Self { inner: Arc::new(Settings { layers, ..Settings::clone(&self.inner) }) }
+    }
+
+    /// The budget of bytes.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        self.inner.layers.budget()
     }
 
     /// The same for services whose inbox keeps its rows for so long; for ever where it is `None`.

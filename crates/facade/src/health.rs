@@ -14,6 +14,9 @@ use crate::foreign::Marked;
 const LIVENESS: &str = "liveness";
 const READINESS: &str = "readiness";
 
+/// Bytes of a request.
+const MAX_REQUEST: usize = 4096;
+
 /// The health of a role, and what is said of it.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -27,7 +30,9 @@ impl Health {
         let reporter = HealthReporter::new();
         let service = HealthService::from_health_reporter(reporter.clone());
         let mut routes = RoutesBuilder::default();
-        routes.add_service(HealthServer::new(Marked(service)));
+        // Its requests are a service's name. On the admin listener nothing else holds them to a size.
+        let service = HealthServer::new(Marked(service)).max_decoding_message_size(MAX_REQUEST);
+        routes.add_service(service);
         (Self { reporter, names: Vec::new() }, routes)
     }
 

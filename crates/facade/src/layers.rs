@@ -2,14 +2,17 @@
 //! no handler answers, and calls from within the process.
 //!
 //! A layer is a file in `layers/` and a line here. What can be told from a call's head (a token, a budget) is looked at
-//! in [`Layers::before`], before anything of its body is read; what needs its message, in [`Layers::before_handler`];
-//! what is kept of how it ended (a line, a number, a record), in [`Layers::after`]. A refusal skips what stands behind it
-//! on the way in, and nothing on the way out. A layer that takes something which must come back, also from a call whose
-//! caller goes away, puts a guard into [`CallGuards`].
+//! in [`Layers::before`], before anything of its body is read; what needs the bytes of its message, in
+//! [`Layers::before_decoding`]; what needs the message, in [`Layers::before_handler`]; what is kept of how it ended (a
+//! line, a number, a record), in [`Layers::after`]. A refusal skips what stands behind it on the way in, and nothing on
+//! the way out. A layer that takes something which must come back, also from a call whose caller goes away, puts a guard
+//! into [`CallGuards`].
 
+mod bounds;
 mod deadline;
 mod identify;
 mod log;
+mod responses;
 mod shed;
 mod trace;
 mod validate;
@@ -18,7 +21,6 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use clock::Clock;
 use http::{HeaderMap, uri::PathAndQuery};
-use prost_reflect::DynamicMessage;
 use proto::rules::Violation;
 use tracing::Span;
 
@@ -27,12 +29,20 @@ use self::{
     log::Log,
     shed::{Shed, Slot},
 };
-use crate::{Failure, context::Context, end::End, log::Calls};
+use crate::{
+    Call, Failure,
+    budget::{Account, Budget},
+    context::Context,
+    dispatch::Method,
+    end::End,
+    log::Calls,
+};
 
 /// The layers, with what they are set to and what they count. Clones count together.
 #[derive(Clone, Debug)]
 pub(crate) struct Layers {
     clock: Clock,
+    budget: Budget,
     shed: Shed,
     log: Log,
 }
@@ -44,14 +54,6 @@ pub(crate) struct Head<'a> {
     pub(crate) extensions: &'a http::Extensions,
 }
 
-/// A call's message, typed or known only at run time.
-pub(crate) trait RequestMessage {
-    /// The rules that it breaks.
-    fn violations(&self) -> Vec<Violation>;
-    /// The message for the log, before its secret fields are redacted.
-    fn shown(&self) -> Option<DynamicMessage>;
-}
-
 /// The guards that a call holds until it is answered or dropped; a streaming call holds them until the stream is opened.
 pub(crate) struct CallGuards {
     _slot: Option<Slot>,
@@ -60,7 +62,17 @@ pub(crate) struct CallGuards {
 impl Layers {
     /// Layers that admit `limit` calls in flight, or any number where it is `None`, and log the calls that `calls` names.
     pub(crate) fn new(clock: Clock, calls: Calls, limit: Option<NonZeroUsize>) -> Self {
-        Self { shed: Shed::beyond(limit), log: Log::new(calls, clock.clone()), clock }
+        let (shed, log) = (Shed::beyond(limit), Log::new(calls, clock.clone()));
+        Self { clock, budget: Budget::default(), shed, log }
+    }
+
+    /// The same, within another budget.
+    pub(crate) fn within(&self, budget: Budget) -> Self {
+        Self { budget, ..self.clone() }
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The same, with another limit of calls in flight.
@@ -72,21 +84,34 @@ impl Layers {
     pub(crate) fn before(&self, head: &Head<'_>) -> (Arc<Context>, Result<CallGuards, Failure>) {
         // These two refuse nothing, so that every refusal is told with its saga and trace.
         let (identity, trace) = (identify::before(head), trace::before(head));
-        let mut context = Context::new(head.path.clone(), identity, trace, self.clock.timer());
+        let purse = (self.budget.clone(), head.extensions.get::<Arc<Account>>().cloned());
+        let timer = self.clock.timer();
+        let mut context = Context::new(head.path.clone(), identity, trace, timer, purse);
         let guards = self.admit(head, &mut context);
         (Arc::new(context), guards)
     }
 
     fn admit(&self, head: &Head<'_>, context: &mut Context) -> Result<CallGuards, Failure> {
         let slot = self.shed.before(head)?;
+        responses::before(context)?;
         deadline::before(head, context)?;
         Ok(CallGuards { _slot: slot })
     }
 
-    /// On the way in, with the call's message.
-    pub(crate) fn before_handler(&self, message: &impl RequestMessage) -> Result<(), Failure> {
-        log::before(message);
-        validate::before(message)
+    /// On the way in, with the call's message as it came.
+    pub(crate) fn before_decoding(&self, call: &Call, method: &Method) -> Result<(), Failure> {
+        bounds::before(call, method, self.budget.request_limits())
+    }
+
+    /// On the way in, with the call's message and the rules that it breaks.
+    pub(crate) fn before_handler(
+        &self,
+        call: &Call,
+        method: &Method,
+        violations: Vec<Violation>,
+    ) -> Result<(), Failure> {
+        log::before(call, method);
+        validate::before(violations)
     }
 
     /// On the way out: once for each call that is answered, whoever answered it.

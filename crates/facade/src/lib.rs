@@ -6,6 +6,7 @@
 //! the connection, so none is reached around this. What is refused before it reaches a handler gets the same form.
 //! [`caller`] is the same for calls that go out.
 
+pub mod budget;
 pub mod caller;
 pub mod codec;
 pub mod config;
@@ -39,6 +40,7 @@ mod pipeline;
 mod redact;
 mod reflection;
 mod reply;
+mod request_body;
 mod respond;
 mod result;
 mod service_error;

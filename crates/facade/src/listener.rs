@@ -4,9 +4,10 @@
 //! connection's acceptance and its first byte of HTTP.
 
 mod handshake;
+mod responses;
 mod slots;
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use clock::Clock;
@@ -27,12 +28,25 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codegen::StdError, transport::server::Connected};
 use tower::ServiceExt;
 
-use self::{handshake::HandshakeLimited, slots::Slots};
-use crate::{config::Connections, log::Overload, wire::causes};
+use self::{
+    handshake::HandshakeLimited,
+    responses::{LeasedBody, StallLimited},
+    slots::Slots,
+};
+use crate::{budget::Budget, config::Connections, log::Overload, wire::causes};
 
 /// Calls at once on a connection, and resets by its client that are not read yet: beyond them it is closed.
 const MAX_STREAMS: u32 = 1024;
 const MAX_RESETS: usize = 1024;
+/// How many bytes of a call's body, and of all calls of a connection, its peer may send before they are read; and how
+/// large a frame may be. They are read as they come, so that this is what a connection holds at most beside its account. By
+/// the connection's window the HTTP/2 library also limits how many small frames may come at once: with less, a thousand
+/// calls that come together look like an attack to it.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const MAX_FRAME: u32 = 16 * 1024;
+/// How many bytes of a response are handed to the transport before its peer takes them.
+const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a call's headers.
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
 /// After how much silence a client is pinged, and how long it may take to answer.
@@ -73,7 +87,7 @@ pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     protocol: Protocol,
-    limits: &Connections,
+    (limits, budget): (&Connections, &Budget),
     clock: &Clock,
     stop: &CancellationToken,
 ) -> Result<(), std::io::Error>
@@ -83,7 +97,7 @@ where
         + Send
         + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
 {
     let slots = Slots::new(limits);
     let (http, draining) = (http(protocol, limits), GracefulShutdown::new());
@@ -110,17 +124,30 @@ where
             continue;
         };
         let Ok(io) = prepare(stream, clock, limits.handshake_timeout) else { continue };
-        let info = io.connect_info();
+        let (info, account) = (io.connect_info(), budget.account());
+        let (of_requests, of_responses) = (Arc::clone(&account), Arc::clone(&account));
         let stamped = service.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(info.clone());
+            request.extensions_mut().insert(Arc::clone(&of_requests));
             request
         });
-        let service = TowerToHyperService::new(stamped);
+        let leased = stamped.map_response(move |response: Response<B>| {
+            response.map(|body| LeasedBody::new(body, Arc::clone(&of_responses)))
+        });
+        let service = TowerToHyperService::new(leased);
         let connection = http.serve_connection(TokioIo::new(io), service).into_owned();
-        let connection = draining.watch(connection);
+        let connection = Box::pin(draining.watch(connection));
+        let connection = StallLimited::new(connection, account, clock.clone());
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = causes(error.as_ref()), "a connection broke");
+            match connection.await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    tracing::debug!(error = causes(error.as_ref()), "a connection broke");
+                }
+                None => tracing::warn!(
+                    %peer,
+                    "a connection is closed that takes nothing: limits.responses.stall_timeout"
+                ),
             }
             drop(slot);
         });
@@ -135,6 +162,10 @@ fn http(protocol: Protocol, limits: &Connections) -> auto::Builder<TokioExecutor
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_send_buf_size(SEND_BUFFER)
         // Unset, these would switch the HTTP/2 library's own limits off.
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)

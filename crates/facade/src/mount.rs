@@ -10,7 +10,10 @@ use store::Database;
 use tonic::{body::Body, server::Grpc};
 
 use crate::{
-    Call, Facade, Failure, Reply, ResponseStream, codec::Codec, dispatch::Route, entry::Request,
+    Call, Facade, Failure, Reply, ResponseStream,
+    codec::Codec,
+    dispatch::{Method, Route},
+    request_body::RequestBody,
 };
 
 /// One service, ready to be served behind the facade.
@@ -151,14 +154,18 @@ where
     fn serve(
         self: Arc<Self>,
         facade: Facade,
-        request: Request,
+        method: Arc<Method>,
+        request: http::Request<RequestBody>,
     ) -> BoxFuture<'static, http::Response<Body>> {
         Box::pin(async move {
             let typed = &self.0;
             let answer = tower::service_fn(|request| {
-                facade.unary(&typed.method, request, |call, message| typed.run(call, message))
+                facade.unary(&method, request, |call, message| typed.run(call, message))
             });
-            Grpc::new(Codec::default()).unary(answer, request).await
+            Grpc::new(Codec::default())
+                .max_decoding_message_size(usize::MAX)
+                .unary(answer, request)
+                .await
         })
     }
 }
@@ -180,14 +187,18 @@ where
     fn serve(
         self: Arc<Self>,
         facade: Facade,
-        request: Request,
+        method: Arc<Method>,
+        request: http::Request<RequestBody>,
     ) -> BoxFuture<'static, http::Response<Body>> {
         Box::pin(async move {
             let typed = &self.0;
             let open = tower::service_fn(|request| {
-                facade.stream(&typed.method, request, |call, message| typed.run(call, message))
+                facade.stream(&method, request, |call, message| typed.run(call, message))
             });
-            Grpc::new(Codec::default()).server_streaming(open, request).await
+            Grpc::new(Codec::default())
+                .max_decoding_message_size(usize::MAX)
+                .server_streaming(open, request)
+                .await
         })
     }
 }

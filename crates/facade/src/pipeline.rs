@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use prost::Message;
-use prost_reflect::{DynamicMessage, MethodDescriptor};
+use prost::{DecodeError, Message};
+use prost_reflect::MessageDescriptor;
 use proto::{
     Response,
     rules::{Checked, Violation, violations},
@@ -15,71 +15,115 @@ use tonic::Status;
 
 use crate::{
     Call, Facade, Failure, Reply, ResponseStream,
-    codec::{Filled, Received},
+    codec::Filled,
     context::Context,
-    layers::RequestMessage,
-    redact,
+    dispatch::Method,
     respond::{ResponseType, Typed, respond},
     stream::{self, Outgoing},
     wire::panic_text,
 };
 
+/// A message of more bytes is decoded and checked on a thread beside the event loop: that takes some milliseconds.
+const HEAVY: usize = 64 * 1024;
+
+/// How messages of one kind are decoded and checked.
+pub(crate) struct Reading<Q> {
+    pub(crate) decode: fn(MessageDescriptor, Bytes) -> Result<Q, DecodeError>,
+    pub(crate) check: fn(&Q) -> Vec<Violation>,
+}
+
+impl<Q: Message + Checked + Default> Reading<Q> {
+    fn typed() -> Self {
+        Self { decode: |_, bytes| Q::decode(bytes.as_ref()), check: |message| violations(message) }
+    }
+}
+
 impl Facade {
     pub(crate) async fn unary<Q, R, H, F>(
         &self,
-        method: &MethodDescriptor,
-        request: tonic::Request<Received<Q>>,
+        method: &Method,
+        request: tonic::Request<Bytes>,
         handler: H,
     ) -> Result<tonic::Response<Filled<R>>, Status>
     where
-        Q: Message + Checked,
+        Q: Message + Checked + Default + 'static,
         R: Message + Default + Response,
         H: FnOnce(Call, Q) -> F,
         F: Future<Output = Result<Reply<R>, Failure>> + Send,
     {
-        let (call, message) = call_and_message(request)?;
-        let passed =
-            self.layers().before_handler(&Request { method, call: &call, message: &message });
-        self.answer(&call, passed, &Typed::of(method), |call| handler(call, message)).await
+        let (call, message) = self.arrive(method, request, Reading::typed()).await?;
+        self.answer(&call, message, &Typed::of(method.route.method()), handler).await
     }
 
     pub(crate) async fn stream<Q, R, H, F>(
         &self,
-        method: &MethodDescriptor,
-        request: tonic::Request<Received<Q>>,
+        method: &Method,
+        request: tonic::Request<Bytes>,
         handler: H,
     ) -> Result<tonic::Response<Outgoing<R>>, Status>
     where
-        Q: Message + Checked,
+        Q: Message + Checked + Default + 'static,
         R: Message + Default + Response + 'static,
         H: FnOnce(Call, Q) -> F,
         F: Future<Output = Result<ResponseStream<R>, Failure>> + Send,
     {
-        let (call, message) = call_and_message(request)?;
-        let passed =
-            self.layers().before_handler(&Request { method, call: &call, message: &message });
-        let opened = match passed {
-            Ok(()) => self.guard(&call, handler(call.clone(), message)).await,
+        let (call, message) = self.arrive(method, request, Reading::typed()).await?;
+        let opened = match message {
+            Ok(message) => self.guard(&call, handler(call.clone(), message)).await,
             Err(failure) => Err(failure),
         };
-        stream::open(&call, Typed::of(method), opened).map(tonic::Response::new)
+        stream::open(&call, Typed::of(method.route.method()), opened).map(tonic::Response::new)
+    }
+
+    /// The call and its message, or why the layers refuse it.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for bytes that are no message of the method's.
+    pub(crate) async fn arrive<Q: Send + 'static>(
+        &self,
+        method: &Method,
+        request: tonic::Request<Bytes>,
+        Reading { decode, check }: Reading<Q>,
+    ) -> Result<(Call, Result<Q, Failure>), Status> {
+        let (_, extensions, bytes) = request.into_parts();
+        let call = Call::from_request(&extensions, bytes.clone())?;
+        if let Err(failure) = self.layers().before_decoding(&call, method) {
+            return Ok((call, Err(failure)));
+        }
+        let input = method.route.method().input();
+        let size = bytes.len();
+        let read = move || decode(input, bytes).map(|message| (check(&message), message));
+        let read = match size > HEAVY {
+            false => read(),
+            // Boxed: few calls are so large, and the others need no room for it.
+            true => match Box::pin(call.off_the_loop(read)).await {
+                Ok(read) => read,
+                Err(failure) => return Ok((call, Err(failure))),
+            },
+        };
+        let (violations, message) = read.map_err(|error| {
+            let input = method.route.method().input();
+            Status::invalid_argument(format!("it is no {}: {error}", input.full_name()))
+        })?;
+        let passed = self.layers().before_handler(&call, method, violations);
+        Ok((call, passed.map(|()| message)))
     }
 
     /// Runs the handler of a call that came past the layers; what is particular to its messages is in `response_type`.
-    pub(crate) async fn answer<S, H, F>(
+    pub(crate) async fn answer<Q, S, H, F>(
         &self,
         call: &Call,
-        passed: Result<(), Failure>,
+        message: Result<Q, Failure>,
         response_type: &S,
         handler: H,
     ) -> Result<tonic::Response<S::Filled>, Status>
     where
         S: ResponseType,
-        H: FnOnce(Call) -> F,
+        H: FnOnce(Call, Q) -> F,
         F: Future<Output = Result<Reply<S::Message>, Failure>> + Send,
     {
-        let outcome = match passed {
-            Ok(()) => self.guard(call, handler(call.clone())).await,
+        let outcome = match message {
+            Ok(message) => self.guard(call, handler(call.clone(), message)).await,
             Err(failure) => Err(failure),
         };
         respond(call, response_type, outcome).map(tonic::Response::new)
@@ -106,12 +150,6 @@ impl Facade {
     }
 }
 
-/// The call, and its message.
-fn call_and_message<Q>(request: tonic::Request<Received<Q>>) -> Result<(Call, Q), Status> {
-    let (_, extensions, Received { message, bytes }) = request.into_parts();
-    Ok((Call::from_request(&extensions, bytes)?, message))
-}
-
 impl Call {
     /// The call that a request's extensions and body belong to.
     ///
@@ -124,22 +162,5 @@ impl Call {
         let context = Context::of(extensions);
         let context = context.ok_or_else(|| Status::internal("served around the facade"))?;
         Ok(Self::new(context, body))
-    }
-}
-
-/// A message whose type is known when the program is built.
-struct Request<'a, Q> {
-    method: &'a MethodDescriptor,
-    call: &'a Call,
-    message: &'a Q,
-}
-
-impl<Q: Checked> RequestMessage for Request<'_, Q> {
-    fn violations(&self) -> Vec<Violation> {
-        violations(self.message)
-    }
-
-    fn shown(&self) -> Option<DynamicMessage> {
-        redact::shown(self.method.input(), self.call.body())
     }
 }

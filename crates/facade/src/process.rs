@@ -23,6 +23,7 @@ pub use self::{
 };
 use crate::{
     admin::{self, Role},
+    budget::Budget,
     config::Connections,
     health::Health,
     listener::{self, Protocol},
@@ -167,8 +168,9 @@ impl Process {
         self.spawn(role, async move |stop: CancellationToken| {
             let address = listener.local_addr().map(|address| address.to_string());
             let routes = service.in_process();
+            let limits = (&limits, service.budget());
             let served =
-                listener::serve(listener, routes, Protocol::Grpc, &limits, &clock, &stop).await;
+                listener::serve(listener, routes, Protocol::Grpc, limits, &clock, &stop).await;
             served.map_err(|error| {
                 let address = address.unwrap_or_default();
                 format!("{role} no longer listens on {address}: {}; start it again", causes(&error))
@@ -248,7 +250,9 @@ impl Process {
         let (clock, limits) = (self.clock.clone(), self.connections.clone());
         let name = "the admin listener";
         self.spawn_into(0, name.to_owned(), async move |stop: CancellationToken| {
-            let serving = listener::serve(listener, router, Protocol::Any, &limits, &clock, &stop);
+            let budget = Budget::default();
+            let limits = (&limits, &budget);
+            let serving = listener::serve(listener, router, Protocol::Any, limits, &clock, &stop);
             let mut changes: Vec<_> =
                 roles.iter().map(|Role { readiness, .. }| readiness.changes()).collect();
             let following = async {

@@ -3,12 +3,13 @@
 use std::{convert::Infallible, sync::Arc};
 
 use prost_reflect::{DescriptorPool, MethodDescriptor};
-use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
+use tonic::{Status, body::Body, server::NamedService, service::RoutesBuilder};
 
 pub use crate::mount::{Mount, Mounting};
 use crate::{
     Facade,
-    dispatch::{Dispatch, Routes},
+    budget::Budget,
+    dispatch::Routes,
     dynamic::Handler,
     entry,
     foreign::Beside,
@@ -32,7 +33,8 @@ impl Server {
     pub fn new(facade: Facade) -> Self {
         let (health, beside) = Health::new();
         let shown = DescribedServices::of_every_server();
-        Self { facade, beside, routes: Routes::default(), shown, health }
+        let routes = Routes::new(facade.budget().request_limits());
+        Self { facade, beside, routes, shown, health }
     }
 
     /// Adds a service.
@@ -82,15 +84,19 @@ impl Server {
     pub fn build(mut self) -> (Service, Health) {
         self.beside.add_service(reflection::v1::server(self.shown.clone()));
         self.beside.add_service(reflection::v1alpha::server(self.shown));
-        let entry = entry::Layer { facade: self.facade.clone(), routes: self.routes.clone() };
+        let budget = self.facade.budget().clone();
+        let entry = entry::Layer { facade: self.facade, routes: self.routes };
         let router = self
             .beside
             .routes()
             .into_axum_router()
-            .fallback_service(Dispatch { facade: self.facade, routes: self.routes })
+            // Told by `unanswered`, as what tonic refuses is.
+            .fallback_service(tower::service_fn(async |_: entry::Request| {
+                Ok::<_, Infallible>(Status::unimplemented("").into_http::<Body>())
+            }))
             // This layer is the outermost, so that every route and the fallback are behind it.
             .layer(entry);
-        (Service { routes: tonic::service::Routes::from(router) }, self.health)
+        (Service { routes: tonic::service::Routes::from(router), budget }, self.health)
     }
 }
 
@@ -98,6 +104,7 @@ impl Server {
 #[derive(Clone, Debug)]
 pub struct Service {
     routes: tonic::service::Routes,
+    budget: Budget,
 }
 
 impl Service {
@@ -105,5 +112,10 @@ impl Service {
     #[must_use]
     pub fn in_process(&self) -> tonic::service::Routes {
         self.routes.clone()
+    }
+
+    /// What its connections take their bytes from.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZero};
 
 use facade::{
     CALLS_IN_FLIGHT,
-    config::{self, Connections, Database, Log, Problem},
+    config::{self, Connections, Database, Log, Problem, Requests, Responses},
 };
 use orchestrator::{
     MAX_RUNNING,
@@ -61,7 +61,9 @@ impl config::Config for Config {
     const MOVED_SETTINGS: &'static [(&'static str, &'static str)] = &[];
 
     fn problems(&self) -> Vec<Problem> {
-        let mut problems = self.log.problems();
+        let Limits { requests, responses, .. } = &self.limits;
+        let mut problems =
+            [self.log.problems(), requests.problems(), responses.problems()].concat();
         if self.listen.port_base > Listen::HIGHEST_BASE {
             problems.push(Problem::new(
                 "listen.port_base",
@@ -109,6 +111,10 @@ pub struct Limits {
     pub max_calls: NonZero<usize>,
     /// Connections, on each of the listeners.
     pub connections: Connections,
+    /// What comes in, over all listeners.
+    pub requests: Requests,
+    /// What waits to go out, over all listeners.
+    pub responses: Responses,
 }
 
 impl Default for Limits {
@@ -117,6 +123,8 @@ impl Default for Limits {
             max_running: MAX_RUNNING,
             max_calls: CALLS_IN_FLIGHT,
             connections: Connections::default(),
+            requests: Requests::default(),
+            responses: Responses::default(),
         }
     }
 }

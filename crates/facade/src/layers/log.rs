@@ -6,9 +6,10 @@ use clock::Clock;
 use proto::facade::v1::Reason;
 use tonic::Code;
 
-use super::RequestMessage;
 use crate::{
+    Call,
     context::Context,
+    dispatch::Method,
     end::End,
     log::{Calls, Overload},
     redact,
@@ -26,9 +27,9 @@ pub(super) struct Log {
 }
 
 /// Nothing is decoded for a log that nobody writes.
-pub(super) fn before(message: &impl RequestMessage) {
+pub(super) fn before(call: &Call, method: &Method) {
     if redact::is_logged() {
-        redact::log_request(message.shown());
+        redact::log_request(redact::shown(method.route.method().input(), call.body()));
     }
 }
 

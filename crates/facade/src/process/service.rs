@@ -14,6 +14,7 @@ use tonic::service::Routes;
 use super::{Process, Signals};
 use crate::{
     Facade,
+    budget::Budget,
     config::{self, Loaded},
     listener, log,
     readiness::Readiness,
@@ -112,7 +113,8 @@ where
     if let Some(address) = listen.admin {
         process.serve_admin_on(listener::bind(address).await?);
     }
-    let facade = Facade::new(clock, log.calls).keeping_inbox(retention.keep_inbox);
+    let budget = Budget::new(limits.requests, limits.responses);
+    let facade = Facade::new(clock, log.calls).keeping_inbox(retention.keep_inbox).within(budget);
     let mount = open(database.folder.clone(), facade.clone()).await?;
     let name = mount.name();
     let listener = listener::bind(listen.grpc).await?;

@@ -348,7 +348,7 @@ async fn a_peer_is_not_pinged_however_long_it_takes_to_answer() {
 }
 
 /// Thanks with as many letters as the purchase's number says.
-struct Effusive(MethodDescriptor);
+pub(crate) struct Effusive(pub(crate) MethodDescriptor);
 
 impl Handler for Effusive {
     fn handle(
@@ -378,7 +378,7 @@ async fn messages_larger_than_any_window_pass_one_after_the_other() {
     let client = client(address);
     let mut purchase = DynamicMessage::new(buy.input());
     purchase.set_field_by_name("number", Value::String(MESSAGE_LENGTH.to_string()));
-    purchase.set_field_by_name("holder", Value::String("h".repeat(3_000_000)));
+    purchase.set_field_by_name("holder", Value::String("h".repeat(1_000_000)));
     for _ in 0..3 {
         let answer = call(&client, purchase.encode_to_vec().into(), LIMIT).await.unwrap();
         let receipt = DynamicMessage::decode(buy.output(), answer).unwrap();

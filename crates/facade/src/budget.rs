@@ -1,0 +1,347 @@
+//! The one place that owns budgets: how many bytes of requests and responses a process and each of its connections may
+//! hold, how much work may be heavy at once, and how long a peer may keep what it does not take.
+//!
+//! A process has one [`Budget`], which all its servers share. A connection has an [`Account`] of it: whatever is taken from
+//! the account is taken from the process too. What holds bytes has a [`Lease`], which grows with what has arrived and gives
+//! back when it is dropped. Taking is one addition to two counters, without a lock or an allocation.
+//!
+//! A new way into a process gets its budget by being served by [`crate::listener`], which opens an account for each
+//! connection and puts it into each request. Slots are counted beside what they are for: calls in flight in
+//! `layers/shed.rs`, connections in `listener/slots.rs`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    Failure,
+    config::{Requests, Responses},
+};
+
+/// Who finds a budget spent should leave us alone for so long.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// How much heavy work runs at once in a process, each on a thread beside the event loop. More would take the processor
+/// from the event loop.
+const HEAVY_IN_ALL: usize = 2;
+
+/// The budget of a process. Cheap to clone; clones share it.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Process>);
+
+#[derive(Debug)]
+struct Process {
+    request_limits: Requests,
+    response_limits: Responses,
+    requests: Held,
+    responses: Held,
+    heavy: Arc<Semaphore>,
+}
+
+/// The part of the budget that one connection has.
+#[derive(Debug)]
+pub(crate) struct Account {
+    process: Budget,
+    requests: Held,
+    responses: Held,
+    taken: AtomicUsize,
+    heavy: Arc<Semaphore>,
+}
+
+/// What bytes are held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Requests,
+    Responses,
+}
+
+/// Bytes that are held, up to a limit.
+#[derive(Debug)]
+struct Held {
+    bytes: AtomicUsize,
+    limit: usize,
+}
+
+/// A budget has nothing left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    setting: &'static str,
+    limit: usize,
+}
+
+impl Budget {
+    /// A budget of so much.
+    #[must_use]
+    pub fn new(request_limits: Requests, response_limits: Responses) -> Self {
+        Self(Arc::new(Process {
+            requests: Held::up_to(request_limits.bytes.get()),
+            responses: Held::up_to(response_limits.bytes.get()),
+            heavy: Arc::new(Semaphore::new(HEAVY_IN_ALL)),
+            request_limits,
+            response_limits,
+        }))
+    }
+
+    pub(crate) fn request_limits(&self) -> &Requests {
+        &self.0.request_limits
+    }
+
+    /// How many bytes of requests the process holds.
+    #[must_use]
+    pub fn request_bytes(&self) -> usize {
+        self.0.requests.now()
+    }
+
+    /// How many bytes of responses wait for their callers to take them.
+    #[must_use]
+    pub fn response_bytes(&self) -> usize {
+        self.0.responses.now()
+    }
+
+    /// The account of a new connection.
+    pub(crate) fn account(&self) -> Arc<Account> {
+        Arc::new(Account {
+            requests: Held::up_to(self.0.request_limits.bytes_per_connection.get()),
+            responses: Held::up_to(self.0.response_limits.bytes_per_connection.get()),
+            taken: AtomicUsize::new(0),
+            heavy: Arc::new(Semaphore::new(1)),
+            process: self.clone(),
+        })
+    }
+
+    /// Waits until heavy work may begin. The permit is to be kept by the work itself, which goes on also when nobody waits
+    /// for it any more. A connection does one at a time.
+    pub(crate) async fn heavy(&self, account: Option<&Account>) -> HeavyPermit {
+        let of_connection = match account {
+            Some(account) => Arc::clone(&account.heavy).acquire_owned().await.ok(),
+            None => None,
+        };
+        let of_process = Arc::clone(&self.0.heavy).acquire_owned().await.ok();
+        HeavyPermit { _of_connection: of_connection, _of_process: of_process }
+    }
+
+    fn held(&self, purpose: Purpose) -> &Held {
+        match purpose {
+            Purpose::Requests => &self.0.requests,
+            Purpose::Responses => &self.0.responses,
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(Requests::default(), Responses::default())
+    }
+}
+
+/// Leave to do one piece of heavy work.
+pub(crate) struct HeavyPermit {
+    _of_connection: Option<OwnedSemaphorePermit>,
+    _of_process: Option<OwnedSemaphorePermit>,
+}
+
+impl Account {
+    pub(crate) fn lease_for_request(self: &Arc<Self>) -> Lease {
+        Lease { account: Arc::clone(self), purpose: Purpose::Requests, bytes: 0 }
+    }
+
+    pub(crate) fn lease_for_response(self: &Arc<Self>) -> Lease {
+        Lease { account: Arc::clone(self), purpose: Purpose::Responses, bytes: 0 }
+    }
+
+    /// # Errors
+    /// When the connection or the process holds as many bytes of responses as it may.
+    pub(crate) fn room_for_responses(&self) -> Result<(), Spent> {
+        let purpose = Purpose::Responses;
+        for (held, setting) in [
+            (self.held(purpose), purpose.setting_of_connection()),
+            (self.process.held(purpose), purpose.setting_of_process()),
+        ] {
+            if held.now() >= held.limit {
+                return Err(Spent { setting, limit: held.limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes of responses wait for the peer to take them.
+    pub(crate) fn waiting(&self) -> usize {
+        self.responses.now()
+    }
+
+    /// How many bytes of responses the peer has taken so far; it wraps.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// After how long the connection is closed where its peer takes nothing.
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.process.0.response_limits.stall_timeout
+    }
+
+    fn held(&self, purpose: Purpose) -> &Held {
+        match purpose {
+            Purpose::Requests => &self.requests,
+            Purpose::Responses => &self.responses,
+        }
+    }
+}
+
+impl Purpose {
+    fn setting_of_connection(self) -> &'static str {
+        match self {
+            Self::Requests => "limits.requests.bytes_per_connection",
+            Self::Responses => "limits.responses.bytes_per_connection",
+        }
+    }
+
+    fn setting_of_process(self) -> &'static str {
+        match self {
+            Self::Requests => "limits.requests.bytes",
+            Self::Responses => "limits.responses.bytes",
+        }
+    }
+}
+
+impl Held {
+    fn up_to(limit: usize) -> Self {
+        Self { bytes: AtomicUsize::new(0), limit }
+    }
+
+    fn now(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize, setting: &'static str) -> Result<(), Spent> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.limit {
+            self.give_back(bytes);
+            return Err(Spent { setting, limit: self.limit });
+        }
+        Ok(())
+    }
+
+    fn take_in_any_case(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that somebody holds. Dropped, it gives them back.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    account: Arc<Account>,
+    purpose: Purpose,
+    bytes: usize,
+}
+
+impl Lease {
+    /// Takes so many bytes more.
+    ///
+    /// # Errors
+    /// When the connection's or the process' budget has not so many left; nothing is taken then.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Spent> {
+        let of_connection = self.account.held(self.purpose);
+        of_connection.take(bytes, self.purpose.setting_of_connection())?;
+        let of_process = self.account.process.held(self.purpose);
+        if let Err(spent) = of_process.take(bytes, self.purpose.setting_of_process()) {
+            of_connection.give_back(bytes);
+            return Err(spent);
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Takes so many bytes more, whether there are any left or not.
+    pub(crate) fn grow_in_any_case(&mut self, bytes: usize) {
+        self.account.held(self.purpose).take_in_any_case(bytes);
+        self.account.process.held(self.purpose).take_in_any_case(bytes);
+        self.bytes += bytes;
+    }
+
+    /// Gives so many of its bytes back, since the peer has taken them.
+    pub(crate) fn taken(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.account.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.give_back(bytes);
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.account.held(self.purpose).give_back(bytes);
+        self.account.process.held(self.purpose).give_back(bytes);
+        self.bytes -= bytes;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
+    }
+}
+
+impl From<Spent> for Failure {
+    fn from(Spent { setting, limit }: Spent) -> Self {
+        Self::Overloaded {
+            message: format!("as many bytes are under way as {setting} allows, {limit}"),
+            retry_after: RETRY_AFTER,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZero;
+
+    use super::*;
+
+    fn budget(of_process: usize, of_connection: usize) -> Budget {
+        let requests = Requests {
+            bytes: NonZero::new(of_process).unwrap(),
+            bytes_per_connection: NonZero::new(of_connection).unwrap(),
+            ..Requests::default()
+        };
+        Budget::new(requests, Responses::default())
+    }
+
+    #[test]
+    fn a_connection_takes_no_more_than_its_share_and_gives_back_what_it_drops() {
+        let budget = budget(100, 60);
+        let (one, other) = (budget.account(), budget.account());
+        let (mut lease, mut second) = (one.lease_for_request(), other.lease_for_request());
+        lease.grow(60).unwrap();
+        let spent = lease.grow(1).unwrap_err();
+        assert_eq!(spent.setting, "limits.requests.bytes_per_connection");
+        second.grow(40).unwrap();
+        let spent = second.grow(1).unwrap_err();
+        assert_eq!(spent.setting, "limits.requests.bytes");
+        assert_eq!(budget.request_bytes(), 100, "what was refused is not held");
+        drop(lease);
+        second.grow(20).unwrap();
+        assert_eq!(budget.request_bytes(), 60);
+        drop(second);
+        assert_eq!(budget.request_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_does_one_piece_of_heavy_work_at_a_time() {
+        use futures::FutureExt;
+
+        let budget = Budget::default();
+        let (one, other, third) = (budget.account(), budget.account(), budget.account());
+        let first = budget.heavy(Some(&one)).await;
+        assert!(budget.heavy(Some(&one)).now_or_never().is_none());
+        let second = budget.heavy(Some(&other)).await;
+        assert!(budget.heavy(Some(&third)).now_or_never().is_none(), "the process does two");
+        drop((first, second));
+        budget.heavy(Some(&one)).await;
+    }
+}

@@ -31,6 +31,15 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// from the event loop.
 const HEAVY_IN_ALL: usize = 2;
 
+/// To decode and check more bytes than this takes some milliseconds.
+const HEAVY_BYTES: usize = 64 * 1024;
+
+/// Whether to decode and check so many bytes is work for [`crate::Call::off_the_loop`].
+#[must_use]
+pub fn is_heavy(bytes: usize) -> bool {
+    bytes > HEAVY_BYTES
+}
+
 /// The budget of a process. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Process>);

@@ -93,6 +93,11 @@ impl Call {
         })
     }
 
+    /// How many fields and entries a message may have in all.
+    pub(crate) fn max_fields(&self) -> usize {
+        self.context.budget().request_limits().max_fields.get()
+    }
+
     /// Does what takes more than some milliseconds on a thread beside the event loop. A connection has one piece of such
     /// work done at a time; the next waits.
     ///

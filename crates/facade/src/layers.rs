@@ -100,7 +100,7 @@ impl Layers {
 
     /// On the way in, with the call's message as it came.
     pub(crate) fn before_decoding(&self, call: &Call, method: &Method) -> Result<(), Failure> {
-        bounds::before(call, method, self.budget.request_limits())
+        bounds::before(call, method)
     }
 
     /// On the way in, with the call's message and the rules that it breaks.

@@ -14,6 +14,7 @@ pub mod dial;
 pub mod dynamic;
 pub mod echo;
 pub mod health;
+pub mod json;
 pub mod listener;
 pub mod log;
 pub mod page;

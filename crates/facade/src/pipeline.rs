@@ -14,7 +14,7 @@ use proto::{
 use tonic::Status;
 
 use crate::{
-    Call, Facade, Failure, Reply, ResponseStream,
+    Call, Facade, Failure, Reply, ResponseStream, budget,
     codec::Filled,
     context::Context,
     dispatch::Method,
@@ -22,9 +22,6 @@ use crate::{
     stream::{self, Outgoing},
     wire::panic_text,
 };
-
-/// A message of more bytes is decoded and checked on a thread beside the event loop: that takes some milliseconds.
-const HEAVY: usize = 64 * 1024;
 
 /// How messages of one kind are decoded and checked.
 pub(crate) struct Reading<Q> {
@@ -93,7 +90,7 @@ impl Facade {
         let input = method.route.method().input();
         let size = bytes.len();
         let read = move || decode(input, bytes).map(|message| (check(&message), message));
-        let read = match size > HEAVY {
+        let read = match budget::is_heavy(size) {
             false => read(),
             // Boxed: few calls are so large, and the others need no room for it.
             true => match Box::pin(call.off_the_loop(read)).await {

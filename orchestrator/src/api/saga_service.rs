@@ -1,10 +1,10 @@
 //! `SagaService`: start, read, watch and steer sagas.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use definition::Input;
-use facade::{Call, Failure, Reply, ResponseStream, page::Page};
+use facade::{Call, Failure, Reply, ResponseStream, budget, json, page::Page};
 use futures::StreamExt;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -133,11 +133,7 @@ impl SagaService for Handlers {
             )
         })?;
         let definition = registered.compiled;
-        let input = if request.input_json.is_empty() { "{}" } else { &request.input_json };
-        let input = definition
-            .request_from_json(input)
-            .map_err(|error| Failure::invalid("input_json", error.to_string()))?;
-        check_rules(&definition, &input)?;
+        let input = read_input(&call, &definition, request.input_json).await?;
         let key = start_key(&definition, &input, &request.key)?;
         let name = definition.name().to_owned();
         let started = self
@@ -352,6 +348,22 @@ impl SagaService for Handlers {
         let definition = Some(view::definition(&registered, true));
         Ok(GetDefinitionResponse { definition, ..GetDefinitionResponse::default() }.into())
     }
+}
+
+/// The input of a start, which keeps the rules of its type; one that is large is read beside the event loop.
+async fn read_input(
+    call: &Call,
+    definition: &Arc<definition::Compiled>,
+    json: String,
+) -> Result<Bytes, Failure> {
+    json::check(call, "input_json", &json)?;
+    let (definition, is_heavy) = (Arc::clone(definition), budget::is_heavy(json.len()));
+    let read = move || {
+        let input = definition.request_from_json(&json);
+        let input = input.map_err(|error| Failure::invalid("input_json", error.to_string()))?;
+        check_rules(&definition, &input).map(|()| input)
+    };
+    if is_heavy { call.off_the_loop(read).await? } else { read() }
 }
 
 /// An input whose type has rules must keep them, as if the served method itself were called.

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind};
-use proto::rules::dynamic_violations;
+use proto::rules::{Bounds, dynamic_violations};
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use tests::Wiring;
 use tonic::{
@@ -20,8 +20,10 @@ use crate::{
     sound,
 };
 
-/// What the services take at most.
-const LIMIT: usize = 4 << 20;
+/// What a method takes at most whose rules do not say it.
+const WITHOUT_RULES: usize = 1 << 20;
+/// More than any method takes.
+const TOO_LARGE: usize = 4 << 20;
 /// Bodies of each random kind, for each RPC.
 const RANDOM_BODIES: usize = 40;
 
@@ -40,8 +42,14 @@ enum ExpectedResult {
     Sound,
 }
 
+/// What the method takes at most.
+fn limit(rpc: &Rpc) -> usize {
+    let largest = Bounds::of(&rpc.input).largest();
+    largest.map_or(WITHOUT_RULES, |largest| 2 * largest + 16 * 1024)
+}
+
 fn expected_result(rpc: &Rpc, body: &[u8]) -> ExpectedResult {
-    if body.len() > LIMIT {
+    if body.len() > limit(rpc) {
         return ExpectedResult::TooLarge;
     }
     let Ok(message) = DynamicMessage::decode(rpc.input.clone(), body) else {
@@ -92,7 +100,8 @@ fn bodies(rpc: &Rpc, rng: &mut StdRng) -> Vec<Body> {
             add(format!("{} is huge", field.name()), text(&vec![b'x'; 1 << 20]));
         }
     }
-    add("more than four mebibytes".to_owned(), vec![b'x'; LIMIT + 1]);
+    add("a byte more than it takes".to_owned(), vec![b'x'; limit(rpc) + 1]);
+    add("more than any method takes".to_owned(), vec![b'x'; TOO_LARGE]);
     found
 }
 

@@ -133,7 +133,7 @@ async fn bytes_that_are_no_message_are_the_callers_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_of_more_than_four_mebibytes_is_refused() {
+async fn a_message_that_is_larger_than_its_rules_allow_is_refused() {
     let mesh = Mesh::start().await;
     mesh.open_shop().await;
     let mut request = order("t", "ada", "tea", 1);
@@ -141,6 +141,30 @@ async fn a_message_of_more_than_four_mebibytes_is_refused() {
     let refused = mesh.checkout().place_order(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
     assert_eq!(reason(&refused), "MESSAGE_TOO_LARGE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_json_of_a_start_is_counted_before_it_is_parsed_and_what_it_echoes_is_cut() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let start = async |input_json: String| {
+        let request = StartSagaRequest {
+            definition: "place-order".to_owned(),
+            input_json,
+            ..StartSagaRequest::default()
+        };
+        mesh.sagas().start_saga(request).await.unwrap_err()
+    };
+    let refused = start(format!(r#"{{"lines": [{}1]}}"#, "1,".repeat(300_000))).await;
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"));
+    assert!(refused.message().contains("limits.requests.max_fields"), "{refused:?}");
+    // Large, few values, and a name that is no field: read beside the event loop.
+    let refused = start(format!(r#"{{"{}": 1}}"#, "x".repeat(500_000))).await;
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::InvalidArgument, "INVALID_REQUEST")
+    );
+    assert!(refused.message().len() < 1_000 && refused.details().len() < 4_096);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,15 +2,15 @@
 
 use proto::{facade::v1::Reason, rules::Excess};
 
-use crate::{Call, Failure, config::Requests, dispatch::Method};
+use crate::{Call, Failure, dispatch::Method};
 
 /// A message of so few bytes is not looked through: however it is filled, decoding it costs little.
 const SMALL: usize = 4096;
 
 /// # Errors
 /// INVALID_ARGUMENT where a field has more entries than its rule allows; OUT_OF_RANGE where there are too many in all.
-pub(super) fn before(call: &Call, method: &Method, limits: &Requests) -> Result<(), Failure> {
-    let (body, max_fields) = (call.body(), limits.max_fields.get());
+pub(super) fn before(call: &Call, method: &Method) -> Result<(), Failure> {
+    let (body, max_fields) = (call.body(), call.max_fields());
     if body.len() <= SMALL {
         return Ok(());
     }

@@ -3,7 +3,9 @@
 //!
 //! A process has one [`Budget`], which all its servers share. A connection has an [`Account`] of it: whatever is taken from
 //! the account is taken from the process too. What holds bytes has a [`Lease`], which grows with what has arrived and gives
-//! back when it is dropped. Taking is one addition to two counters, without a lock or an allocation.
+//! back when it is dropped. Taking is one addition to two counters, without a lock or an allocation. Up to its reserve a
+//! connection takes also where the process has nothing left: who uses the process' budget up must not thereby shut out
+//! everybody who needs little.
 //!
 //! A new way into a process gets its budget by being served by [`crate::listener`], which opens an account for each
 //! connection and puts it into each request. Slots are counted beside what they are for: calls in flight in
@@ -27,12 +29,15 @@ use crate::{
 /// Who finds a budget spent should leave us alone for so long.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
+/// What a connection may hold of requests, and of responses, whatever the others hold.
+const RESERVE: usize = 32 * 1024;
+
 /// How much heavy work runs at once in a process, each on a thread beside the event loop. More would take the processor
 /// from the event loop.
 const HEAVY_IN_ALL: usize = 2;
 
 /// To decode and check more bytes than this takes some milliseconds.
-const HEAVY_BYTES: usize = 64 * 1024;
+const HEAVY_BYTES: usize = 16 * 1024;
 
 /// Whether to decode and check so many bytes is work for [`crate::Call::off_the_loop`].
 #[must_use]
@@ -168,13 +173,12 @@ impl Account {
     /// When the connection or the process holds as many bytes of responses as it may.
     pub(crate) fn room_for_responses(&self) -> Result<(), Spent> {
         let purpose = Purpose::Responses;
-        for (held, setting) in [
-            (self.held(purpose), purpose.setting_of_connection()),
-            (self.process.held(purpose), purpose.setting_of_process()),
-        ] {
-            if held.now() >= held.limit {
-                return Err(Spent { setting, limit: held.limit });
-            }
+        let (own, all) = (self.held(purpose), self.process.held(purpose));
+        if own.now() >= own.limit {
+            return Err(Spent { setting: purpose.setting_of_connection(), limit: own.limit });
+        }
+        if all.now() >= all.limit && own.now() > RESERVE {
+            return Err(Spent { setting: purpose.setting_of_process(), limit: all.limit });
         }
         Ok(())
     }
@@ -227,13 +231,14 @@ impl Held {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: usize, setting: &'static str) -> Result<(), Spent> {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.limit {
+    /// Gives how many bytes are held then.
+    fn take(&self, bytes: usize, setting: &'static str) -> Result<usize, Spent> {
+        let held = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if held > self.limit {
             self.give_back(bytes);
             return Err(Spent { setting, limit: self.limit });
         }
-        Ok(())
+        Ok(held)
     }
 
     fn take_in_any_case(&self, bytes: usize) {
@@ -260,9 +265,11 @@ impl Lease {
     /// When the connection's or the process' budget has not so many left; nothing is taken then.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Spent> {
         let of_connection = self.account.held(self.purpose);
-        of_connection.take(bytes, self.purpose.setting_of_connection())?;
+        let own = of_connection.take(bytes, self.purpose.setting_of_connection())?;
         let of_process = self.account.process.held(self.purpose);
-        if let Err(spent) = of_process.take(bytes, self.purpose.setting_of_process()) {
+        if own <= RESERVE {
+            of_process.take_in_any_case(bytes);
+        } else if let Err(spent) = of_process.take(bytes, self.purpose.setting_of_process()) {
             of_connection.give_back(bytes);
             return Err(spent);
         }
@@ -323,20 +330,33 @@ mod tests {
 
     #[test]
     fn a_connection_takes_no_more_than_its_share_and_gives_back_what_it_drops() {
-        let budget = budget(100, 60);
+        let budget = budget(100_000, 60_000);
         let (one, other) = (budget.account(), budget.account());
         let (mut lease, mut second) = (one.lease_for_request(), other.lease_for_request());
-        lease.grow(60).unwrap();
+        lease.grow(60_000).unwrap();
         let spent = lease.grow(1).unwrap_err();
         assert_eq!(spent.setting, "limits.requests.bytes_per_connection");
-        second.grow(40).unwrap();
+        second.grow(40_000).unwrap();
         let spent = second.grow(1).unwrap_err();
         assert_eq!(spent.setting, "limits.requests.bytes");
-        assert_eq!(budget.request_bytes(), 100, "what was refused is not held");
+        assert_eq!(budget.request_bytes(), 100_000, "what was refused is not held");
         drop(lease);
-        second.grow(20).unwrap();
-        assert_eq!(budget.request_bytes(), 60);
+        second.grow(20_000).unwrap();
+        assert_eq!(budget.request_bytes(), 60_000);
         drop(second);
+        assert_eq!(budget.request_bytes(), 0);
+    }
+
+    #[test]
+    fn who_needs_little_gets_it_also_where_others_hold_all_there_is() {
+        let budget = budget(100_000, 100_000);
+        let (greedy, modest) = (budget.account(), budget.account());
+        let (mut all, mut little) = (greedy.lease_for_request(), modest.lease_for_request());
+        all.grow(100_000).unwrap();
+        little.grow(RESERVE).unwrap();
+        let spent = little.grow(1).unwrap_err();
+        assert_eq!(spent.setting, "limits.requests.bytes");
+        drop((all, little));
         assert_eq!(budget.request_bytes(), 0);
     }
 

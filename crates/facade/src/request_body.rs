@@ -28,6 +28,8 @@ const HEAD: usize = 5;
 /// What is made room for at first where a message comes in pieces.
 const FIRST_PIECE: usize = 1024;
 
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
 /// Hands a message on when all of it has come.
 pub(crate) struct RequestBody {
     body: AxumBody,
@@ -166,8 +168,6 @@ impl RequestBody {
         Poll::Ready(Some(Err(status)))
     }
 }
-
-type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 fn announced(head: &[u8]) -> usize {
     let mut length = &head[1..HEAD];

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind};
-use proto::rules::{Bounds, dynamic_violations};
+use proto::rules::{Bounds, Excess, dynamic_violations};
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use tests::Wiring;
 use tonic::{
@@ -24,6 +24,11 @@ use crate::{
 const WITHOUT_RULES: usize = 1 << 20;
 /// More than any method takes.
 const TOO_LARGE: usize = 4 << 20;
+/// The most fields and entries that a message may have, and from which size on they are counted.
+const MAX_FIELDS: usize = 16_384;
+const COUNTED_FROM: usize = 4096;
+/// An input of a saga that is longer has too many values, or is too large.
+const LARGE_INPUT: usize = 100_000;
 /// Bodies of each random kind, for each RPC.
 const RANDOM_BODIES: usize = 40;
 
@@ -51,6 +56,13 @@ fn limit(rpc: &Rpc) -> usize {
 fn expected_result(rpc: &Rpc, body: &[u8]) -> ExpectedResult {
     if body.len() > limit(rpc) {
         return ExpectedResult::TooLarge;
+    }
+    if body.len() > COUNTED_FROM {
+        match Bounds::of(&rpc.input).check(body, MAX_FIELDS) {
+            Ok(()) => {}
+            Err(Excess::Fields) => return ExpectedResult::TooLarge,
+            Err(Excess::Entries(broken)) => return ExpectedResult::Broken(vec![broken.path]),
+        }
     }
     let Ok(message) = DynamicMessage::decode(rpc.input.clone(), body) else {
         return ExpectedResult::Unreadable;
@@ -343,7 +355,9 @@ async fn inputs_of_a_saga_that_are_no_request_start_nothing() {
         let what: String = input.chars().take(100).collect();
         rpc::callers_own_fault(&rpc, &what, &answer);
         let status = answer.expect_err(&what);
-        assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status:?}");
+        let expected =
+            if input.len() > LARGE_INPUT { Code::OutOfRange } else { Code::InvalidArgument };
+        assert_eq!(status.code(), expected, "{what}: {status:?}");
         refused += 1;
     }
     println!("inputs of a saga: {refused} refused");

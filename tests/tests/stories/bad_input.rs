@@ -48,8 +48,7 @@ async fn a_broken_order_is_told_all_that_is_wrong_and_starts_no_saga() {
     let empty = mesh.checkout().place_order(PlaceOrderRequest::default()).await.unwrap_err();
     assert_eq!(paths(&empty), ["lines", "submit_token", "user_id"]);
     let mut many = order("t", "ada", "tea", 1);
-    many.lines =
-        (0..2_000).map(|number| Line { sku: format!("s{number}"), quantity: 1 }).collect();
+    many.lines = (0..2_000).map(|number| Line { sku: format!("s{number}"), quantity: 1 }).collect();
     assert_eq!(paths(&mesh.checkout().place_order(many).await.unwrap_err()), ["lines"]);
     assert_eq!(mesh.balances().await, before);
     assert!(mesh.sagas_in(&[]).await.is_empty());
@@ -156,7 +155,10 @@ async fn the_json_of_a_start_is_counted_before_it_is_parsed_and_what_it_echoes_i
         mesh.sagas().start_saga(request).await.unwrap_err()
     };
     let refused = start(format!(r#"{{"lines": [{}1]}}"#, "1,".repeat(300_000))).await;
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"));
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::OutOfRange, "MESSAGE_TOO_LARGE")
+    );
     assert!(refused.message().contains("limits.requests.max_fields"), "{refused:?}");
     // Large, few values, and a name that is no field: read beside the event loop.
     let refused = start(format!(r#"{{"{}": 1}}"#, "x".repeat(500_000))).await;

@@ -54,9 +54,9 @@ impl<B> LeasedBody<B> {
         self.refused = true;
         let failure = Failure::from(spent);
         let status = StatusDetails::of(&failure).into_status("");
-        tracing::warn!(
+        tracing::debug!(
             why = status.message(),
-            "a response was dropped: its caller takes too little"
+            "a response is dropped: its caller takes too little"
         );
         let mut trailers = http::HeaderMap::new();
         // A status that we made can be written.

@@ -32,6 +32,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// What a connection may hold of requests, and of responses, whatever the others hold.
 const RESERVE: usize = 32 * 1024;
 
+/// A response of so many bytes goes out in any case.
+const SMALL_RESPONSE: usize = 4096;
+
 /// How much heavy work runs at once in a process, each on a thread beside the event loop. More would take the processor
 /// from the event loop.
 const HEAVY_IN_ALL: usize = 2;
@@ -64,6 +67,9 @@ pub(crate) struct Account {
     process: Budget,
     requests: Held,
     responses: Held,
+    /// How large the last response was that there was no room for; 0 once there was room for one. Until as much is free, no
+    /// call is carried out whose response might have to be dropped too.
+    dropped: AtomicUsize,
     taken: AtomicUsize,
     heavy: Arc<Semaphore>,
 }
@@ -123,6 +129,7 @@ impl Budget {
         Arc::new(Account {
             requests: Held::up_to(self.0.request_limits.bytes_per_connection.get()),
             responses: Held::up_to(self.0.response_limits.bytes_per_connection.get()),
+            dropped: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
             heavy: Arc::new(Semaphore::new(1)),
             process: self.clone(),
@@ -165,8 +172,21 @@ impl Account {
         Lease { account: Arc::clone(self), purpose: Purpose::Requests, bytes: 0 }
     }
 
-    pub(crate) fn lease_for_response(self: &Arc<Self>) -> Lease {
-        Lease { account: Arc::clone(self), purpose: Purpose::Responses, bytes: 0 }
+    /// A lease of so many bytes for a response that is ready. A small one gets it in any case: its call was carried out, and
+    /// there are no more of them than calls in flight.
+    ///
+    /// # Errors
+    /// When the connection or the process holds too many bytes of responses.
+    pub(crate) fn lease_for_response(self: &Arc<Self>, bytes: usize) -> Result<Lease, Spent> {
+        let purpose = Purpose::Responses;
+        let mut lease = Lease { account: Arc::clone(self), purpose, bytes: 0 };
+        if bytes <= SMALL_RESPONSE {
+            lease.grow_in_any_case(bytes);
+            return Ok(lease);
+        }
+        let grown = lease.grow(bytes);
+        self.dropped.store(if grown.is_ok() { 0 } else { bytes }, Ordering::Relaxed);
+        grown.map(|()| lease)
     }
 
     /// # Errors
@@ -174,10 +194,12 @@ impl Account {
     pub(crate) fn room_for_responses(&self) -> Result<(), Spent> {
         let purpose = Purpose::Responses;
         let (own, all) = (self.held(purpose), self.process.held(purpose));
-        if own.now() >= own.limit {
+        let dropped = self.dropped.load(Ordering::Relaxed).min(own.limit);
+        let held = own.now();
+        if held >= own.limit || held > 0 && held + dropped > own.limit {
             return Err(Spent { setting: purpose.setting_of_connection(), limit: own.limit });
         }
-        if all.now() >= all.limit && own.now() > RESERVE {
+        if all.now() >= all.limit && held > RESERVE {
             return Err(Spent { setting: purpose.setting_of_process(), limit: all.limit });
         }
         Ok(())

@@ -18,9 +18,6 @@ use crate::{
     status::StatusDetails,
 };
 
-/// So much goes out in any case: the call was carried out, and there are no more of them than calls in flight.
-const SMALL: usize = 4096;
-
 /// A response that is taken from its connection's account.
 pub(super) struct LeasedBody<B> {
     body: B,
@@ -37,15 +34,6 @@ pub(super) struct LeasedBytes {
 impl<B> LeasedBody<B> {
     pub(super) fn new(body: B, account: Arc<Account>) -> Self {
         Self { body, account, refused: false }
-    }
-
-    fn lease(&self, bytes: usize) -> Result<Lease, Spent> {
-        let mut lease = self.account.lease_for_response();
-        match bytes <= SMALL {
-            true => lease.grow_in_any_case(bytes),
-            false => lease.grow(bytes)?,
-        }
-        Ok(lease)
     }
 
     /// What the call is told in the place of a response that there is no room for: it was carried out, and the same call
@@ -81,7 +69,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for LeasedBody<B> {
             return Poll::Ready(None);
         };
         let frame = match frame.into_data() {
-            Ok(bytes) => match this.lease(bytes.len()) {
+            Ok(bytes) => match this.account.lease_for_response(bytes.len()) {
                 Ok(lease) => Frame::data(LeasedBytes { bytes, lease }),
                 Err(spent) => this.refuse(spent),
             },

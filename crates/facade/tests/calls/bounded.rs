@@ -114,6 +114,12 @@ async fn status(response: ResponseFuture) -> Status {
     }
 }
 
+/// The status of a call that was answered by headers alone.
+async fn refused_before_the_handler(response: ResponseFuture) -> Status {
+    let response = response.await.unwrap();
+    Status::from_header_map(response.headers()).expect("no handler made a response")
+}
+
 async fn trailers(mut body: RecvStream) -> HeaderMap {
     while let Some(data) = body.data().await {
         let _ = body.flow_control().release_capacity(data.unwrap().len());
@@ -282,17 +288,40 @@ async fn who_takes_no_responses_gets_no_more_of_them() {
     while budget.response_bytes() < 49_000 {
         yield_now().await;
     }
-    let refused = status(stalled.buy(20_000).await).await;
-    assert_pushed_back(&refused, "limits.responses.bytes_per_connection");
     // What is small goes out in any case.
     let _second = stalled.buy(2_000).await;
     while budget.response_bytes() < 50_000 {
         yield_now().await;
     }
-    let refused = status(stalled.buy(10).await).await;
+    let refused = refused_before_the_handler(stalled.buy(10).await).await;
     assert_pushed_back(&refused, "limits.responses.bytes_per_connection");
     let mut other = Client::connect(&address).await;
     assert_eq!(status(other.buy(49_000).await).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_response_without_room_is_dropped_and_no_further_one_is_made_before_there_is_room() {
+    let responses = Responses { bytes_per_connection: size(50_000), ..Responses::default() };
+    let budget = Budget::new(Requests::default(), responses);
+    let address = shop(Clock::system(), &budget).await;
+    let mut stalled = Client::with_window(&address, 0).await;
+    let first = stalled.buy(40_000).await;
+    while budget.response_bytes() < 40_000 {
+        yield_now().await;
+    }
+    let dropped = status(stalled.buy(20_000).await).await;
+    assert_pushed_back(&dropped, "limits.responses.bytes_per_connection");
+    let refused = refused_before_the_handler(stalled.buy(20_000).await).await;
+    assert_pushed_back(&refused, "limits.responses.bytes_per_connection");
+    // Its caller gives it up.
+    drop(first);
+    while budget.response_bytes() > 0 {
+        yield_now().await;
+    }
+    let _next = stalled.buy(20_000).await;
+    while budget.response_bytes() < 20_000 {
+        yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The one place that owns budgets: how many bytes of requests and responses a process and each of its connections may
 //! hold, how much work may be heavy at once, and how long a peer may keep what it does not take.
 //!
-//! A process has one [`Budget`], which all its servers share. A connection has an [`Account`] of it: whatever is taken from
-//! the account is taken from the process too. What holds bytes has a [`Lease`], which grows with what has arrived and gives
+//! A process has one [`Budget`], which all its servers share. A connection has an account of it: whatever is taken from
+//! the account is taken from the process too. What holds bytes has a lease, which grows with what has arrived and gives
 //! back when it is dropped. Taking is one addition to two counters, without a lock or an allocation. Up to its reserve a
 //! connection takes also where the process has nothing left: who uses the process' budget up must not thereby shut out
 //! everybody who needs little.

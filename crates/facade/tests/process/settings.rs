@@ -153,3 +153,21 @@ fn a_file_that_is_away_or_no_yaml_is_told_with_its_place() {
         assert!(why.contains("broken.yaml"), "{text:?}: {why}");
     }
 }
+
+#[test]
+fn a_budget_that_is_larger_than_the_one_it_is_part_of_is_told_with_both_names() {
+    let wrong = [
+        ("SAGAMESH__LIMITS__REQUESTS__BYTES", "limits.requests.bytes_per_connection"),
+        ("SAGAMESH__LIMITS__REQUESTS__BYTES_PER_CONNECTION", "limits.requests.max_size"),
+        ("SAGAMESH__LIMITS__RESPONSES__BYTES", "limits.responses.bytes_per_connection"),
+    ];
+    for (variable, setting) in wrong {
+        let told = load(&sources(None, &[(variable, "1000")])).unwrap_err();
+        assert!(told.contains(setting) && told.contains("which is 1000"), "{variable}: {told}");
+    }
+    for variable in ["REQUESTS__MAX_FIELDS", "REQUESTS__MAX_SIZE", "RESPONSES__BYTES"] {
+        let variable = format!("SAGAMESH__LIMITS__{variable}");
+        let told = load(&sources(None, &[(&variable, "0")])).unwrap_err();
+        assert!(told.contains("limits.re") && told.contains(&variable), "{told}");
+    }
+}

@@ -34,7 +34,10 @@ mod handlers {
     include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
 }
 
-const SCHEMA: &[(&str, &str)] = &[("payment", include_str!("../migrations/0001_payment.sql"))];
+const SCHEMA: &[(&str, &str)] = &[
+    ("payment", include_str!("../migrations/0001_payment.sql")),
+    ("limits", include_str!("../migrations/0002_limits.sql")),
+];
 
 /// Opens or creates the database in `folder` and gives the service on it, with the wallet as its gateway.
 ///

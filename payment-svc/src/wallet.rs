@@ -26,6 +26,7 @@ impl Gateway for Wallets {
             from: wallet.account,
             to: Account::shop(payment.amount.currency),
             amount: payment.amount.minor_units,
+            limit: Transfer::UNLIMITED,
         };
         store::transfer(connection, &transfer, at)
     }
@@ -43,6 +44,7 @@ impl Gateway for Wallets {
             from: Account::shop(payment.amount.currency),
             to: wallet.account,
             amount: payment.amount.minor_units,
+            limit: Transfer::UNLIMITED,
         };
         store::transfer(connection, &transfer, at)
     }

@@ -14,6 +14,8 @@ pub(crate) enum Error {
     InsufficientPoints { asked: i64, balance: i64 },
     #[error("{asked} more points would be over the limit of {POINTS_MAX} points")]
     OverLimit { asked: i64 },
+    #[error("the account of {user_id} holds as many points as can be counted")]
+    Full { user_id: String },
     #[error("the order {order_no} has spent points already, by another call")]
     SpentAlready { order_no: String },
     #[error("the points of the order {order_no} were given back already")]
@@ -34,12 +36,12 @@ impl ServiceError for Error {
             Self::OverLimit { .. } => Some(Reason::AmountOutOfRange),
             Self::SpentAlready { .. } | Self::RefundedAlready { .. } => Some(Reason::OrderState),
             Self::NothingSpent { .. } => Some(Reason::OrderUnknown),
-            Self::Database(_) | Self::Unreadable { .. } => None,
+            Self::Full { .. } | Self::Database(_) | Self::Unreadable { .. } => None,
         }
     }
 
     fn is_permanent(&self) -> bool {
-        matches!(self, Self::Unreadable { .. })
+        matches!(self, Self::Full { .. } | Self::Unreadable { .. })
     }
 }
 

@@ -30,7 +30,10 @@ mod handlers {
     include!(concat!(env!("OUT_DIR"), "/handlers.rs"));
 }
 
-const SCHEMA: &[(&str, &str)] = &[("points", include_str!("../migrations/0001_points.sql"))];
+const SCHEMA: &[(&str, &str)] = &[
+    ("points", include_str!("../migrations/0001_points.sql")),
+    ("limits", include_str!("../migrations/0002_limits.sql")),
+];
 
 /// Opens or creates the database in `folder` and gives the service on it.
 ///

@@ -1,6 +1,6 @@
 //! The rules of points: why a balance changes, and by how much.
 
-/// Points that an account can hold.
+/// The most points that an account can earn up to. Points that are given back may bring it above.
 pub const POINTS_MAX: i64 = 1_000_000_000_000_000;
 
 /// A member.
@@ -48,6 +48,16 @@ impl Movement {
         match self {
             Self::Earn => None,
             Self::Spend { order_no } | Self::Refund { order_no } => Some(order_no),
+        }
+    }
+
+    /// The most points that an account may have after it. Only what comes in from outside is limited: what gives points
+    /// back must not be refused.
+    #[must_use]
+    pub fn limit(&self) -> i64 {
+        match self {
+            Self::Earn => POINTS_MAX,
+            Self::Spend { .. } | Self::Refund { .. } => i64::MAX,
         }
     }
 

@@ -7,7 +7,7 @@ use clock::Timestamp;
 
 use crate::{
     error::Error,
-    points::{Member, Movement, POINTS_MAX},
+    points::{Member, Movement},
 };
 
 pub(crate) use ::store::Connection;
@@ -22,7 +22,8 @@ const OPEN: &str = "
 const SET_STANDING: &str = "update member set suspended = ?2 where user_id = ?1";
 
 // Relative and guarded, in one statement: two orders cannot both spend the last points. Without `returning`: SQLite builds
-// a table for what it returns, which costs more than a query.
+// a table for what it returns, which costs more than a query. A sum that leaves 64 bits is a floating-point number here,
+// and larger than the largest integer.
 const CHANGE: &str = "
     update member
     set balance = balance + ?2
@@ -125,13 +126,15 @@ fn change(
     at: Timestamp,
 ) -> Result<Member, Error> {
     let by = movement.change(points);
-    let changed = connection.execute(CHANGE, (user_id, by, POINTS_MAX))?;
+    let changed = connection.execute(CHANGE, (user_id, by, movement.limit()))?;
     let member = of(connection, user_id)?;
     let balance = member.balance;
     if changed == 0 {
-        return Err(match by < 0 {
-            true => Error::InsufficientPoints { asked: points, balance },
-            false => Error::OverLimit { asked: points },
+        return Err(match movement {
+            Movement::Spend { .. } => Error::InsufficientPoints { asked: points, balance },
+            Movement::Earn => Error::OverLimit { asked: points },
+            // Thousands of refunds of the most that can be earned: no caller can mend that.
+            Movement::Refund { .. } => Error::Full { user_id: user_id.to_owned() },
         });
     }
     let (kind, order_no) = (movement.kind(), movement.order_no());

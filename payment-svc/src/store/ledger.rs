@@ -6,7 +6,7 @@ use money::{Currency, Money};
 
 use crate::{error::Error, gateway::Connection};
 
-/// The most that an account may hold or owe, in minor units.
+/// The most that a wallet may be topped up to, in minor units. Money that is given back may bring it above.
 const BALANCE_MAX: i64 = 1_000_000_000_000_000;
 
 const OPEN_ACCOUNT: &str = "
@@ -24,13 +24,14 @@ const WALLET: &str = "
     from wallet join account on account.id = wallet.account
     where wallet.user_id = ?1";
 
-// The change is relative and guarded: two payments cannot both take the last money. Only the bank may be overdrawn.
+// The change is relative and guarded: two payments cannot both take the last money. Only the bank may be overdrawn. A sum
+// that leaves 64 bits is a floating-point number here, and larger than the largest integer.
 const CHANGE: &str = "
     update account
     set balance = balance + ?2
     where id = ?1
       and (balance + ?2 >= 0 or id like 'bank/%')
-      and balance + ?2 between -1000000000000000 and 1000000000000000";
+      and balance + ?2 between -9223372036854775807 and ?3";
 
 const BALANCE: &str = "select balance from account where id = ?1";
 
@@ -79,6 +80,15 @@ pub(crate) struct Transfer {
     pub(crate) to: Account,
     /// Minor units; positive.
     pub(crate) amount: i64,
+    /// The most that `to` may hold afterwards.
+    pub(crate) limit: i64,
+}
+
+impl Transfer {
+    /// The limit of money that is there already. It cannot be refused, since what gives money back must not be: only what
+    /// comes in from outside is limited. All balances of a currency sum to zero and the bank's debt fits into 64 bits, so
+    /// every other balance does.
+    pub(crate) const UNLIMITED: i64 = i64::MAX;
 }
 
 /// Opens an empty wallet, where the user has none; the wallet that they have then.
@@ -103,7 +113,8 @@ pub(crate) fn top_up(
 ) -> Result<Wallet, Error> {
     let to = wallet_for(connection, user_id, amount.currency)?.account;
     let (from, amount) = (Account::bank(amount.currency), amount.minor_units);
-    transfer(connection, &Transfer { transaction_no, from, to, amount }, at)?;
+    let limit = BALANCE_MAX;
+    transfer(connection, &Transfer { transaction_no, from, to, amount, limit }, at)?;
     of(connection, user_id)
 }
 
@@ -124,11 +135,11 @@ pub(crate) fn transfer(
     at: Timestamp,
 ) -> Result<(), Error> {
     check(connection, transfer)?;
-    let Transfer { transaction_no, from, to, amount } = transfer;
-    let mut changes = [(from, -amount), (to, *amount)];
-    changes.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
-    for (account, by) in changes {
-        if !change(connection, account, by)? {
+    let Transfer { transaction_no, from, to, amount, limit } = transfer;
+    let mut changes = [(from, -amount, Transfer::UNLIMITED), (to, *amount, *limit)];
+    changes.sort_by(|(one, ..), (other, ..)| one.id.cmp(&other.id));
+    for (account, by, limit) in changes {
+        if !change(connection, account, by, limit)? {
             // Another transaction has changed the balance; this happens only where transactions run side by side.
             check(connection, transfer)?;
             return Err(Error::Unreadable { table: "account", key: account.id.clone() });
@@ -142,25 +153,25 @@ pub(crate) fn transfer(
 /// Whether the accounts allow the transfer, by what is in them now. The limits are compared in such a way that no sum
 /// leaves 64 bits, however large the amount is.
 fn check(connection: &Connection, transfer: &Transfer) -> Result<(), Error> {
-    let Transfer { from, to, amount, .. } = transfer;
+    let Transfer { from, to, amount, limit, .. } = transfer;
     let asked = Money::new(from.currency, *amount);
     let (left, held) = (balance(connection, from)?, balance(connection, to)?);
     if left < *amount && !from.may_be_overdrawn() {
         return Err(Error::InsufficientFunds { asked, balance: Money::new(from.currency, left) });
     }
-    match left < amount - BALANCE_MAX || held > BALANCE_MAX - amount {
+    match left < amount - i64::MAX || held > limit - amount {
         true => Err(Error::OverLimit { asked }),
         false => Ok(()),
     }
 }
 
 /// Adds to what is in the account, which is opened where it is not there. False where the account does not allow it.
-fn change(connection: &Connection, account: &Account, by: i64) -> Result<bool, Error> {
-    if connection.execute(CHANGE, (&account.id, by))? > 0 {
+fn change(connection: &Connection, account: &Account, by: i64, limit: i64) -> Result<bool, Error> {
+    if connection.execute(CHANGE, (&account.id, by, limit))? > 0 {
         return Ok(true);
     }
     open(connection, account)?;
-    Ok(connection.execute(CHANGE, (&account.id, by))? > 0)
+    Ok(connection.execute(CHANGE, (&account.id, by, limit))? > 0)
 }
 
 /// The balance of the account; zero where the account does not exist yet.

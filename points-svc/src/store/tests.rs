@@ -3,7 +3,7 @@ use facade::Failure;
 use stage::{Operation, database, refusals_write_nothing, refuses};
 
 use super::*;
-use crate::SCHEMA;
+use crate::{SCHEMA, points::POINTS_MAX};
 
 fn ann(connection: &Connection) {
     open(connection, "ann").unwrap();
@@ -14,7 +14,7 @@ fn ann(connection: &Connection) {
 /// What no rule allows, and the constraint that refuses it.
 const BROKEN: &[(&str, &str)] = &[
     ("update member set balance = -1", "member_balance_not_negative"),
-    ("update member set balance = 1000000000000001", "member_balance_within_limit"),
+    ("update member set balance = balance + 9223372036854775807", "member_balance_within_64_bits"),
     ("update entry set change = 1", "the ledger is append-only"),
     ("delete from entry", "the ledger is append-only"),
     ("insert into entry values (9, 'ann', 'GIFT', 1, 1, 'O-2', 3)", "entry_kind_is_known"),
@@ -69,8 +69,6 @@ const REFUSALS: &[(&str, Operation)] = &[
     ("ORDER_STATE", |connection| spent(connection, "ann", "O-2", 1)),
     ("ORDER_STATE", |connection| refunded(connection, "O-2")),
     ("ORDER_UNKNOWN", |connection| refunded(connection, "O-3")),
-    // A member whose account is full gets no points back.
-    ("AMOUNT_OUT_OF_RANGE", |connection| refunded(connection, "O-full")),
 ];
 
 #[tokio::test]
@@ -80,10 +78,6 @@ async fn what_is_refused_has_written_nothing() {
         ann(connection);
         spent(connection, "ann", "O-2", 1).unwrap();
         refunded(connection, "O-2").unwrap();
-        open(connection, "full").unwrap();
-        earned(connection, "full", POINTS_MAX).unwrap();
-        spent(connection, "full", "O-full", 1).unwrap();
-        earned(connection, "full", 1).unwrap();
     };
     refusals_write_nothing(&database, club, REFUSALS).await;
 }
@@ -105,6 +99,69 @@ async fn an_account_never_holds_more_points_than_the_limit() {
         assert!(matches!(participant::WorkError::from(error), participant::WorkError::Declined(_)));
     }
     assert_eq!(member(&database, "ann").await.unwrap().balance, POINTS_MAX - 1);
+}
+
+/// A member with two orders, who has earned up to the limit after each.
+fn full(connection: &Connection) {
+    open(connection, "full").unwrap();
+    earned(connection, "full", POINTS_MAX).unwrap();
+    for order_no in ["O-8", "O-9"] {
+        spent(connection, "full", order_no, POINTS_MAX).unwrap();
+        earned(connection, "full", POINTS_MAX).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn points_that_are_given_back_are_never_refused_and_can_be_spent_again() {
+    let (_folder, database) = database(SCHEMA).await;
+    let refused = database.write(|connection| {
+        full(connection);
+        for order_no in ["O-8", "O-9"] {
+            refunded(connection, order_no).unwrap();
+        }
+        let refused = earn(connection, "full", 1, Timestamp(3)).unwrap_err();
+        spent(connection, "full", "O-10", 1).unwrap();
+        Ok::<_, ::store::Error>(refused)
+    });
+    let refused = refused.await.unwrap();
+    assert!(matches!(refused, Error::OverLimit { .. }), "{refused}");
+    assert_eq!(member(&database, "full").await.unwrap().balance, 3 * POINTS_MAX - 1);
+}
+
+#[tokio::test]
+async fn points_that_cannot_be_counted_are_a_failure_and_never_a_decline() {
+    let (_folder, database) = database(SCHEMA).await;
+    let failed = database.write(|connection| {
+        full(connection);
+        // More than anybody can earn in a lifetime, so only a changed database gets here.
+        connection.execute("update member set balance = 9223372036854775807", ())?;
+        Ok::<_, ::store::Error>(refund(connection, "O-8", Timestamp(3)).unwrap_err())
+    });
+    let failed = failed.await.unwrap();
+    assert!(matches!(failed, Error::Full { .. }), "{failed}");
+    assert!(matches!(Failure::from(failed), Failure::Internal(_)));
+    assert_eq!(member(&database, "full").await.unwrap().balance, i64::MAX);
+}
+
+#[tokio::test]
+async fn a_database_of_before_takes_points_that_are_given_back_once_it_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("points.db");
+    let before = participant::sqlite::open(path.clone(), &SCHEMA[..1]).await.unwrap();
+    let filled = before.write(|connection| {
+        full(connection);
+        Ok::<_, ::store::Error>(())
+    });
+    filled.await.unwrap();
+    before.close().await;
+
+    let database = participant::sqlite::open(path, SCHEMA).await.unwrap();
+    let refunded = database.write(|connection| {
+        refunded(connection, "O-8").unwrap();
+        Ok::<_, ::store::Error>(())
+    });
+    refunded.await.unwrap();
+    assert_eq!(member(&database, "full").await.unwrap().balance, 2 * POINTS_MAX);
 }
 
 #[tokio::test]

@@ -124,6 +124,26 @@ async fn a_sku_never_has_more_units_in_all_than_the_limit() {
 }
 
 #[tokio::test]
+async fn units_that_are_given_back_are_never_refused_at_the_limit() {
+    let (_folder, database) = database(SCHEMA).await;
+    let given_back = database.write(|connection| {
+        tea(connection);
+        let missing = Line { sku: "tea".to_owned(), quantity: UNITS_MAX - 5 };
+        add(connection, &missing, Timestamp(3)).unwrap();
+        let lines = [Line { sku: "tea".to_owned(), quantity: UNITS_MAX - 2 }];
+        freeze(connection, "O-8", &lines, Timestamp(3)).unwrap();
+        settled(connection, "O-8", Settlement::CONFIRM).unwrap();
+        // What was sold still counts, so nothing can be added in its place.
+        let place_taken = add(connection, &Line { quantity: 1, ..missing }, Timestamp(3));
+        settled(connection, "O-8", Settlement::RESTOCK).unwrap();
+        Ok::<_, ::store::Error>(place_taken.unwrap_err())
+    });
+    let refused = given_back.await.unwrap();
+    assert!(matches!(refused, Error::OverLimit { .. }), "{refused}");
+    assert_eq!(units(&database, "tea").await.unwrap().available, UNITS_MAX - 2);
+}
+
+#[tokio::test]
 async fn a_row_that_makes_no_sense_is_a_failure_and_never_a_decline() {
     let (_folder, database) = database(SCHEMA).await;
     let written = database.write(|connection| {

@@ -67,8 +67,8 @@ impl CommandError {
 
     /// A call that the server did not carry out.
     pub(crate) fn of_status(what: &str, server: &str, status: &Status) -> Self {
-        let details = status.get_error_details();
-        let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+        // Not all details at once: a time of the server that makes no sense is a panic there.
+        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
         let code = match status.code() {
             Code::InvalidArgument | Code::OutOfRange => 2,
             Code::NotFound => 3,
@@ -83,8 +83,8 @@ impl CommandError {
                 "start the mesh with `sagamesh dev`, or name its address with --server",
             );
         }
-        let violations =
-            details.bad_request().map(|broken| broken.field_violations.clone()).unwrap_or_default();
+        let violations = status.get_details_bad_request().map(|broken| broken.field_violations);
+        let violations = violations.unwrap_or_default();
         let failure = match violations.is_empty() {
             true => failure.with_reason(reason_and_message(&reason, status.message())),
             false => violations.iter().fold(failure, |failure, broken| {

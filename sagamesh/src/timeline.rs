@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anstyle::AnsiColor;
+use facade::wire::read_instant;
 use proto::saga::v1::{AnswerKind, Event, EventKind};
 
 use crate::output::paint;
@@ -117,7 +118,8 @@ fn gray(text: &str) -> String {
 }
 
 fn millis(event: &Event) -> i64 {
-    event.at.as_ref().map_or(0, |at| at.seconds * 1000 + i64::from(at.nanos) / 1_000_000)
+    let at = event.at.as_ref().and_then(|at| read_instant(at).ok()).unwrap_or_default();
+    i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use definition::Input;
-use facade::{Call, Failure, Reply, ResponseStream, budget, json, page::Page};
+use facade::{
+    Call, Failure, Reply, ResponseStream, budget, json,
+    page::Page,
+    wire::{read_duration, read_instant},
+};
 use futures::StreamExt;
 use prost_reflect::DynamicMessage;
 use proto::{
@@ -204,8 +208,8 @@ impl SagaService for Handlers {
     ) -> Result<Reply<WaitSagaResponse>, Failure> {
         let wanted = match &request.timeout {
             None => DEFAULT_WAIT,
-            Some(timeout) => Duration::try_from(*timeout)
-                .map_err(|_| Failure::invalid("timeout", "must not be negative"))?
+            Some(timeout) => read_duration(timeout)
+                .map_err(|what| Failure::invalid("timeout", what))?
                 .min(MAX_WAIT),
         };
         let limit =
@@ -399,15 +403,9 @@ fn start_key(
 
 fn filter(request: &ListSagasRequest) -> Result<Filter, Failure> {
     let statuses: Option<Vec<Status>> = request.states.iter().copied().map(view::status).collect();
-    let instant = |timestamp: &Option<prost_types::Timestamp>| {
-        timestamp.map(|timestamp| {
-            let seconds = u64::try_from(timestamp.seconds).unwrap_or_default();
-            clock::Timestamp(
-                seconds
-                    .saturating_mul(1000)
-                    .saturating_add(u64::try_from(timestamp.nanos / 1_000_000).unwrap_or_default()),
-            )
-        })
+    let instant = |field: &str, timestamp: &Option<prost_types::Timestamp>| {
+        let read = timestamp.as_ref().map(read_instant).transpose();
+        read.map_err(|what| Failure::invalid(field, what))
     };
     Ok(Filter {
         statuses: statuses.ok_or_else(|| {
@@ -415,7 +413,7 @@ fn filter(request: &ListSagasRequest) -> Result<Filter, Failure> {
         })?,
         definition: request.definition.clone(),
         key: request.key.clone(),
-        started_after: instant(&request.started_after),
-        started_before: instant(&request.started_before),
+        started_after: instant("started_after", &request.started_after)?,
+        started_before: instant("started_before", &request.started_before)?,
     })
 }

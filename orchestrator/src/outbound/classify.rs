@@ -124,7 +124,7 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
 
 /// How long the participant asks to be left alone, where it does.
 fn push_back(status: &Status) -> Option<Duration> {
-    let retry_delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    let retry_delay = facade::wire::retry_delay(status);
     match status.code() {
         Code::ResourceExhausted => Some(retry_delay.unwrap_or(DEFAULT_PUSH_BACK)),
         Code::Unavailable => retry_delay,
@@ -254,6 +254,18 @@ mod tests {
         assert!(
             matches!(classified(Err(status)), Answer::PushedBack { wait, .. } if wait == Duration::from_secs(7))
         );
+        let endless = tonic_types::pb::RetryInfo {
+            retry_delay: Some(prost_types::Duration { seconds: i64::MIN, nanos: i32::MIN }),
+        };
+        let detail = prost_types::Any {
+            type_url: tonic_types::RetryInfo::TYPE_URL.to_owned(),
+            value: endless.encode_to_vec(),
+        };
+        let details = tonic_types::pb::Status { details: vec![detail], ..Default::default() };
+        let details = details.encode_to_vec().into();
+        let senseless =
+            classified(Err(Status::with_details(Code::ResourceExhausted, "busy", details)));
+        assert!(matches!(senseless, Answer::PushedBack { wait, .. } if wait == DEFAULT_PUSH_BACK));
         let untold = classified(Err(Status::resource_exhausted("busy")));
         assert!(
             matches!(untold, Answer::PushedBack { wait, .. } if wait == Duration::from_secs(1))

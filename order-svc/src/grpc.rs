@@ -191,9 +191,12 @@ impl OrderService for Service {
         let page = Page::<i64>::read(page_size, &page_token, &[&user_id, state])?;
         let filter = Filter { user_id, state: state.to_owned() };
         let before = page.cursor.unwrap_or(i64::MAX);
-        let mut found = store::page(&self.database, filter, before, page.fetch()).await?;
-        let next_page_token = page.cut(&mut found, |(seq, _)| *seq);
-        let orders = found.into_iter().map(|(_, detail)| detail.into()).collect();
+        let limit = page.fetch();
+        let fill = move |orders: store::Details<'_>| {
+            page.fill(orders.map(|read| read.map(|(seq, detail)| (seq, detail.into()))))
+        };
+        let (orders, next_page_token) =
+            store::page(&self.database, filter, before, limit, fill).await?;
         Ok(ListOrdersResponse { result: None, orders, next_page_token }.into())
     }
 }

@@ -10,7 +10,7 @@ use crate::error::Error;
 
 pub(crate) use ::store::Connection;
 pub(crate) use detail::{Detail, detail, detailed};
-pub(crate) use orders::{Filter, cancelled_by, create, find, is_new, page, save};
+pub(crate) use orders::{Details, Filter, cancelled_by, create, find, is_new, page, save};
 
 fn unreadable(table: &'static str, key: &str) -> Error {
     Error::Unreadable { table, key: key.to_owned() }

@@ -152,9 +152,9 @@ impl<G: Gateway> PaymentService for Service<G> {
         let page = Page::<String>::read(page_size, &page_token, &[&user_id])?;
         // No number is empty, so the first page begins behind the empty number.
         let after = page.cursor.as_deref().unwrap_or_default();
-        let mut found = store::payments(&self.database, &user_id, after, page.fetch()).await?;
-        let next_page_token = page.cut(&mut found, |last| last.payment_no.clone());
-        let payments = found.into_iter().map(Into::into).collect();
+        let found = store::payments(&self.database, &user_id, after, page.fetch()).await?;
+        let (payments, next_page_token) =
+            page.cut(found, |payment| (payment.payment_no.clone(), payment.into()));
         Ok(ListPaymentsResponse { result: None, payments, next_page_token }.into())
     }
 }

@@ -144,9 +144,8 @@ impl PointsService for Service {
         // An unknown user is an error, unlike a user without entries.
         store::member(&self.database, &user_id).await?;
         let after = page.cursor.unwrap_or_default();
-        let mut found = store::entries(&self.database, &user_id, after, page.fetch()).await?;
-        let next_page_token = page.cut(&mut found, |last| last.seq);
-        let entries = found.into_iter().map(Into::into).collect();
+        let found = store::entries(&self.database, &user_id, after, page.fetch()).await?;
+        let (entries, next_page_token) = page.cut(found, |entry| (entry.seq, entry.into()));
         Ok(ListEntriesResponse { result: None, entries, next_page_token }.into())
     }
 }

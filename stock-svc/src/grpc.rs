@@ -155,9 +155,9 @@ impl StockService for Service {
         let page = Page::<String>::read(request.page_size, &request.page_token, &[])?;
         // No SKU is empty, so the first page begins behind the empty SKU.
         let after = page.cursor.as_deref().unwrap_or_default();
-        let mut found = store::products(&self.database, after, page.fetch()).await?;
-        let next_page_token = page.cut(&mut found, |last| last.sku.clone());
-        let products = found.into_iter().map(Into::into).collect();
+        let found = store::products(&self.database, after, page.fetch()).await?;
+        let (products, next_page_token) =
+            page.cut(found, |product| (product.sku.clone(), product.into()));
         Ok(ListProductsResponse { result: None, products, next_page_token }.into())
     }
 
@@ -181,9 +181,8 @@ impl StockService for Service {
         // An unknown SKU is an error, unlike a SKU without changes.
         store::units(&self.database, &sku).await?;
         let after = page.cursor.unwrap_or_default();
-        let mut found = store::flows(&self.database, &sku, after, page.fetch()).await?;
-        let next_page_token = page.cut(&mut found, |last| last.seq);
-        let flows = found.into_iter().map(Into::into).collect();
+        let found = store::flows(&self.database, &sku, after, page.fetch()).await?;
+        let (flows, next_page_token) = page.cut(found, |flow| (flow.seq, flow.into()));
         Ok(ListFlowsResponse { result: None, flows, next_page_token }.into())
     }
 }

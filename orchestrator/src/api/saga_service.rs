@@ -190,14 +190,14 @@ impl SagaService for Handlers {
         let bound_to = format!("{filter:?}");
         let page = Page::<String>::read(request.page_size, &request.page_token, &[&bound_to])?;
         let before = page.cursor.clone().unwrap_or_default();
-        let mut found = self
+        let found = self
             .driver
             .journal()
             .list(&filter, &before, page.fetch())
             .await
             .map_err(Failure::unavailable)?;
-        let next_page_token = page.cut(&mut found, |last| last.header.saga_id.clone());
-        let sagas = found.iter().map(view::index_row).collect();
+        let (sagas, next_page_token) =
+            page.cut(found, |saga| (saga.header.saga_id.clone(), view::index_row(&saga)));
         Ok(ListSagasResponse { sagas, next_page_token, ..ListSagasResponse::default() }.into())
     }
 
@@ -325,10 +325,10 @@ impl SagaService for Handlers {
             all.retain(|one| (&one.stored.name, *version) > (name, one.stored.version));
         }
         all.truncate(usize::try_from(page.fetch()).unwrap_or(usize::MAX));
-        let next_page_token =
-            page.cut(&mut all, |last| (last.stored.name.clone(), last.stored.version));
-        let definitions =
-            all.iter().map(|registered| view::definition(registered, false)).collect();
+        let (definitions, next_page_token) = page.cut(all, |one| {
+            let cursor = (one.stored.name.clone(), one.stored.version);
+            (cursor, view::definition(&one, false))
+        });
         Ok(ListDefinitionsResponse {
             definitions,
             next_page_token,

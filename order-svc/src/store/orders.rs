@@ -162,13 +162,18 @@ pub(crate) struct Filter {
     pub(crate) state: String,
 }
 
-/// At most `limit` orders before the record `before`, newest first, each with its record's number.
-pub(crate) async fn page(
+/// Orders one by one, each with its record's number.
+pub(crate) type Details<'c> = &'c mut dyn Iterator<Item = Result<(i64, Detail), Error>>;
+
+/// What `take` makes of at most `limit` orders before the record `before`, newest first. The lines of one that it does not
+/// ask for are not read.
+pub(crate) async fn page<T: Send + 'static>(
     database: &Database,
     filter: Filter,
     before: i64,
     limit: i64,
-) -> Result<Vec<(i64, Detail)>, Error> {
+    take: impl FnOnce(Details<'_>) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     let Filter { user_id, state } = filter;
     let read = database.read(move |connection| {
         let found = match user_id.as_str() {
@@ -176,7 +181,7 @@ pub(crate) async fn page(
             user_id => connection.all(PAGE_OF_USER, (before, state, limit, user_id), numbered),
         };
         let detailed = |(seq, order)| Ok((seq, detailed(connection, order)?));
-        found?.into_iter().map(detailed).collect()
+        take(&mut found?.into_iter().map(detailed))
     });
     read.await
 }

@@ -1,8 +1,9 @@
 //! Lists of orders, and what a restart keeps.
 
+use prost::Message;
 use proto::order::v1::{CreateOrderRequest, ListOrdersRequest, ListOrdersResponse, OrderState};
 
-use crate::desk::{Desk, create, paths, step};
+use crate::desk::{Desk, code, create, item, paths, quote, step};
 
 impl Desk {
     async fn places_for(&self, user_id: &str, saga: &str) -> String {
@@ -33,6 +34,41 @@ impl Desk {
             }
         }
     }
+}
+
+/// A client takes 4 MiB where it is not told otherwise; a thousand orders may have more.
+#[tokio::test]
+async fn a_page_of_large_orders_ends_before_it_is_too_large_for_a_client_and_none_is_left_out() {
+    let desk = Desk::open().await;
+    let skus: Vec<String> = (0..100).map(|number| format!("{number:0>64}")).collect();
+    let large = CreateOrderRequest {
+        items: skus.iter().map(|sku| item(sku, 1)).collect(),
+        quotes: skus.iter().map(|sku| quote(sku, 350)).collect(),
+        ..create()
+    };
+    let orders = (0..150).map(|saga| {
+        let (mut client, large) = (desk.client(), large.clone());
+        async move { client.create_order(step(&saga.to_string(), large)).await.unwrap() }
+    });
+    let placed = futures::future::join_all(orders).await;
+    assert!(placed.iter().all(|answer| code(answer.get_ref()) == "OK"));
+
+    let (mut seen, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request =
+            ListOrdersRequest { page_size: 1000, page_token, ..ListOrdersRequest::default() };
+        let page = desk.client().list_orders(request).await.unwrap().into_inner();
+        assert!(!page.orders.is_empty() && page.encoded_len() < 1_100_000);
+        seen.extend(page.orders.into_iter().map(|order| order.order_no));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+        assert!(seen.len() > 50, "a page is as large as it may be");
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 150);
 }
 
 #[tokio::test]

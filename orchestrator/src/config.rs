@@ -1,9 +1,9 @@
 //! What an orchestrator is configured by, beside what every process is.
 
-use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf};
+use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf, time::Duration};
 
 use facade::{
-    config::{self, Connections, Database, Listen, Log, Problem, Requests, Responses},
+    config::{self, Connections, Database, Listen, Log, Problem, Requests, Responses, STOP_TIMEOUT},
     dial::{Address, Peer},
 };
 use schemars::JsonSchema;
@@ -68,8 +68,9 @@ impl config::Config for Config {
     ];
 
     fn problems(&self) -> Vec<Problem> {
-        let Limits { requests, responses, .. } = &self.limits;
-        [self.log.problems(), requests.problems(), responses.problems()].concat()
+        let Limits { connections, requests, responses, stop_timeout, .. } = &self.limits;
+        let connections = connections.problems(*stop_timeout);
+        [self.log.problems(), connections, requests.problems(), responses.problems()].concat()
     }
 }
 
@@ -167,6 +168,11 @@ pub struct Limits {
     pub requests: Requests,
     /// What waits to go out.
     pub responses: Responses,
+    /// How long the process may take to end when it is told to. What has not ended then is cut off, exit code 124; it goes on
+    /// at the next start.
+    #[serde(with = "config::duration")]
+    #[schemars(with = "String")]
+    pub stop_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -176,6 +182,7 @@ impl Default for Limits {
             connections: Connections::default(),
             requests: Requests::default(),
             responses: Responses::default(),
+            stop_timeout: STOP_TIMEOUT,
         }
     }
 }

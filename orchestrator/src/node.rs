@@ -70,6 +70,8 @@ pub struct Node {
     health: Health,
     limits: Limits,
     retention: Retention,
+    /// Connections to participants.
+    outgoing: usize,
 }
 
 impl Node {
@@ -145,8 +147,10 @@ impl Node {
         let (service, health) = serve_api(&driver, facade, &definitions)?;
         // The node is its own participant, because a saga's step may call `SagaService`.
         participants.add_in_process(saga_service::NAME, service.in_process());
+        let peers = config.participants.values();
+        let outgoing = peers.map(|participant| participant.max_connections.get()).sum();
         let Config { limits, retention, .. } = config;
-        Ok(Self { driver, journal, participants, service, health, limits, retention })
+        Ok(Self { driver, journal, participants, service, health, limits, retention, outgoing })
     }
 
     /// What the node serves, for calls from within the process.
@@ -165,7 +169,9 @@ impl Node {
     /// drains; then the journal is closed.
     pub async fn join(self, process: &mut Process, listener: TcpListener) {
         const ROLE: &str = "orchestrator";
-        let Self { driver, journal, participants, service, health, limits: _, retention } = self;
+        let Self { driver, journal, participants, service, health, limits: _, retention, outgoing } =
+            self;
+        process.reserve_outgoing(outgoing);
         let (clock, readiness) = (driver.clock().clone(), Readiness::default());
         process.stage();
         process.keep(ROLE, &readiness, journal.database().clone());
@@ -341,8 +347,8 @@ pub async fn run(
     available_bundles: &[Bundle],
     clock: Clock,
 ) -> Result<(), String> {
-    process::start_log(&loaded, &loaded.config.log)?;
-    let signals = Signals::listen()?;
+    let _flush = process::start_log(&loaded, &loaded.config.log)?;
+    let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config = loaded.config;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone());
     if let Some(address) = config.listen.admin {

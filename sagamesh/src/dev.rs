@@ -1,6 +1,6 @@
 //! `sagamesh dev`: the whole mesh in one process.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread};
 
 use clap::{Args, ValueEnum};
 use clock::Clock;
@@ -8,6 +8,7 @@ use facade::{
     config::{Loaded, Sources},
     process::{self, Signals},
 };
+use tokio::{runtime, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,7 +26,8 @@ Examples:
   sagamesh dev --demo
   sagamesh dev --sagas ./sagas --participant hotel.v1.HotelService=127.0.0.1:50051
 
-Plaintext on loopback: for development. SIGTERM and Ctrl-C drain; a second one ends the process at once.";
+Plaintext on loopback: for development. SIGTERM and Ctrl-C drain and end the process within limits.stop_timeout; a second
+one ends it at once.";
 
 /// The whole mesh.
 #[derive(Debug, Args)]
@@ -126,31 +128,45 @@ impl Settings {
 pub(crate) async fn run(dev: Dev) -> CommandResult {
     let usage = |why: String| CommandError::new(2, why);
     let loaded = dev.settings.load().map_err(usage)?;
-    process::start_log(&loaded, &loaded.config.log).map_err(usage)?;
-    let signals = Signals::listen().map_err(|why| CommandError::new(UNEXPECTED, why))?;
+    let _flush = process::start_log(&loaded, &loaded.config.log).map_err(usage)?;
+    let signals = Signals::listen(loaded.config.limits.stop_timeout)
+        .map_err(|why| CommandError::new(UNEXPECTED, why))?;
     let mesh = mesh::start(loaded.config, Clock::system()).await?;
-    let greeting = Greeting::of(&mesh);
-    greeting.print_addresses();
-    let addresses = *mesh.addresses();
     let failed = CancellationToken::new();
-    let shown = async {
-        if dev.demo {
-            demo::run(&addresses).await.inspect_err(|_| failed.cancel())?;
+    let mut shown = show(Greeting::of(&mesh), dev.demo, failed.clone())?;
+    mesh.into_process().run_until_signal(signals, failed).await?;
+    // A demo that fails ends the process in good order. One that is not done is not waited for.
+    shown.try_recv().unwrap_or(Ok(()))
+}
+
+/// Greets, on a thread of its own: who has started the mesh and reads nothing holds up nobody that it serves. What is given
+/// back is how the demo came out; `failed` is cancelled where it failed.
+fn show(
+    greeting: Greeting,
+    demo: bool,
+    failed: CancellationToken,
+) -> CommandResult<oneshot::Receiver<CommandResult>> {
+    let unexpected =
+        |error| CommandError::new(UNEXPECTED, format!("nothing can be shown: {error}"));
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(unexpected)?;
+    let (told, shown) = oneshot::channel();
+    let show = move || {
+        greeting.print_addresses();
+        let outcome = match demo {
+            true => runtime.block_on(demo::run(&greeting.addresses)),
+            false => Ok(()),
+        };
+        let went_well = outcome.is_ok();
+        // Nobody waits for it where the process is ending.
+        let _ = told.send(outcome);
+        match went_well {
+            true => greeting.print_next_commands(),
+            false => failed.cancel(),
         }
-        greeting.print_next_commands();
-        Ok(())
     };
-    let serving = mesh.into_process().run_until_signal(signals, failed.clone());
-    // A demo that fails ends the process in good order.
-    let (mut serving, mut shown) = (Box::pin(serving), Box::pin(shown));
-    tokio::select! {
-        served = &mut serving => served?,
-        outcome = &mut shown => {
-            serving.await?;
-            return outcome;
-        }
-    }
-    Ok(())
+    thread::Builder::new().name("greeting".to_owned()).spawn(show).map_err(unexpected)?;
+    Ok(shown)
 }
 
 struct Greeting {

@@ -15,11 +15,14 @@ mod output;
 mod role;
 mod timeline;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+
+/// How long the end of the process waits for its last words to be read.
+const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs the command line; the code says how it came out.
 pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -44,8 +47,22 @@ pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            anstream::eprint!("{failure}");
-            ExitCode::from(failure.code())
+            let code = failure.code();
+            tell(failure);
+            ExitCode::from(code)
         }
+    }
+}
+
+/// Says why, on standard error, and waits no longer than a while for somebody to read it: a process must end.
+fn tell(failure: error::CommandError) {
+    let (told, done) = mpsc::channel();
+    let telling = thread::Builder::new().spawn(move || {
+        anstream::eprint!("{failure}");
+        // Nobody waits for it any more.
+        let _ = told.send(());
+    });
+    if telling.is_ok() {
+        let _ = done.recv_timeout(TELL_TIMEOUT);
     }
 }

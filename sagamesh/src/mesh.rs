@@ -90,13 +90,20 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
 
 fn node(config: Config) -> orchestrator::Config {
     let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
-    let Limits { max_running, connections, requests, responses, max_calls: _ } = limits;
+    let Limits { max_running, connections, requests, responses, stop_timeout, max_calls: _ } =
+        limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
     orchestrator::Config {
         database,
         participants,
         definitions,
-        limits: orchestrator::config::Limits { max_running, connections, requests, responses },
+        limits: orchestrator::config::Limits {
+            max_running,
+            connections,
+            requests,
+            responses,
+            stop_timeout,
+        },
         retention: orchestrator::config::Retention { keep_finished, keep_keys },
         log,
         ..orchestrator::Config::default()

@@ -30,7 +30,8 @@ person has looked (KEY_FORGOTTEN).
 Example:
   sagamesh stock --config stock.yaml
 
-SIGTERM drains: readiness goes off, what runs is finished, the process ends within seconds. A second one ends it at once.";
+SIGTERM drains: readiness goes off, what runs is finished, the process ends within limits.stop_timeout. A second one ends it
+at once.";
 
 const ORCHESTRATOR: &str = "\
 A config file; each setting may be left out:
@@ -66,8 +67,8 @@ The environment counts over it (SAGAMESH__LIMITS__MAX_RUNNING=500), and a value 
 Example:
   sagamesh orchestrator --config orchestrator.yaml
 
-SIGTERM drains: readiness goes off, running sagas are parked durably, the process ends within seconds. A second one ends
-it at once.";
+SIGTERM drains: readiness goes off, running sagas are parked durably, the process ends within limits.stop_timeout. A second
+one ends it at once.";
 
 /// A role.
 #[derive(Debug, Subcommand)]

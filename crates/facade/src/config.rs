@@ -7,7 +7,7 @@
 pub mod reference;
 pub mod sources;
 
-mod duration;
+pub mod duration;
 mod origins;
 
 use std::{net::SocketAddr, num::NonZero, path::PathBuf, time::Duration};
@@ -23,6 +23,9 @@ use crate::{
     CALLS_IN_FLIGHT,
     log::{self, Calls, Format},
 };
+
+/// How long a process may take to end where nothing is said.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a role is configured by.
 pub trait Config: DeserializeOwned + Serialize + JsonSchema + Default {
@@ -82,7 +85,9 @@ impl Default for Listen {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Connections {
-    /// How many connections are open at once on a listener; one beyond them is closed at once.
+    /// How many connections are open at once on a listener. One beyond them is closed at once, unless another has not said
+    /// yet what it speaks, which is closed in its place. Fewer where the process may not have so many files open, which a
+    /// warning tells at its start.
     #[schemars(with = "usize")]
     pub max: NonZero<usize>,
     /// How many of them may come from one address.
@@ -98,9 +103,23 @@ pub struct Connections {
     pub drain_timeout: Duration,
 }
 
+impl Connections {
+    /// What is wrong with them in a process that has `stop_timeout` to end, where they stand at `limits.connections`.
+    #[must_use]
+    pub fn problems(&self, stop_timeout: Duration) -> Option<Problem> {
+        let too_long = || {
+            let stop_timeout = clock::duration::text(stop_timeout);
+            let why =
+                format!("it must be shorter than limits.stop_timeout, which is {stop_timeout}");
+            Problem::new("limits.connections.drain_timeout", why)
+        };
+        (self.drain_timeout >= stop_timeout).then(too_long)
+    }
+}
+
 impl Default for Connections {
     fn default() -> Self {
-        const MAX: NonZero<usize> = NonZero::new(10_000).expect("it is not zero");
+        const MAX: NonZero<usize> = NonZero::new(2_000).expect("it is not zero");
         const MAX_PER_ADDRESS: NonZero<usize> = NonZero::new(1_000).expect("it is not zero");
         Self {
             max: MAX,
@@ -278,6 +297,11 @@ pub struct Limits {
     pub requests: Requests,
     /// What waits to go out.
     pub responses: Responses,
+    /// How long the process may take to end when it is told to. What has not ended then is cut off, exit code 124; it goes on
+    /// at the next start.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub stop_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -287,6 +311,7 @@ impl Default for Limits {
             connections: Connections::default(),
             requests: Requests::default(),
             responses: Responses::default(),
+            stop_timeout: STOP_TIMEOUT,
         }
     }
 }
@@ -309,7 +334,8 @@ impl Config for Service {
     ];
 
     fn problems(&self) -> Vec<Problem> {
-        let Limits { requests, responses, .. } = &self.limits;
-        [self.log.problems(), requests.problems(), responses.problems()].concat()
+        let Limits { connections, requests, responses, stop_timeout, .. } = &self.limits;
+        let connections = connections.problems(*stop_timeout);
+        [self.log.problems(), connections, requests.problems(), responses.problems()].concat()
     }
 }

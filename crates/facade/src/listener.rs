@@ -7,7 +7,12 @@ mod handshake;
 mod responses;
 mod slots;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use clock::Clock;
@@ -28,12 +33,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codegen::StdError, transport::server::Connected};
 use tower::ServiceExt;
 
+pub(crate) use self::slots::Share;
 use self::{
     handshake::HandshakeLimited,
     responses::{LeasedBody, StallLimited},
-    slots::Slots,
+    slots::{Slot, Slots},
 };
-use crate::{budget::Budget, config::Connections, log::Overload, wire::causes};
+use crate::{budget::Budget, config::Connections, log::Sample, wire::causes};
 
 /// Calls at once on a connection, and resets by its client that are not read yet: beyond them it is closed.
 const MAX_STREAMS: u32 = 1024;
@@ -55,6 +61,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it is waited after a connection could not be accepted: most often there are no file descriptors left, and
 /// trying again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Lines a second about connections that are refused, and about those that cannot be accepted.
+const LINES_PER_SECOND: u32 = 1;
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +88,22 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// Serves until `stop`, then lets connections finish what they have, for `drain_timeout` at most.
+/// What a listener has of its process.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) clock: Clock,
+    pub(crate) limits: Connections,
+    /// How many connections there are files for.
+    pub(crate) share: Share,
+    /// What its connections take their bytes from.
+    pub(crate) budget: Budget,
+    /// Cancelled, the listener drains.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled, it has drained for long enough.
+    pub(crate) hurry: CancellationToken,
+}
+
+/// Serves until it is told to stop, then lets connections finish what they have, for `drain_timeout` at most.
 ///
 /// # Errors
 /// When the socket is no socket any more.
@@ -87,9 +111,7 @@ pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     protocol: Protocol,
-    (limits, budget): (&Connections, &Budget),
-    clock: &Clock,
-    stop: &CancellationToken,
+    terms: Terms,
 ) -> Result<(), std::io::Error>
 where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -99,9 +121,11 @@ where
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
 {
-    let slots = Slots::new(limits);
-    let (http, draining) = (http(protocol, limits), GracefulShutdown::new());
-    let (mut connections, refused) = (JoinSet::new(), Overload::default());
+    let Terms { clock, limits, share, budget, stop, hurry } = terms;
+    let slots = Slots::new(&limits, share);
+    let (http, draining) = (http(protocol, &limits), GracefulShutdown::new());
+    let (refused, failed) = (Sample::of(LINES_PER_SECOND), Sample::of(LINES_PER_SECOND));
+    let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -112,18 +136,20 @@ where
             Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                tracing::warn!(error = %error, "no connection can be accepted; trying again");
+                if let Some(times) = failed.count(clock.now()) {
+                    tracing::warn!(times, error = %error, "no connection can be accepted; trying again");
+                }
                 clock.sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Some(slot) = slots.take(peer.ip()) else {
-            if let Some(connections) = refused.refused(clock.now()) {
+        let Some(slot) = slot(&slots, peer.ip()).await else {
+            if let Some(connections) = refused.count(clock.now()) {
                 tracing::warn!(connections, %peer, "connections are refused: limits.connections");
             }
             continue;
         };
-        let Ok(io) = prepare(stream, clock, limits.handshake_timeout) else { continue };
+        let Ok(io) = prepare(stream, slot, &clock, limits.handshake_timeout) else { continue };
         let (info, account) = (io.connect_info(), budget.account());
         let (of_requests, of_responses) = (Arc::clone(&account), Arc::clone(&account));
         let stamped = service.clone().map_request(move |mut request: Request<Incoming>| {
@@ -149,11 +175,11 @@ where
                     "a connection is closed that takes nothing: limits.responses.stall_timeout"
                 ),
             }
-            drop(slot);
         });
     }
     drop(listener);
-    let _ = clock.timeout(limits.drain_timeout, draining.shutdown()).await;
+    let drained = clock.timeout(limits.drain_timeout, draining.shutdown());
+    let _ = hurry.run_until_cancelled(drained).await;
     connections.shutdown().map(Ok).await
 }
 
@@ -179,14 +205,28 @@ fn http(protocol: Protocol, limits: &Connections) -> auto::Builder<TokioExecutor
     }
 }
 
+/// A slot for a connection from this address, where need be that of one that has said nothing yet.
+async fn slot(slots: &Slots, address: IpAddr) -> Option<(Slot, CancellationToken)> {
+    if let Some(slot) = slots.take(address) {
+        return Some(slot);
+    }
+    if !slots.send_away(address) {
+        return None;
+    }
+    // What was sent away leaves when its task runs.
+    tokio::task::yield_now().await;
+    slots.take(address)
+}
+
 fn prepare(
     stream: TcpStream,
+    slot: (Slot, CancellationToken),
     clock: &Clock,
     handshake_timeout: Duration,
 ) -> Result<HandshakeLimited<TcpStream>, std::io::Error> {
     // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
     stream.set_nodelay(true)?;
-    Ok(HandshakeLimited::new(stream, clock.clone(), handshake_timeout))
+    Ok(HandshakeLimited::new(stream, slot, clock.clone(), handshake_timeout))
 }
 
 /// Whether it is the connection that failed, and not the listener.

@@ -1,15 +1,26 @@
 //! Logs: one line a call, human-readable or JSON, each line of a saga with its saga id, step and trace id.
+//!
+//! A log that nobody reads holds nobody up: lines are written by a thread of their own, those that find no room are dropped
+//! and counted, and long ones are cut.
 
-use std::{
-    io::IsTerminal,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+mod cut;
+mod queue;
+mod sample;
 
-use clock::Timestamp;
+use std::{io::IsTerminal, panic, sync::OnceLock, time::Duration};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use self::queue::Queue;
+pub(crate) use self::sample::{Sample, Samples};
+
+/// How long the end of a process waits for its last lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A process has one log.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -26,24 +37,50 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Calls {
-    /// All of them.
+    /// All of them; of those that decline, fail or are refused ten a second for each reason, with their count.
     All,
-    /// Those that decline, fail or are slow; of those that are refused for overload one a second, with their count.
+    /// Those that decline, fail, are refused or are slow, with the same limit.
     #[default]
     Notable,
 }
 
-/// Starts logging to standard error. `filter` is in `tracing`'s notation, for example `info,orchestrator=debug`.
+/// What has been logged is written to the end when this is dropped, for a second at most.
+#[derive(Debug)]
+#[must_use = "dropped at once, it waits for nothing"]
+pub struct Flush(());
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// Waits until what has been logged is written, for a second at most.
+pub(crate) fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_TIMEOUT);
+    }
+}
+
+/// How many lines were dropped since the process began, because standard error did not take them in time.
+#[must_use]
+pub fn dropped_lines() -> u64 {
+    QUEUE.get().map_or(0, Queue::dropped)
+}
+
+/// Starts logging to standard error. `filter` is in `tracing`'s notation, for example `info,orchestrator=debug`. Panics are
+/// logged from then on.
 ///
 /// # Errors
 /// A sentence when `filter` cannot be read or logging was started before.
-pub fn start(format: Format, filter: &str) -> Result<(), String> {
+pub fn start(format: Format, filter: &str) -> Result<Flush, String> {
     let filter = read_filter(filter)?;
+    let queue = Queue::to_stderr().map_err(|error| format!("nothing can be logged: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Text => {
             let colours = std::io::stderr().is_terminal();
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()
+            registry.with(fmt::layer().with_writer(queue.clone()).with_ansi(colours)).try_init()
         }
         Format::Json => {
             let layer = fmt::layer()
@@ -51,10 +88,19 @@ pub fn start(format: Format, filter: &str) -> Result<(), String> {
                 .flatten_event(true)
                 .with_current_span(true)
                 .with_span_list(false);
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
+            registry.with(layer.with_writer(queue.clone())).try_init()
         }
     }
-    .map_err(|error| error.to_string())
+    .map_err(|error| error.to_string())?;
+    // Logging is started once, or the line above has failed.
+    let _ = QUEUE.set(queue);
+    // The hook that is there writes to standard error by itself, and waits for it.
+    panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        let why = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(at, why, "a panic");
+    }));
+    Ok(Flush(()))
 }
 
 /// Reads a filter in `tracing`'s notation.
@@ -65,31 +111,4 @@ pub(crate) fn read_filter(filter: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(filter).map_err(|error| {
         format!("the log filter {filter:?} cannot be read: {error}; write one like info,orchestrator=debug")
     })
-}
-
-/// How long after a line about overload there is no other. Under more load than there is room for, a line a call would
-/// cost more than the refusal that it tells of.
-const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Calls, or connections, that were refused because there was too much to do.
-#[derive(Debug, Default)]
-pub(crate) struct Overload {
-    refused: AtomicU64,
-    last_line: AtomicU64,
-}
-
-impl Overload {
-    /// Counts one. Gives how many there are since the last line, when it is time for the next.
-    pub(crate) fn refused(&self, now: Timestamp) -> Option<u64> {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        let last = self.last_line.load(Ordering::Relaxed);
-        let due = last == 0 || now.since(Timestamp(last)) >= OVERLOAD_LOG_INTERVAL;
-        // Of two calls that come at the same time, one writes the line.
-        let mine = due
-            && self
-                .last_line
-                .compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        mine.then(|| self.refused.swap(0, Ordering::Relaxed))
-    }
 }

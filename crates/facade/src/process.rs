@@ -6,10 +6,11 @@
 //! more, then the stages are stopped from the last to the first, each when the one behind it has ended.
 
 mod database;
+mod files;
 mod service;
 mod signals;
 
-use std::{panic::AssertUnwindSafe, pin::pin};
+use std::{net::SocketAddr, panic::AssertUnwindSafe};
 
 use clock::Clock;
 use futures::{FutureExt, future::select_all};
@@ -17,6 +18,7 @@ use store::Database;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::files::Needs;
 pub use self::{
     service::{add_services, open_database, prepare_folder, run_service, start_log},
     signals::Signals,
@@ -26,7 +28,7 @@ use crate::{
     budget::Budget,
     config::Connections,
     health::Health,
-    listener::{self, Protocol},
+    listener::{self, Protocol, Share, Terms},
     readiness::Readiness,
     server::Service,
     wire::{causes, panic_text},
@@ -39,6 +41,11 @@ type TaskResult = Result<(), String>;
 pub struct Process {
     clock: Clock,
     connections: Connections,
+    share: Share,
+    hurry: CancellationToken,
+    needs: Needs,
+    /// The listeners that others than this machine reach, each by the setting of its address.
+    reachable: Vec<(&'static str, SocketAddr)>,
     roles: Vec<Role>,
     admin: Option<TcpListener>,
     tasks: JoinSet<Ended>,
@@ -64,6 +71,10 @@ impl Process {
         Self {
             clock,
             connections,
+            share: Share::default(),
+            hurry: CancellationToken::new(),
+            needs: Needs::default(),
+            reachable: Vec::new(),
             roles: Vec::new(),
             admin: None,
             tasks: JoinSet::new(),
@@ -73,7 +84,13 @@ impl Process {
 
     /// Serves the admin endpoints on this listener once the process runs.
     pub fn serve_admin_on(&mut self, listener: TcpListener) {
+        self.note("listen.admin", &listener);
         self.admin = Some(listener);
+    }
+
+    /// Keeps files for so many connections to others.
+    pub fn reserve_outgoing(&mut self, connections: usize) {
+        self.needs.outgoing += connections;
     }
 
     /// The clock that everything is timed by.
@@ -132,6 +149,7 @@ impl Process {
     pub fn keep(&mut self, role: &str, readiness: &Readiness, database: Database) {
         let (clock, part) = (self.clock.clone(), readiness.part("database"));
         part.ready();
+        self.needs.databases += 1;
         self.spawn(format!("the database of {role}"), async move |stop: CancellationToken| {
             let mut closing = database.downgrade();
             tokio::select! {
@@ -153,6 +171,7 @@ impl Process {
         (service, health): (Service, Health),
         listener: TcpListener,
     ) {
+        self.note("listen.grpc", &listener);
         let (readiness, role_health) = (readiness.clone(), health.clone());
         self.roles.push(Role { name: role, health: role_health, readiness: readiness.clone() });
         let part = readiness.part("listener");
@@ -164,13 +183,12 @@ impl Process {
                 health.set_ready(readiness.missing().is_empty()).await;
             }
         });
-        let (clock, limits) = (self.clock.clone(), self.connections.clone());
+        let terms = self.terms();
         self.spawn(role, async move |stop: CancellationToken| {
             let address = listener.local_addr().map(|address| address.to_string());
-            let routes = service.in_process();
-            let limits = (&limits, service.budget());
+            let terms = terms(service.budget().clone(), stop);
             let served =
-                listener::serve(listener, routes, Protocol::Grpc, limits, &clock, &stop).await;
+                listener::serve(listener, service.in_process(), Protocol::Grpc, terms).await;
             served.map_err(|error| {
                 let address = address.unwrap_or_default();
                 format!("{role} no longer listens on {address}: {}; start it again", causes(&error))
@@ -181,8 +199,13 @@ impl Process {
     /// Runs until `stop` completes or a task ends by itself, then to the end of every task.
     ///
     /// # Errors
-    /// The first failure: which task, and why.
+    /// The first failure: which task, and why; a sentence with the cure where the process is allowed too few files.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), String> {
+        if let Some(share) = files::share(&self.connections, self.needs)? {
+            // Set here alone.
+            let _ = self.share.set(share);
+        }
+        self.warn_of_strangers();
         self.start_admin().await;
         let ended = tokio::select! {
             () = stop => None,
@@ -207,27 +230,62 @@ impl Process {
         outcome
     }
 
-    /// Runs until the process is told to stop by a signal, or by this token; the second signal ends it at once.
+    /// Runs until the process is told to stop by a signal, or by this token. It ends within the time that the signals leave
+    /// it; what drains is cut off when three quarters of it have passed.
     ///
     /// # Errors
     /// As [`Process::run`].
     pub async fn run_until_signal(
         self,
-        mut signals: Signals,
+        signals: Signals,
         stop: CancellationToken,
     ) -> Result<(), String> {
-        let mut running = pin!(self.run(stop.clone().cancelled_owned()));
+        let (clock, hurry) = (self.clock.clone(), self.hurry.clone());
+        let telling = async {
+            signals.first().await;
+            tracing::info!(
+                "stopping: no new work, what runs may finish; a second signal ends the process at once"
+            );
+            stop.cancel();
+            clock.sleep(signals.stop_timeout() * 3 / 4).await;
+            hurry.cancel();
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
-            ended = &mut running => return ended,
-            () = signals.next() => stop.cancel(),
+            ended = self.run(stop.clone().cancelled_owned()) => ended,
+            () = telling => Ok(()),
         }
-        tracing::info!(
-            "stopping: no new work, what runs may finish; a second signal ends the process at once"
+    }
+
+    /// What a listener serves by, but for its budget and its stage.
+    fn terms(&self) -> impl FnOnce(Budget, CancellationToken) -> Terms + use<> {
+        let (clock, limits) = (self.clock.clone(), self.connections.clone());
+        let (share, hurry) = (self.share.clone(), self.hurry.clone());
+        |budget, stop| Terms { clock, limits, share, budget, stop, hurry }
+    }
+
+    /// Notes a listener, whose address is this setting.
+    fn note(&mut self, setting: &'static str, listener: &TcpListener) {
+        self.needs.listeners += 1;
+        let address = listener.local_addr().ok();
+        let reachable = address.filter(|address| !address.ip().to_canonical().is_loopback());
+        self.reachable.extend(reachable.map(|address| (setting, address)));
+    }
+
+    fn warn_of_strangers(&self) {
+        if self.reachable.is_empty() {
+            return;
+        }
+        let listeners: Vec<String> = self
+            .reachable
+            .iter()
+            .map(|(setting, address)| format!("{setting} {address}"))
+            .collect();
+        tracing::warn!(
+            "others than this machine reach {}: everything there is plaintext and asks nobody who they are, since there is no \
+             TLS and no authentication yet. Listen on 127.0.0.1, or let only those through whom you trust",
+            listeners.join(", ")
         );
-        tokio::select! {
-            ended = &mut running => ended,
-            () = signals.next() => std::process::exit(130),
-        }
     }
 
     fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>, early: bool) -> TaskResult {
@@ -247,12 +305,11 @@ impl Process {
         let roles = self.roles.clone();
         let router = admin::router(roles.clone(), routes.routes());
         set_health(&roles, &health).await;
-        let (clock, limits) = (self.clock.clone(), self.connections.clone());
+        let terms = self.terms();
         let name = "the admin listener";
         self.spawn_into(0, name.to_owned(), async move |stop: CancellationToken| {
-            let budget = Budget::default();
-            let limits = (&limits, &budget);
-            let serving = listener::serve(listener, router, Protocol::Any, limits, &clock, &stop);
+            let terms = terms(Budget::default(), stop);
+            let serving = listener::serve(listener, router, Protocol::Any, terms);
             let mut changes: Vec<_> =
                 roles.iter().map(|Role { readiness, .. }| readiness.changes()).collect();
             let following = async {

@@ -12,7 +12,7 @@ type Cursor = (String, u32);
 
 fn token(list: &str, cursor: &Cursor) -> String {
     let page = Page::<Cursor>::read(1, "", &[list]).unwrap();
-    page.cut(&mut vec![0, 1], |_| cursor.clone())
+    page.cut(vec![0, 1], |entry: i64| (cursor.clone(), entry)).1
 }
 
 #[test]

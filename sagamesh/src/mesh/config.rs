@@ -1,10 +1,10 @@
 //! What `sagamesh dev` is configured by: what the roles are, for all five of them at once.
 
-use std::{net::SocketAddr, num::NonZero};
+use std::{net::SocketAddr, num::NonZero, time::Duration};
 
 use facade::{
     CALLS_IN_FLIGHT,
-    config::{self, Connections, Database, Log, Problem, Requests, Responses},
+    config::{self, Connections, Database, Log, Problem, Requests, Responses, STOP_TIMEOUT},
 };
 use orchestrator::{
     MAX_RUNNING,
@@ -61,9 +61,10 @@ impl config::Config for Config {
     const MOVED_SETTINGS: &'static [(&'static str, &'static str)] = &[];
 
     fn problems(&self) -> Vec<Problem> {
-        let Limits { requests, responses, .. } = &self.limits;
+        let Limits { connections, requests, responses, stop_timeout, .. } = &self.limits;
+        let connections = connections.problems(*stop_timeout);
         let mut problems =
-            [self.log.problems(), requests.problems(), responses.problems()].concat();
+            [self.log.problems(), connections, requests.problems(), responses.problems()].concat();
         if self.listen.port_base > Listen::HIGHEST_BASE {
             problems.push(Problem::new(
                 "listen.port_base",
@@ -115,6 +116,11 @@ pub struct Limits {
     pub requests: Requests,
     /// What waits to go out, over all listeners.
     pub responses: Responses,
+    /// How long the mesh may take to end when it is told to. What has not ended then is cut off, exit code 124; it goes on
+    /// at the next start.
+    #[serde(with = "config::duration")]
+    #[schemars(with = "String")]
+    pub stop_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -125,6 +131,7 @@ impl Default for Limits {
             connections: Connections::default(),
             requests: Requests::default(),
             responses: Responses::default(),
+            stop_timeout: STOP_TIMEOUT,
         }
     }
 }

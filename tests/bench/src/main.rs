@@ -43,7 +43,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> Result<()> {
     let Arguments { command, run } = Arguments::parse();
     // Only failures are logged: a line for each decline would bury the figures.
-    facade::log::start(Format::Text, "error").map_err(anyhow::Error::msg)?;
+    let _flush = facade::log::start(Format::Text, "error").map_err(anyhow::Error::msg)?;
     match command {
         None if run.lists => lists::run(&run).await,
         None if run.recover.is_some() => recover::run(&run).await,

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use clock::Clock;
-use proto::facade::v1::Reason;
 use tonic::Code;
 
 use crate::{
@@ -11,19 +10,22 @@ use crate::{
     context::Context,
     dispatch::Method,
     end::End,
-    log::{Calls, Overload},
+    log::{Calls, Samples},
     redact,
 };
 
 /// A call that takes longer is logged whatever the setting.
 const SLOW_CALL: Duration = Duration::from_secs(1);
 
+/// Lines a second for each reason about calls that did not do what they were asked to.
+const LINES_PER_SECOND: u32 = 10;
+
 /// Which calls get a line.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     calls: Calls,
     clock: Clock,
-    overload: Arc<Overload>,
+    refused: Arc<Samples>,
 }
 
 /// Nothing is decoded for a log that nobody writes.
@@ -35,7 +37,7 @@ pub(super) fn before(call: &Call, method: &Method) {
 
 impl Log {
     pub(super) fn new(calls: Calls, clock: Clock) -> Self {
-        Self { calls, clock, overload: Arc::default() }
+        Self { calls, clock, refused: Arc::new(Samples::of(LINES_PER_SECOND)) }
     }
 
     pub(super) fn after(&self, context: &Context, end: &End) {
@@ -43,43 +45,32 @@ impl Log {
             return;
         }
         let elapsed = context.elapsed();
-        let notable_only = self.calls == Calls::Notable;
-        let mut refused = None;
-        if notable_only && end.reason == Reason::Overloaded.code() {
-            refused = self.overload.refused(self.clock.now());
-            if refused.is_none() {
-                return;
+        if end.is_success() {
+            if self.calls == Calls::All || elapsed >= SLOW_CALL {
+                line(context, end, elapsed, None);
             }
-        } else if notable_only && end.is_success() && elapsed < SLOW_CALL {
-            return;
+        } else if let Some(calls) = self.refused.count(&end.reason, self.clock.now()) {
+            line(context, end, elapsed, (calls > 1).then_some(calls));
         }
-        line(context, end, elapsed, refused);
     }
 }
 
-fn line(context: &Context, end: &End, elapsed: Duration, refused: Option<u64>) {
+/// `calls`: for how many like it the line stands.
+fn line(context: &Context, end: &End, elapsed: Duration, calls: Option<u64>) {
     let peer = context.identity().caller.peer.map(|peer| peer.to_string());
     let peer = peer.as_deref().unwrap_or("in-process");
     let elapsed_ms = clock::millis(elapsed);
     let status = format!("{:?}", end.code);
     let reason = end.reason.as_ref();
     if let Some(cause) = &end.cause {
-        tracing::error!(peer, elapsed_ms, status, reason, cause, "call failed");
+        tracing::error!(peer, elapsed_ms, status, reason, calls, cause, "call failed");
     } else if matches!(end.code, Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists) {
         // The stored data decided this, as with a decline: neither the caller nor the service is at fault.
-        tracing::info!(peer, elapsed_ms, status, reason, why = end.message, "call declined");
+        tracing::info!(peer, elapsed_ms, status, reason, calls, why = end.message, "call declined");
     } else if end.code != Code::Ok {
-        tracing::warn!(
-            peer,
-            elapsed_ms,
-            status,
-            reason,
-            refused,
-            why = end.message,
-            "call refused"
-        );
+        tracing::warn!(peer, elapsed_ms, status, reason, calls, why = end.message, "call refused");
     } else if !end.is_success() {
-        tracing::info!(peer, elapsed_ms, status, reason, why = end.message, "call declined");
+        tracing::info!(peer, elapsed_ms, status, reason, calls, why = end.message, "call declined");
     } else {
         tracing::info!(peer, elapsed_ms, status, reason, "call done");
     }

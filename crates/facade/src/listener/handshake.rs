@@ -10,14 +10,18 @@ use std::{
 use clock::Clock;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
+
+use super::slots::Slot;
 
 /// The bytes that every HTTP/2 connection begins with; a request of HTTP/1.1 is longer.
 const PREFACE_BYTES: usize = 24;
 
-/// A stream that fails where it has not brought an HTTP preface in time.
+/// A stream that fails where it has not brought an HTTP preface in time, or is sent away before. It has a connection's slot.
 pub(super) struct HandshakeLimited<S> {
     stream: S,
+    slot: Slot,
     /// `None` once enough has come.
     waiting: Option<AwaitedPreface>,
 }
@@ -28,9 +32,16 @@ struct AwaitedPreface {
 }
 
 impl<S> HandshakeLimited<S> {
-    pub(super) fn new(stream: S, clock: Clock, timeout: Duration) -> Self {
-        let timed_out = Box::pin(async move { clock.sleep(timeout).await });
-        Self { stream, waiting: Some(AwaitedPreface { timed_out, received: 0 }) }
+    pub(super) fn new(
+        stream: S,
+        (slot, leave): (Slot, CancellationToken),
+        clock: Clock,
+        timeout: Duration,
+    ) -> Self {
+        let timed_out = Box::pin(async move {
+            leave.run_until_cancelled(clock.sleep(timeout)).await;
+        });
+        Self { stream, slot, waiting: Some(AwaitedPreface { timed_out, received: 0 }) }
     }
 }
 
@@ -48,7 +59,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HandshakeLimited<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<(), Error>> {
-        let Self { stream, waiting } = self.get_mut();
+        let Self { stream, slot, waiting } = self.get_mut();
         let Some(wait) = waiting else { return Pin::new(stream).poll_read(context, buffer) };
         if wait.timed_out.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Error::new(
@@ -61,6 +72,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HandshakeLimited<S> {
         wait.received += buffer.filled().len() - before;
         if wait.received >= PREFACE_BYTES {
             *waiting = None;
+            slot.has_spoken();
         }
         Poll::Ready(Ok(()))
     }

@@ -1,24 +1,43 @@
 //! How many connections there are, in all and from each address.
+//!
+//! A connection that has not said yet what it speaks makes room for the next: who floods a listener with silent connections
+//! then sends away its own, and a client that speaks at once is let in.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::config::Connections;
+
+/// How many connections each listener of the process may have, where its files are fewer than its settings need.
+pub(crate) type Share = Arc<OnceLock<NonZero<usize>>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
     counts: Arc<Mutex<Counts>>,
     max: usize,
     max_per_address: usize,
+    share: Share,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
+    /// By the number of the slot, so the oldest first.
+    silent: BTreeMap<u64, Silent>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Silent {
+    address: IpAddr,
+    leave: CancellationToken,
 }
 
 /// A permit for one connection; dropped, its place is free again.
@@ -26,29 +45,57 @@ struct Counts {
 pub(super) struct Slot {
     slots: Slots,
     address: IpAddr,
+    number: u64,
 }
 
 impl Slots {
-    pub(super) fn new(limits: &Connections) -> Self {
+    pub(super) fn new(limits: &Connections, share: Share) -> Self {
         let (max, max_per_address) = (limits.max.get(), limits.max_per_address.get());
-        Self { counts: Arc::default(), max, max_per_address }
+        Self { counts: Arc::default(), max, max_per_address, share }
     }
 
-    /// `None` where there are as many as may be.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Slot> {
+    /// `None` where there are as many as may be. Cancelled, the token says that the connection is to leave.
+    pub(super) fn take(&self, address: IpAddr) -> Option<(Slot, CancellationToken)> {
         // An IPv4 client of an IPv6 socket is the same client.
         let address = address.to_canonical();
+        let (max, max_per_address) = self.limits();
         let mut counts = self.counts();
-        if counts.all >= self.max {
+        if counts.all >= max {
             return None;
         }
         let of_address = counts.by_address.entry(address).or_default();
-        if *of_address >= self.max_per_address {
+        if *of_address >= max_per_address {
             return None;
         }
         *of_address += 1;
         counts.all += 1;
-        Some(Slot { slots: self.clone(), address })
+        let (number, leave) = (counts.next, CancellationToken::new());
+        counts.next += 1;
+        counts.silent.insert(number, Silent { address, leave: leave.clone() });
+        Some((Slot { slots: self.clone(), address, number }, leave))
+    }
+
+    /// Sends the oldest silent connection away whose place would be free for this address. False where there is none.
+    pub(super) fn send_away(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let (_, max_per_address) = self.limits();
+        let mut counts = self.counts();
+        let all = counts.by_address.get(&address).is_none_or(|count| *count < max_per_address);
+        let mut silent = counts.silent.iter();
+        let oldest = silent.find(|(_, silent)| all || silent.address == address);
+        let Some(number) = oldest.map(|(number, _)| *number) else { return false };
+        if let Some(silent) = counts.silent.remove(&number) {
+            silent.leave.cancel();
+        }
+        true
+    }
+
+    /// In all, and from one address: not more than a half where the files are few.
+    fn limits(&self) -> (usize, usize) {
+        match self.share.get().map(|share| share.get()).filter(|share| *share < self.max) {
+            None => (self.max, self.max_per_address),
+            Some(share) => (share, self.max_per_address.min(share.div_ceil(2))),
+        }
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -56,10 +103,18 @@ impl Slots {
     }
 }
 
+impl Slot {
+    /// The connection has said what it speaks, and keeps its place.
+    pub(super) fn has_spoken(&self) {
+        self.slots.counts().silent.remove(&self.number);
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut counts = self.slots.counts();
         counts.all -= 1;
+        counts.silent.remove(&self.number);
         if let Some(of_address) = counts.by_address.get_mut(&self.address) {
             *of_address -= 1;
             if *of_address == 0 {
@@ -71,28 +126,31 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZero;
-
     use super::*;
 
     fn slots(max: usize, max_per_address: usize) -> Slots {
-        Slots::new(&Connections {
+        let limits = Connections {
             max: NonZero::new(max).unwrap(),
             max_per_address: NonZero::new(max_per_address).unwrap(),
             ..Connections::default()
-        })
+        };
+        Slots::new(&limits, Share::default())
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
     fn one_address_takes_no_more_than_its_share_and_all_no_more_than_there_is() {
         let slots = slots(3, 2);
-        let [one, other]: [IpAddr; 2] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
+        let [one, other] = ["10.0.0.1", "10.0.0.2"].map(address);
         let held = [slots.take(one), slots.take(one)];
         assert!(held.iter().all(Option::is_some));
         assert!(slots.take(one).is_none(), "its share is taken");
         let last = slots.take(other);
         assert!(last.is_some());
-        assert!(slots.take("10.0.0.3".parse().unwrap()).is_none(), "all are taken");
+        assert!(slots.take(address("10.0.0.3")).is_none(), "all are taken");
         drop(held);
         assert!(slots.take(one).is_some());
     }
@@ -100,15 +158,54 @@ mod tests {
     #[test]
     fn an_ipv4_client_is_the_same_client_on_an_ipv6_socket() {
         let slots = slots(9, 1);
-        let _held = slots.take("10.0.0.1".parse().unwrap()).unwrap();
-        assert!(slots.take("::ffff:10.0.0.1".parse().unwrap()).is_none());
+        let _held = slots.take(address("10.0.0.1")).unwrap();
+        assert!(slots.take(address("::ffff:10.0.0.1")).is_none());
     }
 
     #[test]
     fn a_slot_that_was_given_back_leaves_nothing_behind() {
         let slots = slots(9, 9);
-        drop(slots.take("10.0.0.1".parse().unwrap()));
-        assert!(slots.counts().by_address.is_empty());
+        drop(slots.take(address("10.0.0.1")));
+        assert!(slots.counts().by_address.is_empty() && slots.counts().silent.is_empty());
         assert_eq!(slots.counts().all, 0);
+    }
+
+    #[test]
+    fn the_oldest_silent_connection_makes_room_and_one_that_has_spoken_stays() {
+        let slots = slots(3, 3);
+        let [one, other] = ["10.0.0.1", "10.0.0.2"].map(address);
+        let (spoken, of_spoken) = slots.take(one).unwrap();
+        spoken.has_spoken();
+        let (_older, of_older) = slots.take(one).unwrap();
+        let (_newer, of_newer) = slots.take(one).unwrap();
+        assert!(slots.send_away(other));
+        assert!(of_older.is_cancelled() && !of_newer.is_cancelled());
+        assert!(slots.send_away(other));
+        assert!(of_newer.is_cancelled() && !of_spoken.is_cancelled());
+        assert!(!slots.send_away(other), "nobody is silent");
+    }
+
+    #[test]
+    fn an_address_that_has_its_share_sends_away_its_own() {
+        let slots = slots(9, 2);
+        let [one, other] = ["10.0.0.1", "10.0.0.2"].map(address);
+        let (_of_other, leave_other) = slots.take(other).unwrap();
+        let (_of_one, leave_one) = slots.take(one).unwrap();
+        let (second, _) = slots.take(one).unwrap();
+        second.has_spoken();
+        assert!(slots.send_away(one));
+        assert!(leave_one.is_cancelled() && !leave_other.is_cancelled());
+        assert!(!slots.send_away(one));
+    }
+
+    #[test]
+    fn where_files_are_few_there_are_fewer_and_one_address_has_half_of_them() {
+        let slots = slots(9, 9);
+        slots.share.set(NonZero::new(3).unwrap()).unwrap();
+        let [one, other] = ["10.0.0.1", "10.0.0.2"].map(address);
+        let _held = [slots.take(one).unwrap(), slots.take(one).unwrap()];
+        assert!(slots.take(one).is_none());
+        let _last = slots.take(other).unwrap();
+        assert!(slots.take(other).is_none());
     }
 }

@@ -48,14 +48,15 @@ pub async fn open_database(
     opened.map_err(|error| causes(&error))
 }
 
-/// Begins a process: its log, and what is to be said of its config.
+/// Begins a process: its log, which is written to the end when what is given back is dropped, and what is to be said of its
+/// config.
 ///
 /// # Errors
 /// A sentence with the cure.
-pub fn start_log<C>(loaded: &Loaded<C>, log: &config::Log) -> Result<(), String> {
-    log::start(log.format, &log.filter)?;
+pub fn start_log<C>(loaded: &Loaded<C>, log: &config::Log) -> Result<log::Flush, String> {
+    let flush = log::start(log.format, &log.filter)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    Ok(())
+    Ok(flush)
 }
 
 /// Puts services into a process, each on its listener and with so many calls in flight at most: their databases in one
@@ -105,8 +106,8 @@ pub async fn run_service<F>(
 where
     F: Future<Output = Result<Mount, String>>,
 {
-    start_log(&loaded, &loaded.config.log)?;
-    let signals = Signals::listen()?;
+    let _flush = start_log(&loaded, &loaded.config.log)?;
+    let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config::Service { listen, database, limits, retention, log } = loaded.config;
     prepare_folder(&database.folder)?;
     let mut process = Process::new(clock.clone(), limits.connections);

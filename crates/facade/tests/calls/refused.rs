@@ -193,7 +193,8 @@ async fn a_path_as_long_as_a_header_is_cut_in_the_answer_and_in_the_log() {
 }
 
 #[tokio::test]
-async fn calls_that_are_refused_for_overload_have_one_line_a_second_which_counts_them() {
+async fn calls_that_are_refused_for_overload_have_ten_lines_a_second_and_the_next_counts_the_others()
+ {
     let (clock, time) = Clock::manual(Timestamp(1_000));
     let shop = Shop::full(clock);
     let logged = Logged::at(Level::INFO);
@@ -215,8 +216,8 @@ async fn calls_that_are_refused_for_overload_have_one_line_a_second_which_counts
     refused(1).await;
     time.advance(Duration::from_millis(1));
     refused(50).await;
-    let counts: Vec<_> = logged.lines().iter().map(|line| line["refused"].as_u64()).collect();
-    assert_eq!(counts, [Some(1), Some(101)]);
+    let counts: Vec<_> = logged.lines().iter().map(|line| line["calls"].as_u64()).collect();
+    assert_eq!(counts, [vec![None; 10], vec![Some(92)], vec![None; 9]].concat());
     assert_eq!(shop.orders(), 151);
 }
 

@@ -131,7 +131,8 @@ async fn clones_of_a_facade_count_together_and_one_with_another_limit_by_itself(
 }
 
 #[tokio::test]
-async fn shed_calls_have_one_line_a_second_which_counts_them() {
+async fn calls_that_are_refused_for_one_reason_have_ten_lines_a_second_and_the_next_counts_the_others()
+ {
     let (clock, time) = Clock::manual(Timestamp(1_000));
     let facade = Facade::new(clock, Calls::Notable).shedding(NonZeroUsize::new(1));
     let shop = Shop::behind(facade, Arc::new(Semaphore::new(0)));
@@ -144,8 +145,8 @@ async fn shed_calls_have_one_line_a_second_which_counts_them() {
     time.advance(Duration::from_secs(1));
     at_once(shop.call(order()));
     let lines = logged.lines();
-    let counts: Vec<_> = lines.iter().map(|line| line["refused"].as_u64()).collect();
-    assert_eq!(counts, [Some(1), Some(100)]);
+    let counts: Vec<_> = lines.iter().map(|line| line["calls"].as_u64()).collect();
+    assert_eq!(counts, [vec![None; 10], vec![Some(91)]].concat());
     assert_eq!(lines[0]["reason"], Reason::Overloaded.code());
     assert_eq!(lines[0]["span"]["method"], PLACE_ORDER);
 }

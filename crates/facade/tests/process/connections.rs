@@ -75,11 +75,77 @@ async fn a_connection_that_has_said_what_it_speaks_may_be_idle() {
     time.advance(Duration::from_secs(3600));
     // A PING is answered.
     stream.write_all(b"\0\0\x08\x06\0\0\0\0\0sagamesh").await.unwrap();
+    assert!(is_answered(&mut stream).await);
+}
+
+/// Silent connections that hold every place of their address.
+async fn flood(address: &str, connections: usize) -> Vec<TcpStream> {
+    let mut silent = Vec::new();
+    for _ in 0..connections {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    silent
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_is_let_in_among_any_number_that_say_nothing() {
+    let limits =
+        Connections { max_per_address: NonZero::new(20).unwrap(), ..Connections::default() };
+    let address = serve(Clock::system(), limits).await;
+    let mut spoken = TcpStream::connect(&address).await.unwrap();
+    assert!(greets(&mut spoken).await);
+    let _silent = flood(&address, 200).await;
+    for _ in 0..10 {
+        let mut client = TcpStream::connect(&address).await.unwrap();
+        assert!(greets(&mut client).await, "a silent one leaves in its place");
+    }
+    spoken.write_all(b"\0\0\x08\x06\0\0\0\0\0sagamesh").await.unwrap();
+    assert!(is_answered(&mut spoken).await, "who has spoken keeps its place");
+}
+
+/// Whether a PING is answered before the connection is closed.
+async fn is_answered(stream: &mut TcpStream) -> bool {
     let mut answers = Vec::new();
     while !answers.windows(8).any(|window| window == b"sagamesh") {
         let mut bytes = [0; 256];
-        let read = stream.read(&mut bytes).await.unwrap();
-        assert!(read > 0, "it was closed");
-        answers.extend_from_slice(&bytes[..read]);
+        match stream.read(&mut bytes).await {
+            Ok(read @ 1..) => answers.extend_from_slice(&bytes[..read]),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// HEADERS of a stream that says it goes on.
+const UNENDED_HEADERS: &[u8] = b"\0\0\x01\x01\0\0\0\0\x01\x83";
+/// One more header field, a name and a value of one byte, and it goes on still.
+const CONTINUATION: &[u8] = b"\0\0\x05\x09\0\0\0\0\x01\0\x01x\x01y";
+
+/// A peer in the midst of its headers may send nothing else, so it cannot answer a PING.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_headers_never_end_is_closed_however_they_are_dripped() {
+    for drips in [false, true] {
+        let clock = Clock::system();
+        let address = serve(clock.clone(), Connections::default()).await;
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        assert!(greets(&mut stream).await);
+        stream.write_all(UNENDED_HEADERS).await.unwrap();
+        let began = clock.now();
+        let (mut read, mut write) = stream.split();
+        let dripping = async {
+            while drips && write.write_all(CONTINUATION).await.is_ok() {
+                clock.sleep(Duration::from_secs(1)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let mut said = Vec::new();
+        tokio::select! {
+            _ = read.read_to_end(&mut said) => {}
+            () = dripping => {}
+        }
+        let took = clock.now().since(began);
+        assert!(took <= Duration::from_secs(40), "drips: {drips}, {took:?}");
+        // Many small pieces are too many before that.
+        assert!(drips || took >= Duration::from_secs(20), "it was not the PING: {took:?}");
     }
 }

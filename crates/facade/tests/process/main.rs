@@ -6,3 +6,4 @@ mod admin;
 mod connections;
 mod settings;
 mod stages;
+mod stuck;

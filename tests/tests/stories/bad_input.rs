@@ -6,7 +6,7 @@ use prost::Message;
 use proto::{
     checkout::v1::{Line, PlaceOrderRequest, PlaceOrderResponse},
     payment::v1::TopUpRequest,
-    saga::v1::{SagaState, StartSagaRequest},
+    saga::v1::{ListSagasRequest, SagaState, StartSagaRequest, WaitSagaRequest},
 };
 use stage::{paths, reason};
 use tests::{
@@ -201,4 +201,28 @@ async fn a_start_with_a_broken_input_is_refused() {
     let refused = mesh.sagas().start_saga(start("place-order", "", broken)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(mesh.sagas_in(&[]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_no_contract_allows_are_refused_by_their_field() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    let saga_id = mesh.place(order("t", "ada", "tea", 1)).await.saga_id;
+    let extremes = [(i64::MIN, 0), (i64::MIN, i32::MIN), (0, -1), (0, i32::MAX), (i64::MAX, 0)];
+    for (seconds, nanos) in extremes {
+        let timeout = Some(prost_types::Duration { seconds, nanos });
+        let request =
+            WaitSagaRequest { saga_id: saga_id.clone(), timeout, ..WaitSagaRequest::default() };
+        let refused = mesh.sagas().wait_saga(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+        assert_eq!(paths(&refused), ["timeout"]);
+
+        let started_after = Some(prost_types::Timestamp { seconds, nanos });
+        let request = ListSagasRequest { started_after, ..ListSagasRequest::default() };
+        let refused = mesh.sagas().list_sagas(request).await.unwrap_err();
+        assert_eq!(paths(&refused), ["started_after"], "{refused:?}");
+    }
+    let before_1970 = Some(prost_types::Timestamp { seconds: -1, nanos: 5 });
+    let request = ListSagasRequest { started_after: before_1970, ..ListSagasRequest::default() };
+    assert_eq!(mesh.sagas().list_sagas(request).await.unwrap().into_inner().sagas.len(), 1);
 }

@@ -39,6 +39,7 @@ impl Signals {
         let listening = move || {
             for _ in signals.forever() {
                 if came.is_cancelled() {
+                    log::flush();
                     exit(INTERRUPTED);
                 }
                 came.cancel();

@@ -178,6 +178,7 @@ where
         });
     }
     drop(listener);
+    slots.send_all_away();
     let drained = clock.timeout(limits.drain_timeout, draining.shutdown());
     let _ = hurry.run_until_cancelled(drained).await;
     connections.shutdown().map(Ok).await

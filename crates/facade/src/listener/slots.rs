@@ -90,6 +90,13 @@ impl Slots {
         true
     }
 
+    /// Sends every silent connection away: there is nothing of theirs to finish.
+    pub(super) fn send_all_away(&self) {
+        for silent in std::mem::take(&mut self.counts().silent).into_values() {
+            silent.leave.cancel();
+        }
+    }
+
     /// In all, and from one address: not more than a half where the files are few.
     fn limits(&self) -> (usize, usize) {
         match self.share.get().map(|share| share.get()).filter(|share| *share < self.max) {

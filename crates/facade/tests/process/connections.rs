@@ -9,6 +9,7 @@ use facade::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
 };
 
 async fn serve(clock: Clock, limits: Connections) -> String {
@@ -148,4 +149,23 @@ async fn a_connection_whose_headers_never_end_is_closed_however_they_are_dripped
         // Many small pieces are too many before that.
         assert!(drips || took >= Duration::from_secs(20), "it was not the PING: {took:?}");
     }
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_connections_that_have_said_nothing() {
+    let (clock, _time) = Clock::manual(Timestamp(0));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut process = Process::new(clock.clone(), Connections::default());
+    let server = Server::new(Facade::new(clock, Calls::Notable)).build();
+    process.serve("stock", &Readiness::default(), server, listener).await;
+    let (stop, told) = oneshot::channel::<()>();
+    let ended = tokio::spawn(process.run(async { told.await.unwrap() }));
+    let _silent = TcpStream::connect(&address).await.unwrap();
+    // It is accepted behind the other, and the clock stands still: nothing here times out.
+    let mut last = TcpStream::connect(&address).await.unwrap();
+    assert!(greets(&mut last).await);
+    drop(last);
+    stop.send(()).unwrap();
+    ended.await.unwrap().unwrap();
 }

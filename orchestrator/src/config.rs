@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf, time::Duration};
 
 use facade::{
-    config::{self, Connections, Database, Listen, Log, Problem, Requests, Responses, STOP_TIMEOUT},
+    config::{
+        self, Connections, Database, Listen, Log, Problem, Requests, Responses, STOP_TIMEOUT,
+    },
     dial::{Address, Peer},
 };
 use schemars::JsonSchema;

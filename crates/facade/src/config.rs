@@ -106,14 +106,14 @@ pub struct Connections {
 impl Connections {
     /// What is wrong with them in a process that has `stop_timeout` to end, where they stand at `limits.connections`.
     #[must_use]
-    pub fn problems(&self, stop_timeout: Duration) -> Option<Problem> {
+    pub fn problems(&self, stop_timeout: Duration) -> Vec<Problem> {
         let too_long = || {
             let stop_timeout = clock::duration::text(stop_timeout);
             let why =
                 format!("it must be shorter than limits.stop_timeout, which is {stop_timeout}");
             Problem::new("limits.connections.drain_timeout", why)
         };
-        (self.drain_timeout >= stop_timeout).then(too_long)
+        (self.drain_timeout >= stop_timeout).then(too_long).into_iter().collect()
     }
 }
 

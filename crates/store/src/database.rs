@@ -45,6 +45,9 @@ impl Database {
 
     /// Runs `work` on a connection that sees what is committed at one moment, and that refuses to write.
     ///
+    /// Work is not begun when the future has been dropped before, and the statement that runs is stopped when it is dropped
+    /// meanwhile.
+    ///
     /// # Errors
     /// The work's own, or that it was not carried out.
     pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>

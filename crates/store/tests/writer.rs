@@ -453,3 +453,30 @@ async fn work_that_finds_its_row_taken_is_told_so_apart_from_every_other_failure
         assert!(matches!(other, Error::Statement(_)), "{other:?}");
     }
 }
+
+#[tokio::test]
+async fn a_read_whose_caller_is_gone_is_stopped_or_not_begun_and_leaves_its_connection_to_others() {
+    let sqlite = Sqlite::open().await;
+    let endless = || {
+        sqlite.database.search(|connection| {
+            let count = "with recursive number(value) as \
+                         (select 1 union all select value + 1 from number) select count(*) from number";
+            connection.one(count, (), |row| row.get::<i64>(0))
+        })
+    };
+    // More than there are connections: some run, and some wait.
+    let mut reads: Vec<_> = (0..8).map(|_| Box::pin(endless())).collect();
+    for _ in 0..100 {
+        for read in &mut reads {
+            assert!(poll!(read).is_pending());
+        }
+        tokio::task::yield_now().await;
+    }
+    drop(reads);
+    for _ in 0..8 {
+        let read = sqlite.database.search(|connection| {
+            connection.one("select count(*) from effect", (), |row| row.get::<i64>(0))
+        });
+        assert_eq!(read.await.unwrap(), 0);
+    }
+}

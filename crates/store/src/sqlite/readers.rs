@@ -1,13 +1,19 @@
 //! Connections for reading: few, opened when they are needed, and kept.
+//!
+//! A read whose caller goes away is not begun, or stopped where it is.
 
 use std::{
+    mem,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use rusqlite::InterruptHandle;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{Connection, Error, backend::ReadJob, job::panic_message, sqlite::session::connect};
+use crate::{
+    Connection, Error, backend::ReadJob, job::panic_message, sqlite::session::interruptible,
+};
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -15,7 +21,64 @@ pub(super) struct Readers {
     /// How many there may be.
     most: u32,
     free: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Reader>>,
+}
+
+struct Reader {
+    connection: Connection,
+    interrupt: Arc<InterruptHandle>,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Reader")
+    }
+}
+
+/// Where a read is. A connection is interrupted only while the read has it: the next one to have it is another's.
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Waiting,
+    Running(Arc<InterruptHandle>),
+    Over,
+    /// Its caller has gone.
+    Unwanted,
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Stage>>);
+
+impl Shared {
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the read may begin.
+    fn begin(&self, reader: &Reader) -> bool {
+        let mut stage = self.stage();
+        let is_wanted = matches!(*stage, Stage::Waiting);
+        if is_wanted {
+            *stage = Stage::Running(Arc::clone(&reader.interrupt));
+        }
+        is_wanted
+    }
+
+    fn end(&self) {
+        *self.stage() = Stage::Over;
+    }
+}
+
+/// Held by the caller of a read: stops it when it is dropped before the read is over.
+struct Caller(Shared);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let mut stage = self.0.stage();
+        if let Stage::Running(interrupt) = mem::replace(&mut *stage, Stage::Unwanted) {
+            interrupt.interrupt();
+        }
+    }
 }
 
 impl Readers {
@@ -26,9 +89,10 @@ impl Readers {
 
     pub(super) async fn read(self: &Arc<Self>, work: ReadJob) -> Result<(), Error> {
         let turn = Arc::clone(&self.free).acquire_owned().await.map_err(|_| Error::Closed)?;
-        let readers = Arc::clone(self);
+        let (readers, shared) = (Arc::clone(self), Shared::default());
+        let _caller = Caller(shared.clone());
         let read = spawn_blocking(move || {
-            let read = readers.run_job(work);
+            let read = readers.run_job(work, &shared);
             drop(turn);
             read
         });
@@ -41,22 +105,33 @@ impl Readers {
         })
     }
 
-    fn run_job(&self, work: ReadJob) -> Result<(), Error> {
+    fn run_job(&self, work: ReadJob, shared: &Shared) -> Result<(), Error> {
         let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.path, "pragma query_only = on")?,
+        let reader = match idle {
+            Some(reader) => reader,
+            None => self.connect()?,
         };
+        if !shared.begin(&reader) {
+            self.idle().push(reader);
+            return Ok(());
+        }
+        let connection = &reader.connection;
         connection.execute("begin", ())?;
-        work(&connection);
+        work(connection);
+        shared.end();
         // A connection that cannot end its transaction is dropped: it would see the same old snapshot for ever.
         if connection.execute("rollback", ()).is_ok() {
-            self.idle().push(connection);
+            self.idle().push(reader);
         }
         Ok(())
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn connect(&self) -> Result<Reader, Error> {
+        let (connection, interrupt) = interruptible(&self.path, "pragma query_only = on")?;
+        Ok(Reader { connection, interrupt: Arc::new(interrupt) })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

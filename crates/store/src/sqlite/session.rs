@@ -3,7 +3,7 @@
 use std::{cell::Cell, ops::ControlFlow, path::Path, str, sync::Arc, time::Duration};
 
 use rusqlite::{
-    CachedStatement, ErrorCode, OpenFlags, ffi, params_from_iter,
+    CachedStatement, ErrorCode, InterruptHandle, OpenFlags, ffi, params_from_iter,
     types::{ToSql, ToSqlOutput, ValueRef},
 };
 
@@ -21,12 +21,22 @@ const STATEMENT_CACHE: usize = 128;
 
 /// Opens the file, which must be there. `pragmas` hold for this connection alone.
 pub(super) fn connect(path: &Path, pragmas: &str) -> Result<Connection, Error> {
+    interruptible(path, pragmas).map(|(connection, _)| connection)
+}
+
+/// The same, with what stops the statement that runs there.
+pub(super) fn interruptible(
+    path: &Path,
+    pragmas: &str,
+) -> Result<(Connection, InterruptHandle), Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sqlite = rusqlite::Connection::open_with_flags(path, flags)?;
     sqlite.busy_timeout(BUSY_TIMEOUT)?;
     sqlite.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     sqlite.execute_batch(pragmas)?;
-    Ok(Connection::on(Sqlite { sqlite, before: Cell::default(), probed: Cell::default() }))
+    let interrupt = sqlite.get_interrupt_handle();
+    let session = Sqlite { sqlite, before: Cell::default(), probed: Cell::default() };
+    Ok((Connection::on(session), interrupt))
 }
 
 #[derive(Debug)]

@@ -4,10 +4,10 @@
 //! Defaults are overridden by a file, that by the environment, that by flags ([`sources`]). Whatever is wrong is told by
 //! the setting's name and where its value came from. Every role's config is made of the structs here and its own.
 
+pub mod duration;
 pub mod reference;
 pub mod sources;
 
-pub mod duration;
 mod origins;
 
 use std::{net::SocketAddr, num::NonZero, path::PathBuf, time::Duration};

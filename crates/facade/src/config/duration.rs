@@ -5,7 +5,7 @@ use std::time::Duration;
 use clock::duration;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-/// Writes one as it is read.
+/// Writes it as it is read.
 ///
 /// # Errors
 /// The serializer's.
@@ -13,10 +13,10 @@ pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok
     serializer.serialize_str(&duration::text(*value))
 }
 
-/// Reads one.
+/// Reads it.
 ///
 /// # Errors
-/// How it is written.
+/// A sentence with the cure where it is none.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     duration::parse(&text).map_err(|what| D::Error::custom(format!("{what}: {}", duration::CURE)))

@@ -1,5 +1,7 @@
 //! What an orchestrator is configured by, beside what every process is.
 
+mod sagas;
+
 use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf, time::Duration};
 
 use facade::{
@@ -17,6 +19,8 @@ use serde::{
     },
 };
 use store::retention::{Keep, KeepAnswers};
+
+pub use sagas::Sagas;
 
 /// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
 pub const MAX_RUNNING: usize = 10_000;
@@ -70,9 +74,10 @@ impl config::Config for Config {
     ];
 
     fn problems(&self) -> Vec<Problem> {
-        let Limits { connections, requests, responses, stop_timeout, .. } = &self.limits;
-        let connections = connections.problems(*stop_timeout);
-        [self.log.problems(), connections, requests.problems(), responses.problems()].concat()
+        let Limits { sagas, connections, requests, responses, stop_timeout, .. } = &self.limits;
+        let (sagas, connections) = (sagas.problems(), connections.problems(*stop_timeout));
+        let bytes = [requests.problems(), responses.problems()].concat();
+        [self.log.problems(), sagas, connections, bytes].concat()
     }
 }
 
@@ -162,8 +167,11 @@ pub struct Definitions {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// How many sagas run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
+    /// How many sagas run at once, those that wait for an instant or a person not counted; a start beyond them is refused,
+    /// RESOURCE_EXHAUSTED.
     pub max_running: usize,
+    /// How that is shared out, and what one saga may come to.
+    pub sagas: Sagas,
     /// Connections.
     pub connections: Connections,
     /// What comes in.
@@ -181,6 +189,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_running: MAX_RUNNING,
+            sagas: Sagas::default(),
             connections: Connections::default(),
             requests: Requests::default(),
             responses: Responses::default(),

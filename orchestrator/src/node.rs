@@ -142,10 +142,10 @@ impl Node {
             Arc::clone(&journal),
             participants.clone(),
             Arc::new(registry),
-            config.limits.max_running,
+            &config.limits,
         );
-        let (service, health) = serve_api(&driver, facade, &definitions)?;
-        // The node is its own participant, because a saga's step may call `SagaService`.
+        let (service, health) = serve_api(&driver, facade, &definitions, &config.limits.sagas)?;
+        // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
         let peers = config.participants.values();
         let outgoing = peers.map(|participant| participant.max_connections.get()).sum();
@@ -249,9 +249,10 @@ fn serve_api(
     driver: &Driver,
     facade: &Facade,
     definitions: &[Arc<Compiled>],
+    limits: &config::Sagas,
 ) -> Result<(Service, Health), String> {
-    let mut server =
-        Server::new(facade.clone()).with(saga_service::mount(Handlers::new(driver.clone())));
+    let handlers = Handlers::new(driver.clone(), limits);
+    let mut server = Server::new(facade.clone()).with(saga_service::mount(handlers));
     let mut served_by: BTreeMap<String, String> = BTreeMap::new();
     for definition in definitions {
         let Some(method) = definition.serves() else { continue };

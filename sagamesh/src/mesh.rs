@@ -24,7 +24,7 @@ pub use self::config::{Config, Limits, Listen, Retention};
 pub use facade::config::{Database, Log};
 pub use orchestrator::{
     MAX_RUNNING,
-    config::{Definitions, Participant, Participants},
+    config::{Definitions, Participant, Participants, Sagas},
     retention::{Keep, KeepAnswers},
 };
 
@@ -90,8 +90,15 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
 
 fn node(config: Config) -> orchestrator::Config {
     let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
-    let Limits { max_running, connections, requests, responses, stop_timeout, max_calls: _ } =
-        limits;
+    let Limits {
+        max_running,
+        sagas,
+        connections,
+        requests,
+        responses,
+        stop_timeout,
+        max_calls: _,
+    } = limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
     orchestrator::Config {
         database,
@@ -99,6 +106,7 @@ fn node(config: Config) -> orchestrator::Config {
         definitions,
         limits: orchestrator::config::Limits {
             max_running,
+            sagas,
             connections,
             requests,
             responses,

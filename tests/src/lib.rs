@@ -11,6 +11,7 @@ pub mod shop;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clock::Clock;
@@ -24,7 +25,7 @@ use proto::{
 };
 use sagamesh::mesh::{
     self, Addresses, Config, Database, Definitions, Keep, Limits, Listen, Log, MAX_RUNNING,
-    Participant, Retention,
+    Participant, Retention, Sagas,
 };
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -122,6 +123,13 @@ impl Wiring {
             definitions: Definitions { folder: self.sagas, ..Config::default().definitions },
             limits: Limits {
                 max_running: self.max_running.unwrap_or(MAX_RUNNING),
+                // A test is slow where many run at once, and is not about that.
+                sagas: Sagas {
+                    share_per_definition: 100,
+                    share_per_participant: 100,
+                    max_delay: Duration::from_mins(1),
+                    ..Sagas::default()
+                },
                 ..Limits::default()
             },
             retention: Retention { keep_finished: self.keep_finished, ..Retention::default() },
@@ -155,7 +163,7 @@ async fn open(config: Config) -> Result<mesh::Mesh, String> {
     for _ in 0..200 {
         match mesh::start(config.clone(), clock.clone()).await {
             Err(why) if why.contains("another process") => {
-                clock.sleep(std::time::Duration::from_millis(10)).await;
+                clock.sleep(Duration::from_millis(10)).await;
             }
             started => return started,
         }

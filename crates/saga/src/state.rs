@@ -156,7 +156,8 @@ impl StepState {
     pub(crate) fn needs_undo(&self) -> bool {
         let landed = match self.call.progress {
             Progress::Done | Progress::Exhausted | Progress::Open { .. } => true,
-            Progress::NoEffect | Progress::Idle | Progress::Skipped => self.call.may_have_landed,
+            Progress::NoEffect => self.call.may_have_landed,
+            Progress::Idle | Progress::Skipped => self.call.may_have_landed,
         };
         landed
             && !matches!(

@@ -4,19 +4,15 @@ pub mod saga_service;
 pub mod served;
 
 mod events;
+mod looks;
 mod read;
 mod sentence;
 mod view;
 mod watch;
 
-use std::time::Duration;
-
 use facade::Failure;
 
-use crate::driver::StartError;
-
-/// How long a caller should wait whose saga was not started because too many are running.
-const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::driver::{Refusal, StartError};
 
 /// A start that failed.
 fn not_started(error: StartError) -> Failure {
@@ -26,12 +22,14 @@ fn not_started(error: StartError) -> Failure {
     }
 }
 
-/// A start that was refused because of what is running.
-fn overloaded() -> Failure {
-    Failure::Overloaded {
-        message: "this node runs as many sagas as it may; nothing was begun".to_owned(),
-        retry_after: OVERLOAD_RETRY_AFTER,
-    }
+/// A start that there is no room for.
+fn refused(Refusal { why, retry_after }: Refusal) -> Failure {
+    Failure::Overloaded { message: why, retry_after }
+}
+
+/// A start that was not made, since its caller had gone: nobody is told so.
+fn abandoned() -> Failure {
+    Failure::unavailable("the caller went away before its saga was on disk")
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use definition::Compiled;
 use facade::{Failure, wire::causes};
 use proto::facade::v1::Reason;
-use saga::{Record, Status};
+use saga::Status;
 
 use crate::{
-    driver::{Driver, Handle, Published, Replayed, Replayer, definition_unreadable, replay},
+    driver::{Driver, Handle, Published, Replayer, definition_unreadable, read_apart},
     journal::{self, IndexRow, Loaded},
 };
 
@@ -32,42 +32,60 @@ impl SagaSnapshot {
 /// A saga's definition, its records, and the state that they come to.
 pub(super) struct SagaHistory {
     pub(super) definition: Arc<Compiled>,
-    pub(super) records: Vec<Record>,
     pub(super) replayer: Replayer,
 }
 
-/// Reads a saga and its journal.
-pub(super) async fn find(driver: &Driver, saga_id: &str) -> Result<SagaSnapshot, Failure> {
-    look_up(driver, saga_id).await?.ok_or_else(|| unknown_saga(saga_id))
-}
-
-/// Reads a saga and its journal, where there is one.
+/// Reads a saga and its journal, where there is one: for whoever repeats its start, so never behind people's lists.
 pub(super) async fn look_up(
     driver: &Driver,
     saga_id: &str,
 ) -> Result<Option<SagaSnapshot>, Failure> {
     let loaded = driver.journal().load(saga_id).await.map_err(Failure::unavailable)?;
-    let Some(Loaded { mut index_row, entries }) = loaded else { return Ok(None) };
-    let Some(registered) = driver.registry().find_hash(&index_row.header.definition_hash) else {
-        let why = definition_unreadable(&index_row.header);
-        index_row.aside.get_or_insert(why);
-        return Ok(Some(SagaSnapshot { index_row, history: None }));
+    match loaded {
+        Some(loaded) => read(driver, loaded, None).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads what was loaded of a saga, which follows `before`, where there is a reading of it.
+pub(super) async fn read(
+    driver: &Driver,
+    Loaded { mut index_row, entries }: Loaded,
+    before: Option<Replayer>,
+) -> Result<SagaSnapshot, Failure> {
+    let definition = match definition(driver, &index_row) {
+        Ok(definition) => definition,
+        Err(why) => {
+            index_row.aside.get_or_insert(why);
+            return Ok(SagaSnapshot { index_row, history: None });
+        }
     };
-    let definition = registered.compiled;
-    let replayed = match entries {
-        Ok(entries) => replay(&index_row.header, &definition, &entries, index_row.state_record)
-            .map_err(|error| causes(&error)),
+    let reading = match entries {
+        Ok(entries) => {
+            let IndexRow { header, state_record, .. } = &index_row;
+            let read = read_apart(header, &definition, before, entries, *state_record).await;
+            read.map_err(|error| causes(&error))
+        }
         Err(journal::Error::Unreadable(why)) => Err(why),
         Err(error) => return Err(Failure::unavailable(error)),
     };
-    let history = match replayed {
-        Ok(Replayed { records, replayer }) => Some(SagaHistory { definition, records, replayer }),
+    let history = match reading {
+        Ok(replayer) => Some(SagaHistory { definition, replayer }),
         Err(why) => {
             index_row.aside.get_or_insert_with(|| unreadable(why));
             None
         }
     };
-    Ok(Some(SagaSnapshot { index_row, history }))
+    Ok(SagaSnapshot { index_row, history })
+}
+
+/// What the saga runs by, or why this program cannot tell.
+pub(super) fn definition(
+    driver: &Driver,
+    index_row: &IndexRow,
+) -> Result<Arc<Compiled>, saga::Reason> {
+    let registered = driver.registry().find_hash(&index_row.header.definition_hash);
+    registered.map(|known| known.compiled).ok_or_else(|| definition_unreadable(&index_row.header))
 }
 
 /// The failure for a saga that somebody deleted: its key is there, and its row is not.

@@ -26,9 +26,15 @@ use proto::{
 };
 use saga::{Event, Status};
 
-use super::{not_started, overloaded, read, view, watch};
+use super::{
+    abandoned,
+    looks::Looks,
+    not_started, read, refused, view,
+    watch::{self, Watchers},
+};
 use crate::{
-    driver::{Driver, OrderError, Start},
+    config::Sagas,
+    driver::{Driver, OrderError, Requester, Start},
     handlers::saga_service::SagaService,
     journal::Filter,
 };
@@ -47,17 +53,20 @@ fn is_settled(status: Status) -> bool {
 /// The handlers.
 pub struct Handlers {
     driver: Driver,
+    looks: Looks,
+    watchers: Arc<Watchers>,
 }
 
 impl Handlers {
     /// Handlers over `driver`.
     #[must_use]
-    pub fn new(driver: Driver) -> Self {
-        Self { driver }
+    pub fn new(driver: Driver, limits: &Sagas) -> Self {
+        let watchers = Arc::new(Watchers::new(limits));
+        Self { driver, looks: Looks::default(), watchers }
     }
 
     async fn show(&self, saga_id: &str) -> Result<Option<Saga>, Failure> {
-        let found = read::find(&self.driver, saga_id).await?;
+        let found = self.looks.find(&self.driver, saga_id).await?;
         Ok(Some(view::saga(&found, saga::Timestamp(self.driver.clock().now().0))))
     }
 
@@ -90,7 +99,7 @@ impl Handlers {
     ) -> Result<Option<Saga>, Failure> {
         match ordered {
             Ok(()) => self.show(saga_id).await,
-            Err(OrderError::Illegal(refused)) => {
+            Err(refused @ (OrderError::Illegal(_) | OrderError::TooLong { .. })) => {
                 Err(Failure::new(Reason::SagaState, refused.to_string()))
             }
             Err(OrderError::Journal(error)) => Err(Failure::unavailable(error)),
@@ -100,7 +109,7 @@ impl Handlers {
 
     /// Why a saga that no task runs cannot be steered.
     async fn not_running(&self, saga_id: &str) -> Result<Failure, Failure> {
-        let found = read::find(&self.driver, saga_id).await?;
+        let found = self.looks.find(&self.driver, saga_id).await?;
         Ok(match (found.status().is_ended(), &found.index_row.aside) {
             (true, _) => Failure::new(
                 Reason::SagaState,
@@ -140,11 +149,10 @@ impl SagaService for Handlers {
         let input = read_input(&call, &definition, request.input_json).await?;
         let key = start_key(&definition, &input, &request.key)?;
         let name = definition.name().to_owned();
-        let started = self
-            .driver
-            .start(definition, key.clone(), input, call.trace())
-            .await
-            .map_err(not_started)?;
+        // Nobody waits for its end.
+        let requester = Requester { peer: call.caller().peer, waits: false, rest: None };
+        let start = self.driver.start(definition, key.clone(), input, call.trace(), &requester);
+        let started = start.await.map_err(not_started)?;
         let mut response = StartSagaResponse::default();
         match started {
             Start::New { saga_id, handle } => {
@@ -162,7 +170,8 @@ impl SagaService for Handlers {
                 response.set_state(view::state(removed.ending.status));
                 response.already_started = true;
             }
-            Start::Overloaded => return Err(overloaded()),
+            Start::Refused(refusal) => return Err(refused(refusal)),
+            Start::Abandoned => return Err(abandoned()),
             Start::KeyReused => {
                 let sentence =
                     "a saga of this definition was started under this key with another input";
@@ -218,8 +227,8 @@ impl SagaService for Handlers {
             WaitUntil::Settled => is_settled,
             WaitUntil::Ended | WaitUntil::Unspecified => Status::is_ended,
         };
-        // An unknown saga is refused at once, not after the wait.
-        read::find(&self.driver, &request.saga_id).await?;
+        // Looked for first, so that an unknown saga is told at once.
+        self.looks.find(&self.driver, &request.saga_id).await?;
         read::wait(&self.driver, &request.saga_id, until, limit).await;
         let saga = self.show(&request.saga_id).await?;
         Ok(WaitSagaResponse { saga, ..WaitSagaResponse::default() }.into())
@@ -230,8 +239,8 @@ impl SagaService for Handlers {
         _: Call,
         request: WatchSagaRequest,
     ) -> Result<ResponseStream<WatchSagaResponse>, Failure> {
-        let found = read::find(&self.driver, &request.saga_id).await?;
-        let events = watch::events(self.driver.clone(), found, request.after_seq);
+        let (driver, saga_id) = (self.driver.clone(), &request.saga_id);
+        let events = watch::events(driver, &self.watchers, saga_id, request.after_seq).await?;
         let responses = events.map(|event| {
             event.map(|event| WatchSagaResponse {
                 event: Some(event),
@@ -284,7 +293,7 @@ impl SagaService for Handlers {
         _: Call,
         request: SkipStepRequest,
     ) -> Result<Reply<SkipStepResponse>, Failure> {
-        let found = read::find(&self.driver, &request.saga_id).await?;
+        let found = self.looks.find(&self.driver, &request.saga_id).await?;
         let Some(history) = &found.history else {
             return Err(self.not_running(&request.saga_id).await?);
         };

@@ -12,12 +12,12 @@ use proto::{canonical, facade::v1::Reason};
 use saga::{SagaState, Status};
 
 use super::{
-    not_started, overloaded,
+    abandoned, not_started,
     read::{self, SagaSnapshot},
-    sentence,
+    refused, sentence,
 };
 use crate::{
-    driver::{Driver, Published, Start},
+    driver::{Driver, Published, Requester, Start},
     journal::{Ending, NamedCause, RemovedSaga},
 };
 
@@ -80,10 +80,12 @@ async fn answer(
         Some(limit) => limit.saturating_sub(ANSWER_MARGIN.min(limit / 4)),
         None => definition.engine().deadline() + WAIT_BEYOND_DEADLINE,
     };
-    let start = driver.start(Arc::clone(&definition), key.clone(), request, call.trace());
-    let started = start.await.map_err(not_started)?;
-    // The start waited for the disk: only the rest of the caller's time is left.
+    // Whatever waits for the disk leaves only the rest of the caller's time.
     let remaining = || limit.saturating_sub(call.elapsed());
+    let requester = Requester { peer: call.caller().peer, waits: true, rest: Some(remaining()) };
+    let compiled = Arc::clone(&definition);
+    let start = driver.start(compiled, key.clone(), request, call.trace(), &requester);
+    let started = start.await.map_err(not_started)?;
     let saga_id = match started {
         Start::New { saga_id, handle } => {
             match read::reached(driver, &handle, ended_or_needs_a_person, remaining()).await {
@@ -99,7 +101,8 @@ async fn answer(
         }
         Start::Already { saga_id } => saga_id,
         Start::Removed(RemovedSaga { saga_id, ending }) => return reply(method, &saga_id, &ending),
-        Start::Overloaded => return Err(overloaded()),
+        Start::Refused(refusal) => return Err(refused(refusal)),
+        Start::Abandoned => return Err(abandoned()),
         Start::KeyReused => {
             let sentence = "another request was sent under this idempotency key";
             return Err(Failure::new(Reason::KeyReused, sentence));

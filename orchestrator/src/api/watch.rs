@@ -1,81 +1,141 @@
 //! A saga's records as they come.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use definition::Compiled;
 use facade::{Failure, wire::causes};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, TryStreamExt, stream};
 use proto::{facade::v1::Reason, saga::v1::Event};
 use saga::Record;
 
-use super::{
-    events,
-    read::{self, SagaHistory, SagaSnapshot},
+use super::{events, read};
+use crate::{
+    config::Sagas,
+    driver::{Driver, Replayer},
+    journal::StateRecord,
 };
-use crate::driver::{Driver, Replayer};
+
+/// Records that are read at once for a watcher: it holds no more of a long journal.
+const PAGE: u32 = 256;
+/// Beyond every record: only the saga itself is read.
+const NO_RECORD: u64 = u64::MAX;
+/// How long whoever was refused should wait.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The streams that are open, each bounded by what it reads at once.
+pub(super) struct Watchers {
+    max: usize,
+    max_per_saga: usize,
+    open: Mutex<HashMap<String, usize>>,
+}
+
+impl Watchers {
+    pub(super) fn new(limits: &Sagas) -> Self {
+        let Sagas { max_watchers, max_watchers_per_saga, .. } = limits;
+        Self { max: *max_watchers, max_per_saga: *max_watchers_per_saga, open: Mutex::default() }
+    }
+
+    fn enter(self: &Arc<Self>, saga_id: &str) -> Result<Place, Failure> {
+        let mut open = self.open();
+        let full = |what: &str, setting: &str, max: usize| Failure::Overloaded {
+            message: format!("{what} by as many as may: {max} (limits.sagas.{setting})"),
+            retry_after: RETRY_AFTER,
+        };
+        if open.get(saga_id).is_some_and(|watchers| *watchers >= self.max_per_saga) {
+            return Err(full("the saga is watched", "max_watchers_per_saga", self.max_per_saga));
+        }
+        if open.values().sum::<usize>() >= self.max {
+            return Err(full("sagas are watched", "max_watchers", self.max));
+        }
+        *open.entry(saga_id.to_owned()).or_default() += 1;
+        Ok(Place { watchers: Arc::clone(self), saga_id: saga_id.to_owned() })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by a stream that is open.
+struct Place {
+    watchers: Arc<Watchers>,
+    saga_id: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.watchers.open();
+        if let Some(watchers) = open.get_mut(&self.saga_id) {
+            *watchers = watchers.saturating_sub(1);
+            if *watchers == 0 {
+                open.remove(&self.saga_id);
+            }
+        }
+    }
+}
 
 /// The records after `after`, those that are there and those to come, until the saga ends.
-pub(super) fn events(
+pub(super) async fn events(
     driver: Driver,
-    found: SagaSnapshot,
+    watchers: &Arc<Watchers>,
+    saga_id: &str,
     after: u64,
-) -> impl Stream<Item = Result<Event, Failure>> + Send {
-    let watcher = Watcher { driver, saga_id: found.index_row.header.saga_id.clone(), after };
-    let pieces = stream::try_unfold(Some((watcher, Cursor::Start(Box::new(found)))), |at| async {
-        let Some((watcher, cursor)) = at else { return Ok(None) };
-        let (events, cursor) = watcher.later(cursor).await?;
-        let piece = stream::iter(events).map(Ok);
-        Ok::<_, Failure>(Some((piece, cursor.map(|cursor| (watcher, cursor)))))
+) -> Result<impl Stream<Item = Result<Event, Failure>> + Send + use<>, Failure> {
+    let place = watchers.enter(saga_id)?;
+    let found = driver.journal().look(saga_id, NO_RECORD).await.map_err(Failure::unavailable)?;
+    let index_row = found.ok_or_else(|| read::unknown_saga(saga_id))?.index_row;
+    let definition =
+        read::definition(&driver, &index_row).map_err(|why| unwatchable(Some(&why)))?;
+    let replayer = Replayer::new(&index_row.header, &definition);
+    let ended = index_row.status().is_ended();
+    let watcher =
+        Watcher { driver, place, definition, after, state_record: index_row.state_record, ended };
+    let pieces = stream::try_unfold(Some((watcher, replayer)), |at| async {
+        let Some((watcher, mut replayer)) = at else { return Ok(None) };
+        let events = watcher.later(&mut replayer).await?;
+        let goes_on = !events.is_empty() && !replayer.state.is_ended();
+        let shown = watcher.show(&events);
+        let piece = stream::iter(shown);
+        Ok::<_, Failure>(Some((piece, goes_on.then_some((watcher, replayer)))))
     });
-    pieces.try_flatten()
+    Ok(pieces.try_flatten())
 }
 
 struct Watcher {
     driver: Driver,
-    saga_id: String,
+    place: Place,
+    definition: Arc<Compiled>,
     after: u64,
-}
-
-/// How far a watcher has come.
-enum Cursor {
-    /// Nothing was sent yet: the saga as it was found.
-    Start(Box<SagaSnapshot>),
-    /// All records that the replayer has read were sent.
-    Read { definition: Arc<Compiled>, replayer: Box<Replayer> },
+    /// The record that the index named when the stream was opened.
+    state_record: Option<StateRecord>,
+    /// The saga had ended then: nothing is waited for.
+    ended: bool,
 }
 
 impl Watcher {
-    /// The events that were not sent yet, as soon as there are any, and where to go on; `None` where the saga has ended.
-    async fn later(&self, cursor: Cursor) -> Result<(Vec<Event>, Option<Cursor>), Failure> {
-        let (definition, mut replayer) = match cursor {
-            Cursor::Start(found) => {
-                let SagaSnapshot { index_row, history } = *found;
-                let Some(history) = history else {
-                    return Err(unwatchable(index_row.aside.as_ref()));
-                };
-                let SagaHistory { definition, records, replayer } = history;
-                let events = self.show(&definition, &records);
-                let cursor = Cursor::Read { definition, replayer: Box::new(replayer) };
-                let ended = index_row.status().is_ended();
-                return Ok((events, (!ended).then_some(cursor)));
-            }
-            Cursor::Read { definition, replayer } => (definition, replayer),
-        };
-        // Subscribed before the first read, so that no change between the two is missed.
-        let mut changes = self.driver.changes(&self.saga_id);
+    /// The records that are not told yet, as soon as there are any; none where the saga has ended.
+    async fn later(&self, replayer: &mut Replayer) -> Result<Vec<Record>, Failure> {
+        let saga_id = &self.place.saga_id;
+        let unreadable = |error| unwatchable(Some(&read::unreadable(causes(&error))));
+        // From before the first look: what happens between is then not missed.
+        let mut changes = self.driver.changes(saga_id);
         loop {
-            let records = self.driver.find(&self.saga_id).map(|handle| handle.records());
+            let records = self.driver.find(saga_id).map(|handle| handle.records());
             let from = replayer.state.next_seq();
-            let entries = self.driver.journal().read(&self.saga_id, from).await;
+            let entries = self.driver.journal().read(saga_id, from, PAGE).await;
             let entries = entries.map_err(Failure::unavailable)?;
-            let read = replayer.read_on(&definition, &entries, None);
-            let read =
-                read.map_err(|error| unwatchable(Some(&read::unreadable(causes(&error)))))?;
+            let read = replayer.read_part(&self.definition, &entries, self.state_record);
+            let read = read.map_err(unreadable)?;
             if !read.is_empty() {
-                let ended = replayer.state.is_ended();
-                let events = self.show(&definition, &read);
-                let cursor = Cursor::Read { definition, replayer };
-                return Ok((events, (!ended).then_some(cursor)));
+                return Ok(read);
+            }
+            replayer.is_whole(self.state_record).map_err(unreadable)?;
+            if self.ended {
+                return Ok(Vec::new());
             }
             if records.is_none() {
                 self.refuse_aside().await?;
@@ -102,19 +162,19 @@ impl Watcher {
         }
     }
 
-    fn show(&self, definition: &Compiled, records: &[Record]) -> Vec<Event> {
+    fn show(&self, records: &[Record]) -> Vec<Result<Event, Failure>> {
         let later = records.iter().filter(|record| record.seq >= self.after);
-        later.map(|record| events::show(definition, record)).collect()
+        later.map(|record| Ok(events::show(&self.definition, record))).collect()
     }
 
     /// A saga that stands aside, or was removed, has no event to come.
     async fn refuse_aside(&self) -> Result<(), Failure> {
-        let index_row =
-            self.driver.journal().find(&self.saga_id).await.map_err(Failure::unavailable)?;
-        match index_row.map(|index_row| index_row.aside) {
+        let saga_id = &self.place.saga_id;
+        let found = self.driver.journal().look(saga_id, NO_RECORD).await;
+        match found.map_err(Failure::unavailable)?.map(|found| found.index_row.aside) {
             Some(None) => Ok(()),
             Some(Some(why)) => Err(unwatchable(Some(&why))),
-            None => Err(read::unknown_saga(&self.saga_id)),
+            None => Err(read::unknown_saga(saga_id)),
         }
     }
 }

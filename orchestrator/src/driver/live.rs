@@ -1,11 +1,11 @@
 //! The sagas that this process is running, each with the way to its task.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use saga::{Event, IllegalEvent, SagaState, Status};
+use saga::{Event, IllegalEvent, SagaState, Status, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::journal::{self, Standing};
@@ -33,6 +33,15 @@ pub enum OrderError {
     /// The saga's state does not allow it.
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
+    /// The saga's journal is as long as people may make it.
+    #[error(
+        "the saga's journal has {max_records} records (limits.sagas.max_records): it is neither paused nor retried by hand \
+         any more; skip the step, cancel the saga or resolve it"
+    )]
+    TooLong {
+        /// The limit.
+        max_records: u64,
+    },
     /// It could not be recorded; whether it was is told by reading the saga.
     #[error("the order could not be recorded")]
     Journal(#[source] journal::Error),
@@ -85,19 +94,61 @@ impl Handle {
 
 /// Which sagas run here. A saga has at most one task: its slot is taken before the task begins and given up when
 /// the task has ended, whatever ended it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct LiveSagas {
     sagas: Arc<Mutex<LiveState>>,
+    max_waiting: usize,
 }
 
 #[derive(Debug, Default)]
 struct LiveState {
     slots: HashMap<String, Option<Handle>>,
-    /// Sagas that somebody waits for while no task runs them.
+    /// LiveState that somebody waits for while no task runs them.
     awaited: HashMap<String, watch::Sender<()>>,
+    /// The tasks that only wait for an instant, by it.
+    waiting: BTreeMap<(Timestamp, String), oneshot::Sender<()>>,
+}
+
+/// What somebody finds who wants to do something with a saga.
+pub(crate) enum Claim {
+    /// No task has it, and nobody else is to run it.
+    Free(Slot),
+    /// It is being taken up, or its task is ending.
+    Taken,
+    /// A task runs it.
+    Running(Handle),
 }
 
 impl LiveSagas {
+    /// No saga runs. Of those that only wait, `max_waiting` keep their tasks.
+    pub(crate) fn new(max_waiting: usize) -> Self {
+        Self { sagas: Arc::default(), max_waiting }
+    }
+
+    /// Takes the saga's slot, where nobody has it.
+    pub(crate) fn claim(&self, saga_id: &str) -> Claim {
+        match self.take(saga_id) {
+            Some(slot) => Claim::Free(slot),
+            None => self.find(saga_id).map_or(Claim::Taken, Claim::Running),
+        }
+    }
+
+    /// The saga's task only waits, until `due`, from now on. Where too many do, those that wait longest are told to give
+    /// their tasks back.
+    pub(crate) fn wait(&self, saga_id: &str, due: Timestamp) -> Waiting {
+        let (give_back, told) = oneshot::channel();
+        let place = (due, saga_id.to_owned());
+        let mut sagas = self.sagas();
+        sagas.waiting.insert(place.clone(), give_back);
+        if sagas.waiting.len() > self.max_waiting
+            && let Some((_, give_back)) = sagas.waiting.pop_last()
+        {
+            // Its task has something to do after all where nobody listens.
+            let _ = give_back.send(());
+        }
+        Waiting { live: self.clone(), place, told }
+    }
+
     /// Takes the saga's slot; `None` when somebody has it.
     pub(crate) fn take(&self, saga_id: &str) -> Option<Slot> {
         let mut sagas = self.sagas();
@@ -111,11 +162,6 @@ impl LiveSagas {
     /// The way to the saga's task, where it runs here.
     pub(crate) fn find(&self, saga_id: &str) -> Option<Handle> {
         self.sagas().slots.get(saga_id).cloned().flatten()
-    }
-
-    /// Whether the saga runs here, or is about to.
-    pub(crate) fn is_taken(&self, saga_id: &str) -> bool {
-        self.sagas().slots.contains_key(saga_id)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -171,6 +217,28 @@ impl Drop for Changes {
         if sagas.awaited.get(&self.saga_id).is_some_and(|sender| sender.receiver_count() <= 1) {
             sagas.awaited.remove(&self.saga_id);
         }
+    }
+}
+
+/// Held by a task that only waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    live: LiveSagas,
+    place: (Timestamp, String),
+    told: oneshot::Receiver<()>,
+}
+
+impl Waiting {
+    /// Completes when the task is to be given back.
+    pub(crate) async fn is_to_give_back(&mut self) {
+        // The other end is dropped by this one alone, or has told.
+        let _ = (&mut self.told).await;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.live.sagas().waiting.remove(&self.place);
     }
 }
 

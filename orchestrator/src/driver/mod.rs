@@ -3,10 +3,14 @@
 
 pub(crate) mod live;
 
+mod admission;
+mod orders;
+mod pace;
 mod recover;
 mod replay;
 mod running;
 mod saga_task;
+mod sleepers;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -20,25 +24,26 @@ use definition::Compiled;
 use facade::Trace;
 use futures::FutureExt;
 use proto::facade::v1::Reason::EngineFailed;
-use saga::{Event, Reason, SagaState};
+use saga::{Reason, SagaState};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::{ContextV7, Uuid};
 
 use crate::{
-    journal::{self, Header, Link, Number, RemovedSaga, Started},
+    config::Limits,
+    journal::{self, Header, Link, Number, RemovedSaga, Started, Wanted},
     outbound::Participants,
     registry::Registry,
 };
-use live::{LiveSagas, OperatorOrder, Slot};
+use admission::{Admission, Permit};
+use live::{LiveSagas, Slot};
 use saga_task::{SagaTask, TaskEnd};
+use sleepers::NextLook;
 
+pub use admission::{Refusal, Requester};
 pub use live::{Changes, Handle, OrderError, Published};
 pub(crate) use recover::definition_unreadable;
+pub(crate) use replay::read_apart;
 pub use replay::{Replayed, Replayer, Unreadable, replay};
-
-/// How long an order waits for a saga that is being taken up, and how soon it looks again.
-const TAKE_UP_TIMEOUT: Duration = Duration::from_secs(2);
-const TAKE_UP_POLL: Duration = Duration::from_millis(10);
 
 /// What every saga's task works with.
 #[derive(Clone)]
@@ -46,6 +51,10 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) journal: journal::Shared,
     pub(crate) participants: Participants,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) live: LiveSagas,
+    /// How many records a saga has before people can no longer lengthen its journal.
+    pub(crate) max_records: u64,
     /// No saga takes another step.
     pub(crate) stop: CancellationToken,
 }
@@ -55,16 +64,15 @@ pub(crate) struct Context {
 pub struct Driver {
     context: Arc<Context>,
     registry: Arc<Registry>,
-    live: LiveSagas,
     tasks: TaskTracker,
     halt: CancellationToken,
     aborted: CancellationToken,
     /// Wakes the recovery loop before its time.
     needs_recovery: Arc<tokio::sync::Notify>,
+    next_look: Arc<NextLook>,
     node: Arc<str>,
     /// Ids of one millisecond are in the order of their starts.
     ids: Arc<Mutex<ContextV7>>,
-    max_running: usize,
 }
 
 /// What a start came to.
@@ -86,8 +94,22 @@ pub enum Start {
     Removed(RemovedSaga),
     /// Another request was started under the key.
     KeyReused,
-    /// `max_running` sagas run here already: nothing was begun.
-    Overloaded,
+    /// There is no room for one more: nothing was begun.
+    Refused(Refusal),
+    /// Nobody waited for it any more: nothing was begun.
+    Abandoned,
+}
+
+impl From<Started> for Start {
+    /// What an earlier start under the key came to.
+    fn from(started: Started) -> Self {
+        match started {
+            Started::New(_) | Started::Abandoned => Self::Abandoned,
+            Started::Already { saga_id } => Self::Already { saga_id },
+            Started::Removed(kept) => Self::Removed(kept),
+            Started::KeyReused => Self::KeyReused,
+        }
+    }
 }
 
 /// Why no saga was started.
@@ -105,37 +127,40 @@ pub enum StartError {
 }
 
 impl Driver {
-    /// A driver that runs nothing yet. It starts no saga while `max_running` are not at their end; those that it takes
-    /// up again count, and are always taken up.
+    /// A driver that runs nothing yet, and never more than `limits` say.
     #[must_use]
     pub fn new(
         clock: Clock,
         journal: journal::Shared,
         participants: Participants,
         registry: Arc<Registry>,
-        max_running: usize,
+        limits: &Limits,
     ) -> Self {
         let (ids, clock_now) = (Mutex::new(ContextV7::new()), clock.now());
+        let admission = Admission::new(clock.clone(), participants.clone(), limits);
         Self {
             context: Arc::new(Context {
                 clock,
                 journal,
                 participants,
+                admission: Arc::new(admission),
+                live: LiveSagas::new(limits.sagas.max_waiting),
+                max_records: limits.sagas.max_records,
                 stop: CancellationToken::new(),
             }),
             registry,
-            live: LiveSagas::default(),
             tasks: TaskTracker::new(),
             halt: CancellationToken::new(),
             aborted: CancellationToken::new(),
             needs_recovery: Arc::default(),
+            next_look: Arc::default(),
             node: new_id(&ids, clock_now).simple().to_string().into(),
             ids: Arc::new(ids),
-            max_running,
         }
     }
 
-    /// Starts a saga; answers when it is on disk.
+    /// Starts a saga; answers when it is on disk. One that is not on disk yet when the future is dropped is not started.
+    /// What a repeat gets is looked up before anything is refused.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -145,13 +170,10 @@ impl Driver {
         key: String,
         request: Bytes,
         trace: &Trace,
+        requester: &Requester,
     ) -> Result<Start, StartError> {
         if self.context.stop.is_cancelled() {
             return Err(journal::Error::Closed.into());
-        }
-        // A start beyond the limit is refused before any work is done for it.
-        if self.running() >= self.max_running {
-            return Ok(Start::Overloaded);
         }
         let now = self.context.clock.now();
         let header = Header {
@@ -165,32 +187,46 @@ impl Driver {
             deadline: now.after(definition.engine().deadline()),
             created_at: now,
         };
-        // The start runs to its end when the caller goes away: the saga that it puts on disk must be run.
-        let driver = self.clone();
-        let starting = self.tasks.spawn(async move { driver.start_new(definition, header).await });
-        starting.await.unwrap_or(Err(StartError::Journal(journal::Error::Closed)))
+        let permit = match self.context.admission.begin(&definition, requester) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                let started = self.context.journal.earlier_start(&header).await?;
+                return Ok(started.map_or(Start::Refused(refusal), Start::from));
+            }
+        };
+        // A start that has come to the disk runs to its end when the caller goes away: its saga must be run.
+        let (driver, (caller, wanted)) = (self.clone(), Wanted::by_caller());
+        let starting = async move { driver.start_new(definition, header, permit, wanted).await };
+        let started = self.tasks.spawn(starting).await;
+        drop(caller);
+        started.unwrap_or(Err(StartError::Journal(journal::Error::Closed)))
     }
 
     async fn start_new(
         &self,
         definition: Arc<Compiled>,
         header: Header,
+        permit: Permit,
+        wanted: Wanted,
     ) -> Result<Start, StartError> {
+        if !wanted.is_wanted() {
+            return Ok(Start::Abandoned);
+        }
         let saga_id = header.saga_id.clone();
         // The slot is taken first: otherwise recovery could find the saga on disk and run it beside this task.
-        let Some(slot) = self.live.take(&saga_id) else {
+        let Some(slot) = self.context.live.take(&saga_id) else {
             return Err(StartError::IdTaken(saga_id));
         };
         let (state, link) = (SagaState::new(definition.engine()), Link::root(&header));
-        let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
+        let (mut task, handle) = self.task(Arc::new(header), definition, state, link, permit);
         // What the saga does first goes into the commit that starts it.
         let (entries, changed) = task.begin()?;
-        match self.context.journal.start(Header::clone(task.header()), entries, changed).await? {
-            Started::KeyReused => return Ok(Start::KeyReused),
-            Started::Already { saga_id } => return Ok(Start::Already { saga_id }),
-            Started::Removed(removed) => return Ok(Start::Removed(removed)),
-            Started::New(number) => self.spawn(slot, handle.clone(), task, number),
-        }
+        let timer = self.context.clock.timer();
+        let header = Header::clone(task.header());
+        let started = self.context.journal.start(header, entries, changed, wanted).await?;
+        self.context.admission.pace().waited(timer.elapsed());
+        let Started::New(number) = started else { return Ok(started.into()) };
+        self.spawn(slot, handle.clone(), task, number);
         Ok(Start::New { saga_id, handle })
     }
 
@@ -200,9 +236,10 @@ impl Driver {
         definition: Arc<Compiled>,
         state: SagaState,
         link: Link,
+        permit: Permit,
     ) -> (SagaTask, Handle) {
         let context = Arc::clone(&self.context);
-        SagaTask::new(context, header, definition, state, link)
+        SagaTask::new(context, header, definition, state, link, permit)
     }
 
     fn spawn(&self, slot: Slot, handle: Handle, task: SagaTask, number: Number) {
@@ -233,6 +270,14 @@ impl Driver {
     async fn ended(&self, header: &Header, slot: Slot, ended: std::thread::Result<TaskEnd>) {
         let why = match ended {
             Ok(TaskEnd::Saga | TaskEnd::Stopping) => return,
+            Ok(TaskEnd::Asleep { until, orders }) => {
+                drop(slot);
+                self.next_look.by(until);
+                for order in orders {
+                    self.deliver(&header.saga_id, Box::new(order)).await;
+                }
+                return;
+            }
             Ok(TaskEnd::Journal(error)) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -265,31 +310,7 @@ impl Driver {
                 "it could not be set aside"
             );
         }
-        self.live.notify_changed(saga_id);
-    }
-
-    /// Passes an operator's order to a saga's task; answers when it is on disk.
-    ///
-    /// # Errors
-    /// See [`OrderError`]; [`OrderError::TaskEnded`] where the saga does not run here.
-    pub async fn order(&self, saga_id: &str, event: Event) -> Result<(), OrderError> {
-        let handle = self.handle(saga_id).await.ok_or(OrderError::TaskEnded)?;
-        let (order, answered) = OperatorOrder::new(event);
-        handle.orders.send(Box::new(order)).await.map_err(|_| OrderError::TaskEnded)?;
-        answered.await.unwrap_or(Err(OrderError::TaskEnded))
-    }
-
-    /// The way to a saga's task. One that is being taken up at this moment is waited for.
-    async fn handle(&self, saga_id: &str) -> Option<Handle> {
-        let clock = &self.context.clock;
-        let deadline = clock.now().after(TAKE_UP_TIMEOUT);
-        loop {
-            let found = self.live.find(saga_id);
-            if found.is_some() || !self.live.is_taken(saga_id) || clock.now() >= deadline {
-                return found;
-            }
-            clock.sleep(TAKE_UP_POLL).await;
-        }
+        self.context.live.notify_changed(saga_id);
     }
 
     /// Ends a saga that stands aside, as a person says; false where it does not stand aside.
@@ -299,26 +320,26 @@ impl Driver {
     pub async fn close_aside(&self, saga_id: &str, why: &str) -> Result<bool, journal::Error> {
         let why = Reason::new(Reason::RESOLVED_BY_OPERATOR, why);
         let closed = self.context.journal.close_aside(saga_id, why, self.context.clock.now()).await;
-        self.live.notify_changed(saga_id);
+        self.context.live.notify_changed(saga_id);
         closed
     }
 
     /// The way to a saga; `None` where it does not run here.
     #[must_use]
     pub fn find(&self, saga_id: &str) -> Option<Handle> {
-        self.live.find(saga_id)
+        self.context.live.find(saga_id)
     }
 
     /// What happens to a saga from now on while no task runs it here.
     #[must_use]
     pub fn changes(&self, saga_id: &str) -> Changes {
-        self.live.changes(saga_id)
+        self.context.live.changes(saga_id)
     }
 
     /// How many sagas run here.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.live.count()
+        self.context.live.count()
     }
 
     /// The clock that sagas are timed by.

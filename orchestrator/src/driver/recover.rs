@@ -1,4 +1,4 @@
-//! Recovery: the loop that takes up every unfinished saga that no task runs.
+//! Recovery: the loop that takes up every unfinished saga that no task runs and that is not asleep.
 //!
 //! It is the normal path entered late, and it is repeated: at the start it finds what a stopped process left, later
 //! what a failed append dropped. One bad saga never stops the others: each is read by itself, and one that cannot be
@@ -6,13 +6,14 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use definition::Compiled;
 use facade::wire::causes;
 use futures::{FutureExt, StreamExt};
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
-use saga::{Event, Reason, Record};
+use saga::{Event, Reason, Record, SagaState};
 
-use super::{Driver, OperatorOrder, OrderError, Replayer, Slot, replay};
-use crate::journal::{self, Header, IndexRow, Loaded, Readmit, Unfinished, record};
+use super::{Driver, Replayer, Slot, admission::Permit, live::OperatorOrder, replay::read_apart};
+use crate::journal::{self, Header, IndexRow, Link, Loaded, Number, Readmit, Unfinished, record};
 
 /// How many unfinished sagas one query lists.
 const PAGE_SIZE: u32 = 256;
@@ -22,8 +23,12 @@ const MAX_TAKE_UPS: usize = 64;
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// Takes up what is left unfinished, now and again, until the driver stops.
+    /// Takes up what is left unfinished and what is due, now and again, until the driver stops.
     pub async fn recover(&self) {
+        tokio::join!(self.recover_lost(), self.wake_sleepers());
+    }
+
+    async fn recover_lost(&self) {
         let mut readmitted = false;
         while !self.context.stop.is_cancelled() {
             let recovered = async {
@@ -33,7 +38,7 @@ impl Driver {
                     self.context.journal.readmit(which).await?;
                     readmitted = true;
                 }
-                self.recover_once().await
+                self.take_up_lost().await
             };
             if let Err(error) = recovered.await {
                 tracing::error!(
@@ -49,33 +54,16 @@ impl Driver {
         }
     }
 
-    /// Lets what a saga waits for be tried at once. One that stands aside is taken up again, and has the order in its
-    /// journal before it does anything: it may end before it could be told.
-    ///
-    /// # Errors
-    /// See [`OrderError`]; [`OrderError::TaskEnded`] where the saga does not run here and could not be taken up.
-    pub async fn retry(&self, saga_id: &str, reason: String) -> Result<(), OrderError> {
-        let event = Event::Retried { reason };
-        let found = self.context.journal.find(saga_id).await.map_err(OrderError::Journal)?;
-        if !found.is_some_and(|index_row| {
-            index_row.aside.is_some() && !index_row.standing.status.is_ended()
-        }) {
-            return self.order(saga_id, event).await;
-        }
-        // The slot is taken before recovery can find the saga.
-        let Some(slot) = self.live.take(saga_id) else { return self.order(saga_id, event).await };
-        let readmitted = self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await;
-        readmitted.map_err(OrderError::Journal)?;
-        let (order, answered) = OperatorOrder::new(event);
-        self.take_up(slot, saga_id, Some(order)).await;
-        answered.await.unwrap_or(Err(OrderError::TaskEnded))
-    }
-
     /// Looks through the store once; gives how many sagas were taken up.
     ///
     /// # Errors
     /// When the store cannot be searched.
     pub async fn recover_once(&self) -> Result<usize, journal::Error> {
+        let lost = self.take_up_lost().await?;
+        Ok(lost + self.wake_due().await?.sagas)
+    }
+
+    async fn take_up_lost(&self) -> Result<usize, journal::Error> {
         let (mut after, mut taken_up) = (Unfinished::default(), 0);
         loop {
             let page = self.context.journal.unfinished(&after, PAGE_SIZE).await?;
@@ -102,16 +90,16 @@ impl Driver {
         if self.context.stop.is_cancelled() {
             return false;
         }
-        match self.live.take(&saga_id) {
-            Some(slot) => self.take_up(slot, &saga_id, None).await,
+        match self.context.live.take(&saga_id) {
+            Some(slot) => self.take_up(slot, &saga_id, TakeUp::default()).await,
             None => false,
         }
     }
 
     /// Takes a saga up and gives its task the order, where there is one.
-    async fn take_up(&self, slot: Slot, saga_id: &str, order: Option<OperatorOrder>) -> bool {
+    pub(super) async fn take_up(&self, slot: Slot, saga_id: &str, how: TakeUp) -> bool {
         // One saga's panic must end neither the loop nor the other sagas.
-        let taken = AssertUnwindSafe(self.try_take_up(slot, saga_id, order)).catch_unwind().await;
+        let taken = AssertUnwindSafe(self.try_take_up(slot, saga_id, how)).catch_unwind().await;
         let panicked =
             || TakeUpError::Saga(Reason::new(EngineFailed.code(), "taking it up panicked"));
         match taken.unwrap_or_else(|_| Err(panicked())) {
@@ -135,41 +123,73 @@ impl Driver {
         &self,
         slot: Slot,
         saga_id: &str,
-        order: Option<OperatorOrder>,
+        TakeUp { order, permit }: TakeUp,
     ) -> Result<bool, TakeUpError> {
         let loaded = self.context.journal.load(saga_id).await?;
         let Some(Loaded { index_row, entries }) = loaded else { return Ok(false) };
-        if let Some(damage) = index_row.aside {
-            return Err(TakeUpError::Saga(damage));
+        if index_row.standing.status.is_ended() {
+            return Ok(false);
         }
-        let IndexRow { number, header, state_record, .. } = index_row;
+        match index_row.aside {
+            // Who gives the order is told so.
+            Some(_) if order.is_some() => return Ok(false),
+            Some(damage) => return Err(TakeUpError::Saga(damage)),
+            None => {}
+        }
+        let IndexRow { number, header, state_record, asleep_until, .. } = index_row;
         let Some(registered) = self.registry.find_hash(&header.definition_hash) else {
             return Err(TakeUpError::Saga(definition_unreadable(&header)));
         };
         let definition = registered.compiled;
-        let replayed = replay(&header, &definition, &entries?, state_record)
-            .map_err(|error| TakeUpError::unreadable(causes(&error)))?;
-        if replayed.replayer.state.is_ended() {
-            // It ended after the search and before it was read.
+        let replayer = read_apart(&header, &definition, None, entries?, state_record).await;
+        let replayer = replayer.map_err(|error| TakeUpError::unreadable(causes(&error)))?;
+        if replayer.state.is_ended() {
+            // It ended between the search and the look.
             return Ok(false);
         }
-        let recovered = Record {
-            seq: replayed.replayer.state.next_seq(),
-            at: saga::Timestamp(self.context.clock.now().0),
-            event: Event::Recovered { node: self.node.to_string() },
-        };
-        let Replayer { mut state, link } = replayed.replayer;
-        saga::apply(&mut state, definition.engine(), &recovered)
-            .map_err(|refused| TakeUpError::unreadable(refused.to_string()))?;
-        let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), link);
-        self.context.journal.append(number, entries, None).await?;
-        let (mut task, handle) = self.task(Arc::new(header), definition, state, link);
+        let Replayer { mut state, mut link } = replayer;
+        match asleep_until {
+            // It had nothing under way.
+            Some(_) => self.context.journal.wake(number).await?,
+            None => link = self.recovered(&definition, number, &mut state, link).await?,
+        }
+        let permit = permit.unwrap_or_else(|| self.context.admission.take_up(definition.name()));
+        let (mut task, handle) = self.task(Arc::new(header), definition, state, link, permit);
         if let Some(order) = order {
             task.apply_order(order);
         }
         self.spawn(slot, handle, task, number);
         Ok(true)
     }
+
+    /// Puts down that calls which were under way may have landed.
+    async fn recovered(
+        &self,
+        definition: &Compiled,
+        number: Number,
+        state: &mut SagaState,
+        link: Link,
+    ) -> Result<Link, TakeUpError> {
+        let recovered = Record {
+            seq: state.next_seq(),
+            at: saga::Timestamp(self.context.clock.now().0),
+            event: Event::Recovered { node: self.node.to_string() },
+        };
+        saga::apply(state, definition.engine(), &recovered)
+            .map_err(|refused| TakeUpError::unreadable(refused.to_string()))?;
+        let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), link);
+        self.context.journal.append(number, entries, None).await?;
+        Ok(link)
+    }
+}
+
+/// How a saga is taken up.
+#[derive(Debug, Default)]
+pub(super) struct TakeUp {
+    /// What its task is to do first.
+    pub(super) order: Option<OperatorOrder>,
+    /// Where there must be room for it.
+    pub(super) permit: Option<Permit>,
 }
 
 /// Why a saga stands aside whose definition this program does not have.

@@ -1,7 +1,10 @@
 //! From a saga's records to its state: what recovery begins with, and what a reader is shown.
 
+use std::sync::Arc;
+
 use definition::Compiled;
 use saga::{Record, SagaState};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::journal::{Entry, Header, Link, StateRecord, record};
 
@@ -65,7 +68,7 @@ pub enum Unreadable {
 }
 
 /// Replays a saga's journal record by record, and keeps how far it has come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replayer {
     /// The state that the records read so far come to.
     pub state: SagaState,
@@ -90,14 +93,35 @@ impl Replayer {
         entries: &[Entry],
         state_record: Option<StateRecord>,
     ) -> Result<Vec<Record>, Unreadable> {
-        let read = entries.iter().map(|entry| self.read_one(definition, entry, state_record));
-        let records = read.collect::<Result<_, _>>()?;
+        let records = self.read_part(definition, entries, state_record)?;
+        self.is_whole(state_record)?;
+        Ok(records)
+    }
+
+    /// Reads on, to where more may follow.
+    ///
+    /// # Errors
+    /// Names the first entry that is wrong.
+    pub fn read_part(
+        &mut self,
+        definition: &Compiled,
+        entries: &[Entry],
+        state_record: Option<StateRecord>,
+    ) -> Result<Vec<Record>, Unreadable> {
+        entries.iter().map(|entry| self.read_one(definition, entry, state_record)).collect()
+    }
+
+    /// Whether the record that the index names was there.
+    ///
+    /// # Errors
+    /// [`Unreadable::CutOff`].
+    pub fn is_whole(&self, state_record: Option<StateRecord>) -> Result<(), Unreadable> {
         let left = self.state.next_seq();
         match state_record {
             Some(StateRecord { seq, .. }) if seq >= left => {
                 Err(Unreadable::CutOff { last: seq, left })
             }
-            _ => Ok(records),
+            _ => Ok(()),
         }
     }
 
@@ -142,4 +166,38 @@ pub fn replay(
     let mut replayer = Replayer::new(header, definition);
     let records = replayer.read_on(definition, entries, state_record)?;
     Ok(Replayed { records, replayer })
+}
+
+/// Journals beyond this are read on a thread of their own: the event loop has others to serve.
+const LONG: usize = 256;
+/// How many of them are read at once.
+static LONG_READS: Semaphore = Semaphore::const_new(2);
+
+/// What the entries of a saga come to that follow those of `before`, where there is a reading of it.
+///
+/// # Errors
+/// As [`replay`].
+pub(crate) async fn read_apart(
+    header: &Header,
+    definition: &Arc<Compiled>,
+    before: Option<Replayer>,
+    entries: Vec<Entry>,
+    state_record: Option<StateRecord>,
+) -> Result<Replayer, Unreadable> {
+    if before.is_none() && entries.is_empty() {
+        return Err(Unreadable::Empty);
+    }
+    let mut reading = before.unwrap_or_else(|| Replayer::new(header, definition));
+    if entries.len() <= LONG {
+        return reading.read_on(definition, &entries, state_record).map(|_| reading);
+    }
+    let definition = Arc::clone(definition);
+    let _turn = LONG_READS.acquire().await;
+    let read = spawn_blocking(move || {
+        reading.read_on(&definition, &entries, state_record).map(|_| reading)
+    });
+    match read.await {
+        Ok(read) => read,
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    }
 }

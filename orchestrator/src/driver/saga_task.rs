@@ -16,11 +16,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Context,
+    admission::Permit,
     live::{self, Handle, OperatorOrder, OrderError, Published},
     running::{NextActions, Running},
 };
 use crate::{
-    journal::{self, Entry, Header, Link, NamedCause, Number, Standing},
+    journal::{self, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
     outbound::Attempt,
 };
 
@@ -32,6 +33,8 @@ const ORDER_QUEUE: usize = 16;
 pub(crate) enum TaskEnd {
     /// The saga has.
     Saga,
+    /// The saga waits, and nothing is under way. Orders came too late for the task.
+    Asleep { until: clock::Timestamp, orders: Vec<OperatorOrder> },
     /// The process is stopping; the saga stands in the journal.
     Stopping,
     /// The journal failed: only reading it tells where the saga stands.
@@ -45,7 +48,7 @@ type AnsweredCall = (StepId, Direction, Answer);
 /// The answer to an operator, sent after the next append: it may rest on records that are not on disk yet.
 struct PendingReply {
     answer: oneshot::Sender<live::OrderResult>,
-    outcome: Result<(), saga::IllegalEvent>,
+    outcome: live::OrderResult,
 }
 
 /// Runs one saga.
@@ -54,6 +57,8 @@ pub(crate) struct SagaTask {
     saga: Running,
     link: Link,
     trace: Trace,
+    /// Held while the saga is active.
+    permit: Option<Permit>,
     orders: mpsc::Receiver<Box<OperatorOrder>>,
     records: watch::Sender<u64>,
     published: watch::Sender<Published>,
@@ -75,6 +80,7 @@ impl SagaTask {
         definition: Arc<Compiled>,
         state: SagaState,
         link: Link,
+        permit: Permit,
     ) -> (Self, Handle) {
         let (orders, waiting) = mpsc::channel(ORDER_QUEUE);
         let state = Arc::new(state);
@@ -93,6 +99,7 @@ impl SagaTask {
             stopped: context.stop.clone().cancelled_owned().boxed(),
             context,
             link,
+            permit: Some(permit),
             orders: waiting,
             records: written,
             published: publisher,
@@ -120,7 +127,7 @@ impl SagaTask {
         Ok((entries, changed))
     }
 
-    /// Runs the saga until it ends, the process stops, or the journal fails.
+    /// Runs the saga until it ends or falls asleep, the process stops, or the journal fails.
     pub(crate) async fn run(mut self, number: Number) -> TaskEnd {
         let mut first_actions = self.first_actions.take();
         if first_actions.is_some() {
@@ -146,10 +153,51 @@ impl SagaTask {
             } else if self.calls.is_empty() {
                 return TaskEnd::Stopping;
             }
-            if let Err(refused) = self.wait(actions.wake, stopping).await {
-                return TaskEnd::Engine(refused);
+            let waited = match self.calls.is_empty() {
+                true => self.idle(number, actions.wake).await,
+                false => self.wait(actions.wake, stopping).await.map_err(TaskEnd::Engine),
+            };
+            if let Err(ended) = waited {
+                return ended;
             }
         }
+    }
+
+    /// Waits with nothing under way. A saga that does so is not active; where it waits for a person, or others need the
+    /// room, it falls asleep.
+    async fn idle(&mut self, number: Number, wake: Option<saga::Timestamp>) -> Result<(), TaskEnd> {
+        self.permit = None;
+        let Some(due) = wake else { return Err(self.fall_asleep(number, FOR_A_PERSON).await) };
+        let until = clock::Timestamp(due.0);
+        let mut waiting = self.context.live.wait(&self.saga.header.saga_id, due);
+        tokio::select! {
+            () = waiting.is_to_give_back() => return Err(self.fall_asleep(number, until).await),
+            waited = self.wait(wake, false) => waited.map_err(TaskEnd::Engine)?,
+        }
+        drop(waiting);
+        let (admission, definition) = (&self.context.admission, self.saga.definition.name());
+        let is_ordered = !self.pending_replies.is_empty();
+        self.permit = match is_ordered || self.context.stop.is_cancelled() {
+            true => Some(admission.take_up(definition)),
+            false => admission.wake(definition),
+        };
+        match self.permit {
+            Some(_) => Ok(()),
+            None => Err(self.fall_asleep(number, until).await),
+        }
+    }
+
+    /// Gives the task back: the journal has until when the saga waits.
+    async fn fall_asleep(&mut self, number: Number, until: clock::Timestamp) -> TaskEnd {
+        if let Err(error) = self.context.journal.sleep(number, until).await {
+            return TaskEnd::Journal(error);
+        }
+        self.orders.close();
+        let mut orders = Vec::new();
+        while let Ok(order) = self.orders.try_recv() {
+            orders.push(*order);
+        }
+        TaskEnd::Asleep { until, orders }
     }
 
     /// Decides all that can be decided, and puts it on disk.
@@ -163,8 +211,10 @@ impl SagaTask {
     async fn append(&mut self, number: Number) -> Result<(), journal::Error> {
         if !self.saga.recorded.is_empty() {
             let (entries, records, changed) = self.encode();
-            let appended = self.context.journal.append(number, entries, changed.clone());
-            if let Err(error) = appended.await {
+            let timer = self.context.clock.timer();
+            let appended = self.context.journal.append(number, entries, changed.clone()).await;
+            self.context.admission.pace().waited(timer.elapsed());
+            if let Err(error) = appended {
                 for reply in self.pending_replies.drain(..) {
                     let _ = reply.answer.send(Err(OrderError::Journal(error.clone())));
                 }
@@ -177,7 +227,7 @@ impl SagaTask {
         }
         for reply in self.pending_replies.drain(..) {
             // The operator may have gone away; the order stands.
-            let _ = reply.answer.send(reply.outcome.map_err(OrderError::from));
+            let _ = reply.answer.send(reply.outcome);
         }
         Ok(())
     }
@@ -315,10 +365,19 @@ impl SagaTask {
         })
     }
 
+    /// People can pause and retry a saga for ever; all else that they order, they can order as often as it has steps.
+    fn may_lengthen(&self, event: &Event) -> bool {
+        let again = matches!(event, Event::Paused { .. } | Event::Retried { .. });
+        !again || self.saga.state.next_seq() < self.context.max_records
+    }
+
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
     pub(crate) fn apply_order(&mut self, order: OperatorOrder) {
         let OperatorOrder { event, answer } = order;
-        let outcome = self.saga.record(event);
+        let outcome = match self.may_lengthen(&event) {
+            true => self.saga.record(event).map_err(OrderError::from),
+            false => Err(OrderError::TooLong { max_records: self.context.max_records }),
+        };
         self.pending_replies.push(PendingReply { answer, outcome });
     }
 }

@@ -10,7 +10,7 @@ pub mod tables;
 
 mod ending;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -75,6 +75,28 @@ pub enum Started {
     Removed(RemovedSaga),
     /// Another request was started under this key before.
     KeyReused,
+    /// Nobody wanted it any more when it was its turn: nothing was written.
+    Abandoned,
+}
+
+/// Whether somebody still wants what waits for its turn to be written.
+#[derive(Clone, Debug)]
+pub struct Wanted(Weak<()>);
+
+impl Wanted {
+    /// It is wanted for as long as the caller holds what comes with it.
+    #[must_use]
+    pub fn by_caller() -> (Arc<()>, Self) {
+        let caller = Arc::new(());
+        let wanted = Self(Arc::downgrade(&caller));
+        (caller, wanted)
+    }
+
+    /// Whether it still is.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// A saga that retention has removed, as its key's row keeps it.
@@ -144,6 +166,9 @@ pub struct IndexRow {
     pub updated_at: Timestamp,
     /// The record that changed it; `None` where it has not changed since the start.
     pub state_record: Option<StateRecord>,
+    /// Until when it is asleep, where it is: it waits, for a person where this is [`FOR_A_PERSON`], with nothing under way and
+    /// no task.
+    pub asleep_until: Option<Timestamp>,
     /// Why it stands aside, where it does: its journal cannot be read or run, so the reason cannot stand there.
     pub aside: Option<Reason>,
 }
@@ -262,7 +287,21 @@ pub struct Unfinished {
     pub saga_id: String,
 }
 
-/// Which of the sagas that stand aside are let in again.
+/// Until when a saga is asleep that waits for a person.
+pub const FOR_A_PERSON: Timestamp = Timestamp(i64::MAX.unsigned_abs());
+
+/// A saga that is asleep, at its place in the index: ordered by when it is due, then by its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asleep {
+    /// When it is due.
+    pub until: Timestamp,
+    /// The saga.
+    pub saga_id: String,
+    /// Its definition's name.
+    pub definition: String,
+}
+
+/// Which sagas are let in again that stand aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readmit {
     /// This one.
@@ -278,12 +317,13 @@ pub type Shared = Arc<dyn Journal>;
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
     /// Starts a saga with its first records, unless its definition and key were started before; `standing` where they
-    /// have taken it out of RUNNING.
+    /// have taken it out of RUNNING. One that is not `wanted` any more when it is its turn is not started.
     async fn start(
         &self,
         header: Header,
         entries: Vec<Entry>,
         standing: Option<Standing>,
+        wanted: Wanted,
     ) -> Result<Started, Error>;
 
     /// Appends records to a saga, all or none, and sets where it stands in the index where that changed.
@@ -300,10 +340,27 @@ pub trait Journal: Send + Sync + 'static {
     /// A saga with all its records.
     async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error>;
 
-    /// The saga's records from `from` on, in order, with nothing decoded.
-    async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error>;
+    /// A saga with its records from `from` on, for people: never keeps those waiting that run.
+    async fn look(&self, saga_id: &str, from: u64) -> Result<Option<Loaded>, Error>;
 
-    /// The ids of sagas that have neither ended nor stand aside, after the one at `after`. A row that makes no sense is
+    /// At most `limit` of the saga's records from `from` on, in order, with nothing decoded; for people.
+    async fn read(&self, saga_id: &str, from: u64, limit: u32) -> Result<Vec<Entry>, Error>;
+
+    /// Puts down until when a saga waits that no task runs from now on, with nothing under way.
+    async fn sleep(&self, saga: Number, until: Timestamp) -> Result<(), Error>;
+
+    /// Puts down that a task runs a saga that was asleep: whatever happens, it is found by [`Journal::unfinished`] then.
+    async fn wake(&self, saga: Number) -> Result<(), Error>;
+
+    /// The sagas that are asleep after the one at `after`, but for those of the definitions `but`; the next to be due first.
+    async fn asleep(
+        &self,
+        after: &Asleep,
+        but: &[String],
+        limit: u32,
+    ) -> Result<Vec<Asleep>, Error>;
+
+    /// The ids of sagas that have neither ended nor stand aside nor are asleep, after the one at `after`. A row that makes no sense is
     /// among them, and says so in [`IndexRow::aside`] when it is loaded.
     async fn unfinished(&self, after: &Unfinished, limit: u32) -> Result<Vec<Unfinished>, Error>;
 
@@ -329,7 +386,10 @@ pub trait Journal: Send + Sync + 'static {
         limit: u32,
     ) -> Result<u64, Error>;
 
-    /// The removed saga whose ending is kept under this key.
+    /// What a start under this definition and key came to before, where there was one.
+    async fn earlier_start(&self, header: &Header) -> Result<Option<Started>, Error>;
+
+    /// What is kept under a key whose saga has been removed.
     async fn removed_saga(&self, definition: &str, key: &str)
     -> Result<Option<RemovedSaga>, Error>;
 

@@ -76,6 +76,7 @@ impl Attempt<'_> {
                 ));
             }
         };
+        let _under_way = participant.under_way();
         let headers = match self.headers() {
             Ok(headers) => headers,
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),

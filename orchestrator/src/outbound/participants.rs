@@ -1,6 +1,12 @@
 //! Which participant serves which service, and where it is reached.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use clock::Clock;
@@ -15,9 +21,27 @@ use tonic::service::Routes;
 pub struct Participant {
     client: Client,
     address: String,
+    calls: Arc<AtomicUsize>,
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+pub struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Participant {
+    /// Counts a call as under way until what it gives is dropped.
+    #[must_use]
+    pub fn under_way(&self) -> UnderWay {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(&self.calls))
+    }
+
     /// Makes the calls.
     #[must_use]
     pub fn client(&self) -> &Client {
@@ -61,8 +85,8 @@ impl Participants {
     }
 
     fn add(&self, service: &str, transport: Transport, address: String) {
-        let participant =
-            Participant { client: Client::new(self.clock.clone(), transport), address };
+        let client = Client::new(self.clock.clone(), transport);
+        let participant = Participant { client, address, calls: Arc::default() };
         self.by_service.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.insert(service.to_owned(), participant.clone());
@@ -75,7 +99,14 @@ impl Participants {
         self.by_service.store(Arc::default());
     }
 
-    /// The participant that serves `service`.
+    /// How many calls to `service` are under way or in line.
+    #[must_use]
+    pub fn under_way(&self, service: &str) -> usize {
+        let known = self.by_service.load();
+        known.get(service).map_or(0, |known| known.calls.load(Ordering::Relaxed))
+    }
+
+    /// Who serves `service`.
     #[must_use]
     pub fn find(&self, service: &str) -> Option<Participant> {
         self.by_service.load().get(service).cloned()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use facade::{Trace, codec::Raw};
 use http::uri::PathAndQuery;
-use orchestrator::driver::Start;
+use orchestrator::driver::{Requester, Start};
 use proto::saga::v1::{SagaState, WaitSagaRequest};
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, client::Grpc};
@@ -78,7 +78,10 @@ async fn who_waits_for_a_saga_that_another_runs_looks_for_it_every_five_seconds(
     let mut test_driver = TestDriver::open(&definition("deadline: 2h", &[STEP])).await;
     let other = test_driver.next_driver().await;
     let work = test_driver.driver().registry().find("work", 0).unwrap().compiled;
-    let started = other.start(work, "k".to_owned(), Bytes::new(), &Trace::start()).await.unwrap();
+    let started = other
+        .start(work, "k".to_owned(), Bytes::new(), &Trace::start(), &Requester::default())
+        .await
+        .unwrap();
     let Start::New { saga_id, .. } = started else { panic!("{started:?}") };
     let call = test_driver.called("work forward").await;
     let waiting = wait(&test_driver, &saga_id, None, None);

@@ -8,4 +8,6 @@ mod limits;
 mod operators;
 mod restarts;
 mod retries;
+mod room;
+mod sleep;
 mod test_driver;

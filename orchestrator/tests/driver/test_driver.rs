@@ -12,7 +12,11 @@ use clock::{Clock, ManualTime, Timestamp};
 use facade::{Facade, log::Calls};
 use futures::future::BoxFuture;
 use orchestrator::{
-    Config, Node, config::Definitions, driver::Driver, journal, node, outbound::Participants,
+    Config, Node,
+    config::{Definitions, Limits},
+    driver::Driver,
+    journal, node,
+    outbound::Participants,
     registry::Registry,
 };
 use proto::saga::v1::{
@@ -99,17 +103,25 @@ pub(crate) fn definition(head: &str, steps: &[&str]) -> String {
 
 impl TestDriver {
     pub(crate) async fn open(definition: &str) -> Self {
+        Self::within(Limits::default(), &[definition]).await
+    }
+
+    /// With these limits, and these definitions.
+    pub(crate) async fn within(limits: Limits, definitions: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sagas = folder.path().join("sagas");
         std::fs::create_dir(&sagas).unwrap();
         std::fs::write(sagas.join("work.proto"), WORK).unwrap();
-        std::fs::write(sagas.join("work.yaml"), definition).unwrap();
+        for (number, definition) in definitions.iter().enumerate() {
+            std::fs::write(sagas.join(format!("{number}.yaml")), definition).unwrap();
+        }
         let (clock, time) = Clock::manual(START_TIME);
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let work = Work { arrived, clock: clock.clone() };
         let data = folder.path().join("data");
         let config = Config {
             definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
+            limits,
             ..Config::default()
         };
         let in_process = vec![(Work::NAME.to_owned(), Routes::new(work.clone()))];
@@ -135,7 +147,7 @@ impl TestDriver {
             journal,
             participants,
             Arc::new(registry),
-            orchestrator::MAX_RUNNING,
+            &Limits::default(),
         )
     }
 
@@ -144,12 +156,23 @@ impl TestDriver {
     }
 
     pub(crate) async fn start(&self, key: &str) -> String {
+        self.try_start("work", key).await.unwrap()
+    }
+
+    pub(crate) async fn try_start(&self, definition: &str, key: &str) -> Result<String, Status> {
         let request = StartSagaRequest {
-            definition: "work".to_owned(),
+            definition: definition.to_owned(),
             key: key.to_owned(),
             ..StartSagaRequest::default()
         };
-        self.sagas().start_saga(request).await.unwrap().into_inner().saga_id
+        Ok(self.sagas().start_saga(request).await?.into_inner().saga_id)
+    }
+
+    /// Waits until no task runs the saga.
+    pub(crate) async fn asleep(&self, saga_id: &str) {
+        while self.driver().find(saga_id).is_some() {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) async fn get(&self, saga_id: &str) -> Saga {

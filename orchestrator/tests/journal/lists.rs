@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clock::Timestamp;
-use orchestrator::journal::{Filter, Header, IndexRow, Journal, Standing, tables::Tables};
+use orchestrator::journal::{Filter, Header, IndexRow, Journal, Standing, Wanted, tables::Tables};
 use saga::{Reason, Status};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -31,7 +31,8 @@ async fn filled(journal: &Tables) -> Vec<IndexRow> {
         let created_at = Timestamp(1_000 + number);
         let key = format!("k{}", number % 5 + number / 5 * 5);
         let header = Header { created_at, ..header(&saga_id, &key, b"r") };
-        let started = journal.start(header, entries(&saga_id, 0..1), None).await.unwrap();
+        let (_caller, wanted) = Wanted::by_caller();
+        let started = journal.start(header, entries(&saga_id, 0..1), None, wanted).await.unwrap();
         let orchestrator::journal::Started::New(saga) = started else { panic!("{started:?}") };
         let status = STATUSES[usize::try_from(number % 7).unwrap()];
         if status != Status::Running {

@@ -12,8 +12,8 @@ use clock::Timestamp;
 use futures::future::join_all;
 use orchestrator::{
     journal::{
-        Definition, Entry, Error, Filter, Header, Journal, Link, Number, Readmit, Standing,
-        Started, Unfinished, record, tables::Tables,
+        Asleep, Definition, Entry, Error, FOR_A_PERSON, Filter, Header, Journal, Link, Number,
+        Readmit, Standing, Started, Unfinished, Wanted, record, tables::Tables,
     },
     retention::Keep,
 };
@@ -83,7 +83,9 @@ async fn unfinished(journal: &Tables) -> Vec<String> {
 }
 
 async fn start(journal: &Tables, saga_id: &str, key: &str, request: &'static [u8]) -> Started {
-    journal.start(header(saga_id, key, request), entries(saga_id, 0..1), None).await.unwrap()
+    let (_caller, wanted) = Wanted::by_caller();
+    let header = header(saga_id, key, request);
+    journal.start(header, entries(saga_id, 0..1), None, wanted).await.unwrap()
 }
 
 /// Starts a saga that is new.
@@ -107,10 +109,10 @@ async fn what_was_answered_is_there_after_the_file_is_opened_again() {
     assert_eq!(listed.header, header("a", "k", b"r"));
     assert_eq!(listed.standing.status, Status::Compensating);
     assert_eq!(listed.updated_at, Timestamp(13));
-    let kept = journal.read("a", 0).await.unwrap();
+    let kept = journal.read("a", 0, 100).await.unwrap();
     assert_eq!(kept.len(), 4);
     assert_eq!(kept[1..], entries("a", 1..4));
-    assert_eq!(journal.read("a", 3).await.unwrap(), kept[3..]);
+    assert_eq!(journal.read("a", 3, 100).await.unwrap(), kept[3..]);
     assert!(journal.find("b").await.unwrap().is_none());
 }
 
@@ -152,9 +154,9 @@ async fn a_position_is_taken_once_and_a_bad_write_does_not_fail_its_neighbours()
     first.unwrap();
     third.unwrap();
     assert!(matches!(second, Err(Error::Taken { seq: 1 })), "{second:?}");
-    assert_eq!(journal.read("a", 0).await.unwrap().len(), 3);
+    assert_eq!(journal.read("a", 0, 100).await.unwrap().len(), 3);
     assert_eq!(
-        journal.read("b", 0).await.unwrap().len(),
+        journal.read("b", 0, 100).await.unwrap().len(),
         2,
         "a part of the refused append was kept"
     );
@@ -174,10 +176,10 @@ async fn a_saga_that_is_full_takes_no_more_and_its_neighbour_is_not_touched() {
         let full = journal.append(a, entries("a", seq..seq + 1), None).await;
         assert!(matches!(full, Err(Error::Full { seq: told }) if told == seq), "{full:?}");
     }
-    assert_eq!(journal.read("a", 1).await.unwrap()[0].seq, last);
-    assert_eq!(journal.read("a", 1 << 20).await.unwrap(), []);
+    assert_eq!(journal.read("a", 1, 100).await.unwrap()[0].seq, last);
+    assert_eq!(journal.read("a", 1 << 20, 100).await.unwrap(), []);
     journal.append(b, entries("b", 1..2), None).await.unwrap();
-    assert_eq!(journal.read("b", 0).await.unwrap().len(), 2);
+    assert_eq!(journal.read("b", 0, 100).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -343,8 +345,8 @@ async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
     assert_eq!(journal.remove_ended(Timestamp(19), Keep::NOTHING, 2).await.unwrap(), 2);
     assert_eq!(journal.remove_ended(Timestamp(19), Keep::NOTHING, 2).await.unwrap(), 0);
     assert_eq!(left().await, ["s0", "s1", "s2", "s3", "s8", "s9"]);
-    assert!(journal.read("s6", 0).await.unwrap().is_empty());
-    assert_eq!(journal.read("s3", 0).await.unwrap().len(), 5);
+    assert!(journal.read("s6", 0, 100).await.unwrap().is_empty());
+    assert_eq!(journal.read("s3", 0, 100).await.unwrap().len(), 5);
     // Its key is kept until it is removed too.
     assert!(matches!(start(&journal, "again", "s6", b"r").await, Started::Removed(_)));
     assert_eq!(journal.remove_keys(Timestamp(u64::MAX), 100).await.unwrap(), 4);
@@ -375,4 +377,56 @@ async fn the_file_stops_growing_where_what_has_ended_is_removed() {
     assert!(pages[0] > 20, "{pages:?}");
     // The number of pages may differ by one or two, as the rows are placed.
     assert!(pages[5] <= pages[0] + pages[0] / 10, "{pages:?}");
+}
+
+#[tokio::test]
+async fn a_saga_that_is_asleep_is_found_by_when_it_is_due_and_not_among_those_that_were_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    let mut numbers = Vec::new();
+    for number in 0..5 {
+        let saga_id = format!("s{number}");
+        numbers.push(start_new(&journal, &saga_id, &saga_id).await);
+    }
+    for (number, until) in
+        [(0, Timestamp(30)), (2, FOR_A_PERSON), (3, Timestamp(20)), (4, Timestamp(20))]
+    {
+        journal.sleep(numbers[number], until).await.unwrap();
+    }
+    assert_eq!(unfinished(&journal).await, ["s1"]);
+    let asleep = async |but: &[String]| {
+        let (mut found, mut after) = (Vec::new(), Asleep::default());
+        while let Some(next) = journal.asleep(&after, but, 1).await.unwrap().pop() {
+            found.push((next.until, next.saga_id.clone()));
+            after = next;
+        }
+        found
+    };
+    let expected =
+        [(20, "s3"), (20, "s4"), (30, "s0")].map(|(until, id)| (Timestamp(until), id.to_owned()));
+    let expected = [&expected[..], &[(FOR_A_PERSON, "s2".to_owned())]].concat();
+    assert_eq!(asleep(&[]).await, expected);
+    assert_eq!(asleep(&["order".to_owned(), header("s0", "k", b"r").definition]).await, []);
+    let found = journal.find("s0").await.unwrap().unwrap();
+    assert_eq!(found.asleep_until, Some(Timestamp(30)));
+
+    journal.wake(numbers[0]).await.unwrap();
+    // What stands aside is not asleep, and is recovered when it is let in again.
+    journal.set_aside("s2", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
+    assert_eq!(asleep(&[]).await, expected[..2]);
+    journal.readmit(Readmit::Saga("s2".to_owned())).await.unwrap();
+    assert_eq!(unfinished(&journal).await, ["s0", "s1", "s2"]);
+}
+
+#[tokio::test]
+async fn a_start_that_nobody_wants_any_more_when_it_is_its_turn_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    let (caller, wanted) = Wanted::by_caller();
+    drop(caller);
+    let (header, entries) = (header("s", "k", b"r"), entries("s", 0..1));
+    let started = journal.start(header.clone(), entries, None, wanted).await.unwrap();
+    assert_eq!(started, Started::Abandoned);
+    assert_eq!(journal.earlier_start(&header).await.unwrap(), None, "its key is free");
+    assert!(journal.find("s").await.unwrap().is_none());
 }

@@ -8,7 +8,7 @@ use facade::{
 };
 use orchestrator::{
     MAX_RUNNING,
-    config::{Definitions, Participants},
+    config::{Definitions, Participants, Sagas},
     retention::{Keep, KeepAnswers},
 };
 use schemars::JsonSchema;
@@ -61,10 +61,10 @@ impl config::Config for Config {
     const MOVED_SETTINGS: &'static [(&'static str, &'static str)] = &[];
 
     fn problems(&self) -> Vec<Problem> {
-        let Limits { connections, requests, responses, stop_timeout, .. } = &self.limits;
-        let connections = connections.problems(*stop_timeout);
-        let mut problems =
-            [self.log.problems(), connections, requests.problems(), responses.problems()].concat();
+        let Limits { sagas, connections, requests, responses, stop_timeout, .. } = &self.limits;
+        let (sagas, connections) = (sagas.problems(), connections.problems(*stop_timeout));
+        let bytes = [requests.problems(), responses.problems()].concat();
+        let mut problems = [self.log.problems(), sagas, connections, bytes].concat();
         if self.listen.port_base > Listen::HIGHEST_BASE {
             problems.push(Problem::new(
                 "listen.port_base",
@@ -104,8 +104,11 @@ impl Default for Listen {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// How many sagas run at once; a start beyond them is refused, RESOURCE_EXHAUSTED.
+    /// How many sagas run at once, those that wait for an instant or a person not counted; a start beyond them is refused,
+    /// RESOURCE_EXHAUSTED.
     pub max_running: usize,
+    /// How that is shared out, and what one saga may come to.
+    pub sagas: Sagas,
     /// How many calls are in flight at once in each of the services; one beyond them is refused at once,
     /// RESOURCE_EXHAUSTED, and made again by its saga.
     #[schemars(with = "usize")]
@@ -127,6 +130,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_running: MAX_RUNNING,
+            sagas: Sagas::default(),
             max_calls: CALLS_IN_FLIGHT,
             connections: Connections::default(),
             requests: Requests::default(),

@@ -1,5 +1,7 @@
 //! The system under test: an orchestrator for the steps that do nothing, or the whole shop.
 
+use std::time::Duration;
+
 use anyhow::{Result, anyhow};
 use clock::Clock;
 use facade::{
@@ -9,7 +11,7 @@ use facade::{
 };
 use orchestrator::{
     Node,
-    config::{Definitions, Limits, Participant, Participants, Retention},
+    config::{Definitions, Limits, Participant, Participants, Retention, Sagas},
 };
 use sagamesh::mesh::{self, Addresses};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -65,7 +67,7 @@ impl System {
             database: Database { folder: data },
             participants,
             definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
-            limits: Limits { max_running, ..Limits::default() },
+            limits: Limits { max_running, sagas: all_room(), ..Limits::default() },
             retention: Retention { keep_finished, ..Retention::default() },
             ..orchestrator::Config::default()
         };
@@ -85,7 +87,11 @@ impl System {
         let config = mesh::Config {
             listen: mesh::Listen { port_base: 0, ..mesh::Listen::default() },
             database: Database { folder: arguments.data },
-            limits: mesh::Limits { max_running: arguments.max_running, ..mesh::Limits::default() },
+            limits: mesh::Limits {
+                max_running: arguments.max_running,
+                sagas: all_room(),
+                ..mesh::Limits::default()
+            },
             retention: mesh::Retention {
                 keep_finished: arguments.keep_finished,
                 keep_inbox: arguments.keep_inbox,
@@ -129,4 +135,14 @@ pub(crate) async fn serve(arguments: arguments::System) -> Result<()> {
     system.stop().await?;
     println!("{commits}");
     Ok(())
+}
+
+/// Nothing but the number of sagas bounds a run.
+fn all_room() -> Sagas {
+    Sagas {
+        share_per_definition: 100,
+        share_per_participant: 100,
+        max_delay: Duration::from_hours(1),
+        ..Sagas::default()
+    }
 }

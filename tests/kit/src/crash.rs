@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     journal::{
-        self, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
-        RemovedSaga, Standing, Started, Unfinished,
+        self, Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number,
+        Readmit, RemovedSaga, Standing, Started, Unfinished, Wanted,
     },
     retention::Keep,
 };
@@ -159,11 +159,12 @@ impl Journal for CrashingJournal {
         header: Header,
         entries: Vec<Entry>,
         standing: Option<Standing>,
+        wanted: Wanted,
     ) -> Result<Started, Error> {
         let append = self.crash_switch.next();
         self.crash_switch.crash_if_at(append, Side::Before).await;
         let (saga_id, intents) = (header.saga_id.clone(), intents(&entries));
-        let started = self.journal.start(header, entries, standing).await;
+        let started = self.journal.start(header, entries, standing, wanted).await;
         if let Ok(Started::New(number)) = started {
             self.remember_id(number, &saga_id);
             self.script.intended(&saga_id, intents);
@@ -198,9 +199,14 @@ impl Journal for CrashingJournal {
         Ok(found)
     }
 
-    async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
+    async fn look(&self, saga_id: &str, from: u64) -> Result<Option<Loaded>, Error> {
         self.crash_switch.count_read();
-        self.journal.read(saga_id, from).await
+        self.journal.look(saga_id, from).await
+    }
+
+    async fn read(&self, saga_id: &str, from: u64, limit: u32) -> Result<Vec<Entry>, Error> {
+        self.crash_switch.count_read();
+        self.journal.read(saga_id, from, limit).await
     }
 
     async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error> {
@@ -214,6 +220,23 @@ impl Journal for CrashingJournal {
             }
         }
         Ok(loaded)
+    }
+
+    async fn sleep(&self, saga: Number, until: clock::Timestamp) -> Result<(), Error> {
+        self.journal.sleep(saga, until).await
+    }
+
+    async fn wake(&self, saga: Number) -> Result<(), Error> {
+        self.journal.wake(saga).await
+    }
+
+    async fn asleep(
+        &self,
+        after: &Asleep,
+        but: &[String],
+        limit: u32,
+    ) -> Result<Vec<Asleep>, Error> {
+        self.journal.asleep(after, but, limit).await
     }
 
     async fn unfinished(&self, after: &Unfinished, limit: u32) -> Result<Vec<Unfinished>, Error> {
@@ -253,6 +276,10 @@ impl Journal for CrashingJournal {
         limit: u32,
     ) -> Result<u64, Error> {
         self.journal.remove_ended(before, keep_keys, limit).await
+    }
+
+    async fn earlier_start(&self, header: &Header) -> Result<Option<Started>, Error> {
+        self.journal.earlier_start(header).await
     }
 
     async fn removed_saga(

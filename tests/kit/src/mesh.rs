@@ -18,7 +18,12 @@ use facade::{
     log::Calls,
     server::{Mount, Server},
 };
-use orchestrator::{Config, Node, config::Definitions, driver::Driver, journal};
+use orchestrator::{
+    Config, Node,
+    config::{Definitions, Limits, Sagas},
+    driver::Driver,
+    journal,
+};
 use proto::saga::v1::saga_service_client::SagaServiceClient;
 use tempfile::TempDir;
 use tokio::{
@@ -197,6 +202,16 @@ impl Mesh {
             definitions: Definitions {
                 bundles: Vec::new(),
                 folder: Some(self.folder.path().join("sagas")),
+            },
+            limits: Limits {
+                sagas: Sagas {
+                    // Many meshes share a processor here, and what they play is not that.
+                    max_delay: Duration::from_mins(1),
+                    // Whatever waits is read from its journal again.
+                    max_waiting: 0,
+                    ..Sagas::default()
+                },
+                ..Limits::default()
             },
             ..Config::default()
         };

@@ -260,6 +260,33 @@ fn who_waits_for_a_saga_that_no_task_runs_reads_little_and_is_woken_when_a_perso
 }
 
 #[test]
+fn a_thousand_who_wait_for_one_saga_share_its_reading_and_are_woken_together() {
+    const WAITERS: u64 = 1_000;
+    let mut mesh = wiring().start();
+    let saga_id = aside(&mut mesh);
+    mesh.block_on(async {
+        let reads = mesh.reads();
+        let waiting = futures::future::join_all(
+            (0..WAITERS).map(|_| wait(&mesh, &saga_id, WaitUntil::Ended)),
+        );
+        let acted = async {
+            mesh.clock().sleep(Duration::from_secs(6)).await;
+            // Each has looked whether it stands as wanted, once when it came and once after five seconds.
+            let looked = mesh.reads() - reads;
+            assert!(looked <= 2 * WAITERS + WAITERS / 10, "{looked} reads by those who wait");
+            let resolve =
+                ResolveSagaRequest { saga_id: saga_id.clone(), reason: "by hand".to_owned() };
+            mesh.sagas().resolve_saga(resolve).await.unwrap();
+            mesh.clock().now()
+        };
+        let (ended, acted) = tokio::join!(waiting, acted);
+        assert!(ended.iter().all(|saga| saga.state() == SagaState::Resolved));
+        let took = mesh.clock().now().since(acted);
+        assert!(took < Duration::from_secs(4), "they were woken and did not look: {took:?}");
+    });
+}
+
+#[test]
 fn recovery_reads_no_saga_again_that_a_task_runs() {
     let mesh = wiring().start();
     let numbers = 0..20;

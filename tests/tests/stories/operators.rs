@@ -93,7 +93,6 @@ async fn a_paused_saga_can_be_resolved_and_stays_so_over_a_restart() {
     steer!(mesh, pause_saga, PauseSagaRequest, saga_id);
     let folder = mesh.stop().await;
     let mesh = Wiring::default().on(folder).start().await;
-    mesh.recovered(&saga_id).await;
     assert_eq!(get(&mesh, &saga_id).await.state(), SagaState::Paused);
     let (done, saga) = steer!(mesh, resolve_saga, ResolveSagaRequest, saga_id);
     assert_eq!((done.as_str(), saga.unwrap().state()), ("OK", SagaState::Resolved));

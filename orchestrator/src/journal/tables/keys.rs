@@ -52,21 +52,23 @@ pub(super) fn claim(
     Ok(connection.execute(CLAIM_KEY, (key, definition, request_hash, saga_id))? == 1)
 }
 
-/// What the earlier start that claimed the key came to.
+/// What the earlier start that claimed the key came to, where there was one.
 pub(super) fn earlier_start(
     connection: &Connection,
     header: &Header,
     request_hash: &[u8],
-) -> Result<Started, Error> {
+) -> Result<Option<Started>, Error> {
     let Header { key, definition, .. } = header;
-    let key_row = connection.one(FIND_KEY, (key, definition), read_key_row)?;
+    let Some(key_row) = connection.optional(FIND_KEY, (key, definition), read_key_row)? else {
+        return Ok(None);
+    };
     if key_row.request_hash != request_hash {
-        return Ok(Started::KeyReused);
+        return Ok(Some(Started::KeyReused));
     }
-    Ok(match key_row.removed_saga(key)? {
+    Ok(Some(match key_row.removed_saga(key)? {
         Ok(removed) => Started::Removed(removed),
         Err(saga_id) => Started::Already { saga_id },
-    })
+    }))
 }
 
 /// The removed saga whose ending is kept under this key.

@@ -11,7 +11,7 @@ use crate::journal::{Error, Filter, IndexRow};
 // The request is left out: no list shows it, and it may be megabytes.
 const COLUMNS: &str = "
     select saga.id, definition_hash, saga.definition, version, saga.key, trace, deadline, created_at, updated_at, state,
-           aside_code, aside_message, number, state_seq, state_link, reason_code, reason_message, reason_step
+           aside_code, aside_message, number, state_seq, state_link, reason_code, reason_message, reason_step, asleep_until
     from ";
 
 // The conditions of the partial indexes, word for word.

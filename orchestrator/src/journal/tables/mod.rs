@@ -23,8 +23,8 @@ use store::{
 };
 
 use super::{
-    Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
-    RemovedSaga, Standing, Started, Unfinished,
+    Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
+    RemovedSaga, Standing, Started, Unfinished, Wanted,
 };
 
 use statements::Numbers;
@@ -34,6 +34,7 @@ pub(super) use rows::SEQ_BITS;
 const SCHEMA: Schema = Schema::own(&[
     ("journal", include_str!("../../../migrations/0001_journal.sql")),
     ("retention", include_str!("../../../migrations/0002_retention.sql")),
+    ("asleep", include_str!("../../../migrations/0003_asleep.sql")),
 ]);
 
 /// The journal in a database of its own.
@@ -69,12 +70,17 @@ impl Journal for Tables {
         header: Header,
         entries: Vec<Entry>,
         standing: Option<Standing>,
+        wanted: Wanted,
     ) -> Result<Started, Error> {
         let numbers = Arc::clone(&self.numbers);
         self.write(move |connection| {
+            if !wanted.is_wanted() {
+                return Ok(Started::Abandoned);
+            }
             let request_hash = keys::hash(&header.request);
             if !keys::claim(connection, &header, &request_hash)? {
-                return keys::earlier_start(connection, &header, &request_hash);
+                let earlier = keys::earlier_start(connection, &header, &request_hash)?;
+                return earlier.ok_or(Error::Store(store::Error::NoRow));
             }
             let number = statements::start(connection, &numbers, &header)?;
             statements::append(connection, number, &entries, standing.as_ref())?;
@@ -100,19 +106,44 @@ impl Journal for Tables {
         self.database.read(move |connection| query::find(connection, &saga_id)).await
     }
 
-    async fn read(&self, saga_id: &str, from: u64) -> Result<Vec<Entry>, Error> {
+    async fn look(&self, saga_id: &str, from: u64) -> Result<Option<Loaded>, Error> {
         let saga_id = saga_id.to_owned();
-        self.database.read(move |connection| query::entries_of(connection, &saga_id, from)).await
+        self.database.search(move |connection| query::load(connection, &saga_id, from)).await
+    }
+
+    async fn read(&self, saga_id: &str, from: u64, limit: u32) -> Result<Vec<Entry>, Error> {
+        let saga_id = saga_id.to_owned();
+        self.database
+            .search(move |connection| query::entries_of(connection, &saga_id, from, limit))
+            .await
     }
 
     async fn load(&self, saga_id: &str) -> Result<Option<Loaded>, Error> {
         let saga_id = saga_id.to_owned();
-        self.database.read(move |connection| query::load(connection, &saga_id)).await
+        self.database.read(move |connection| query::load(connection, &saga_id, 0)).await
     }
 
     async fn unfinished(&self, after: &Unfinished, limit: u32) -> Result<Vec<Unfinished>, Error> {
         let after = after.clone();
         self.database.read(move |connection| query::unfinished(connection, &after, limit)).await
+    }
+
+    async fn sleep(&self, saga: Number, until: Timestamp) -> Result<(), Error> {
+        self.write(move |connection| statements::sleep(connection, saga, Some(until))).await
+    }
+
+    async fn wake(&self, saga: Number) -> Result<(), Error> {
+        self.write(move |connection| statements::sleep(connection, saga, None)).await
+    }
+
+    async fn asleep(
+        &self,
+        after: &Asleep,
+        but: &[String],
+        limit: u32,
+    ) -> Result<Vec<Asleep>, Error> {
+        let (after, but) = (after.clone(), but.to_vec());
+        self.database.read(move |connection| query::asleep(connection, &after, &but, limit)).await
     }
 
     async fn list(
@@ -148,6 +179,15 @@ impl Journal for Tables {
         limit: u32,
     ) -> Result<u64, Error> {
         self.write(move |connection| keys::remove_ended(connection, before, keep_keys, limit)).await
+    }
+
+    async fn earlier_start(&self, header: &Header) -> Result<Option<Started>, Error> {
+        let header = header.clone();
+        self.database
+            .read(move |connection| {
+                keys::earlier_start(connection, &header, &keys::hash(&header.request))
+            })
+            .await
     }
 
     async fn removed_saga(

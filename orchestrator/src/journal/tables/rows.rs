@@ -51,7 +51,7 @@ fn version(row: &Row<'_>, column: usize) -> Result<u32, Error> {
 /// A row of the table of sagas, its columns in the order in which the queries name them. One that makes no sense stands
 /// aside: it must not hide the others.
 pub(super) fn index_row_with_request(row: &Row<'_>) -> Result<IndexRow, Error> {
-    let header = header(row).and_then(|header| Ok(Header { request: blob(row, 18)?, ..header }));
+    let header = header(row).and_then(|header| Ok(Header { request: blob(row, 19)?, ..header }));
     index_row_with_header(row, header)
 }
 
@@ -65,6 +65,7 @@ fn index_row_with_header(row: &Row<'_>, header: Result<Header, Error>) -> Result
     let why = [header.as_ref().err(), standing.as_ref().err()];
     let damage: Vec<String> =
         why.into_iter().flatten().map(|error| facade::wire::causes(error)).collect();
+    let asleep_until: Option<i64> = row.get(18)?;
     let (standing, updated_at, state_record, aside) = standing.unwrap_or((
         Standing { status: Status::Attention, why: None },
         Timestamp::default(),
@@ -86,6 +87,7 @@ fn index_row_with_header(row: &Row<'_>, header: Result<Header, Error>) -> Result
         standing,
         updated_at,
         state_record,
+        asleep_until: asleep_until.map(|until| Timestamp(until.unsigned_abs())),
         aside: if damage.is_empty() { aside } else { Some(damaged()) },
     })
 }

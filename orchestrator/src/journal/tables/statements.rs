@@ -27,7 +27,11 @@ const SET_STANDING: &str = "
         reason_step = ?8
     where number = ?1";
 
-const SET_ASIDE: &str = "update saga set aside_code = ?2, aside_message = ?3 where id = ?1";
+const SLEEP: &str = "update saga set asleep_until = ?2 where number = ?1";
+
+// What stands aside is not asleep: it is taken up when it is let in again.
+const SET_ASIDE: &str =
+    "update saga set aside_code = ?2, aside_message = ?3, asleep_until = null where id = ?1";
 
 const READMIT: &str = "
     update saga
@@ -135,6 +139,16 @@ pub(super) fn append(
         why.as_ref().map(|why| &why.step),
     );
     connection.execute(SET_STANDING, values)?;
+    Ok(())
+}
+
+/// Puts down until when the saga is asleep, or that it is not.
+pub(super) fn sleep(
+    connection: &Connection,
+    Number(number): Number,
+    until: Option<Timestamp>,
+) -> Result<(), Error> {
+    connection.execute(SLEEP, (number, until.map(rows::millis)))?;
     Ok(())
 }
 

@@ -1,0 +1,333 @@
+//! Which sagas may begin, and how many that have waited go on at once.
+//!
+//! Only what is active counts: a saga that waits for an instant or for a person has given its permit back. Sagas that
+//! have waited have room apart from those that begin, so neither keeps the other out.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use clock::{Clock, duration};
+use definition::{Compiled, Target};
+use saga::StepId;
+
+use super::pace::Pace;
+use crate::{config::Limits, handlers::saga_service, outbound::Participants};
+
+/// So many sagas are begun whatever the pace: they are no line yet.
+const NO_LINE: usize = 64;
+/// A caller over whose connection fewer sagas than this are active is let in at twice the delay that others are: a flood
+/// over one connection does not shut out the others.
+const OF_A_QUIET_CALLER: usize = 2;
+/// How long a caller should wait whose saga was not begun because there is no room.
+const ROOM_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Who asks for a saga to be started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Requester {
+    /// The connection that the request came over.
+    pub peer: Option<SocketAddr>,
+    /// Whether somebody waits for the saga's end.
+    pub waits: bool,
+    /// How much is left of the caller's time, where it has set a limit.
+    pub rest: Option<Duration>,
+}
+
+/// Why a saga was not begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// A sentence with the name of the setting.
+    pub why: String,
+    /// How long the caller should leave this node alone.
+    pub retry_after: Duration,
+}
+
+/// Counts the sagas that are active.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    bounds: Bounds,
+    participants: Participants,
+    pace: Pace,
+    active: Mutex<Active>,
+}
+
+#[derive(Debug)]
+struct Bounds {
+    begun: Bound,
+    woken: Bound,
+    steering: NonZero<usize>,
+    calls: usize,
+    share_of_participant: u8,
+    share_of_definition: u8,
+    delay: Duration,
+}
+
+/// How many sagas may be active, in all and of one definition.
+#[derive(Debug)]
+struct Bound {
+    all: usize,
+    of_definition: usize,
+}
+
+impl Bound {
+    fn new(all: usize, share: u8) -> Self {
+        Self { all, of_definition: part(all, share) }
+    }
+}
+
+/// So many percent, and one at least.
+fn part(all: usize, percent: u8) -> usize {
+    let part = all as u128 * u128::from(percent) / 100;
+    usize::try_from(part).unwrap_or(usize::MAX).max(1)
+}
+
+#[derive(Debug, Default)]
+struct Active {
+    begun: Count,
+    woken: Count,
+    steering: Count,
+    /// Of sagas that somebody waits for since their start.
+    by_peer: HashMap<SocketAddr, usize>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    all: usize,
+    /// Definitions are few, and stay.
+    by_definition: HashMap<Arc<str>, usize>,
+}
+
+impl Count {
+    fn of(&self, definition: &str) -> usize {
+        self.by_definition.get(definition).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, definition: &str) -> Arc<str> {
+        self.all += 1;
+        let name = match self.by_definition.get_key_value(definition) {
+            Some((name, _)) => Arc::clone(name),
+            None => definition.into(),
+        };
+        *self.by_definition.entry(Arc::clone(&name)).or_default() += 1;
+        name
+    }
+
+    fn remove(&mut self, definition: &str) {
+        self.all = self.all.saturating_sub(1);
+        if let Some(count) = self.by_definition.get_mut(definition) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+/// What an active saga takes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// Of those that have not waited since their start.
+    Begun,
+    /// Of those that call the orchestrator itself, from their start.
+    Steering,
+    /// Of those that have waited, or were taken up.
+    Woken,
+}
+
+/// Held by a saga that is active.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    admission: Arc<Admission>,
+    definition: Arc<str>,
+    room: Room,
+    peer: Option<SocketAddr>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut active = self.admission.active();
+        active.room(self.room).remove(&self.definition);
+        let Some(peer) = self.peer else { return };
+        if let Some(count) = active.by_peer.get_mut(&peer) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                active.by_peer.remove(&peer);
+            }
+        }
+    }
+}
+
+impl Active {
+    fn room(&mut self, room: Room) -> &mut Count {
+        match room {
+            Room::Begun => &mut self.begun,
+            Room::Steering => &mut self.steering,
+            Room::Woken => &mut self.woken,
+        }
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(clock: Clock, participants: Participants, limits: &Limits) -> Self {
+        let Limits { max_running, sagas, .. } = limits;
+        let share_of_definition = sagas.share_per_definition;
+        let share_of_participant = sagas.share_per_participant;
+        let bounds = Bounds {
+            begun: Bound::new(*max_running, share_of_definition),
+            woken: Bound::new((*max_running / 2).max(1), share_of_definition),
+            steering: sagas.max_steering,
+            calls: part(*max_running, share_of_participant),
+            share_of_participant,
+            share_of_definition,
+            delay: sagas.max_delay,
+        };
+        Self { bounds, participants, pace: Pace::new(clock), active: Mutex::default() }
+    }
+
+    /// How long appends wait.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Lets a new saga begin, or says why not.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        definition: &Compiled,
+        requester: &Requester,
+    ) -> Result<Permit, Refusal> {
+        let mut active = self.active();
+        let steers = targets(definition).any(|target| target.service == saga_service::NAME);
+        let room = if steers { Room::Steering } else { Room::Begun };
+        if let Some(full) = self.full(&active, definition, room) {
+            let why = format!("{full}; nothing was begun");
+            return Err(Refusal { why, retry_after: ROOM_RETRY_AFTER });
+        }
+        self.in_time(&mut active, definition, requester, room)?;
+        let peer = requester.peer.filter(|_| requester.waits);
+        if let Some(peer) = peer {
+            *active.by_peer.entry(peer).or_default() += 1;
+        }
+        let definition = active.room(room).add(definition.name());
+        Ok(Permit { admission: Arc::clone(self), definition, room, peer })
+    }
+
+    /// Lets a saga go on that has waited, where there is room.
+    pub(crate) fn wake(self: &Arc<Self>, definition: &str) -> Option<Permit> {
+        let (mut active, bound) = (self.active(), &self.bounds.woken);
+        let woken = &mut active.woken;
+        if woken.all >= bound.all || woken.of(definition) >= bound.of_definition {
+            return None;
+        }
+        let definition = woken.add(definition);
+        Some(Permit { admission: Arc::clone(self), definition, room: Room::Woken, peer: None })
+    }
+
+    /// Lets a saga go on whatever room there is: one that was active before, or that an operator gave an order.
+    pub(crate) fn take_up(self: &Arc<Self>, definition: &str) -> Permit {
+        let definition = self.active().woken.add(definition);
+        Permit { admission: Arc::clone(self), definition, room: Room::Woken, peer: None }
+    }
+
+    /// The definitions none of whose sagas may go on that have waited; `None` where none of any may.
+    pub(crate) fn crowded(&self) -> Option<Vec<String>> {
+        let (active, bound) = (self.active(), &self.bounds.woken);
+        let counts = active.woken.by_definition.iter();
+        let crowded = counts.filter(|(_, count)| **count >= bound.of_definition);
+        let crowded = crowded.map(|(definition, _)| definition.to_string()).collect();
+        (active.woken.all < bound.all).then_some(crowded)
+    }
+
+    /// What there is no room in for one more.
+    fn full(&self, active: &Active, definition: &Compiled, room: Room) -> Option<String> {
+        let Bounds { begun, steering, share_of_definition, .. } = &self.bounds;
+        if room == Room::Steering {
+            return (active.steering.all >= steering.get()).then(|| {
+                format!(
+                    "as many sagas that steer others run here as may: {steering} \
+                     (limits.sagas.max_steering)"
+                )
+            });
+        }
+        let (name, all) = (definition.name(), begun.all);
+        if active.begun.all >= all {
+            return Some(format!(
+                "this node runs as many sagas as it may: {all} (limits.max_running)"
+            ));
+        }
+        let of_definition = begun.of_definition;
+        if active.begun.of(name) >= of_definition {
+            return Some(format!(
+                "as many sagas of the definition {name} run here as may: {of_definition}, \
+                 {share_of_definition} % of {all} (limits.sagas.share_per_definition)"
+            ));
+        }
+        self.crowded_participant(definition)
+    }
+
+    fn crowded_participant(&self, definition: &Compiled) -> Option<String> {
+        let Bounds { begun, calls, share_of_participant, .. } = &self.bounds;
+        let mut services = targets(definition).map(|target| target.service.as_str());
+        let crowded = services.find(|service| self.participants.under_way(service) >= *calls)?;
+        Some(format!(
+            "as many calls to {crowded} are under way as may be: {calls}, {share_of_participant} % of {all} \
+             (limits.sagas.share_per_participant)",
+            all = begun.all
+        ))
+    }
+
+    /// Refuses a saga that would wait for too long.
+    fn in_time(
+        &self,
+        active: &mut Active,
+        definition: &Compiled,
+        requester: &Requester,
+        room: Room,
+    ) -> Result<(), Refusal> {
+        if active.room(room).all < NO_LINE {
+            return Ok(());
+        }
+        let Requester { peer, waits, rest } = requester;
+        let delay = self.bounds.delay;
+        let of_peer = |peer| active.by_peer.get(&peer).copied().unwrap_or_default();
+        let is_quiet = peer.is_some_and(|peer| of_peer(peer) < OF_A_QUIET_CALLER);
+        let limit = match (waits, is_quiet) {
+            (true, true) => delay.saturating_mul(2),
+            (true, false) => delay,
+            (false, _) => delay / 2,
+        };
+        let expected = self.expected(definition);
+        if expected <= limit.min(rest.unwrap_or(Duration::MAX)) {
+            return Ok(());
+        }
+        let why = format!(
+            "a saga that begins now would wait for {} for this node: longer than it may \
+             (limits.sagas.max_delay: {}), or than its caller does; nothing was begun",
+            duration::text(expected),
+            duration::text(delay)
+        );
+        Err(Refusal { why, retry_after: expected })
+    }
+
+    /// How long a saga waits for this node from its start to its end: for each step's record and for its call, and once
+    /// for its start.
+    fn expected(&self, definition: &Compiled) -> Duration {
+        let steps = u32::try_from(definition.engine().steps().len()).unwrap_or(u32::MAX);
+        let waits = steps.saturating_mul(2).saturating_add(1);
+        let expected = self.pace.wait().saturating_mul(waits);
+        Duration::from_millis(u64::try_from(expected.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn active(&self) -> MutexGuard<'_, Active> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every method that a saga of this definition may call.
+fn targets(definition: &Compiled) -> impl Iterator<Item = &Target> {
+    let steps = (0..definition.engine().steps().len()).filter_map(|step| u16::try_from(step).ok());
+    steps.flat_map(|step| {
+        let step = definition.step(StepId(step));
+        std::iter::once(&step.call).chain(step.undo.as_ref())
+    })
+}

@@ -52,7 +52,7 @@ A config file; each setting may be left out:
     bundles: [shop]             # those that this program brings: PlaceOrder and CancelOrder
     folder: ./sagas
   limits:
-    max_running: 10000          # sagas at once; a start beyond them is refused, RESOURCE_EXHAUSTED
+    max_running: 10000          # active sagas; a start beyond them is refused, RESOURCE_EXHAUSTED
   retention:
     keep_finished: 30d          # remove sagas so long after their end; left out, they are kept for ever
     keep_keys: 7d               # and their keys, with how they ended, so long after their end; 24h or more

@@ -1,14 +1,16 @@
 //! How long this node keeps its sagas waiting at the moment.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use clock::{Clock, Timestamp};
+use clock::Clock;
 
-/// Over how long waits are averaged.
-const WINDOW: Duration = Duration::from_millis(50);
+/// Over how long waits are averaged, in milliseconds.
+const WINDOW_MS: u64 = 50;
+/// How many windows ago something still tells how it is now: where the line is long, windows pass with no answer.
+const RECENT: u64 = 10;
 
 /// Measures how long appends to the journal wait to be answered. Whatever a saga does goes through there, and its answer
 /// waits for the event loop: so this is how long the line is, whatever the participants take.
@@ -18,37 +20,25 @@ pub(crate) struct Pace {
     windows: Mutex<Windows>,
 }
 
-/// What was measured in this window of time and in the one before.
+/// The last two windows of time in which something was measured.
 #[derive(Debug, Default)]
 struct Windows {
-    number: u64,
-    this: Mean,
-    before: Mean,
+    last: Window,
+    before: Window,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Mean {
+struct Window {
+    number: u64,
     sum: Duration,
     count: u32,
 }
 
-impl Mean {
-    fn get(self) -> Duration {
-        self.sum.checked_div(self.count).unwrap_or_default()
-    }
-}
-
-impl Windows {
-    fn go_on(&mut self, Timestamp(now): Timestamp) {
-        let number = u128::from(now) / WINDOW.as_millis();
-        let number = u64::try_from(number).unwrap_or(u64::MAX);
-        if number == self.number {
-            return;
-        }
-        let follows = number == self.number.wrapping_add(1);
-        self.before = if follows { self.this } else { Mean::default() };
-        self.this = Mean::default();
-        self.number = number;
+impl Window {
+    /// The mean, where it is from not long before the window of this number.
+    fn recent(self, number: u64) -> Option<Duration> {
+        let is_recent = number.saturating_sub(self.number) <= RECENT;
+        self.sum.checked_div(self.count).filter(|_| is_recent)
     }
 }
 
@@ -59,31 +49,42 @@ impl Pace {
 
     /// An append was answered after so long.
     pub(crate) fn waited(&self, waited: Duration) {
-        self.with_windows(|windows| {
-            windows.this.sum += waited;
-            windows.this.count += 1;
-        });
+        let (number, mut windows) = (self.number(), self.windows());
+        if windows.last.number != number {
+            windows.before = windows.last;
+            windows.last = Window { number, ..Window::default() };
+        }
+        windows.last.sum += waited;
+        windows.last.count += 1;
     }
 
     /// How long an append waits. Of two windows the shorter: one slow commit is no line.
     pub(crate) fn wait(&self) -> Duration {
-        self.with_windows(|windows| windows.this.get().min(windows.before.get()))
+        let (number, windows) = (self.number(), self.windows());
+        match (windows.last.recent(number), windows.before.recent(number)) {
+            (Some(last), Some(before)) => last.min(before),
+            _ => Duration::ZERO,
+        }
     }
 
-    fn with_windows<T>(&self, look: impl FnOnce(&mut Windows) -> T) -> T {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.go_on(self.clock.now());
-        look(&mut windows)
+    fn number(&self) -> u64 {
+        self.clock.now().0 / WINDOW_MS
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clock::Timestamp;
+
     use super::*;
 
     #[test]
     fn only_what_has_been_slow_for_two_windows_is_a_line() {
-        let (clock, hands) = Clock::manual(Timestamp(1_000));
+        let (clock, time) = Clock::manual(Timestamp(1_000));
         let pace = Pace::new(clock);
         let ms = Duration::from_millis;
         let steps = [
@@ -94,10 +95,12 @@ mod tests {
             (50, 40, 40),
             (49, 60, 50),
             (1, 80, 50),
-            (100, 80, 0),
+            // Nothing was answered in the window between.
+            (100, 80, 80),
+            (600, 80, 0),
         ];
         for (passed, waited, expected) in steps {
-            hands.advance(ms(passed));
+            time.advance(ms(passed));
             pace.waited(ms(waited));
             assert_eq!(pace.wait(), ms(expected), "after {waited} ms");
         }

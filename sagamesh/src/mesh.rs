@@ -90,15 +90,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
 
 fn node(config: Config) -> orchestrator::Config {
     let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
-    let Limits {
-        max_running,
-        sagas,
-        connections,
-        requests,
-        responses,
-        stop_timeout,
-        max_calls: _,
-    } = limits;
+    let Limits { max_running, sagas, connections, requests, responses, stop_timeout, max_calls: _ } =
+        limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
     orchestrator::Config {
         database,

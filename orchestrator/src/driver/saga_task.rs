@@ -194,7 +194,8 @@ impl SagaTask {
         }
         self.orders.close();
         let mut orders = Vec::new();
-        while let Ok(order) = self.orders.try_recv() {
+        // Also those that are being sent at this moment, on another thread.
+        while let Some(order) = self.orders.recv().await {
             orders.push(*order);
         }
         TaskEnd::Asleep { until, orders }

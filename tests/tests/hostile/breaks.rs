@@ -163,7 +163,7 @@ impl Place<'_> {
         }
         if let Some(max) = rule.max_items {
             self.add(field, "max_items", path, told(), entries(max + 1));
-            self.add(field, "max_items", path, told(), entries(10_000));
+            self.add(field, "max_items", path, told(), entries(2 * max));
         }
         if by.is_some() {
             let same = vec![

@@ -4,6 +4,11 @@ use std::fmt;
 
 use super::problem::Position;
 
+/// How much is told of an expression, in characters; its place tells the rest.
+const MAX_EXPRESSION: usize = 200;
+/// How much of what went wrong: it may quote a value of the saga.
+const MAX_WHAT: usize = 400;
+
 /// What kind of trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -17,6 +22,8 @@ pub enum ErrorKind {
     Type,
     /// The recorded bytes are not the message that they should be.
     Bytes,
+    /// More would have to be done than an evaluation may take.
+    Budget,
 }
 
 /// An expression that could not be evaluated; the saga's values are at fault, not the definition.
@@ -57,9 +64,22 @@ impl UnlocatedError {
         Self { kind, what: what.into() }
     }
 
+    /// Whether the evaluation ends here, whatever else would be decided by other operands.
+    pub(super) fn is_final(&self) -> bool {
+        self.kind == ErrorKind::Budget
+    }
+
     pub(super) fn at(self, file: &str, at: Position, expression: &str) -> EvaluationError {
         let Self { kind, what } = self;
-        let (file, expression) = (file.to_owned(), expression.to_owned());
+        let (what, expression) = (cut(&what, MAX_WHAT), cut(expression, MAX_EXPRESSION));
+        let file = file.to_owned();
         EvaluationError { kind, file, line: at.line, column: at.column, expression, what }
+    }
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

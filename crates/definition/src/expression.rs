@@ -1,23 +1,23 @@
 //! One CEL expression: compiled once, evaluated against the facts of a saga.
 
-use cel::common::ast::operators::{CONDITIONAL, GREATER, GREATER_EQUALS, LESS, LESS_EQUALS};
-use cel::common::ast::{Expr, IdedExpr, LiteralValue};
+use cel::common::ast::LiteralValue;
 use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
-use cel::common::value::{CowVal, Val};
-use cel::context::VariableResolver;
-use cel::{Context, ExecutionError, OverloadError};
+use cel::common::value::Val;
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
 use super::assign;
-use super::error::{ErrorKind, EvaluationError, UnlocatedError};
+use super::code::Code;
+use super::error::{EvaluationError, UnlocatedError};
+use super::evaluate::{Evaluation, wrong};
 use super::facts::Facts;
+use super::meter;
 use super::parse::{Parsed, parse};
 use super::path::Path;
 use super::problem::{Position, Problems};
 use super::scope::Scope;
-use super::typecheck::{Checker, Slot, slot_index, text};
+use super::typecheck::{Checker, Slot};
 use super::types::Type;
-use super::value::{ENV, to_cel};
+use super::value::to_cel;
 use super::yaml::{Literal, Text};
 
 /// Longest expression, in bytes.
@@ -28,18 +28,24 @@ const MAX_LENGTH: usize = 8 * 1024;
 pub(super) struct Expression {
     at: Position,
     source: String,
-    code: Code,
+    form: Form,
     found: Type,
 }
 
 #[derive(Debug)]
-enum Code {
-    /// The expression is nothing but a path, which is copied and not evaluated.
+enum Form {
+    /// Nothing but a path: copied, not evaluated.
     Path(Path),
-    Cel {
-        ast: IdedExpr,
+    Code {
+        code: Code,
         slots: Vec<Slot>,
     },
+}
+
+impl Form {
+    fn literal(literal: LiteralValue) -> Self {
+        Form::Code { code: Code::Literal(literal), slots: Vec::new() }
+    }
 }
 
 impl Expression {
@@ -74,9 +80,7 @@ impl Expression {
             LiteralValue::UInt(_) => Type::Uint,
             _ => Type::Double,
         };
-        let ast = IdedExpr { id: 0, expr: Expr::Literal(literal) };
-        let code = Code::Cel { ast, slots: Vec::new() };
-        Self { at: text.at, source: text.value.clone(), code, found }
+        Self { at: text.at, source: text.value.clone(), form: Form::literal(literal), found }
     }
 
     fn compile_source(text: &Text, scope: &Scope<'_>, problems: &mut Problems) -> Option<Self> {
@@ -101,19 +105,28 @@ impl Expression {
         };
         let mut ast = program.expression().clone();
         let mut checker = Checker::new(scope, program.source_info());
-        let (code, found) = match checker.whole_path(&ast) {
-            Some((path, found)) => (Code::Path(path), found),
+        let (form, found) = match checker.whole_path(&ast) {
+            Some((path, found)) => (Some(Form::Path(path)), found),
             None => {
                 let found = checker.infer(&mut ast);
                 let slots = std::mem::take(&mut checker.slots);
-                (Code::Cel { ast, slots }, found)
+                (Code::of(ast).map(|code| Form::Code { code, slots }), found)
             }
         };
         let sound = checker.type_errors.is_empty();
         for mistake in checker.type_errors {
             problems.add(text.place(mistake.offset), mistake.what, mistake.cure);
         }
-        sound.then(|| Self { at: text.place(0), source: text.value.clone(), code, found })
+        if sound && form.is_none() {
+            let what = "this form of an expression cannot be used here";
+            problems.add(
+                text.place(0),
+                what,
+                "use operators, functions and macros of CEL's standard",
+            );
+        }
+        let form = form.filter(|_| sound)?;
+        Some(Self { at: text.place(0), source: text.value.clone(), form, found })
     }
 
     pub(super) fn found(&self) -> &Type {
@@ -127,25 +140,23 @@ impl Expression {
     /// The literal texts that the expression may come to: itself, or the sides of its `? :`.
     pub(super) fn literal_texts(&self) -> Vec<String> {
         let mut texts = Vec::new();
-        if let Code::Cel { ast, .. } = &self.code {
-            literal_texts(ast, &mut texts);
+        if let Form::Code { code, .. } = &self.form {
+            literal_texts(code, &mut texts);
         }
         texts
     }
 
     /// A whole number as a floating point number, for `ratio: 1`.
     pub(super) fn literal_as_double(self, kind: &Kind) -> Self {
-        match (&self.code, kind) {
-            (Code::Cel { ast, .. }, Kind::Double | Kind::Float) => match &ast.expr {
-                Expr::Literal(LiteralValue::Int(int)) => {
-                    #[expect(clippy::cast_precision_loss, reason = "as in any language's literals")]
-                    let double = LiteralValue::Double(CelDouble::from(*int.inner() as f64));
-                    let ast = IdedExpr { id: 0, expr: Expr::Literal(double) };
-                    let code = Code::Cel { ast, slots: Vec::new() };
-                    Self { code, found: Type::Double, ..self }
-                }
-                _ => self,
-            },
+        match (&self.form, kind) {
+            (
+                Form::Code { code: Code::Literal(LiteralValue::Int(int)), .. },
+                Kind::Double | Kind::Float,
+            ) => {
+                #[expect(clippy::cast_precision_loss, reason = "as in any language's literals")]
+                let double = LiteralValue::Double(CelDouble::from(*int.inner() as f64));
+                Self { form: Form::literal(double), found: Type::Double, ..self }
+            }
             _ => self,
         }
     }
@@ -156,15 +167,16 @@ impl Expression {
         facts: &Facts<'_>,
         field: &FieldDescriptor,
     ) -> Result<Option<Value>, UnlocatedError> {
-        match &self.code {
-            Code::Path(path) => {
+        match &self.form {
+            Form::Path(path) => {
                 let found = facts.follow(path)?;
                 if !found.present && field.supports_presence() {
                     return Ok(None);
                 }
+                facts.meter().charge(meter::of_value(&found.value))?;
                 assign::copy_to_field(&found.value, field)
             }
-            Code::Cel { .. } => self.evaluate(facts, |value| assign::to_field(value, field)),
+            Form::Code { .. } => self.evaluate(facts, |value| assign::to_field(value, field)),
         }
     }
 
@@ -174,23 +186,27 @@ impl Expression {
         facts: &Facts<'_>,
         kind: &Kind,
     ) -> Result<Option<Value>, UnlocatedError> {
-        match &self.code {
-            Code::Path(path) => assign::copy_to_item(&facts.follow(path)?.value, kind),
-            Code::Cel { .. } => self.evaluate(facts, |value| assign::to_kind(value, kind)),
+        match &self.form {
+            Form::Path(path) => {
+                let found = facts.follow(path)?;
+                facts.meter().charge(meter::of_value(&found.value))?;
+                assign::copy_to_item(&found.value, kind)
+            }
+            Form::Code { .. } => self.evaluate(facts, |value| assign::to_kind(value, kind)),
         }
     }
 
     pub(super) fn to_bool(&self, facts: &Facts<'_>) -> Result<bool, UnlocatedError> {
         self.evaluate(facts, |value| {
             let found = value.downcast_ref::<CelBool>().map(|found| *found.inner());
-            found.ok_or_else(|| unexpected(value, "a bool"))
+            found.ok_or_else(|| wrong(value, "a bool"))
         })
     }
 
     pub(super) fn to_text(&self, facts: &Facts<'_>) -> Result<String, UnlocatedError> {
         self.evaluate(facts, |value| {
             let found = value.downcast_ref::<CelString>().map(|found| found.inner().to_owned());
-            found.ok_or_else(|| unexpected(value, "a string"))
+            found.ok_or_else(|| wrong(value, "a string"))
         })
     }
 
@@ -204,87 +220,15 @@ impl Expression {
         facts: &Facts<'_>,
         take: impl FnOnce(&dyn Val) -> Result<T, UnlocatedError>,
     ) -> Result<T, UnlocatedError> {
-        let (ast, slots) = match &self.code {
-            Code::Path(path) => return take(to_cel(&facts.follow(path)?.value).as_ref()),
-            Code::Cel { ast, slots } => (ast, slots.as_slice()),
-        };
-        let bound = Bound { facts, slots };
-        let mut context = Context::with_env(ENV.clone());
-        context.set_variable_resolver(&bound);
-        match cel::Value::resolve_val(ast, &context) {
-            Ok(value) => take(value.as_ref()),
-            Err(error) => Err(bound.failure(&error)),
+        match &self.form {
+            Form::Path(path) => {
+                let found = facts.follow(path)?;
+                facts.meter().charge(meter::of_value(&found.value))?;
+                take(to_cel(&found.value).as_ref())
+            }
+            Form::Code { code, slots } => take(Evaluation::new(facts, slots).run(code)?.as_ref()),
         }
     }
-}
-
-/// The slots of an expression, bound to one saga.
-struct Bound<'e> {
-    facts: &'e Facts<'e>,
-    slots: &'e [Slot],
-}
-
-impl Bound<'_> {
-    fn value<'v>(&self, slot: &Slot) -> Result<Box<dyn Val + 'v>, UnlocatedError> {
-        Ok(match slot {
-            Slot::Value(path) => to_cel(&self.facts.follow(path)?.value),
-            Slot::Has(path) => Box::new(CelBool::from(self.facts.is_set(path)?)),
-        })
-    }
-
-    fn failure(&self, error: &ExecutionError) -> UnlocatedError {
-        // A resolver cannot return an error, so the slot is evaluated once more to get it.
-        if let ExecutionError::UndeclaredReference(name) = error
-            && let Some(slot) = slot_index(name).and_then(|index| self.slots.get(index))
-            && let Err(failure) = self.value(slot)
-        {
-            return failure;
-        }
-        let (cause, what) = match error {
-            ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
-                (ErrorKind::Arithmetic, "division by zero".to_owned())
-            }
-            ExecutionError::Overflow(..) => {
-                (ErrorKind::Arithmetic, "the result does not fit into 64 bits".to_owned())
-            }
-            ExecutionError::NoSuchKey(key) => (ErrorKind::MissingKey, format!("no key `{key}`")),
-            ExecutionError::IndexOutOfBounds(_) => {
-                (ErrorKind::MissingKey, "the index is out of range".to_owned())
-            }
-            ExecutionError::DuplicateKey(_) => {
-                (ErrorKind::Conversion, "a map has the same key twice".to_owned())
-            }
-            ExecutionError::FunctionError { function, message } => {
-                (ErrorKind::Conversion, format!("{function}: {message}"))
-            }
-            ExecutionError::NoSuchOverload(error) if is_unordered(error) => (
-                ErrorKind::Arithmetic,
-                "NaN is neither smaller nor greater than a number".to_owned(),
-            ),
-            other => (ErrorKind::Type, first_line(&other.to_string()).to_owned()),
-        };
-        UnlocatedError::new(cause, what)
-    }
-}
-
-/// Whether two numbers had no order: one was NaN. The evaluator says the same of operands that no
-/// comparison takes, and every two kinds of numbers have one.
-fn is_unordered(error: &OverloadError) -> bool {
-    let numbers = ["int", "uint", "double"];
-    matches!(error.function(), LESS | LESS_EQUALS | GREATER | GREATER_EQUALS)
-        && error.argument_types().iter().all(|name| numbers.contains(&name.as_str()))
-}
-
-impl VariableResolver for Bound<'_> {
-    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
-        let slot = self.slots.get(slot_index(name)?)?;
-        self.value(slot).ok().map(CowVal::Owned)
-    }
-}
-
-fn unexpected(value: &dyn Val, wanted: &str) -> UnlocatedError {
-    let what = format!("a {} where {wanted} belongs", value.get_type().name());
-    UnlocatedError::new(ErrorKind::Type, what)
 }
 
 /// The character that a line and column of a parse error mean.
@@ -295,12 +239,11 @@ fn offset_of(source: &str, (line, column): (isize, isize)) -> usize {
     before + usize::try_from(column).unwrap_or(1).saturating_sub(1)
 }
 
-fn literal_texts(expr: &IdedExpr, texts: &mut Vec<String>) {
-    match &expr.expr {
-        Expr::Call(call) if call.func_name == CONDITIONAL => {
-            call.args.iter().skip(1).for_each(|side| literal_texts(side, texts));
-        }
-        _ => texts.extend(text(expr)),
+fn literal_texts(code: &Code, texts: &mut Vec<String>) {
+    match code {
+        Code::If(parts) => parts.iter().skip(1).for_each(|side| literal_texts(side, texts)),
+        Code::Literal(LiteralValue::String(text)) => texts.push(text.inner().to_owned()),
+        _ => {}
     }
 }
 

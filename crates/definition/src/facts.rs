@@ -9,7 +9,9 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use saga::StepId;
 
 use super::error::{ErrorKind, UnlocatedError};
+use super::meter::Meter;
 use super::path::{Path, Root, SagaField, Selected};
+use super::wire;
 
 /// Which saga it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub struct Facts<'a> {
     definition: (&'a str, u32),
     request: Part<'a>,
     responses: Vec<Part<'a>>,
+    meter: Meter,
 }
 
 #[derive(Debug)]
@@ -53,6 +56,7 @@ impl<'a> Facts<'a> {
             definition,
             request: Part::new(request.0, Some(request.1)),
             responses: responses.map(|descriptor| Part::new(descriptor, None)).collect(),
+            meter: Meter::new(),
         }
     }
 
@@ -66,6 +70,15 @@ impl<'a> Facts<'a> {
         self
     }
 
+    /// Steps that evaluating over these facts has taken so far, of [`MAX_STEPS`](crate::MAX_STEPS).
+    pub fn steps(&self) -> u64 {
+        self.meter.used()
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     pub(super) fn follow(&self, path: &Path) -> Result<Selected<'_>, UnlocatedError> {
         path.follow(self.root(path.root)?)
     }
@@ -76,9 +89,9 @@ impl<'a> Facts<'a> {
 
     fn root(&self, root: Root) -> Result<Cow<'_, Value>, UnlocatedError> {
         match root {
-            Root::Request => self.request.value().map(Cow::Borrowed),
+            Root::Request => self.request.value(&self.meter).map(Cow::Borrowed),
             Root::Step(step) => match self.responses.get(step) {
-                Some(part) => part.value().map(Cow::Borrowed),
+                Some(part) => part.value(&self.meter).map(Cow::Borrowed),
                 None => Err(UnlocatedError::new(
                     ErrorKind::Type,
                     "these facts are of another definition",
@@ -107,10 +120,11 @@ impl<'a> Part<'a> {
         Self { descriptor, bytes, decoded: OnceLock::new() }
     }
 
-    fn value(&self) -> Result<&Value, UnlocatedError> {
+    fn value(&self, meter: &Meter) -> Result<&Value, UnlocatedError> {
         let decode = || {
-            let decoded =
-                DynamicMessage::decode(self.descriptor.clone(), self.bytes.unwrap_or_default());
+            let bytes = self.bytes.unwrap_or_default();
+            meter.charge(wire::cost(self.descriptor, bytes))?;
+            let decoded = DynamicMessage::decode(self.descriptor.clone(), bytes);
             decoded.map(Value::Message).map_err(|error| {
                 let what = format!("the recorded {}: {error}", self.descriptor.full_name());
                 UnlocatedError::new(ErrorKind::Bytes, what)

@@ -6,17 +6,21 @@
 //! own values ([`EvaluationError`]). Nothing in here knows of connections, of the store, or of any one service.
 
 mod assign;
+mod call;
 mod chain;
 mod check;
+mod code;
 mod compiled;
 mod descriptors;
 mod draft;
 mod error;
+mod evaluate;
 mod expression;
 mod facts;
 mod fits;
 pub mod load;
 mod lower;
+mod meter;
 mod overrides;
 mod parse;
 mod path;
@@ -28,6 +32,7 @@ mod template;
 mod typecheck;
 mod types;
 mod value;
+mod wire;
 mod yaml;
 
 pub use compiled::{Compiled, CompiledStep, Input, Prepared, Target};
@@ -35,5 +40,6 @@ pub use descriptors::{Descriptors, Error as DescriptorsError, MissingDescriptor,
 pub use draft::Draft;
 pub use error::{ErrorKind, EvaluationError};
 pub use facts::{Facts, Identity};
+pub use meter::{MAX_BYTES, MAX_STEPS};
 pub use overrides::{Class, Overrides};
 pub use problem::{Position, Problem};

@@ -252,7 +252,7 @@ fn indexed(container: &Type, index: &Type) -> Option<Type> {
 }
 
 /// The operator as it is written, for a sentence.
-fn symbol(name: &str) -> String {
+pub(super) fn symbol(name: &str) -> String {
     match name {
         op::IN => "in".to_owned(),
         op::NEGATE => "-".to_owned(),

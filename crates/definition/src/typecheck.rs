@@ -21,6 +21,9 @@ use super::signatures::{self, CallMismatch};
 use super::types::Type;
 use super::value::HAS;
 
+/// Six of them over ten items each take more steps than an evaluation may.
+const MAX_NESTED_LOOPS: usize = 5;
+
 /// What a slot of a rewritten expression stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Slot {
@@ -260,6 +263,13 @@ impl<'s, 'd> Checker<'s, 'd> {
         };
         let start = self.infer(&mut comprehension.accu_init);
         let depth = self.locals.len();
+        let around = self.locals.iter().filter(|(name, _)| *name == comprehension.accu_var).count();
+        if around == MAX_NESTED_LOOPS {
+            let what = format!(
+                "more than {MAX_NESTED_LOOPS} of `map`, `filter`, `all`, `exists` inside of each other"
+            );
+            self.type_error(self.near, what, "let the participant compute it");
+        }
         self.locals.push((comprehension.iter_var.clone(), item));
         if let Some(second) = &comprehension.iter_var2 {
             self.locals.push((second.clone(), Type::Dyn));

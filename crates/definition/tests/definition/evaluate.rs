@@ -363,8 +363,9 @@ fn a_definition_compiles_again_from_what_is_stored_beside_it() {
 }
 
 #[test]
-fn the_facts_can_be_shared_between_threads() {
+fn a_definition_can_be_shared_between_threads_and_facts_be_handed_to_one() {
     fn shared<T: Send + Sync>() {}
-    shared::<Facts<'static>>();
+    fn handed_over<T: Send>() {}
+    handed_over::<Facts<'static>>();
     shared::<Compiled>();
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod budget;
 mod cases;
 mod evaluate;
 mod problems;

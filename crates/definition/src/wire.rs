@@ -1,0 +1,85 @@
+//! How many values there are in an encoded message, without decoding it.
+//!
+//! A byte on the wire can become a hundred in memory: an empty message in a list is two bytes, a number in a packed list
+//! is one.
+
+use bytes::Buf;
+use prost::encoding::{WireType, decode_key, decode_varint};
+use prost_reflect::{Kind, MessageDescriptor};
+
+use super::meter::Cost;
+
+/// So few bytes are not worth looking at: each is taken for a value.
+const FEW_BYTES: usize = 4 << 10;
+/// As deep as `prost` decodes.
+const MAX_DEPTH: usize = 100;
+
+/// What it takes to decode `bytes`. What is not well-formed is counted as far as it goes: decoding tells the rest.
+pub(super) fn cost(message: &MessageDescriptor, bytes: &[u8]) -> Cost {
+    let steps = match bytes.len() {
+        0..=FEW_BYTES => bytes.len(),
+        _ => {
+            let mut values = 0;
+            let _ = count(Some(message), &mut &*bytes, MAX_DEPTH, &mut values);
+            values
+        }
+    };
+    Cost::steps(steps).and(Cost::bytes(bytes.len()))
+}
+
+/// Counts to the end of the message, or of the group that it is; `None` where the bytes are no message.
+fn count(
+    message: Option<&MessageDescriptor>,
+    bytes: &mut &[u8],
+    depth: usize,
+    values: &mut usize,
+) -> Option<()> {
+    let depth = depth.checked_sub(1)?;
+    while bytes.has_remaining() {
+        *values += 1;
+        let (number, wire) = decode_key(bytes).ok()?;
+        let kind = message.and_then(|message| message.get_field(number)).map(|field| field.kind());
+        match wire {
+            WireType::Varint => {
+                decode_varint(bytes).ok()?;
+            }
+            WireType::ThirtyTwoBit => {
+                taken(bytes, 4)?;
+            }
+            WireType::SixtyFourBit => {
+                taken(bytes, 8)?;
+            }
+            WireType::LengthDelimited => {
+                let length = usize::try_from(decode_varint(bytes).ok()?).ok()?;
+                let mut body = taken(bytes, length)?;
+                match kind {
+                    Some(Kind::Message(inner)) => count(Some(&inner), &mut body, depth, values)?,
+                    Some(kind) => *values += packed(&kind, body),
+                    None => {}
+                }
+            }
+            WireType::StartGroup => match kind {
+                Some(Kind::Message(inner)) => count(Some(&inner), bytes, depth, values)?,
+                _ => count(None, bytes, depth, values)?,
+            },
+            WireType::EndGroup => return Some(()),
+        }
+    }
+    Some(())
+}
+
+fn taken<'b>(bytes: &mut &'b [u8], length: usize) -> Option<&'b [u8]> {
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+/// The items of a packed list.
+fn packed(kind: &Kind, body: &[u8]) -> usize {
+    match kind {
+        Kind::String | Kind::Bytes | Kind::Message(_) => 0,
+        Kind::Fixed32 | Kind::Sfixed32 | Kind::Float => body.len() / 4,
+        Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => body.len() / 8,
+        _ => body.iter().filter(|byte| **byte < 0x80).count(),
+    }
+}

@@ -70,8 +70,9 @@ impl<'a> Facts<'a> {
         self
     }
 
-    /// Steps that evaluating over these facts has taken so far, of [`MAX_STEPS`](crate::MAX_STEPS).
-    pub fn steps(&self) -> u64 {
+    /// What evaluating over these facts has taken so far, in thousandths of what it may take
+    /// ([`MAX_STEPS`](crate::MAX_STEPS), [`MAX_BYTES`](crate::MAX_BYTES)).
+    pub fn used(&self) -> u64 {
         self.meter.used()
     }
 

@@ -72,8 +72,10 @@ impl Meter {
         }
     }
 
+    /// How much has been taken, in thousandths of what may be.
     pub(super) fn used(&self) -> u64 {
-        MAX_STEPS - self.steps.get()
+        let share = |left: u64, all: u64| (all - left) * 1_000 / all;
+        share(self.steps.get(), MAX_STEPS).max(share(self.bytes.get(), MAX_BYTES))
     }
 }
 

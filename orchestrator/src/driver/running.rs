@@ -8,6 +8,9 @@ use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, Sag
 
 use crate::journal::Header;
 
+/// After what share of an evaluation's budget, in thousandths, a turn decides no more before other tasks have had theirs.
+const TURN: u64 = 100;
+
 /// A saga as its task has it in memory.
 pub(crate) struct Running {
     pub(crate) clock: Clock,
@@ -27,16 +30,22 @@ pub(crate) struct NextActions {
 }
 
 impl Running {
-    /// Lets the engine decide until only calls and waits are left.
+    /// Lets the engine decide until only calls and waits are left, or until expressions have taken so long that the rest
+    /// is to be decided in the next turn.
     pub(crate) fn decide_all(&mut self) -> Result<NextActions, IllegalEvent> {
+        let mut used = 0;
         loop {
             let commands = saga::decide(self.definition.engine(), &self.state, self.now());
             let mut actions = NextActions { calls: Vec::new(), wake: None };
             let mut events = Vec::new();
             for command in commands {
                 match command {
+                    // Decided again, from where the saga stands then.
+                    Command::Prepare { .. } if used >= TURN => break,
                     Command::Prepare { step, direction } => {
-                        events.push(self.prepare(step, direction))
+                        let facts = self.facts();
+                        events.push(self.prepare(step, direction, &facts));
+                        used += facts.used();
                     }
                     Command::Record(event) => events.push(event),
                     Command::Finish(outcome) => events.push(self.finish(outcome)),
@@ -55,6 +64,9 @@ impl Running {
                     break;
                 }
             }
+            if used >= TURN && !self.state.is_ended() {
+                return Ok(NextActions { calls: Vec::new(), wake: Some(self.now()) });
+            }
         }
     }
 
@@ -71,11 +83,10 @@ impl Running {
     }
 
     /// Evaluates what a step sends. A fault of the saga's own values is a decline of the step.
-    fn prepare(&self, step: StepId, direction: Direction) -> Event {
+    fn prepare(&self, step: StepId, direction: Direction, facts: &Facts<'_>) -> Event {
         let definition = &self.definition;
-        let facts = self.facts();
         match direction {
-            Direction::Forward => match definition.prepare_call(step, &facts) {
+            Direction::Forward => match definition.prepare_call(step, facts) {
                 Ok(Prepared::Skip) => Event::Skipped { step },
                 Ok(Prepared::Request(request)) => Event::CallIntended { step, request },
                 Err(fault) => match self.state.pivot_passed(definition.engine()) {
@@ -85,7 +96,7 @@ impl Running {
                     true => Event::Parked { step: Some(step), reason: failed(&fault) },
                 },
             },
-            Direction::Undo => match definition.prepare_undo(step, &facts) {
+            Direction::Undo => match definition.prepare_undo(step, facts) {
                 Ok(request) => Event::UndoIntended { step, request },
                 Err(fault) => Event::Parked { step: Some(step), reason: failed(&fault) },
             },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clock::Clock;
-use definition::{ErrorKind, EvaluationError, Identity, MAX_STEPS, Prepared};
+use definition::{ErrorKind, EvaluationError, Identity, Prepared};
 use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, Value};
@@ -33,7 +33,7 @@ fn taken(expression: &str, numbers: usize, text: &str) -> Result<Prepared, Evalu
     let took = clock.now().since(began);
     // A debug build on a busy machine; unbounded, each of these takes minutes at least.
     assert!(took < Duration::from_secs(10), "{took:?} for {expression}");
-    assert!(facts.steps() <= MAX_STEPS);
+    assert!(facts.used() <= 1_000);
     prepared
 }
 
@@ -134,6 +134,7 @@ fn a_path_that_is_copied_often_is_counted() {
     let facts = compiled.facts(Identity::default(), &input);
     let fault = compiled.prepare_call(StepId(0), &facts).unwrap_err();
     assert_eq!(fault.kind, ErrorKind::Budget, "{fault}");
+    assert_eq!(facts.used(), 1_000);
     assert!(fault.what.contains("16777216 bytes of texts"), "{fault}");
 
     let once = compile(&definition("{ text: request.text }"));

@@ -94,21 +94,25 @@ pub struct Participant {
     /// neither their time nor an attempt; as many as it allows where it is left out.
     #[schemars(with = "Option<usize>")]
     pub max_calls: Option<NonZero<usize>>,
+    /// How many bytes of a response are taken from it. A step that is answered with more needs a person
+    /// (ANSWER_TOO_LARGE): what is taken stands in the journal, and asking again would get the same.
+    #[schemars(with = "usize")]
+    pub max_response: NonZero<usize>,
 }
 
 impl Participant {
     /// A participant that is used as much as it allows.
     #[must_use]
     pub fn at(address: Address) -> Self {
-        let Peer { address, max_connections, max_calls } = Peer::at(address);
-        Self { address, max_connections, max_calls }
+        let Peer { address, max_connections, max_calls, max_response } = Peer::at(address);
+        Self { address, max_connections, max_calls, max_response }
     }
 
     /// The way to it.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        let Self { address, max_connections, max_calls } = self.clone();
-        Peer { address, max_connections, max_calls }
+        let Self { address, max_connections, max_calls, max_response } = self.clone();
+        Peer { address, max_connections, max_calls, max_response }
     }
 }
 
@@ -127,10 +131,16 @@ struct Settings {
     max_connections: NonZero<usize>,
     #[serde(default)]
     max_calls: Option<NonZero<usize>>,
+    #[serde(default = "max_response")]
+    max_response: NonZero<usize>,
 }
 
 fn max_connections() -> NonZero<usize> {
     Peer::MAX_CONNECTIONS
+}
+
+fn max_response() -> NonZero<usize> {
+    Peer::MAX_RESPONSE
 }
 
 struct AddressOrSettings;
@@ -147,9 +157,9 @@ impl<'de> Visitor<'de> for AddressOrSettings {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, settings: A) -> Result<Participant, A::Error> {
-        let Settings { address, max_connections, max_calls } =
+        let Settings { address, max_connections, max_calls, max_response } =
             Settings::deserialize(MapAccessDeserializer::new(settings))?;
-        Ok(Participant { address, max_connections, max_calls })
+        Ok(Participant { address, max_connections, max_calls, max_response })
     }
 }
 

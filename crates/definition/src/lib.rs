@@ -43,3 +43,4 @@ pub use facts::{Facts, Identity};
 pub use meter::{MAX_BYTES, MAX_STEPS};
 pub use overrides::{Class, Overrides};
 pub use problem::{Position, Problem};
+pub use wire::count_values;

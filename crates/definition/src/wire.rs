@@ -14,17 +14,20 @@ const FEW_BYTES: usize = 4 << 10;
 /// As deep as `prost` decodes.
 const MAX_DEPTH: usize = 100;
 
-/// What it takes to decode `bytes`. What is not well-formed is counted as far as it goes: decoding tells the rest.
+/// What it takes to decode `bytes`.
 pub(super) fn cost(message: &MessageDescriptor, bytes: &[u8]) -> Cost {
-    let steps = match bytes.len() {
-        0..=FEW_BYTES => bytes.len(),
-        _ => {
-            let mut values = 0;
-            let _ = count(Some(message), &mut &*bytes, MAX_DEPTH, &mut values);
-            values
-        }
-    };
-    Cost::steps(steps).and(Cost::bytes(bytes.len()))
+    Cost::steps(count_values(message, bytes)).and(Cost::bytes(bytes.len()))
+}
+
+/// How many values an encoded message has at most, those inside of others too, found without decoding it. What is not
+/// well-formed is counted as far as it goes: decoding tells the rest.
+pub fn count_values(message: &MessageDescriptor, bytes: &[u8]) -> usize {
+    if bytes.len() <= FEW_BYTES {
+        return bytes.len();
+    }
+    let mut values = 0;
+    let _ = count(Some(message), &mut &*bytes, MAX_DEPTH, &mut values);
+    values
 }
 
 /// Counts to the end of the message, or of the group that it is; `None` where the bytes are no message.

@@ -3,7 +3,7 @@
 mod call_log;
 mod network;
 
-use std::time::Duration;
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use clock::Clock;
@@ -13,7 +13,7 @@ use tonic::{Request, Status, client::Grpc, metadata::MetadataMap, service::Route
 
 use self::call_log::CallLog;
 pub use self::network::Network;
-use crate::{Trace, codec::Raw, deadline};
+use crate::{Trace, codec::Raw, deadline, dial::Peer};
 
 /// Where a service is reached: over the network, or within this process. Nothing above this seam knows which.
 #[derive(Clone, Debug)]
@@ -123,7 +123,8 @@ impl Client {
     /// Makes the call and gives the encoded response. The call's limit runs from now.
     ///
     /// # Errors
-    /// The callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE where the connection breaks.
+    /// The callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE where the connection breaks; one that
+    /// [`is_too_large`].
     pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, Status> {
         let Outgoing { path, request, mut headers, trace, limit, descriptor } = call;
         let line = CallLog::begin(&path, &headers, self.clock.timer());
@@ -154,6 +155,31 @@ impl Client {
     }
 }
 
+/// The source of the status that a caller gets whose callee answers with more than is taken of it.
+#[derive(Debug)]
+struct TooLarge;
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the answer is too large")
+    }
+}
+
+impl Error for TooLarge {}
+
+fn too_large(why: String) -> Status {
+    let mut status = Status::resource_exhausted(why);
+    status.set_source(Arc::new(TooLarge));
+    status
+}
+
+/// Whether a call failed for the size of its answer alone: asking again gets the same, and the call may have taken effect.
+/// The callee cannot say so itself.
+#[must_use]
+pub fn is_too_large(status: &Status) -> bool {
+    status.source().is_some_and(|source| source.is::<TooLarge>())
+}
+
 /// A value that no other call has. It stays out of the table of headers that caller and callee keep (RFC 7541, 6.2.3),
 /// where it would push out what all calls have in common: headers take a sixth fewer instructions to encode by that.
 #[must_use]
@@ -170,8 +196,16 @@ async fn within(
 ) -> Result<Bytes, Status> {
     let metadata = MetadataMap::from_headers(headers);
     let request = Request::from_parts(metadata, tonic::Extensions::new(), message);
-    // The answer's size is not limited here: the call has taken effect, so its answer must not be refused.
+    // It is in memory already; tonic would call it OUT_OF_RANGE, which is a decline.
     let mut grpc = Grpc::new(routes).max_decoding_message_size(usize::MAX);
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    grpc.unary(request, path, Raw).await.map(tonic::Response::into_inner)
+    let response = grpc.unary(request, path.clone(), Raw).await?.into_inner();
+    match response.len() > Peer::MAX_RESPONSE.get() {
+        true => Err(too_large(format!(
+            "the response of {path} has {} bytes, and {} are taken",
+            response.len(),
+            Peer::MAX_RESPONSE
+        ))),
+        false => Ok(response),
+    }
 }

@@ -90,6 +90,8 @@ pub struct Peer {
     pub max_connections: NonZero<usize>,
     /// How many calls are under way to it at once; as many as it allows itself where there is none.
     pub max_calls: Option<NonZero<usize>>,
+    /// How many bytes of a response are taken from it; a call that is answered with more has no answer that can be used.
+    pub max_response: NonZero<usize>,
 }
 
 impl Peer {
@@ -97,10 +99,19 @@ impl Peer {
     /// least.
     pub const MAX_CONNECTIONS: NonZero<usize> = NonZero::new(4).expect("four is not zero");
 
+    /// How many bytes of a response are taken where nothing is said: as many as gRPC's own clients take.
+    pub const MAX_RESPONSE: NonZero<usize> =
+        NonZero::new(4 << 20).expect("four million is not zero");
+
     /// A peer that is used as much as it allows.
     #[must_use]
     pub fn at(address: Address) -> Self {
-        Self { address, max_connections: Self::MAX_CONNECTIONS, max_calls: None }
+        Self {
+            address,
+            max_connections: Self::MAX_CONNECTIONS,
+            max_calls: None,
+            max_response: Self::MAX_RESPONSE,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use facade::caller::is_too_large;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
@@ -16,6 +17,9 @@ use definition::{Class, Overrides};
 
 /// The wait after a push-back that does not say how long.
 const DEFAULT_PUSH_BACK: Duration = Duration::from_secs(1);
+
+/// How many values a response may have: each can take a hundred times its bytes in memory.
+const MAX_VALUES: usize = 250_000;
 
 /// What a call returned: the encoded response, or the status.
 pub type CallResult = Result<Bytes, Status>;
@@ -47,6 +51,11 @@ fn read_body(
     direction: Direction,
     overrides: &Overrides,
 ) -> Answer {
+    let values = definition::count_values(output, &response);
+    if values > MAX_VALUES {
+        let why = format!("the response has {values} values, and {MAX_VALUES} are taken");
+        return too_large(&why);
+    }
     let message = match DynamicMessage::decode(output.clone(), response.clone()) {
         Ok(message) => message,
         // The answer cannot be read, and the call may well have taken effect.
@@ -65,6 +74,11 @@ fn read_body(
     }
 }
 
+/// An answer that is not taken, and would be the same if it were asked for again.
+fn too_large(why: &str) -> Answer {
+    Answer::Unusable(Reason::new(Registered::AnswerTooLarge.code(), truncated(why)))
+}
+
 /// The decline in a response's `result`; `None` where it has none, or says success.
 fn decline(message: &DynamicMessage) -> Option<Reason> {
     let result =
@@ -77,7 +91,28 @@ fn decline(message: &DynamicMessage) -> Option<Reason> {
             .and_then(|text| text.as_str().map(str::to_owned))
             .unwrap_or_default()
     };
-    (!success).then(|| Reason::new(truncated(&text("code")), truncated(&text("message"))))
+    (!success).then(|| {
+        let (code, message) = (text("code"), text("message"));
+        match is_reason(&code) {
+            true => Reason::new(code, truncated(&message)),
+            false => {
+                let said = format!("{}: {message}", truncated(&code));
+                Reason::new(
+                    Registered::StepRefused.code(),
+                    truncated(said.trim_start_matches(": ")),
+                )
+            }
+        }
+    })
+}
+
+/// Whether a participant's code has the form of a reason (`google.rpc.ErrorInfo`): at most 63 of `[A-Z][A-Z0-9_]`. It is
+/// journaled, shown, and compared with what the definition's overrides name.
+fn is_reason(code: &str) -> bool {
+    let form = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    code.len() <= 63
+        && code.bytes().next().is_some_and(|first| first.is_ascii_uppercase())
+        && code.bytes().all(form)
 }
 
 /// Cuts a participant's text to the length that a reason may have: it is journaled, and passed on to undos.
@@ -86,9 +121,12 @@ fn truncated(words: &str) -> String {
 }
 
 fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> Answer {
+    if is_too_large(status) {
+        return too_large(status.message());
+    }
     let info = status.get_details_error_info();
     let given_reason =
-        info.as_ref().map(|info| info.reason.as_str()).filter(|reason| !reason.is_empty());
+        info.as_ref().map(|info| info.reason.as_str()).filter(|reason| is_reason(reason));
     let reason =
         Reason::new(given_reason.unwrap_or(name(status.code())), truncated(status.message()));
     if let Some(class) = overrides.class(name(status.code()), given_reason) {
@@ -279,6 +317,35 @@ mod tests {
         assert!(
             matches!(classified(Err(status)), Answer::Declined(reason) if reason.code == "KEY_REUSED")
         );
+    }
+
+    #[test]
+    fn a_reason_that_has_not_the_form_of_one_is_no_more_than_words() {
+        let endless = "A".repeat(64);
+        for wrong in ["", "no", "1_NO", "_NO", "NO!", "N\u{1b}[2J", "N\nO", "ÄRGER", &endless] {
+            let details = tonic_types::ErrorDetails::with_error_info(wrong, "elsewhere", []);
+            let status = Status::with_error_details(Code::NotFound, "words", details);
+            let Answer::Declined(reason) = classified(Err(status)) else { panic!("{wrong}") };
+            assert_eq!((reason.code.as_str(), reason.message.as_str()), ("NOT_FOUND", "words"));
+
+            let Answer::Declined(reason) = classified(Ok(freeze(result(false, wrong)))) else {
+                panic!("{wrong}")
+            };
+            assert_eq!(reason.code, "STEP_REFUSED");
+            assert!(reason.message.contains(wrong), "{reason}");
+        }
+        let longest = "A".repeat(63);
+        assert!(
+            matches!(classified(Ok(freeze(result(false, &longest)))), Answer::Declined(reason) if reason.code == longest)
+        );
+    }
+
+    #[test]
+    fn an_answer_of_too_many_values_needs_a_person() {
+        let empty = [0x1a, 0x00].repeat(300_000);
+        let Answer::Unusable(reason) = classified(Ok(empty.into())) else { panic!() };
+        assert_eq!(reason.code, "ANSWER_TOO_LARGE");
+        assert!(reason.message.contains("has 300000 values, and 250000 are taken"), "{reason}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use proto::saga::v1::SagaState;
 
-use crate::stand::{Stand, definition};
+use crate::test_driver::{TestDriver, definition};
 
 /// Over a hundred letters: a million pairs.
 const TOO_MUCH: &str = "saga.key.split('').all(a, saga.key.split('').all(b, saga.key.split('').exists(c, c == '-' || a == b)))";
@@ -25,11 +25,12 @@ fn key() -> String {
 #[tokio::test]
 async fn a_step_that_takes_too_much_to_evaluate_turns_its_saga_back_with_the_place() {
     let heavy = step("charge", &format!("{TOO_MUCH} ? 'a' : 'b'"));
-    let mut stand = Stand::open(&definition("", &[&step("freeze", "'f'"), &heavy])).await;
-    let saga_id = stand.start(&key()).await;
-    stand.called("freeze forward").await.done();
-    stand.called("freeze undo").await.done();
-    let saga = stand.stands(&saga_id, SagaState::Compensated).await;
+    let mut test_driver =
+        TestDriver::open(&definition("", &[&step("freeze", "'f'"), &heavy])).await;
+    let saga_id = test_driver.start(&key()).await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("freeze undo").await.done();
+    let saga = test_driver.stands(&saga_id, SagaState::Compensated).await;
     assert_eq!(saga.reason, "EXPRESSION_FAILED");
     assert!(saga.message.contains("work.yaml:15:18: `saga.key.split("), "{}", saga.message);
     assert!(saga.message.contains("this takes more than 250000 steps"), "{}", saga.message);
@@ -40,10 +41,10 @@ async fn behind_the_pivot_it_needs_a_person() {
     let pivot = step("freeze", "'f'") + "    pivot: true\n";
     let heavy = step("confirm", &format!("{TOO_MUCH} ? 'a' : 'b'"));
     let heavy = heavy.replace("    undo: work.v1.Work/Undo\n", "");
-    let mut stand = Stand::open(&definition("", &[&pivot, &heavy])).await;
-    let saga_id = stand.start(&key()).await;
-    stand.called("freeze forward").await.done();
-    let saga = stand.stands(&saga_id, SagaState::Attention).await;
+    let mut test_driver = TestDriver::open(&definition("", &[&pivot, &heavy])).await;
+    let saga_id = test_driver.start(&key()).await;
+    test_driver.called("freeze forward").await.done();
+    let saga = test_driver.stands(&saga_id, SagaState::Attention).await;
     assert_eq!(saga.reason, "EXPRESSION_FAILED");
 }
 
@@ -58,16 +59,16 @@ async fn a_turn_ends_when_its_expressions_have_taken_long_and_the_saga_goes_on_i
         .chain([step("charge", "'x'")])
         .collect();
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
-    let mut stand = Stand::open(&definition("", &steps)).await;
-    let saga_id = stand.start(&key()).await;
+    let mut test_driver = TestDriver::open(&definition("", &steps)).await;
+    let saga_id = test_driver.start(&key()).await;
     // What came before the saga's first wait for the disk is one turn; the saga itself ends as ever.
-    let first = stand.get(&saga_id).await;
+    let first = test_driver.get(&saga_id).await;
     let skipped = |saga: &proto::saga::v1::Saga| {
         saga.steps.iter().filter(|step| step.state() == proto::saga::v1::StepState::Skipped).count()
     };
     assert!(skipped(&first) < 20, "{first:?}");
-    let charge = stand.called("charge forward").await;
-    assert_eq!(skipped(&stand.get(&saga_id).await), 20);
+    let charge = test_driver.called("charge forward").await;
+    assert_eq!(skipped(&test_driver.get(&saga_id).await), 20);
     charge.done();
-    stand.stands(&saga_id, SagaState::Succeeded).await;
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
 }

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use proto::saga::v1::SagaState;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::test_driver::{START_TIME, TestDriver, definition};
+use crate::test_driver::{FREEZE_AND_CHARGE, START_TIME, TestDriver, definition};
 
 const STEP: &str = "
   - step: freeze
@@ -79,4 +80,26 @@ async fn a_participant_that_pushes_back_is_left_alone_as_long_as_it_says_and_los
         }
     }
     test_driver.called("freeze undo").await.done();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_asked_for_again_in_either_direction() {
+    let large = || Ok(vec![0x0a; 5 << 20].into());
+    let mut test_driver = TestDriver::open(&definition("", &FREEZE_AND_CHARGE)).await;
+    let saga_id = test_driver.start("k").await;
+    test_driver.called("freeze forward").await.say(large());
+    let saga = test_driver.stands(&saga_id, SagaState::Attention).await;
+    assert_eq!(saga.reason, "ANSWER_TOO_LARGE");
+    assert!(saga.message.contains("has 5242880 bytes, and 4194304 are taken"), "{}", saga.message);
+    assert!(saga.message.contains("/work.v1.Work/Do"), "{}", saga.message);
+
+    let saga_id = test_driver.start("other").await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.say(Err(Status::not_found("as the test says")));
+    test_driver.called("freeze undo").await.say(large());
+    let saga = test_driver.stands(&saga_id, SagaState::Attention).await;
+    assert_eq!(saga.steps[0].reason, "ANSWER_TOO_LARGE", "{saga:?}");
+    test_driver.pass(86_400_000);
+    tokio::task::yield_now().await;
+    assert!(test_driver.arrivals.try_recv().is_err(), "nothing is asked again");
 }

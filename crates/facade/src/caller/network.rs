@@ -26,7 +26,10 @@ use http::{
 };
 use tonic::Status;
 
-use self::{pool::Pool, response::broken};
+use self::{
+    pool::Pool,
+    response::{Bound, broken, no_head},
+};
 use super::NoStream;
 use crate::dial::{self, Address};
 
@@ -43,6 +46,7 @@ pub struct Network {
 struct Peer {
     address: Address,
     pool: Mutex<Pool>,
+    max_response: usize,
 }
 
 /// One stream of a connection, for one call. Dropped, it goes to the call that has waited longest.
@@ -71,7 +75,8 @@ impl Network {
     #[must_use]
     pub fn to(peer: &dial::Peer) -> Self {
         let pool = Mutex::new(Pool::new(peer.max_connections.get(), peer.max_calls));
-        Self { peer: Arc::new(Peer { address: peer.address.clone(), pool }) }
+        let (address, max_response) = (peer.address.clone(), peer.max_response.get());
+        Self { peer: Arc::new(Peer { address, pool, max_response }) }
     }
 
     /// A stream, where one is free now.
@@ -110,13 +115,14 @@ impl Stream {
     /// Makes a call and gives the encoded response.
     ///
     /// # Errors
-    /// The callee's status; UNAVAILABLE where the connection breaks.
+    /// The callee's status; UNAVAILABLE where the connection breaks; one that [`is_too_large`](super::is_too_large).
     pub(super) async fn unary(
         &mut self,
         path: PathAndQuery,
         headers: HeaderMap,
         message: &Bytes,
     ) -> Result<Bytes, Status> {
+        let bound = Bound { path: path.clone(), bytes: self.peer.max_response };
         let request = self.peer.request(path, headers)?;
         let message = response::with_prefix(message)?;
         let (response, mut stream) = self.requests.send_request(request, false).map_err(broken)?;
@@ -124,7 +130,7 @@ impl Stream {
         let response = response.await;
         let heard = || self.unanswered.store(0, Ordering::Relaxed);
         heard();
-        response::read(response.map_err(broken)?, heard).await
+        response::read(response.map_err(no_head)?, &bound, heard).await
     }
 
     /// The call was not answered in time.

@@ -4,6 +4,7 @@
 
 mod bounded;
 mod deadlines;
+mod large;
 mod logged;
 mod messages;
 mod network;

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZero,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -90,10 +91,12 @@ pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 /// A stream that a peer was sent: the request, and the way to answer it.
-type Stream = (http::Request<h2::RecvStream>, SendResponse<Bytes>);
+pub(crate) type Stream = (http::Request<h2::RecvStream>, SendResponse<Bytes>);
 
 /// Takes one connection; what is sent on it comes out. It is closed when the task is aborted.
-async fn accept(listener: &TcpListener) -> (mpsc::UnboundedReceiver<Stream>, JoinHandle<()>) {
+pub(crate) async fn accept(
+    listener: &TcpListener,
+) -> (mpsc::UnboundedReceiver<Stream>, JoinHandle<()>) {
     let (socket, _) = listener.accept().await.unwrap();
     let (streams, taken) = mpsc::unbounded_channel();
     let serving = tokio::spawn(async move {
@@ -204,7 +207,7 @@ struct Odd {
     trailers: Option<&'static [(&'static str, &'static str)]>,
 }
 
-fn headers(from: &[(&'static str, &'static str)]) -> HeaderMap {
+pub(crate) fn headers(from: &[(&'static str, &'static str)]) -> HeaderMap {
     let of = |(name, value): &(&'static str, &'static str)| {
         (name.parse().unwrap(), HeaderValue::from_static(value))
     };
@@ -367,6 +370,7 @@ impl Handler for Effusive {
 #[tokio::test]
 async fn messages_larger_than_any_window_pass_one_after_the_other() {
     const MESSAGE_LENGTH: usize = 7_000_000;
+    let _room = crate::large::ROOM.lock().await;
     let buy = buy();
     let mut shop = Server::new(Facade::new(Clock::system(), Calls::Notable));
     shop.serve(&buy, Arc::new(Effusive(buy.clone())));
@@ -375,7 +379,8 @@ async fn messages_larger_than_any_window_pass_one_after_the_other() {
     process.serve("shop", &Readiness::default(), shop.build(), listener).await;
     tokio::spawn(process.run(std::future::pending()));
 
-    let client = client(address);
+    let peer = Peer { max_response: NonZero::new(8 << 20).unwrap(), ..at(address) };
+    let client = to_peer(Clock::system(), &peer);
     let mut purchase = DynamicMessage::new(buy.input());
     purchase.set_field_by_name("number", Value::String(MESSAGE_LENGTH.to_string()));
     purchase.set_field_by_name("holder", Value::String("h".repeat(1_000_000)));

@@ -24,8 +24,8 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many bytes the peer may send before they are read, on one stream and on all.
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 5 << 20;
-/// How many bytes of headers are taken with an answer.
-const MAX_HEADER_BYTES: u32 = 64 << 10;
+/// How many bytes of headers are taken with an answer. Trailers are cut off there, and a head that is longer is refused.
+pub(super) const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// The peer's limit before its SETTINGS: no value that SETTINGS can have, and not that of a peer without a limit.
 const LIMIT_UNKNOWN: usize = usize::MAX - 1;
 

@@ -255,6 +255,29 @@ fn recovered(state: &mut SagaState, at: Timestamp) {
         }
     }
     state.steps = steps;
+    set_back(state, at);
+}
+
+/// What was still to come as long after the last record comes as long after now, where the clock has been set back since: it
+/// may have run ahead by years.
+fn set_back(state: &mut SagaState, now: Timestamp) {
+    let last = state.updated_at;
+    if now >= last {
+        return;
+    }
+    let closer = |instant: Timestamp| match instant > last {
+        true => now.after(instant.since(last)),
+        false => instant,
+    };
+    state.deadline = closer(state.deadline);
+    for step in &mut state.steps {
+        for attempt in [&mut step.call, &mut step.undo] {
+            attempt.first_at = attempt.first_at.min(now);
+            if let Progress::Open { due } = &mut attempt.progress {
+                *due = closer(*due);
+            }
+        }
+    }
 }
 
 /// Lets a held saga go on. The time that it was blocked counts neither towards its deadline nor as age.

@@ -383,3 +383,74 @@ fn a_step_is_shown_with_the_next_attempt_of_the_direction_it_goes_in() {
         assert_eq!((tried, view.status), (2, status));
     }
 }
+
+/// A year and more ahead, as a machine's clock may run for a while.
+const AHEAD: u64 = 400 * 86_400_000;
+
+#[test]
+fn what_was_due_by_a_clock_that_ran_ahead_is_due_as_soon_by_the_one_that_was_set_right() {
+    let mut undo = under_way(AHEAD, Direction::Undo, doubling());
+    undo.undo_answered(AHEAD + 5, A, unknown());
+    let mut call = behind_the_pivot(AHEAD);
+    call.answered(AHEAD + 5, B, unknown());
+    for (mut saga, what) in [(undo, (Direction::Undo, A)), (call, (Direction::Forward, B))] {
+        let wait = saga.waits(AHEAD + 5) - (AHEAD + 5);
+        assert!((1..=10_000).contains(&wait), "{wait}");
+        saga.recovered(1_000);
+        assert_eq!(saga.waits(1_000), 1_000 + wait, "{what:?}");
+        assert_eq!(saga.calls(1_000 + wait), [what]);
+    }
+}
+
+#[test]
+fn a_deadline_and_an_age_are_not_put_off_by_a_clock_that_ran_ahead() {
+    let mut saga = Journal::of(vec![step("freeze")]);
+    saga.intended(1, A).answered(2, A, pushed_back());
+    let left = DEADLINE.0 - 2;
+    saga.recovered(1);
+    let Timestamp(deadline) = saga.state.deadline();
+    assert_eq!(deadline, 1 + left);
+
+    let aged = Retry { age_limit: Some(ms(1_000)), ..doubling() };
+    let mut saga = under_way(AHEAD, Direction::Undo, aged);
+    saga.attempt(AHEAD + 5, Direction::Undo, unknown());
+    saga.recovered(10);
+    saga.attempt(500, Direction::Undo, unknown());
+    let due = saga.waits(500);
+    saga.attempt(due.max(1_010), Direction::Undo, unknown());
+    assert_eq!(saga.needs_a_person_for(1_010), Some(A));
+}
+
+mod jumps {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn instant() -> impl Strategy<Value = u64> {
+        prop_oneof![0..10_000_u64, (u64::MAX - 10_000)..=u64::MAX, any::<u64>()]
+    }
+
+    proptest! {
+        /// Whatever the clocks of a saga's nodes say, nothing overflows, and after a restart nothing is waited for that lies
+        /// further ahead than the longest wait.
+        #[test]
+        fn a_restart_waits_no_longer_than_the_cap(
+            begun in instant(),
+            answered in instant(),
+            restarted in instant(),
+        ) {
+            let policy = Retry { age_limit: Some(ms(86_400_000)), ..doubling() };
+            for direction in BOTH {
+                let mut saga = under_way(begun, direction, policy.clone());
+                saga.attempt(answered, direction, unknown());
+                saga.recovered(restarted);
+                for command in saga.decide(restarted) {
+                    if let Command::WaitUntil(Timestamp(due)) = command {
+                        prop_assert!(due <= restarted.saturating_add(DEADLINE.0.max(800)), "{} at {}", due, restarted);
+                    }
+                }
+                saga.decide(u64::MAX);
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 mod wire;
 
 use ::store::Database;
-use clock::Clock;
+use clock::{Clock, Timestamp};
 use facade::{Call, Facade, Failure, Inbox, Reply, page::Page};
 use money::{Currency, Money};
 use participant::Direction;
@@ -30,6 +30,12 @@ pub(crate) struct Service<G> {
     gateway: G,
 }
 
+/// An id that tells when it was given.
+fn new_id(now: Timestamp) -> Uuid {
+    let nanos = u32::try_from(now.0 % 1_000 * 1_000_000).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now.0 / 1_000, nanos))
+}
+
 impl<G: Gateway> Service<G> {
     pub(crate) fn new(database: Database, facade: &Facade, gateway: G) -> Self {
         let (inbox, clock) = (facade.inbox(database.clone()), facade.clock().clone());
@@ -38,15 +44,16 @@ impl<G: Gateway> Service<G> {
 
     fn new_payment(&self, request: ChargeRequest) -> Result<Payment, Failure> {
         let amount = wire::amount(request.amount.as_ref())?;
+        let created_at = self.clock.now();
         Ok(Payment {
-            payment_no: format!("P-{}", Uuid::now_v7().simple()),
+            payment_no: format!("P-{}", new_id(created_at).simple()),
             order_no: request.order_no,
             user_id: request.user_id,
             state: State::Processing,
             amount,
             refunded: Money::new(amount.currency, 0),
             failure: None,
-            created_at: self.clock.now(),
+            created_at,
         })
     }
 }
@@ -115,8 +122,8 @@ impl<G: Gateway> PaymentService for Service<G> {
         request: TopUpRequest,
     ) -> Result<Reply<TopUpResponse>, Failure> {
         let (user_id, amount) = (request.user_id, wire::amount(request.amount.as_ref())?);
-        let (transaction_no, at) =
-            (format!("top-up/{}", Uuid::now_v7().simple()), self.clock.now());
+        let at = self.clock.now();
+        let transaction_no = format!("top-up/{}", new_id(at).simple());
         self.inbox
             .request(&call, &request.request_id, move |connection| {
                 let wallet = store::top_up(connection, transaction_no, &user_id, amount, at)?;

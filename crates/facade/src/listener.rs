@@ -198,8 +198,13 @@ fn http(protocol: Protocol, limits: &Connections) -> auto::Builder<TokioExecutor
         .max_local_error_reset_streams(MAX_RESETS)
         .max_header_list_size(MAX_HEADER_BYTES)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.handshake_timeout);
+        .keep_alive_timeout(PING_TIMEOUT)
+        // hyper panics where the machine's clock stands before 1970.
+        .auto_date_header(false);
+    http.http1()
+        .auto_date_header(false)
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake_timeout);
     match protocol {
         Protocol::Grpc => http.http2_only(),
         Protocol::Any => http,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clock::Clock;
 use proto::{
     checkout::v1::{
         CancelOrderRequest, Line, PlaceOrderRequest, checkout_service_client::CheckoutServiceClient,
@@ -108,10 +109,17 @@ pub(crate) async fn run(global: &Global, order: Order) -> CommandResult {
     }
 }
 
+/// A token that nobody else has.
+pub(crate) fn new_token() -> String {
+    let now = Clock::system().now();
+    let nanos = u32::try_from(now.0 % 1_000 * 1_000_000).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now.0 / 1_000, nanos)).to_string()
+}
+
 /// The token that was given, or a new one, which is shown so that the command can be repeated.
 fn token(given: Option<String>) -> String {
     given.unwrap_or_else(|| {
-        let token = Uuid::now_v7().to_string();
+        let token = new_token();
         anstream::eprintln!("token {token}");
         token
     })

@@ -4,10 +4,10 @@ use proto::{
     checkout::v1::{CancelOrderRequest, Line, PlaceOrderRequest, PlaceOrderResponse},
     saga::v1::WatchSagaRequest,
 };
-use uuid::Uuid;
 
 use super::shop::{Balances, Shop, done};
 use crate::{
+    command::order::new_token,
     error::{CommandError, CommandResult},
     timeline::Timeline,
 };
@@ -35,7 +35,7 @@ pub(super) async fn run(shop: &Shop) -> CommandResult {
     heading(&format!("3. Ada cancels {order_no}"));
     let before = shop.balances("ada", "tea").await?;
     let cancel = CancelOrderRequest {
-        submit_token: Uuid::now_v7().to_string(),
+        submit_token: new_token(),
         user_id: "ada".to_owned(),
         order_no,
         reason: "changed my mind".to_owned(),
@@ -63,7 +63,7 @@ async fn place(
     points: i64,
 ) -> CommandResult<PlaceOrderResponse> {
     let request = PlaceOrderRequest {
-        submit_token: Uuid::now_v7().to_string(),
+        submit_token: new_token(),
         user_id: user.to_owned(),
         lines: lines
             .iter()

@@ -42,8 +42,8 @@ pub(crate) fn request<T>(global: &Global, message: T) -> Request<T> {
     request
 }
 
-/// The answer, where the call was carried out and not declined. As JSON, a no is shown too: a response with its result,
-/// whether it came as one or as a status.
+/// The answer, where the call was carried out and not declined, fit to be shown where it is not written as JSON. As JSON, a
+/// no is shown too: a response with its result, whether it came as one or as a status.
 pub(crate) fn success<R: proto::Response + Name + Default>(
     what: &str,
     global: &Global,
@@ -68,6 +68,7 @@ pub(crate) fn success<R: proto::Response + Name + Default>(
             let saga_id = output::text_field(&response, "saga_id");
             Err(CommandError::of_decline(what, result).with_saga(saga_id))
         }
-        _ => Ok(response),
+        _ if global.output == Format::Json => Ok(response),
+        _ => output::showable(&response),
     }
 }

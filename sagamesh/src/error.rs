@@ -7,6 +7,8 @@ use proto::facade::v1::{Reason, ResultInfo};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::output::{escaped, escaped_lines};
+
 /// A command that did not do what was asked.
 #[derive(Debug)]
 pub(crate) struct CommandError {
@@ -88,7 +90,7 @@ impl CommandError {
         let failure = match violations.is_empty() {
             true => failure.with_reason(reason_and_message(&reason, status.message())),
             false => violations.iter().fold(failure, |failure, broken| {
-                failure.with_reason(format!("{}: {}", broken.field, broken.description))
+                failure.with_reason(reason_and_message(&broken.field, &broken.description))
             }),
         };
         let trace_id = result_of(status).map(|result| result.trace_id).unwrap_or_default();
@@ -116,8 +118,10 @@ pub(crate) fn result_of(status: &Status) -> Option<ResultInfo> {
     ResultInfo::decode(result.value.as_slice()).ok()
 }
 
+/// A server's words, on one line: what would look like another line of the error is none.
 fn reason_and_message(reason: &str, message: &str) -> String {
-    if reason.is_empty() { message.to_owned() } else { format!("{reason}: {message}") }
+    let (reason, message) = (escaped(reason), escaped(message));
+    if reason.is_empty() { message } else { format!("{reason}: {message}") }
 }
 
 fn cure(reason: &str) -> String {
@@ -133,16 +137,18 @@ impl From<String> for CommandError {
 
 impl fmt::Display for CommandError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is told may be a server's words.
+        let shown = escaped_lines;
         let red = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
-        writeln!(formatter, "{red}error:{red:#} {}", self.what)?;
+        writeln!(formatter, "{red}error:{red:#} {}", shown(&self.what))?;
         for why in &self.why {
-            writeln!(formatter, "  why:  {why}")?;
+            writeln!(formatter, "  why:  {}", shown(why))?;
         }
         if !self.next.is_empty() {
-            writeln!(formatter, "  next: {}", self.next)?;
+            writeln!(formatter, "  next: {}", shown(&self.next))?;
         }
         for (kind, id) in &self.references {
-            writeln!(formatter, "  {kind} {id}")?;
+            writeln!(formatter, "  {kind} {}", escaped(id))?;
         }
         Ok(())
     }
@@ -200,6 +206,19 @@ mod tests {
             away.contains("nothing answers at http://h:1") && away.contains("sagamesh dev"),
             "{away}"
         );
+    }
+
+    #[test]
+    fn a_servers_words_forge_no_line_and_give_the_terminal_no_order() {
+        let words = "no\n  next: run this\u{1b}[2J";
+        let info = tonic_types::ErrorDetails::with_error_info("A\u{1b}[31m", "d", []);
+        let status = Status::with_error_details(Code::NotFound, words, info);
+        let text = CommandError::of_status("x", "s", &status).to_string();
+        let text = anstream::adapter::strip_str(&text).to_string();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("A\\u{1b}[31m: no\\n  next: run this\\u{1b}[2J"), "{text}");
+        let own = CommandError::new(2, "a\u{1b}]0;t").with_saga("s\n1".to_owned()).to_string();
+        assert!(own.contains("a\\u{1b}]0;t") && own.contains("saga s\\n1"), "{own}");
     }
 
     #[test]

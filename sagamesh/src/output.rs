@@ -1,9 +1,15 @@
 //! Results on standard output: tables for a person, or the API's own messages as JSON.
+//!
+//! What comes from a server is text of strangers: a key or a reason could set the terminal's title, clear it, or forge a
+//! row. So a message is made [`showable`] before anything is taken from it, and JSON and errors escape what they write.
 
 use anstyle::{AnsiColor, Style};
 use prost::Name;
-use prost_reflect::{DynamicMessage, SerializeOptions};
-use proto::saga::v1::{SagaState, StepState};
+use prost_reflect::{DynamicMessage, SerializeOptions, Value};
+use proto::{
+    rules::is_unshowable,
+    saga::v1::{SagaState, StepState},
+};
 
 use crate::error::{CommandError, CommandResult, UNEXPECTED};
 
@@ -11,6 +17,51 @@ use crate::error::{CommandError, CommandResult, UNEXPECTED};
 pub(crate) fn json(message: &impl Name) -> CommandResult {
     anstream::println!("{}", to_json(message)?);
     Ok(())
+}
+
+/// A text as a terminal may show it, on one line: what it would obey instead is escaped.
+pub(crate) fn escaped(text: &str) -> String {
+    escaped_but(text, |_| false)
+}
+
+/// As [`escaped`], of a text that has several lines.
+pub(crate) fn escaped_lines(text: &str) -> String {
+    escaped_but(text, |character| matches!(character, '\n' | '\t'))
+}
+
+fn escaped_but(text: &str, kept: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_unshowable(character) && !kept(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// The message with every text in it escaped, at any depth.
+pub(crate) fn showable<M: Name + Default>(message: &M) -> CommandResult<M> {
+    let unexpected = |why: String| {
+        CommandError::new(UNEXPECTED, format!("{} cannot be shown", M::full_name()))
+            .with_reason(why)
+    };
+    let mut shown = dynamic(message).map_err(unexpected)?;
+    escape(&mut shown);
+    shown.transcode_to().map_err(|error| unexpected(error.to_string()))
+}
+
+fn escape(message: &mut DynamicMessage) {
+    fn escape_in(value: &mut Value) {
+        match value {
+            Value::String(text) if text.contains(is_unshowable) => *text = escaped(text),
+            Value::Message(inner) => escape(inner),
+            Value::List(entries) => entries.iter_mut().for_each(escape_in),
+            Value::Map(entries) => entries.values_mut().for_each(escape_in),
+            _ => {}
+        }
+    }
+    message.fields_mut().for_each(|(_, value)| escape_in(value));
 }
 
 /// A text field of a message of ours; empty where it has none of that name.
@@ -40,7 +91,21 @@ fn to_json<M: Name>(message: &M) -> CommandResult<String> {
     message
         .serialize_with_options(&mut serializer, &options)
         .map_err(|error| unexpected(error.to_string()))?;
-    String::from_utf8(text).map_err(|error| unexpected(error.to_string()))
+    let text = String::from_utf8(text).map_err(|error| unexpected(error.to_string()))?;
+    Ok(escaped_json(&text))
+}
+
+/// JSON whose texts a terminal does not obey either: `serde_json` escapes control characters of ASCII alone.
+fn escaped_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        match is_unshowable(character) && character != '\n' {
+            // None of them is above U+FFFF.
+            true => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => escaped.push(character),
+        }
+    }
+    escaped
 }
 
 /// Writes rows under their heads, each column as wide as it must be.
@@ -139,6 +204,31 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["saga"]["state"], "SAGA_STATE_PAUSED");
         assert_eq!(json["saga"]["saga_id"], "");
+    }
+
+    #[test]
+    fn no_text_of_a_message_reaches_the_terminal_as_an_order_to_it() {
+        let hostile = "a\u{1b}]0;title\u{7}\r\nb\u{9b}2J\u{202e}c\u{7f}";
+        let saga = proto::saga::v1::Saga {
+            key: hostile.to_owned(),
+            steps: vec![proto::saga::v1::Step {
+                message: hostile.to_owned(),
+                ..proto::saga::v1::Step::default()
+            }],
+            ..proto::saga::v1::Saga::default()
+        };
+        let shown = showable(&saga).unwrap();
+        let expected = "a\\u{1b}]0;title\\u{7}\\r\\nb\\u{9b}2J\\u{202e}c\\u{7f}";
+        assert_eq!((shown.key.as_str(), shown.steps[0].message.as_str()), (expected, expected));
+
+        let json = to_json(&saga).unwrap();
+        assert!(
+            !json.contains(|character| is_unshowable(character) && character != '\n'),
+            "{json}"
+        );
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["key"], hostile);
+        assert_eq!(escaped_lines("a\n\tb\u{1b}"), "a\n\tb\\u{1b}");
     }
 
     #[test]

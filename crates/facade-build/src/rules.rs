@@ -127,6 +127,7 @@ fn validators(field: &FieldDescriptor, rule: &DynamicMessage) -> Result<Vec<Stri
         let function = match number("charset")? {
             1 => "identifier",
             2 => "currency",
+            3 => "line",
             other => bail!("{}: charset {other} has no validator", field.full_name()),
         };
         found.push(custom(function));

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, ReflectMessage, Value};
 
 use super::{
-    CURRENCY, IDENTIFIER, MAX_VIOLATIONS, POSITIVE, Violation, double, first_double, is_currency,
-    is_identifier,
+    CURRENCY, IDENTIFIER, LINE, MAX_VIOLATIONS, POSITIVE, Violation, double, first_double,
+    is_currency, is_identifier, is_line,
 };
 
 pub(super) const RULES: &str = "sagamesh.facade.v1.rules";
@@ -100,6 +100,7 @@ impl Check<'_> {
         match rule.number("charset") {
             Some(1) if !is_identifier(text) => self.broken(path, IDENTIFIER),
             Some(2) if !is_currency(text) => self.broken(path, CURRENCY),
+            Some(3) if !is_line(text) => self.broken(path, LINE),
             _ => {}
         }
     }

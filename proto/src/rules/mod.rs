@@ -12,7 +12,7 @@ use validator::Validate;
 
 pub use bounds::{Bounds, Excess};
 pub use dynamic::dynamic_violations;
-pub use typed::{currency, identifier, positive, unique, violations};
+pub use typed::{currency, identifier, line, positive, unique, violations};
 
 /// A typed message whose rules can be checked, with the messages inside it.
 pub trait Checked: Validate {
@@ -38,11 +38,28 @@ const MAX_VIOLATIONS: usize = 128;
 
 const IDENTIFIER: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ -";
 const CURRENCY: &str = "must be an ISO 4217 code: three of A-Z";
+/// What a text must be that is to be shown as it is.
+pub const LINE: &str = "must be one line without control characters";
 const POSITIVE: &str = "must be at least 1";
 
 fn is_identifier(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Whether a text is one line, of characters that a terminal and a log show as they are.
+#[must_use]
+pub fn is_line(text: &str) -> bool {
+    !text.chars().any(is_unshowable)
+}
+
+/// Whether a character moves a terminal's cursor, speaks to the terminal, or makes text read other than it is.
+#[must_use]
+pub fn is_unshowable(character: char) -> bool {
+    // Separators of lines and paragraphs, marks and overrides of direction, and the byte order mark.
+    let invisible = matches!(character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    character.is_control() || invisible
 }
 
 fn is_currency(text: &str) -> bool {

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use validator::ValidationError;
 
 use super::{
-    CURRENCY, Checked, IDENTIFIER, MAX_VIOLATIONS, POSITIVE, Violation, double, first_double,
-    is_currency, is_identifier,
+    CURRENCY, Checked, IDENTIFIER, LINE, MAX_VIOLATIONS, POSITIVE, Violation, double, first_double,
+    is_currency, is_identifier, is_line,
 };
 use crate::facade::v1::Money;
 
@@ -65,6 +65,14 @@ pub fn identifier(text: &str) -> Result<(), ValidationError> {
 /// A violation.
 pub fn currency(text: &str) -> Result<(), ValidationError> {
     check(is_currency(text), "currency", CURRENCY)
+}
+
+/// The charset `LINE`, for generated code.
+///
+/// # Errors
+/// A violation.
+pub fn line(text: &str) -> Result<(), ValidationError> {
+    check(is_line(text), "line", LINE)
 }
 
 /// The rule `positive`, for generated code.

@@ -8,6 +8,7 @@ use definition::Problem;
 use crate::{
     arguments::{Format, Global, Participants},
     error::{CommandError, CommandResult, UNEXPECTED},
+    output::escaped_lines,
 };
 
 const EXAMPLES: &str = "\
@@ -50,7 +51,9 @@ pub(crate) async fn run(global: &Global, check: Check) -> CommandResult {
         Err(problems) => {
             match global.output {
                 Format::Table => {
-                    problems.iter().for_each(|problem| anstream::println!("{problem}"))
+                    let shown =
+                        |problem: &dyn std::fmt::Display| escaped_lines(&problem.to_string());
+                    problems.iter().for_each(|problem| anstream::println!("{}", shown(problem)));
                 }
                 Format::Json => anstream::println!("{}", as_json(&problems)?),
             }

@@ -240,17 +240,17 @@ async fn definitions(global: &Global, client: &mut Client) -> CommandResult {
 
 async fn definition(global: &Global, client: &mut Client, wanted: Definition) -> CommandResult {
     let message = GetDefinitionRequest { name: wanted.name, version: wanted.version };
-    let found = success(
-        "the definition was not found",
-        global,
-        client.get_definition(request(global, message)).await,
-    )?;
+    let answer = client.get_definition(request(global, message)).await;
+    // The source has lines of its own.
+    let source = match &answer {
+        Ok(response) => response.get_ref().definition.as_ref(),
+        Err(_) => None,
+    };
+    let source = source.map(|definition| definition.source.clone()).unwrap_or_default();
+    let found = success("the definition was not found", global, answer)?;
     if global.output == Format::Json {
         return output::json(&found);
     }
-    anstream::print!(
-        "{}",
-        found.definition.map(|definition| definition.source).unwrap_or_default()
-    );
+    anstream::print!("{}", output::escaped_lines(&source));
     Ok(())
 }

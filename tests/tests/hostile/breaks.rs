@@ -119,8 +119,11 @@ impl Place<'_> {
             add("min_len", String::new());
         }
         if let Some(max) = rule.max_len {
-            for one in ["x", "ä", "🫖", "\0"] {
+            for one in ["x", "ä", "🫖"] {
                 add("max_len", one.repeat(max + 1));
+            }
+            if !rule.line {
+                add("max_len", "\0".repeat(max + 1));
             }
             // Much longer, and no reason yet to refuse the message by its size.
             add("max_len", "x".repeat(max + 1_024));
@@ -128,6 +131,12 @@ impl Place<'_> {
         if rule.identifier {
             let long = "x".repeat(65);
             for text in ["", &long, "a b", "ä", "a/b", "a\0b", "\n", "'; drop table saga; --"] {
+                add("charset", text.to_owned());
+            }
+        }
+        if rule.line {
+            for text in ["a\nb", "\u{1b}]0;title\u{7}", "\0", "\u{9b}2J", "a\u{202e}b", "\u{2028}"]
+            {
                 add("charset", text.to_owned());
             }
         }

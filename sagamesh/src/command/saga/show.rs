@@ -77,7 +77,7 @@ pub(super) async fn watch(global: &Global, client: &mut Client, saga_id: String)
         let Some(event) = response.event else { continue };
         if global.output == Format::Json {
             output::json(&event)?;
-        } else if let Some(line) = timeline.line(&event) {
+        } else if let Some(line) = timeline.line(&output::showable(&event)?) {
             anstream::println!("{line}");
         }
     }

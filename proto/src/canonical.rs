@@ -24,6 +24,27 @@ pub fn encode(message: DynamicMessage) -> Vec<u8> {
     bytes
 }
 
+/// The message without the fields that its descriptor does not know, at any depth.
+#[must_use]
+pub fn known(mut message: DynamicMessage) -> DynamicMessage {
+    forget(&mut message);
+    message
+}
+
+fn forget(message: &mut DynamicMessage) {
+    fn forget_in(value: &mut Value) {
+        match value {
+            Value::Message(inner) => forget(inner),
+            Value::List(entries) => entries.iter_mut().for_each(forget_in),
+            Value::Map(entries) => entries.values_mut().for_each(forget_in),
+            _ => {}
+        }
+    }
+    // It takes as far as it is asked to.
+    message.take_unknown_fields().for_each(drop);
+    message.fields_mut().for_each(|(_, value)| forget_in(value));
+}
+
 fn has_map(message: &DynamicMessage) -> bool {
     fn value_has_map(value: &Value) -> bool {
         match value {

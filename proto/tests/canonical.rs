@@ -137,3 +137,24 @@ fn what_is_encoded_is_decoded_again() {
         prop_assert!(decoded(&bytes) == decoded(&plain), "{}", json);
     });
 }
+
+#[test]
+fn what_a_message_has_beyond_its_fields_is_forgotten_at_any_depth() {
+    let kind = basket();
+    let unknown = [0x9a, 0x06, 3, 1, 2, 3];
+    let sound =
+        from_json(&kind, r#"{"id": "a", "parts": {"1": {"id": "b"}}, "more": [{"id": "c"}]}"#);
+    let mut bytes = sound.encode_to_vec();
+    bytes.extend(unknown);
+    // `more`, with one unknown field in it, and a part of the same kind.
+    bytes.extend([0x22, 6]);
+    bytes.extend(unknown);
+    bytes.extend([0x1a, 10, 0x08, 4, 0x12, 6]);
+    bytes.extend(unknown);
+    let message = DynamicMessage::decode(kind.clone(), bytes.as_slice()).unwrap();
+    let known = canonical::encode(canonical::known(message));
+    assert!(!known.windows(3).any(|part| part == [1, 2, 3]), "{known:?}");
+    let known = DynamicMessage::decode(kind, known.as_slice()).unwrap();
+    assert_eq!(known.get_field_by_name("more").unwrap().as_list().unwrap().len(), 2);
+    assert_eq!(known.get_field_by_name("parts").unwrap().as_map().unwrap().len(), 2);
+}

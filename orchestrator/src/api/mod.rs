@@ -11,8 +11,15 @@ mod view;
 mod watch;
 
 use facade::Failure;
+use proto::{facade::v1::Reason, rules};
 
-use crate::driver::{Refusal, StartError};
+use crate::{
+    driver::{Refusal, StartError},
+    registry::Registered,
+};
+
+/// Characters of a saga's key.
+const MAX_KEY: usize = 200;
 
 /// A start that failed.
 fn not_started(error: StartError) -> Failure {
@@ -20,6 +27,25 @@ fn not_started(error: StartError) -> Failure {
         StartError::Journal(error) => Failure::unavailable(error),
         bug @ (StartError::Engine(_) | StartError::IdTaken(_)) => Failure::internal(bug),
     }
+}
+
+/// A saga's key, where it has the form of one: it is listed, logged, and looked for.
+fn check_key(field: &str, key: String) -> Result<String, Failure> {
+    if !(1..=MAX_KEY).contains(&key.chars().count()) {
+        return Err(Failure::invalid(field, format!("must have 1 to {MAX_KEY} characters")));
+    }
+    if !rules::is_line(&key) {
+        return Err(Failure::invalid(field, rules::LINE));
+    }
+    Ok(key)
+}
+
+/// A start by a version that has a newer one.
+fn retired(definition: &Registered, current: &Registered) -> Failure {
+    let (name, old, new) =
+        (&definition.stored.name, definition.stored.version, current.stored.version);
+    let message = format!("{name} version {old} is retired: the current one is version {new}");
+    Failure::new(Reason::DefinitionRetired, message)
 }
 
 /// A start that there is no room for.

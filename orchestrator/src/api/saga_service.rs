@@ -27,9 +27,9 @@ use proto::{
 use saga::{Event, Status};
 
 use super::{
-    abandoned,
+    abandoned, check_key,
     looks::Looks,
-    not_started, read, refused, view,
+    not_started, read, refused, retired, view,
     watch::{self, Watchers},
 };
 use crate::{
@@ -84,6 +84,18 @@ impl Handlers {
         // Retention removed it after the start was refused, or somebody deleted it.
         let removed = journal.removed_saga(definition, key).await.map_err(Failure::unavailable)?;
         removed.map(|removed| removed.ending.status).ok_or_else(|| read::missing_saga(saga_id))
+    }
+
+    /// Whether a saga was started under this key, removed since or not.
+    async fn is_started(&self, definition: &str, key: &str) -> Result<bool, Failure> {
+        let journal = self.driver.journal();
+        let filter =
+            Filter { definition: definition.to_owned(), key: key.to_owned(), ..Filter::default() };
+        let found = journal.list(&filter, "", 1).await.map_err(Failure::unavailable)?;
+        if !found.is_empty() {
+            return Ok(true);
+        }
+        Ok(journal.removed_saga(definition, key).await.map_err(Failure::unavailable)?.is_some())
     }
 
     /// Carries an operator's order out and shows the saga after it.
@@ -145,10 +157,16 @@ impl SagaService for Handlers {
                 format!("no definition {}{version} is registered", request.definition),
             )
         })?;
-        let definition = registered.compiled;
+        let definition = Arc::clone(&registered.compiled);
         let input = read_input(&call, &definition, request.input_json).await?;
         let key = start_key(&definition, &input, &request.key)?;
         let name = definition.name().to_owned();
+        if let Some(current) = registry.find(&name, 0)
+            && current.stored.version > registered.stored.version
+            && !self.is_started(&name, &key).await?
+        {
+            return Err(retired(&registered, &current));
+        }
         // Nobody waits for its end.
         let requester = Requester { peer: call.caller().peer, waits: false, rest: None };
         let start = self.driver.start(definition, key.clone(), input, call.trace(), &requester);
@@ -400,13 +418,12 @@ fn start_key(
     let own =
         definition.key(input).map_err(|fault| Failure::invalid("input_json", fault.to_string()))?;
     match own {
-        Some(own) if given.is_empty() || given == own => Ok(own),
+        Some(own) if given.is_empty() || given == own => check_key("key", own),
         Some(own) => Err(Failure::invalid(
             "key",
             format!("the definition makes its key of the input ({own}): leave the key empty"),
         )),
-        None if given.is_empty() => Err(Failure::invalid("key", "must have 1 to 200 characters")),
-        None => Ok(given.to_owned()),
+        None => check_key("key", given.to_owned()),
     }
 }
 

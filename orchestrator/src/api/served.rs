@@ -12,13 +12,14 @@ use proto::{canonical, facade::v1::Reason};
 use saga::{SagaState, Status};
 
 use super::{
-    abandoned, not_started,
+    abandoned, check_key, not_started,
     read::{self, SagaSnapshot},
-    refused, sentence,
+    refused, retired, sentence,
 };
 use crate::{
     driver::{Driver, Published, Requester, Start},
     journal::{Ending, NamedCause, RemovedSaga},
+    registry::{Registered, Registry},
 };
 
 const CLOSED_BY_A_PERSON: &str = "the saga was closed by a person";
@@ -52,16 +53,28 @@ impl Handler for Served {
         let (driver, definition, method) =
             (self.driver.clone(), self.definition.clone(), self.method.clone());
         Box::pin(async move {
-            let newest = driver.registry().find_serving(&definition, method.full_name());
-            let registered = newest.ok_or_else(|| {
-                Failure::new(
-                    Reason::DefinitionUnknown,
-                    format!("no definition {definition} that serves this method is registered"),
-                )
-            })?;
+            let registered = serving(driver.registry(), &definition, &method)?;
             answer(&driver, registered.compiled, &method, &call, request).await
         })
     }
+}
+
+/// The newest version of the definition, which serves the method unless that was retired.
+fn serving(
+    registry: &Registry,
+    definition: &str,
+    method: &MethodDescriptor,
+) -> Result<Registered, Failure> {
+    let unknown = || {
+        let message = format!("no definition {definition} that serves this method is registered");
+        Failure::new(Reason::DefinitionUnknown, message)
+    };
+    let newest = registry.find(definition, 0).ok_or_else(unknown)?;
+    if newest.compiled.serves().is_some_and(|served| served.full_name() == method.full_name()) {
+        return Ok(newest);
+    }
+    let old = registry.find_serving(definition, method.full_name()).ok_or_else(unknown)?;
+    Err(retired(&old, &newest))
 }
 
 async fn answer(
@@ -71,11 +84,12 @@ async fn answer(
     call: &Call,
     request: DynamicMessage,
 ) -> Result<Reply<DynamicMessage>, Failure> {
-    let request: Bytes = canonical::encode(request).into();
+    // What nobody here knows would be journaled, and told to nobody.
+    let request: Bytes = canonical::encode(canonical::known(request)).into();
     let key = definition
         .key(&request)
         .map_err(|fault| Failure::invalid("", fault.to_string()))?
-        .unwrap_or_default();
+        .map_or(Ok(String::new()), |key| check_key("key", key))?;
     let limit = match call.limit() {
         Some(limit) => limit.saturating_sub(ANSWER_MARGIN.min(limit / 4)),
         None => definition.engine().deadline() + WAIT_BEYOND_DEADLINE,

@@ -141,3 +141,88 @@ async fn a_repeat_of_a_request_with_a_map_is_the_same_saga_with_the_same_answer(
     assert_eq!(answers.len(), 1, "one saga, one answer, byte for byte");
     assert_eq!(mesh.sagas_in(&[]).await.len(), 1);
 }
+
+/// Calls `Wrap`.
+async fn wrap(mesh: &Mesh, request: Vec<u8>) -> Result<bytes::Bytes, tonic::Status> {
+    let mut client = tonic::client::Grpc::new(tests::channel(mesh.addresses().orchestrator));
+    client.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/gifts.v1.Gifts/Wrap");
+    let request = tonic::Request::new(bytes::Bytes::from(request));
+    client.unary(request, path, facade::codec::Raw).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_has_beyond_its_fields_is_neither_kept_nor_makes_it_another() {
+    let sagas = tempfile::tempdir().unwrap();
+    write(sagas.path(), "gifts.proto", GIFTS);
+    write(sagas.path(), "wrap.yaml", WRAP);
+    let mesh: Mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    mesh.open_shop().await;
+    let request = wishes(0).to_vec();
+    let first = wrap(&mesh, request.clone()).await.unwrap();
+    for length in [1_u8, 100] {
+        let mut longer = request.clone();
+        // Field 99, which nobody knows.
+        longer.extend([0x9a, 0x06, length]);
+        longer.extend(std::iter::repeat_n(0xab, usize::from(length)));
+        assert_eq!(wrap(&mesh, longer).await.unwrap(), first, "it is the same request");
+    }
+    let mut other = b"\x0a\x01h\x12\x03tea".to_vec();
+    other.extend([0x9a, 0x06, 100]);
+    other.extend([0xab; 100]);
+    wrap(&mesh, other).await.unwrap();
+    let folder = mesh.stop().await;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let kept = std::fs::read(&path).unwrap_or_default();
+        assert!(!kept.windows(100).any(|part| part == [0xab; 100]), "{}", path.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_definition_makes_has_the_form_of_one() {
+    let sagas = tempfile::tempdir().unwrap();
+    write(sagas.path(), "gifts.proto", GIFTS);
+    write(sagas.path(), "wrap.yaml", WRAP);
+    let mesh: Mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    let long = [b"\x0a\xc9\x01".as_slice(), &[b'x'; 201]].concat();
+    for (request, what) in [
+        (b"\x0a\x05a\x1b[2J".to_vec(), "key must be one line without control characters"),
+        (b"\x0a\x03a\nb".to_vec(), "key must be one line without control characters"),
+        (long, "key must have 1 to 200 characters"),
+    ] {
+        let refused = wrap(&mesh, request).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused:?}");
+        assert!(refused.message().contains(what), "{refused:?}");
+    }
+    assert!(mesh.sagas_in(&[]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_saga_begins_by_a_version_that_has_a_newer_one_and_a_repeat_finds_its_saga() {
+    let sagas = tempfile::tempdir().unwrap();
+    write(sagas.path(), "look.yaml", &definition(1, "look"));
+    let start = |version: u32, key: &str| proto::saga::v1::StartSagaRequest {
+        definition: "look".to_owned(),
+        version,
+        key: key.to_owned(),
+        input_json: r#"{"sku": "tea"}"#.to_owned(),
+    };
+    let mesh: Mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    mesh.open_shop().await;
+    let old = mesh.sagas().start_saga(start(1, "k")).await.unwrap().into_inner().saga_id;
+    let folder = mesh.stop().await;
+
+    write(sagas.path(), "look.yaml", &definition(2, "peek"));
+    let mesh: Mesh = Wiring::default().on(folder).with_sagas(sagas.path()).start().await;
+    let refused = mesh.sagas().start_saga(start(1, "new")).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused:?}");
+    assert_eq!(refused.message(), "look version 1 is retired: the current one is version 2");
+    let again = mesh.sagas().start_saga(start(1, "k")).await.unwrap().into_inner();
+    assert_eq!((again.saga_id, again.already_started), (old.clone(), true));
+    assert_eq!(mesh.ended(&old).await.version, 1);
+    for (version, key) in [(0, "newest"), (2, "named")] {
+        let new = mesh.sagas().start_saga(start(version, key)).await.unwrap().into_inner();
+        assert_eq!(mesh.ended(&new.saga_id).await.version, 2);
+    }
+}

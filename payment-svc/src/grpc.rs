@@ -2,6 +2,8 @@
 
 mod wire;
 
+use std::sync::{Mutex, PoisonError};
+
 use ::store::Database;
 use clock::{Clock, Timestamp};
 use facade::{Call, Facade, Failure, Inbox, Reply, page::Page};
@@ -12,7 +14,7 @@ use proto::payment::v1::{
     GetWalletResponse, ListPaymentsRequest, ListPaymentsResponse, OpenWalletRequest,
     OpenWalletResponse, RefundRequest, RefundResponse, TopUpRequest, TopUpResponse,
 };
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 use crate::{
     gateway::Gateway,
@@ -30,10 +32,14 @@ pub(crate) struct Service<G> {
     gateway: G,
 }
 
+/// Ids of one millisecond are in the order in which they were given.
+static IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
 /// An id that tells when it was given.
 fn new_id(now: Timestamp) -> Uuid {
+    let context = IDS.lock().unwrap_or_else(PoisonError::into_inner);
     let nanos = u32::try_from(now.0 % 1_000 * 1_000_000).unwrap_or_default();
-    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now.0 / 1_000, nanos))
+    Uuid::new_v7(uuid::Timestamp::from_unix(&*context, now.0 / 1_000, nanos))
 }
 
 impl<G: Gateway> Service<G> {

@@ -86,7 +86,8 @@ impl Node {
         in_process: Vec<(String, Routes)>,
         facade: &Facade,
     ) -> Result<Self, String> {
-        let journal: journal::Shared = Arc::new(open_journal(&config.database.folder).await?);
+        let journal = open_journal(&config.database.folder, facade.clock()).await?;
+        let journal: journal::Shared = Arc::new(journal);
         Self::with_journal(config, available_bundles, in_process, facade, journal).await
     }
 
@@ -175,14 +176,16 @@ impl Node {
         let (clock, readiness) = (driver.clock().clone(), Readiness::default());
         process.stage();
         process.keep(ROLE, &readiness, journal.database().clone());
+        let removal_from = journal.database().removal_from();
 
         process.stage();
         if let Some(keep) = retention.keep_finished {
             let ended = retention::EndedSagas(Arc::clone(&journal), retention.keep_keys.keep());
-            let removing = retention::run(clock.clone(), keep, ended);
+            let removing = retention::run(clock.clone(), keep, removal_from, ended);
             process.spawn_until_stop("the removal of sagas that have ended", removing);
         }
-        let removing = retention::run(clock, Keep::NOTHING, retention::RemovedSagaKeys(journal));
+        let keys = retention::RemovedSagaKeys(journal);
+        let removing = retention::run(clock, Keep::NOTHING, removal_from, keys);
         process.spawn_until_stop("the removal of keys", removing);
         process.serve(ROLE, &readiness, (service, health), listener).await;
 
@@ -233,13 +236,13 @@ impl Drop for ShutdownGuard {
     }
 }
 
-/// Opens the journal in `folder`, which is made where it is missing.
+/// Opens the journal in `folder`, which is made where it is missing. `clock` dates its transactions.
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn open_journal(folder: &Path) -> Result<Tables, String> {
+pub async fn open_journal(folder: &Path, clock: &Clock) -> Result<Tables, String> {
     process::prepare_folder(folder)?;
-    Tables::open(&folder.join("orchestrator.db"))
+    Tables::open(&folder.join("orchestrator.db"), clock)
         .await
         .map_err(|error| facade::wire::causes(&error))
 }

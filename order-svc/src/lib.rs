@@ -44,7 +44,7 @@ const SCHEMA: &[(&str, &str)] = &[("order", include_str!("../migrations/0001_ord
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = process::open_database(&folder, "order.db", SCHEMA).await?;
+    let database = process::open_database(&folder, "order.db", SCHEMA, facade.clock()).await?;
     Ok(order_service::mount(grpc::Service::new(database.clone(), &facade)).on(database))
 }
 

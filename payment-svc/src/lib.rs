@@ -44,7 +44,7 @@ const SCHEMA: &[(&str, &str)] = &[
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = process::open_database(&folder, "payment.db", SCHEMA).await?;
+    let database = process::open_database(&folder, "payment.db", SCHEMA, facade.clock()).await?;
     let service = grpc::Service::new(database.clone(), &facade, wallet::Wallets);
     Ok(payment_service::mount(service).on(database))
 }

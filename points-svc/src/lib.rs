@@ -40,7 +40,7 @@ const SCHEMA: &[(&str, &str)] = &[
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = process::open_database(&folder, "points.db", SCHEMA).await?;
+    let database = process::open_database(&folder, "points.db", SCHEMA, facade.clock()).await?;
     Ok(points_service::mount(grpc::Service::new(database.clone(), &facade)).on(database))
 }
 

@@ -38,7 +38,7 @@ const SCHEMA: &[(&str, &str)] = &[("stock", include_str!("../migrations/0001_sto
 /// # Errors
 /// A sentence with the cure.
 pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
-    let database = process::open_database(&folder, "stock.db", SCHEMA).await?;
+    let database = process::open_database(&folder, "stock.db", SCHEMA, facade.clock()).await?;
     Ok(stock_service::mount(grpc::Service::new(database.clone(), &facade)).on(database))
 }
 

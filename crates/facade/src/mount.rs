@@ -52,7 +52,8 @@ impl Mount {
     }
 
     /// The databases that it stands on.
-    pub(crate) fn databases(&self) -> &[Database] {
+    #[must_use]
+    pub fn databases(&self) -> &[Database] {
         &self.databases
     }
 

@@ -40,9 +40,10 @@ pub fn remove_old_rows(
     clock: &Clock,
     keep: Keep,
 ) -> impl Future<Output = ()> + Send + 'static {
+    let from = database.removal_from();
     let mut database = database.downgrade();
     let rows = Rows::of(database.clone());
-    let removing = retention::run(clock.clone(), keep.and(KEEP_MARGIN), rows);
+    let removing = retention::run(clock.clone(), keep.and(KEEP_MARGIN), from, rows);
     async move {
         tokio::select! {
             () = removing => {}

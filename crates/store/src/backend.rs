@@ -8,12 +8,13 @@
 //! words, `read committed`); texts are in the order of their bytes (collation `C`), since ids and keys are read by ranges
 //! and rows are locked in the order that our own sorts give.
 
-use std::{fmt, ops::ControlFlow};
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
+use clock::Timestamp;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::{Connection, Dialect, Error, Value, job::Job};
+use crate::{Connection, Dialect, Error, Value, job::Job, stamp::Ledger};
 
 /// An open database.
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
@@ -29,6 +30,15 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// Why the last transaction that had something to write was not committed; none where it was.
     fn failing(&self) -> watch::Receiver<Option<Error>>;
+
+    /// How far it has come, and what it notes of the databases that it belongs with.
+    fn ledger(&self) -> &Arc<Ledger>;
+
+    /// See [`Database::removal_from`](crate::Database::removal_from).
+    fn removal_from(&self) -> Timestamp;
+
+    /// See [`Database::log_bytes`](crate::Database::log_bytes).
+    fn log_bytes(&self) -> u64;
 
     /// Takes no more work, and goes on to finish what was handed over.
     fn close(&self);

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
+use clock::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
     Connection, Error,
     backend::{Backend, Lane, ReadJob},
     job,
+    stamp::{Found, Stamp},
 };
 
 /// An open database. Cheap to clone; closed when [`Database::close`] returns, or soon after the last clone is dropped.
@@ -106,6 +108,51 @@ impl Database {
     /// Why it was not written.
     pub async fn probe(&self) -> Result<(), Error> {
         self.write(Connection::probe).await
+    }
+
+    /// Which database it is, and how far it has come.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.0.ledger().stamp()
+    }
+
+    /// Its stamp as it was when the database was opened, and what it had noted of others.
+    #[must_use]
+    pub fn found(&self) -> &Found {
+        self.0.ledger().found()
+    }
+
+    /// From now on each transaction notes how far these have come. Only the first call counts.
+    pub fn belong_with<'d>(&self, siblings: impl IntoIterator<Item = &'d Self>) {
+        let siblings = siblings.into_iter().map(|sibling| &**sibling.0.ledger());
+        self.0.ledger().belong_with(siblings);
+    }
+
+    /// Notes how far the databases have come that it belongs with, where that has changed: for when it has nothing else to
+    /// write. It is done at the end of [`Database::close`] too.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub async fn note(&self) -> Result<(), Error> {
+        let ledger = self.0.ledger();
+        if !ledger.is_behind() {
+            return Ok(());
+        }
+        ledger.set_due();
+        self.write(|_| Ok(())).await
+    }
+
+    /// Before this instant nothing is to be removed for its age. In the past, unless the clock had jumped when the
+    /// database was opened, or nobody had used it for a while.
+    #[must_use]
+    pub fn removal_from(&self) -> Timestamp {
+        self.0.removal_from()
+    }
+
+    /// How large the log is that is not in the database's file yet, as of some commit of late.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.0.log_bytes()
     }
 
     /// The database for somebody who does not keep it open.

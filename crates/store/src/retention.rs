@@ -150,8 +150,19 @@ pub trait Expiring: Send {
     ) -> impl Future<Output = Result<Batch, Self::Error>> + Send;
 }
 
-/// Removes what has been kept for so long, now and again, as long as it is polled.
-pub async fn run<A: Expiring>(clock: Clock, keep: Keep, mut expiring: A) {
+/// Removes what has been kept for so long, now and again, as long as it is polled, and nothing before the instant `from`:
+/// [`Database::removal_from`](crate::Database::removal_from).
+pub async fn run<A: Expiring>(clock: Clock, keep: Keep, from: Timestamp, mut expiring: A) {
+    let held = from.since(clock.now());
+    if !held.is_zero() {
+        tracing::warn!(
+            what = A::WHAT,
+            minutes = held.as_secs() / 60,
+            "nothing that is old is removed for now: the database was last written to more than a day from what the clock \
+             says; where the clock is wrong, stop the process and set it right"
+        );
+        clock.sleep_until(from).await;
+    }
     loop {
         match sweep(&clock, keep, &mut expiring).await {
             Ok(0) => {}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use clock::Clock;
 use std::{fs, path::Path};
 
 use sqlx::{Connection, SqliteConnection};
@@ -23,7 +24,7 @@ fn first() -> &'static [Schema] {
 /// A database with ten notes, closed again.
 async fn noted(folder: &TempDir, schemas: &[Schema]) -> std::path::PathBuf {
     let path = folder.path().join("notes.db");
-    let database = sqlite::open(&path, schemas).await.unwrap();
+    let database = sqlite::open(&path, schemas, &Clock::system()).await.unwrap();
     for _ in 0..10 {
         note(&database).await;
     }
@@ -67,7 +68,7 @@ async fn meddle(path: &Path, sql: &'static str) {
 }
 
 async fn refused(path: &Path, schemas: &[Schema]) -> Error {
-    sqlite::open(path, schemas).await.expect_err("the database is refused")
+    sqlite::open(path, schemas, &Clock::system()).await.expect_err("the database is refused")
 }
 
 /// The refusal of a file that must stay as it is.
@@ -89,14 +90,15 @@ fn assert_says(error: &Error, path: &Path, cure: &str) {
 async fn what_was_written_is_there_when_the_file_is_opened_again() {
     let folder = tempdir().unwrap();
     let path = noted(&folder, first()).await;
-    let database = sqlite::open(&path, first()).await.unwrap();
+    let database = sqlite::open(&path, first(), &Clock::system()).await.unwrap();
     assert_eq!(notes(&database).await, 10);
 }
 
 #[tokio::test]
 async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
     let folder = tempdir().unwrap();
-    let database = sqlite::open(folder.path().join("a.db"), first()).await.unwrap();
+    let database =
+        sqlite::open(folder.path().join("a.db"), first(), &Clock::system()).await.unwrap();
     let settings = database.write(|connection| {
         let mode = connection.one("pragma journal_mode", (), first_text)?;
         let synchronous = connection.one("pragma synchronous", (), first_integer)?;
@@ -109,7 +111,8 @@ async fn the_writer_waits_for_the_disk_and_heeds_foreign_keys() {
 #[tokio::test]
 async fn sqlite_is_free_of_the_bug_that_loses_a_reset_log() {
     let folder = tempdir().unwrap();
-    let database = sqlite::open(folder.path().join("a.db"), first()).await.unwrap();
+    let database =
+        sqlite::open(folder.path().join("a.db"), first(), &Clock::system()).await.unwrap();
     let version = text(&database, "select sqlite_version()").await;
     let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
     assert!(parts >= vec![3, 51, 3], "{version}");
@@ -121,7 +124,7 @@ async fn a_file_is_opened_once_whatever_name_it_is_opened_by() {
     let path = noted(&folder, first()).await;
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let open = sqlite::open(&path, first()).await.unwrap();
+    let open = sqlite::open(&path, first(), &Clock::system()).await.unwrap();
     for name in [&path, &link, &folder.path().join("./notes.db")] {
         let error = refused(name, first()).await;
         assert!(matches!(error, Error::InUse { .. }), "{error:?}");
@@ -129,7 +132,7 @@ async fn a_file_is_opened_once_whatever_name_it_is_opened_by() {
     }
     note(&open).await;
     open.close().await;
-    let again = sqlite::open(&link, first()).await.unwrap();
+    let again = sqlite::open(&link, first(), &Clock::system()).await.unwrap();
     assert_eq!(notes(&again).await, 11);
 }
 
@@ -138,7 +141,7 @@ async fn a_refused_opening_lets_the_file_go() {
     let folder = tempdir().unwrap();
     let path = noted(&folder, BOTH).await;
     refused(&path, first()).await;
-    sqlite::open(&path, BOTH).await.unwrap();
+    sqlite::open(&path, BOTH, &Clock::system()).await.unwrap();
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn a_restored_copy_of_a_newer_version_is_refused_and_stays_as_it_is() {
     let error = refused_untouched(&path, first()).await;
     assert!(matches!(error, Error::Newer { version: 2, .. }), "{error:?}");
 
-    let database = sqlite::open(&path, BOTH).await.unwrap();
+    let database = sqlite::open(&path, BOTH, &Clock::system()).await.unwrap();
     assert_eq!(text(&database, "pragma journal_mode").await, "wal");
 }
 
@@ -194,7 +197,7 @@ async fn the_database_of_another_service_is_refused() {
 async fn an_older_schema_is_brought_up_to_date() {
     let folder = tempdir().unwrap();
     let path = noted(&folder, first()).await;
-    let database = sqlite::open(&path, BOTH).await.unwrap();
+    let database = sqlite::open(&path, BOTH, &Clock::system()).await.unwrap();
     let marks = integer(&database, "select count(*) from mark").await;
     assert_eq!((marks, notes(&database).await), (0, 10));
 }
@@ -207,7 +210,7 @@ async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
         ("marks", "create table mark (line text); insert into nowhere values (1);");
     let error = refused(&path, &[Schema::own(&[FIRST, BROKEN])]).await;
     assert!(matches!(error, Error::Migration { .. }), "{error:?}");
-    let database = sqlite::open(&path, BOTH).await.unwrap();
+    let database = sqlite::open(&path, BOTH, &Clock::system()).await.unwrap();
     assert_eq!(notes(&database).await, 10);
 }
 

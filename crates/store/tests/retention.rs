@@ -39,12 +39,24 @@ impl Expiring for Script {
 
 /// When each batch is asked for, in milliseconds since the beginning, and what is too old then.
 async fn asked(keep: &str, batches: &[Result<(u64, bool), ()>]) -> Vec<(u64, u64)> {
+    asked_from(Timestamp(0), keep, batches).await
+}
+
+/// The same where nothing is to be removed before `from`.
+async fn asked_from(
+    from: Timestamp,
+    keep: &str,
+    batches: &[Result<(u64, bool), ()>],
+) -> Vec<(u64, u64)> {
     let (clock, time) = Clock::manual(START);
     let (asked, mut seen) = mpsc::unbounded_channel();
     let (count, batches) = (batches.len(), batches.iter().copied().collect());
     let script = Script { time: time.clone(), clock: clock.clone(), batches, asked };
     let keep: Keep = keep.parse().unwrap();
-    let removing = tokio::spawn(retention::run(clock, keep, script));
+    let removing = tokio::spawn(retention::run(clock, keep, from, script));
+    if from > START {
+        time.advance_to_next().await;
+    }
     let mut times = Vec::new();
     loop {
         let (at, before) = seen.recv().await.unwrap();
@@ -70,4 +82,12 @@ async fn between_two_batches_the_writer_is_left_to_the_rest_four_times_as_long_a
     let at: Vec<u64> = times.into_iter().map(|(at, _)| at).collect();
     // The pauses are five milliseconds at least, and the next sweep comes when all is removed.
     assert_eq!(at, [0, 500, 505, 511, 30_518]);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_before_the_instant_from_which_the_old_may_be_removed() {
+    let day = 86_400_000;
+    let from = START.after(Duration::from_millis(day));
+    let times = asked_from(from, "1h", &[Ok((0, false))]).await;
+    assert_eq!(times, [(day, 3_600_000), (day + 30_000, 3_600_000)]);
 }

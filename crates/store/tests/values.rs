@@ -4,6 +4,7 @@
 
 mod test_store;
 
+use clock::Clock;
 use std::sync::Arc;
 
 use clock::Timestamp;
@@ -261,7 +262,7 @@ async fn a_write_that_another_transaction_keeps_out_is_told_to_be_run_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept-out.db");
     let schema = Schema::own(&[("effects", "create table effect (label text not null)")]);
-    let database = sqlite::open(&path, &[schema]).await.unwrap();
+    let database = sqlite::open(&path, &[schema], &Clock::system()).await.unwrap();
     let mut shell = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
     sqlx::query("begin immediate").execute(&mut shell).await.unwrap();
     let kept_out = database.write(|connection| Sqlite::add(connection, "x")).await.unwrap_err();

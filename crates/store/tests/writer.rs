@@ -4,6 +4,7 @@
 
 mod test_store;
 
+use clock::Clock;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -421,7 +422,7 @@ async fn close_finishes_what_was_handed_over_and_takes_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("close.db");
     let schema = Schema::own(&[("effects", "create table effect (label text not null)")]);
-    let database = sqlite::open(&path, &[schema]).await.unwrap();
+    let database = sqlite::open(&path, &[schema], &Clock::system()).await.unwrap();
     let busy = Busy::start(&database).await;
     let mut handed: Vec<_> = (0..10).map(|_| add(&database, "any")).collect();
     for write in &mut handed {
@@ -436,7 +437,7 @@ async fn close_finishes_what_was_handed_over_and_takes_no_more() {
     assert!(written.iter().all(Result::is_ok), "{written:?}");
     closing.await;
     database.close().await;
-    let reopened = sqlite::open(&path, &[schema]).await.unwrap();
+    let reopened = sqlite::open(&path, &[schema], &Clock::system()).await.unwrap();
     assert_eq!(reopened.read(seen).await.unwrap(), 10);
 }
 

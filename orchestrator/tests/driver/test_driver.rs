@@ -126,7 +126,7 @@ impl TestDriver {
         };
         let in_process = vec![(Work::NAME.to_owned(), Routes::new(work.clone()))];
         let facade = Facade::new(clock.clone(), Calls::Notable);
-        let journal: journal::Shared = Arc::new(node::open_journal(&data).await.unwrap());
+        let journal: journal::Shared = Arc::new(node::open_journal(&data, &clock).await.unwrap());
         let shared = Arc::clone(&journal);
         let node = Node::with_journal(config, &[], in_process, &facade, shared).await.unwrap();
         Self { clock, time, node, arrivals, work, journal, _folder: folder }

@@ -8,7 +8,7 @@ mod lists;
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
-use clock::Timestamp;
+use clock::{Clock, Timestamp};
 use futures::future::join_all;
 use orchestrator::{
     journal::{
@@ -21,7 +21,7 @@ use saga::{Event, Reason, Record, Status};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 async fn open(folder: &Path) -> Arc<Tables> {
-    let journal = Tables::open(&folder.join("journal.db")).await.unwrap();
+    let journal = Tables::open(&folder.join("journal.db"), &Clock::system()).await.unwrap();
     journal.register(definition("one")).await.unwrap();
     Arc::new(journal)
 }

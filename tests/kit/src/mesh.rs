@@ -216,7 +216,9 @@ impl Mesh {
             ..Config::default()
         };
         let opened = self
-            .retry_while_locked(|| orchestrator::node::open_journal(&config.database.folder))
+            .retry_while_locked(|| {
+                orchestrator::node::open_journal(&config.database.folder, &self.clock)
+            })
             .await?;
         let journal: journal::Shared = Arc::new(CrashingJournal {
             journal: Arc::new(opened),

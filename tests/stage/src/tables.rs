@@ -1,5 +1,6 @@
 //! A service's tables by themselves: what no rule allows, the database refuses too.
 
+use clock::Clock;
 use participant::WorkError;
 use store::{Connection, Database};
 use tempfile::TempDir;
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 pub async fn database(schema: &'static [(&'static str, &'static str)]) -> (TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("service.db");
-    let database = participant::sqlite::open(path, schema).await.unwrap();
+    let database = participant::sqlite::open(path, schema, &Clock::system()).await.unwrap();
     (folder, database)
 }
 

@@ -4,6 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
+/// Without what a database notes of the others when nobody calls it.
+const TABLES: &str = "
+    select name from sqlite_master where type = 'table' and name <> '_stamp' order by name";
+
 /// Every row of every table of every SQLite file, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot(BTreeMap<String, Vec<String>>);
@@ -48,11 +52,7 @@ async fn read(path: &Path, tables: &mut BTreeMap<String, Vec<String>>) {
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     // One transaction, so that the tables fit each other.
     let mut reading = connection.begin().await.unwrap();
-    let names: Vec<String> =
-        sqlx::query_scalar("select name from sqlite_master where type = 'table' order by name")
-            .fetch_all(&mut *reading)
-            .await
-            .unwrap();
+    let names: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut *reading).await.unwrap();
     let file = path.file_stem().unwrap().to_string_lossy().into_owned();
     for table in names {
         let columns: Vec<String> = sqlx::query_scalar("select name from pragma_table_info($1)")

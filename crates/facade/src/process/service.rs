@@ -1,7 +1,9 @@
 //! Services in a process: their folder, their databases, and a process that is one service alone.
 
 use std::{
+    fs::DirBuilder,
     num::NonZero,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -22,12 +24,23 @@ use crate::{
     wire::causes,
 };
 
-/// Makes a role's data folder.
+/// Makes a role's data folder, for this user alone. One that is there stays as it is; where others may write to it, a line
+/// in the log says so.
 ///
 /// # Errors
 /// A sentence with the cure.
 pub fn prepare_folder(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| {
+    const OTHERS_MAY_WRITE: u32 = 0o022;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let mode = folder.metadata().map_or(0, |folder| folder.permissions().mode());
+    if mode & OTHERS_MAY_WRITE != 0 {
+        tracing::warn!(
+            folder = %folder.display(),
+            mode = format!("{:o}", mode & 0o777),
+            "other users can exchange the databases in the data folder; take it from them with chmod 700"
+        );
+    }
+    made.map_err(|error| {
         format!(
             "the data folder {} cannot be made: {error}; choose another, or give this user the right to write there",
             folder.display()
@@ -36,6 +49,7 @@ pub fn prepare_folder(folder: &Path) -> Result<(), String> {
 }
 
 /// Opens or creates the database of a service, the file `name` in `folder`, with its own schema and the inbox's.
+/// `clock` dates its transactions.
 ///
 /// # Errors
 /// A sentence with the cure.
@@ -43,8 +57,9 @@ pub async fn open_database(
     folder: &Path,
     name: &str,
     schema: &'static [(&'static str, &'static str)],
+    clock: &Clock,
 ) -> Result<Database, String> {
-    let opened = participant::sqlite::open(folder.join(name), schema).await;
+    let opened = participant::sqlite::open(folder.join(name), schema, clock).await;
     opened.map_err(|error| causes(&error))
 }
 

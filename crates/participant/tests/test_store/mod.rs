@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a store that cannot be set up fails its test")]
 
+use clock::Clock;
 use participant::{WorkError, conformance::TestStore};
 use store::{Connection, Database};
 use tempfile::TempDir;
@@ -24,7 +25,7 @@ impl TestStore for Sqlite {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bench.db");
-        let database = participant::sqlite::open(path, SCHEMA).await.unwrap();
+        let database = participant::sqlite::open(path, SCHEMA, &Clock::system()).await.unwrap();
         Self { database, _folder: folder }
     }
 

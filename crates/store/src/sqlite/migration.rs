@@ -1,13 +1,13 @@
 //! Schemas: each counts its own migrations, so that a service's and the inbox's are brought up to date apart.
 
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, iter, path::Path};
 
 use sqlx::{
     SqlSafeStr, SqliteConnection,
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
 };
 
-use crate::sqlite::open::Error;
+use crate::sqlite::{open::Error, stamps};
 
 /// Migrations that belong together, and the table in which it is kept which of them were applied.
 ///
@@ -43,12 +43,13 @@ impl Schema {
     }
 }
 
-/// What the schemas of a database are to become.
+/// What the schemas of a database are to become, the store's own first.
 pub(super) struct Plan(Vec<Migrator>);
 
 impl Plan {
     pub(super) fn of(schemas: &[Schema]) -> Self {
-        Self(schemas.iter().map(|schema| schema.migrator()).collect())
+        let all = iter::once(&stamps::SCHEMA).chain(schemas);
+        Self(all.map(|schema| schema.migrator()).collect())
     }
 
     /// Refuses a database that this program's migrations do not lead to. Changes nothing.

@@ -7,9 +7,12 @@
 
 pub mod open;
 
+mod lock;
+mod log;
 mod migration;
 mod readers;
 mod session;
+mod stamps;
 mod writer;
 
 use std::{
@@ -20,6 +23,7 @@ use std::{
     },
 };
 
+use clock::{Clock, Timestamp};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
@@ -27,7 +31,8 @@ use crate::{
     Database, Error,
     backend::{Backend, Lane, ReadJob},
     job::Job,
-    sqlite::readers::Readers,
+    sqlite::{log::Log, readers::Readers, stamps::Stamper},
+    stamp::Ledger,
 };
 
 pub use migration::Schema;
@@ -39,19 +44,28 @@ const JOB_QUEUE: usize = 4096;
 const READERS: u32 = 4;
 const LIST_READERS: u32 = 2;
 
-/// Opens or creates the database in the file `path`, in a folder that exists, and brings it up to `schemas`.
+/// Opens or creates the database in the file `path`, in a folder that exists, and brings it up to `schemas`. `clock` dates
+/// its transactions.
 ///
 /// # Errors
 /// See [`open::Error`]: each is one sentence with its cure. Nothing is changed in a database that is refused.
-pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Database, open::Error> {
-    let open::Opened { lock, path } = open::open(path.as_ref(), schemas).await?;
+pub async fn open(
+    path: impl AsRef<Path>,
+    schemas: &[Schema],
+    clock: &Clock,
+) -> Result<Database, open::Error> {
+    let open::Opened { lock, path, stamps } = open::open(path.as_ref(), schemas, clock).await?;
+    let ledger = Arc::new(Ledger::of(stamps.found));
+    let log = Arc::new(Log::of(&path, clock.clone()));
+    let stamper = Stamper::of(Arc::clone(&ledger), clock.clone());
     let (jobs, waiting) = mpsc::channel(JOB_QUEUE);
     let (running, ended) = watch::channel(());
     let commits = Arc::default();
     let readers = Arc::new(Readers::of(path.clone(), READERS));
     let list_readers = Arc::new(Readers::of(path.clone(), LIST_READERS));
     let (failed, failing) = watch::channel(None);
-    let mut writer = writer::Writer::new(path, waiting, Arc::clone(&commits), failed);
+    let thread = writer::Thread::of(path, stamper, Arc::clone(&log));
+    let mut writer = writer::Writer::new(thread, waiting, Arc::clone(&commits), failed);
     let closing = [Arc::clone(&readers), Arc::clone(&list_readers)];
     tokio::spawn(async move {
         writer.run().await;
@@ -65,7 +79,18 @@ pub async fn open(path: impl AsRef<Path>, schemas: &[Schema]) -> Result<Database
         drop(running);
     });
     let jobs = Mutex::new(Some(jobs));
-    Ok(Database::on(Sqlite { jobs, readers, list_readers, commits, failing, ended }))
+    let removal_from = stamps.removal_from;
+    Ok(Database::on(Sqlite {
+        jobs,
+        readers,
+        list_readers,
+        commits,
+        failing,
+        ended,
+        ledger,
+        removal_from,
+        log,
+    }))
 }
 
 #[derive(Debug)]
@@ -79,6 +104,9 @@ struct Sqlite {
     failing: watch::Receiver<Option<Error>>,
     /// Closes when the writer has ended and the file is free.
     ended: watch::Receiver<()>,
+    ledger: Arc<Ledger>,
+    removal_from: Timestamp,
+    log: Arc<Log>,
 }
 
 impl Backend for Sqlite {
@@ -104,6 +132,18 @@ impl Backend for Sqlite {
 
     fn failing(&self) -> watch::Receiver<Option<Error>> {
         self.failing.clone()
+    }
+
+    fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    fn removal_from(&self) -> Timestamp {
+        self.removal_from
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.log.bytes()
     }
 
     fn close(&self) {

@@ -2,18 +2,22 @@
 //! cure, before anything is changed.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
 
+use clock::Clock;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
-use crate::sqlite::migration::{self, Schema};
+use crate::sqlite::{
+    lock::Lock,
+    migration::{self, Schema},
+    stamps,
+};
 
 /// A larger file is not read through before it is used, in bytes: a start must not take minutes. What is damaged in it is
 /// found when it is read.
@@ -108,6 +112,16 @@ pub enum Error {
         /// What went wrong.
         source: MigrateError,
     },
+    /// Its stamp cannot be read.
+    #[error(
+        "the database {path} does not say which it is: it was changed by hand; restore the last backup"
+    )]
+    Stamp {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: crate::Error,
+    },
     /// Anything else that SQLite says.
     #[error("the database {path} could not be opened")]
     Sqlite {
@@ -120,14 +134,16 @@ pub enum Error {
 
 pub(super) struct Opened {
     /// Refuses every other process as long as it lives.
-    pub(super) lock: File,
+    pub(super) lock: Lock,
     /// The file's one true path.
     pub(super) path: PathBuf,
+    /// What the file says of itself.
+    pub(super) stamps: stamps::Opened,
 }
 
-pub(super) async fn open(path: &Path, schemas: &[Schema]) -> Result<Opened, Error> {
+pub(super) async fn open(path: &Path, schemas: &[Schema], clock: &Clock) -> Result<Opened, Error> {
     let path = located(path)?;
-    let lock = lock(&path)?;
+    let lock = Lock::take(&path)?;
     let mut connection = connect(&path).await.map_err(|cause| explained(&path, cause))?;
     check(&mut connection, &path).await?;
     let plan = migration::Plan::of(schemas);
@@ -135,7 +151,9 @@ pub(super) async fn open(path: &Path, schemas: &[Schema]) -> Result<Opened, Erro
     write_ahead(&mut connection, &path).await?;
     plan.run(&mut connection, &path).await?;
     connection.close().await.map_err(|cause| explained(&path, cause))?;
-    Ok(Opened { lock, path })
+    let stamps =
+        stamps::read(&path, clock).map_err(|source| Error::Stamp { path: path.clone(), source })?;
+    Ok(Opened { lock, path, stamps })
 }
 
 /// Two names of one file must meet at one lock.
@@ -156,27 +174,6 @@ fn located(path: &Path) -> Result<PathBuf, Error> {
     };
     let found = folder.canonicalize().ok().filter(|found| found.is_dir());
     found.map(|found| found.join(name)).ok_or_else(|| Error::Folder { folder: folder.to_owned() })
-}
-
-fn lock(path: &Path) -> Result<File, Error> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
-    let unwritable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::NotWritable { path, source }
-    };
-    // The file stays when the database is closed: if it were removed, two processes could lock two different files.
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
-    let lock = open.map_err(unwritable(&name))?;
-    lock.try_lock().map_err(|cause| match cause {
-        TryLockError::WouldBlock => Error::InUse { path: path.to_owned() },
-        TryLockError::Error(source) => Error::Lock { path: name, source },
-    })?;
-    // SQLite opens what it cannot write for reading, and fails only at the first write.
-    let probe = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    probe.map_err(unwritable(path))?;
-    Ok(lock)
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The writer is alone, so only a reader's checkpoint or an operator's shell can be in its way.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements that stay prepared; a service has fewer.
 const STATEMENT_CACHE: usize = 128;

@@ -25,7 +25,7 @@ use tokio::{
 use crate::{
     Connection, Error,
     job::{Job, Verdict},
-    sqlite::session,
+    sqlite::{log::Log, session, stamps::Stamper},
 };
 
 /// Jobs in one transaction. While they are committed, the callers of the transaction before them go on: larger ones would
@@ -59,14 +59,14 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        path: PathBuf,
+        thread: Thread,
         jobs: mpsc::Receiver<Box<dyn Job>>,
         commits: Arc<AtomicU64>,
         failing: watch::Sender<Option<Error>>,
     ) -> Self {
         let (batches, waiting) = mpsc::channel(1);
         let (ended, transactions) = mpsc::channel(1);
-        let thread = spawn_blocking(move || work(&path, waiting, &ended));
+        let thread = spawn_blocking(move || thread.work(waiting, &ended));
         Self { jobs, batches, transactions, thread, commits, failing }
     }
 
@@ -127,45 +127,73 @@ impl Writer {
 }
 
 /// The thread that has the connection.
-fn work(path: &Path, mut batches: mpsc::Receiver<Jobs>, ended: &mpsc::Sender<(Jobs, Transaction)>) {
-    let mut connection = None;
-    while let Some(mut jobs) = batches.blocking_recv() {
-        let transaction = transact(path, &mut connection, &mut jobs);
-        if transaction.is_err() {
-            connection = None;
-        }
-        if ended.blocking_send((jobs, transaction)).is_err() {
-            break;
-        }
-    }
+pub(super) struct Thread {
+    path: PathBuf,
+    connection: Option<Connection>,
+    stamper: Stamper,
+    log: Arc<Log>,
 }
 
-fn transact(path: &Path, connection: &mut Option<Connection>, jobs: &mut Jobs) -> Transaction {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(connect(path)?),
-    };
-    commit_together(connection, jobs)
+impl Thread {
+    pub(super) fn of(path: PathBuf, stamper: Stamper, log: Arc<Log>) -> Self {
+        Self { path, connection: None, stamper, log }
+    }
+
+    fn work(
+        mut self,
+        mut batches: mpsc::Receiver<Jobs>,
+        ended: &mpsc::Sender<(Jobs, Transaction)>,
+    ) {
+        while let Some(mut jobs) = batches.blocking_recv() {
+            let transaction = self.transact(&mut jobs);
+            if ended.blocking_send((jobs, transaction)).is_err() {
+                break;
+            }
+            if let Some(connection) = &self.connection {
+                self.log.keep_short(connection);
+            }
+        }
+        if self.stamper.is_behind() {
+            self.stamper.set_due();
+            // Whoever is left of the others has noted this one; that it has not noted the last of theirs loses nothing.
+            let _ = self.transact(&mut Jobs::new());
+        }
+    }
+
+    fn transact(&mut self, jobs: &mut Jobs) -> Transaction {
+        let transaction = self.commit_together(jobs);
+        if transaction.is_err() {
+            self.connection = None;
+        }
+        transaction
+    }
+
+    fn commit_together(&mut self, jobs: &mut Jobs) -> Transaction {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(connect(&self.path)?),
+        };
+        begin(connection)?;
+        let changed = match run_bare(connection, jobs) {
+            Some(changed) => changed,
+            None => {
+                connection.execute("rollback", ())?;
+                begin(connection)?;
+                run_apart(connection, jobs)?
+            }
+        };
+        let stamp = self.stamper.write(connection, changed)?;
+        // Where nothing has changed it does not wait for the disk.
+        connection.execute("commit", ()).map_err(Error::into_commit)?;
+        let Some(stamp) = stamp else { return Ok(Committed::Nothing) };
+        self.stamper.confirm(stamp);
+        Ok(Committed::Something)
+    }
 }
 
 fn connect(path: &Path) -> Result<Connection, Error> {
     // With NORMAL, commits that were acknowledged would be lost when the power fails.
     session::connect(path, "pragma synchronous = full; pragma foreign_keys = on")
-}
-
-fn commit_together(connection: &Connection, jobs: &mut Jobs) -> Transaction {
-    begin(connection)?;
-    let changed = match run_bare(connection, jobs) {
-        Some(changed) => changed,
-        None => {
-            connection.execute("rollback", ())?;
-            begin(connection)?;
-            run_apart(connection, jobs)?
-        }
-    };
-    // A commit without changes does not wait for the disk.
-    connection.execute("commit", ()).map_err(Error::into_commit)?;
-    Ok(if changed { Committed::Something } else { Committed::Nothing })
 }
 
 fn begin(connection: &Connection) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! SQLite in a folder of its own, with a table of effects, and one whose violated rule only the commit notices.
 
+use clock::Clock;
 use store::{
     Connection, Database, Error,
     sqlite::{self, Schema},
@@ -22,7 +23,9 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = sqlite::open(folder.path().join("bench.db"), &[SCHEMA]).await.unwrap();
+        let database = sqlite::open(folder.path().join("bench.db"), &[SCHEMA], &Clock::system())
+            .await
+            .unwrap();
         Self { database, _folder: folder }
     }
 

@@ -14,7 +14,7 @@ mod statements;
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use clock::Timestamp;
+use clock::{Clock, Timestamp};
 use saga::Reason;
 use store::{
     Connection, Database,
@@ -45,12 +45,12 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Opens or creates the journal in the SQLite file `path`.
+    /// Opens or creates the journal in the SQLite file `path`. `clock` dates its transactions.
     ///
     /// # Errors
     /// See [`sqlite::open::Error`]: each is one sentence with its cure.
-    pub async fn open(path: &Path) -> Result<Self, sqlite::open::Error> {
-        let database = sqlite::open(path, &[SCHEMA]).await?;
+    pub async fn open(path: &Path, clock: &Clock) -> Result<Self, sqlite::open::Error> {
+        let database = sqlite::open(path, &[SCHEMA], clock).await?;
         Ok(Self { database, numbers: Arc::default() })
     }
 

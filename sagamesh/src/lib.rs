@@ -6,6 +6,7 @@ pub mod mesh;
 pub mod shop;
 
 mod arguments;
+mod belonging;
 mod command;
 mod connect;
 mod demo;

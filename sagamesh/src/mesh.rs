@@ -2,10 +2,13 @@
 //! without the network in between.
 
 mod config;
+mod together;
 
 use std::{
+    iter,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clock::Clock;
@@ -15,7 +18,7 @@ use facade::{
     listener::bind,
     process::{self, Process},
 };
-use orchestrator::Node;
+use orchestrator::{Node, journal::Journal, node::open_journal};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -28,6 +31,7 @@ pub use orchestrator::{
     retention::{Keep, KeepAnswers},
 };
 
+use self::together::Together;
 use crate::shop::SHOP;
 
 /// Where each part listens.
@@ -56,16 +60,33 @@ pub struct Mesh {
     process: Process,
 }
 
+/// What is done where the databases do not belong together, or one went back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoss {
+    /// The mesh does not start.
+    Refuse,
+    /// It goes on from what is there, and what was lost is logged.
+    Accept,
+}
+
 /// Opens the databases and takes the ports.
 ///
 /// # Errors
 /// Sentences with the cure; nothing is left half open.
 pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
+    start_with(config, clock, OnLoss::Refuse).await
+}
+
+/// As [`start`], on databases of which something may have been lost.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result<Mesh, String> {
     let folder = config.database.folder.clone();
     process::prepare_folder(&folder)?;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone());
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
-    let facade = Facade::new(clock, config.log.calls)
+    let facade = Facade::new(clock.clone(), config.log.calls)
         .keeping_inbox(config.retention.keep_inbox)
         .within(budget);
     let listeners = listen(&config.listen).await?;
@@ -78,13 +99,20 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
         points_svc::open(folder.clone(), facade.clone()).await?,
         payment_svc::open(folder.clone(), facade.clone()).await?,
     ];
+    let journal = open_journal(&folder, facade.clock()).await?;
+    let of_services = mounts.iter().flat_map(|mount| mount.databases().iter().cloned());
+    let together = Together(iter::once(journal.database().clone()).chain(of_services).collect());
+    together.join(&folder, on_loss).await?;
+
     let services = mounts.into_iter().zip(listeners.services).collect();
     let max_calls = config.limits.max_calls;
     let in_process = process::add_services(&mut process, &facade, max_calls, services).await;
 
-    let node = Node::open(node(config), &[SHOP], in_process, &facade).await?;
+    let journal = Arc::new(journal);
+    let node = Node::with_journal(node(config), &[SHOP], in_process, &facade, journal).await?;
     let (routes, driver) = (node.service().in_process(), node.driver().clone());
     node.join(&mut process, listeners.orchestrator).await;
+    process.spawn_until_stop("the notes of the databases", together.note_now_and_again(clock));
     Ok(Mesh { addresses, data: folder, routes, driver, process })
 }
 

@@ -11,6 +11,7 @@ mod cancellation;
 mod disk;
 mod errand;
 mod garbage;
+mod loss;
 mod operators;
 mod panics;
 mod races;

@@ -144,7 +144,7 @@ pub(crate) const PLANTS: &[(&str, &str, &str)] = &[
     (
         "an order belongs to no saga: paid",
         ORDER,
-        "update orders set saga_id = 'nobody' where order_no = 'paid'",
+        "update orders set saga_id = 's-unknown' where order_no = 'paid'",
     ),
     (
         "an order's total is not the sum of its lines: paid",

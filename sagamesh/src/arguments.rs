@@ -7,7 +7,13 @@ use facade::dial::Address;
 use orchestrator::config::{self, Participant};
 
 use crate::{
-    command::{check::Check, config::Config, order::Order, saga::Saga},
+    command::{
+        backup::{Backup, Restore},
+        check::Check,
+        config::Config,
+        order::Order,
+        saga::Saga,
+    },
     dev::Dev,
     role::Role,
 };
@@ -75,6 +81,10 @@ pub(crate) enum Command {
     Saga(Saga),
     /// Check a definition without running it
     Check(Check),
+    /// Copy the databases of a mesh, which may be running, as they all are at one moment
+    Backup(Backup),
+    /// Put the databases of a backup into a new data folder
+    Restore(Restore),
     /// Check, show and look up the settings of a role
     Config(Config),
     #[command(flatten)]

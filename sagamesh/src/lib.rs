@@ -6,6 +6,7 @@ pub mod mesh;
 pub mod shop;
 
 mod arguments;
+mod backup;
 mod belonging;
 mod command;
 mod connect;
@@ -42,6 +43,8 @@ pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
         Command::Order(order) => command::order::run(&global, order).await,
         Command::Saga(saga) => command::saga::run(&global, saga).await,
         Command::Check(check) => command::check::run(&global, check).await,
+        Command::Backup(backup) => command::backup::backup(&global, backup).await,
+        Command::Restore(restore) => command::backup::restore(&global, restore).await,
         Command::Config(config) => command::config::run(&global, config),
         Command::Role(role) => role::run(role).await,
     };

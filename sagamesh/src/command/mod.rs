@@ -1,5 +1,6 @@
 //! The commands, one file a noun.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod order;

@@ -8,6 +8,7 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
+mod backup;
 mod bounded;
 mod roles;
 mod shop;
@@ -265,4 +266,21 @@ fn the_problems_of_a_definition_can_be_read_by_a_script() {
     let lines: Vec<u64> = problems.iter().filter_map(|one| one["line"].as_u64()).collect();
     assert_eq!(lines.len(), problems.len());
     assert!(lines.contains(&2) && problems.iter().all(|one| one["cure"] != ""), "{problems:?}");
+}
+
+/// The lock that counts is on the database.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_process_is_told_so_also_where_the_lock_files_were_removed_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = dev(folder.path(), port_base());
+    for name in ["orchestrator", "order", "stock", "points", "payment"] {
+        std::fs::remove_file(folder.path().join(format!("{name}.db.lock"))).unwrap();
+    }
+    for _ in 0..2 {
+        let output =
+            sagamesh(&["dev", "--port-base", "0", "--data"]).arg(folder.path()).output().unwrap();
+        let text = refused(&output);
+        assert!(text.contains("another process"), "{text}");
+    }
 }

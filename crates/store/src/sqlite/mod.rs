@@ -5,6 +5,7 @@
 //! waiting, runs each piece so that its failure takes nothing else with it, commits once, and only then answers all.
 //! Readers have connections of their own and see only what is committed.
 
+pub mod backup;
 pub mod open;
 
 mod lock;

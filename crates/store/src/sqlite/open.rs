@@ -152,7 +152,7 @@ pub(super) async fn open(path: &Path, schemas: &[Schema], clock: &Clock) -> Resu
     plan.run(&mut connection, &path).await?;
     connection.close().await.map_err(|cause| explained(&path, cause))?;
     let stamps =
-        stamps::read(&path, clock).map_err(|source| Error::Stamp { path: path.clone(), source })?;
+        stamps::open(&path, clock).map_err(|source| Error::Stamp { path: path.clone(), source })?;
     Ok(Opened { lock, path, stamps })
 }
 

@@ -40,9 +40,19 @@ pub(super) struct Opened {
 }
 
 /// Reads the stamp, and holds the removal of what is old where the clock has jumped since the last transaction.
-pub(super) fn read(path: &Path, clock: &Clock) -> Result<Opened, Error> {
+pub(super) fn open(path: &Path, clock: &Clock) -> Result<Opened, Error> {
     let connection = session::connect(path, "pragma synchronous = full")?;
-    let (found, held) = connection.one(READ, (), |row| {
+    let (found, held) = read(&connection, path)?;
+    let removal_from = removal_from(found.own.at, held, clock.now());
+    if removal_from != held {
+        connection.execute(HOLD_REMOVAL, [millis(removal_from)])?;
+    }
+    Ok(Opened { found, removal_from })
+}
+
+/// What the file says of itself, and until when it holds the removal of what is old.
+pub(super) fn read(connection: &Connection, path: &Path) -> Result<(Found, Timestamp), Error> {
+    connection.one(READ, (), |row| {
         let unreadable = |what| Error::Unreadable { key: "of _stamp".to_owned(), what };
         let instant = |column| {
             let at = row.instant(column)?;
@@ -58,13 +68,8 @@ pub(super) fn read(path: &Path, clock: &Clock) -> Result<Opened, Error> {
         };
         let noted = read_lines(&row.get::<String>(4)?);
         let noted = noted.ok_or_else(|| unreadable("what it has noted of others is no stamp"))?;
-        Ok::<_, Error>((Found { own, noted }, instant(3)?))
-    })?;
-    let removal_from = removal_from(found.own.at, held, clock.now());
-    if removal_from != held {
-        connection.execute(HOLD_REMOVAL, [millis(removal_from)])?;
-    }
-    Ok(Opened { found, removal_from })
+        Ok((Found { own, noted }, instant(3)?))
+    })
 }
 
 /// From when on the old is removed, for a database that was written to at `last` and has held removal until `held`. Kept in

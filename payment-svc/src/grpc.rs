@@ -115,7 +115,7 @@ impl<G: Gateway> PaymentService for Service<G> {
             .parse()
             .map_err(|error: money::Error| Failure::invalid("currency", error.to_string()))?;
         self.inbox
-            .request(&call, &request.request_id, move |connection| {
+            .request_of(&call, &user_id.clone(), &request.request_id, move |connection| {
                 let wallet = store::open_wallet(connection, &user_id, currency)?;
                 Ok(OpenWalletResponse { result: None, wallet: Some(wallet.into()) })
             })
@@ -131,7 +131,7 @@ impl<G: Gateway> PaymentService for Service<G> {
         let at = self.clock.now();
         let transaction_no = format!("top-up/{}", new_id(at).simple());
         self.inbox
-            .request(&call, &request.request_id, move |connection| {
+            .request_of(&call, &user_id.clone(), &request.request_id, move |connection| {
                 let wallet = store::top_up(connection, transaction_no, &user_id, amount, at)?;
                 Ok(TopUpResponse { result: None, wallet: Some(wallet.into()) })
             })

@@ -94,7 +94,7 @@ impl PointsService for Service {
     ) -> Result<Reply<OpenAccountResponse>, Failure> {
         let user_id = request.user_id;
         self.inbox
-            .request(&call, &request.request_id, move |connection| {
+            .request_of(&call, &user_id.clone(), &request.request_id, move |connection| {
                 let member = store::open(connection, &user_id)?;
                 Ok(OpenAccountResponse { result: None, account: Some(member.into()) })
             })
@@ -108,7 +108,7 @@ impl PointsService for Service {
     ) -> Result<Reply<SetStandingResponse>, Failure> {
         let (user_id, suspended) = (request.user_id, request.suspended);
         self.inbox
-            .request(&call, &request.request_id, move |connection| {
+            .request_of(&call, &user_id.clone(), &request.request_id, move |connection| {
                 let member = store::set_standing(connection, &user_id, suspended)?;
                 Ok(SetStandingResponse { result: None, account: Some(member.into()) })
             })
@@ -118,7 +118,7 @@ impl PointsService for Service {
     async fn earn(&self, call: Call, request: EarnRequest) -> Result<Reply<EarnResponse>, Failure> {
         let (user_id, points, at) = (request.user_id, request.points, self.clock.now());
         self.inbox
-            .request(&call, &request.request_id, move |connection| {
+            .request_of(&call, &user_id.clone(), &request.request_id, move |connection| {
                 let member = store::earn(connection, &user_id, points, at)?;
                 Ok(EarnResponse { result: None, account: Some(member.into()) })
             })

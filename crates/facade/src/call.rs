@@ -122,4 +122,10 @@ impl Call {
     pub fn request_key(&self, request_id: &str) -> Key {
         Key::request(self.method().trim_start_matches('/'), request_id)
     }
+
+    /// The key of a write outside a saga that speaks of a user.
+    #[must_use]
+    pub fn request_key_of(&self, user_id: &str, request_id: &str) -> Key {
+        Key::request_of(self.method().trim_start_matches('/'), user_id, request_id)
+    }
 }

@@ -46,7 +46,33 @@ impl Inbox {
         R: Message + Response + Default + 'static,
         W: FnOnce(&Connection) -> Result<R, participant::WorkError> + Clone + Send + 'static,
     {
-        let answered = self.once(call, call.request_key(request_id), work).await?;
+        self.requested(call, call.request_key(request_id), work).await
+    }
+
+    /// The same of a write that speaks of a user: under the user's `request_id`, which is nobody else's.
+    ///
+    /// # Errors
+    /// As for [`Inbox::request`].
+    pub async fn request_of<R, W>(
+        &self,
+        call: &Call,
+        user_id: &str,
+        request_id: &str,
+        work: W,
+    ) -> Result<Reply<R>, Failure>
+    where
+        R: Message + Response + Default + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::WorkError> + Clone + Send + 'static,
+    {
+        self.requested(call, call.request_key_of(user_id, request_id), work).await
+    }
+
+    async fn requested<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Reply<R>, Failure>
+    where
+        R: Message + Response + Default + 'static,
+        W: FnOnce(&Connection) -> Result<R, participant::WorkError> + Clone + Send + 'static,
+    {
+        let answered = self.once(call, key, work).await?;
         match answered.outcome {
             Decision::Declined(decline) => {
                 Err(Failure::from(Decline::from(decline)).first_given_in(answered.trace_id))

@@ -71,6 +71,8 @@ macro_rules! conformance {
                 a_repeat_gets_the_first_answer_byte_for_byte_and_runs_nothing,
                 sixty_four_at_once_take_effect_once_and_get_the_same_answer,
                 a_request_outside_a_saga_takes_effect_once,
+                the_request_id_of_one_user_is_nobody_elses,
+                a_request_from_before_keys_named_users_is_answered_to_its_user_alone,
                 another_saga_or_step_is_another_key,
                 an_answer_comes_after_the_commit;
             undo:

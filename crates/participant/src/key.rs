@@ -1,7 +1,7 @@
 //! The idempotency key: what makes two deliveries the same one.
 //!
 //! A key names the saga, the step and the direction, or the method and its `request_id` for a write outside a
-//! saga. The attempt number is never part of it: every attempt must meet the same inbox row. One key has one
+//! saga, and where that speaks of a user, the user too: nobody's `request_id` can be in another's way. The attempt number is never part of it: every attempt must meet the same inbox row. One key has one
 //! text, and two keys never share it, because no part but the last may hold a `/`.
 
 use std::fmt;
@@ -56,7 +56,7 @@ pub struct Key(Scope);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Scope {
     Step { saga_id: String, step: String, direction: Direction },
-    Request { method: String, request_id: String },
+    Request { method: String, user_id: Option<String>, request_id: String },
 }
 
 /// Why metadata make no key. The caller's mistake: asking again will not help.
@@ -98,7 +98,26 @@ impl Key {
     /// (1–64 characters, which the request's validation has checked).
     #[must_use]
     pub fn request(method: &str, request_id: &str) -> Self {
-        Self(Scope::Request { method: method.to_owned(), request_id: request_id.to_owned() })
+        let (method, request_id) = (method.to_owned(), request_id.to_owned());
+        Self(Scope::Request { method, user_id: None, request_id })
+    }
+
+    /// The key of a write outside a saga that speaks of a user, whose id the request's validation has checked: it holds no
+    /// `/`.
+    #[must_use]
+    pub fn request_of(method: &str, user_id: &str, request_id: &str) -> Self {
+        let (method, request_id) = (method.to_owned(), request_id.to_owned());
+        Self(Scope::Request { method, user_id: Some(user_id.to_owned()), request_id })
+    }
+
+    /// The key that earlier versions gave to a write that speaks of a user: without the user.
+    pub(crate) fn without_user(&self) -> Option<Self> {
+        match &self.0 {
+            Scope::Request { method, user_id: Some(_), request_id } => {
+                Some(Self::request(method, request_id))
+            }
+            Scope::Request { .. } | Scope::Step { .. } => None,
+        }
     }
 
     /// The direction; a write outside a saga always goes forward.
@@ -164,7 +183,12 @@ impl Key {
             Scope::Step { saga_id, step, direction } => {
                 [SAGAS, saga_id, "/", step, "/", direction.as_str()]
             }
-            Scope::Request { method, request_id } => ["request/", method, "/", request_id, "", ""],
+            Scope::Request { method, user_id: None, request_id } => {
+                ["request/", method, "/", request_id, "", ""]
+            }
+            Scope::Request { method, user_id: Some(user_id), request_id } => {
+                ["request-of/", method, "/", user_id, "/", request_id]
+            }
         }
     }
 
@@ -226,6 +250,17 @@ mod tests {
         let key = Key::request("sagamesh.points.v1.PointsService/Earn", "r/1");
         assert_eq!(key.to_string(), "request/sagamesh.points.v1.PointsService/Earn/r/1");
         assert_eq!((key.direction(), key.saga_id()), (Direction::Forward, None));
+        assert_eq!(key.without_user(), None);
+    }
+
+    #[test]
+    fn a_request_that_speaks_of_a_user_is_keyed_by_the_user_too() {
+        let key = Key::request_of("shop.v1.Points/Earn", "ada", "r/1");
+        assert_eq!(key.to_string(), "request-of/shop.v1.Points/Earn/ada/r/1");
+        assert!(key.to_string() < Key::first_of_sagas(), "the index of requests has it");
+        assert_eq!(key.without_user(), Some(Key::request("shop.v1.Points/Earn", "r/1")));
+        // A request id that looks like a user's is nobody else's key.
+        assert_ne!(key.text(), Key::request("shop.v1.Points/Earn", "ada/r/1").text());
     }
 
     #[test]

@@ -33,7 +33,11 @@ fn writes() -> [(&'static str, Request<Vec<u8>>, Key); 3] {
         Key::step("s1", name_of::<proto::payment::v1::ChargeRequest>(), direction).unwrap()
     };
     [
-        (TOP_UP, with_more(Request::new(top_up("r", "ada", 5))), Key::request(&TOP_UP[1..], "r")),
+        (
+            TOP_UP,
+            with_more(Request::new(top_up("r", "ada", 5))),
+            Key::request_of(&TOP_UP[1..], "ada", "r"),
+        ),
         (CHARGE, with_more(step("s1", charge("ada", "O-1", 30))), step_key(Direction::Forward)),
         (REFUND, with_more(undo("s1", refund("O-1"))), step_key(Direction::Undo)),
     ]

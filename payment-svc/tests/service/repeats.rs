@@ -4,7 +4,7 @@ use proto::payment::v1::{OpenWalletRequest, PaymentState};
 use stage::{assert_same_refusal, body, refused_twice, traced, twice};
 use tonic::{Code, Request};
 
-use crate::till::{Till, charge, code, open, refund, step, top_up, undo, wallet};
+use crate::till::{Till, charge, code, open, refund, step, top_up, undo};
 
 #[tokio::test]
 async fn a_repeat_of_any_write_gets_the_first_answer_byte_for_byte() {
@@ -71,7 +71,6 @@ async fn another_request_under_a_used_key_is_refused() {
         client.charge(step("s3", charge("ann", "O-3", 9))).await.map(|_| ()),
         client.refund(undo("s1", refund("O-2"))).await.map(|_| ()),
         client.refund(step("c1", refund("O-1"))).await.map(|_| ()),
-        client.open_wallet(open("ann-opens", "bob")).await.map(|_| ()),
         client
             .open_wallet(OpenWalletRequest { currency, ..open("ann-opens", "ann") })
             .await
@@ -82,8 +81,24 @@ async fn another_request_under_a_used_key_is_refused() {
         stage::refused(refused, Code::FailedPrecondition, "KEY_REUSED");
     }
     assert_eq!((till.cents("ann").await, till.payments("ann").await.len()), (50, 3));
-    // A refused request opens no wallet.
-    stage::refused(client.get_wallet(wallet("bob")).await, Code::NotFound, "WALLET_UNKNOWN");
+}
+
+#[tokio::test]
+async fn the_request_id_of_one_user_is_nobody_elses() {
+    let till = Till::open().await;
+    till.has("ann", 50).await;
+    let mut client = till.client();
+    client.open_wallet(open("ann-opens", "bob")).await.unwrap();
+    client.top_up(top_up("ann-fills", "bob", 7)).await.unwrap();
+    assert_eq!((till.cents("ann").await, till.cents("bob").await), (50, 7));
+    // Each repeat has its own answer.
+    let wallet = |answer: tonic::Response<proto::payment::v1::TopUpResponse>| {
+        answer.into_inner().wallet.unwrap().user_id
+    };
+    let bob = client.top_up(top_up("ann-fills", "bob", 7)).await.unwrap();
+    let ann = client.top_up(top_up("ann-fills", "ann", 50)).await.unwrap();
+    assert_eq!((wallet(ann), wallet(bob)), ("ann".to_owned(), "bob".to_owned()));
+    assert_eq!((till.cents("ann").await, till.cents("bob").await), (50, 7));
 }
 
 #[tokio::test]

@@ -67,6 +67,35 @@ pub async fn a_request_outside_a_saga_takes_effect_once<B: TestStore>(test_store
     assert_eq!(test_store.count("request").await, 1);
 }
 
+/// A request that speaks of a user is keyed by the user too.
+pub async fn the_request_id_of_one_user_is_nobody_elses<B: TestStore>(test_store: &B) {
+    let service = TestService::on(test_store);
+    for (user, request) in [("ada", &b"of ada"[..]), ("bob", &b"of bob"[..])] {
+        let key = || Key::request_of(CALL, user, "r");
+        let first = answered(service.call_as(key(), CALL, request, effect::<B>("own", user)).await);
+        assert!(!first.repeated, "{user}");
+        let repeat = answered(service.call_as(key(), CALL, request, never()).await);
+        assert_eq!(repeat, again(&first));
+    }
+    assert_eq!(test_store.count("own").await, 2);
+}
+
+/// Keys did not name users once: such a row answers the request that left it, and is in nobody else's way.
+pub async fn a_request_from_before_keys_named_users_is_answered_to_its_user_alone<B: TestStore>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
+    let old = Key::request(CALL, "r");
+    let first = answered(service.call_as(old, CALL, b"of ada", effect::<B>("old", "of ada")).await);
+    let key = |user| Key::request_of(CALL, user, "r");
+    let repeat = answered(service.call_as(key("ada"), CALL, b"of ada", never()).await);
+    assert_eq!(repeat, again(&first));
+    let other =
+        answered(service.call_as(key("bob"), CALL, b"of bob", effect::<B>("old", "of bob")).await);
+    assert!(!other.repeated);
+    assert_eq!(test_store.count("old").await, 2);
+}
+
 /// The key is the saga, the step and the direction together.
 pub async fn another_saga_or_step_is_another_key<B: TestStore>(test_store: &B) {
     let service = TestService::on(test_store);

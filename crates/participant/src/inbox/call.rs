@@ -7,7 +7,7 @@ use crate::{
     decision::{Answered, Decision, Decline, WorkError},
     inbox::{OwnedDelivery, refusal::Refusal, unreadable},
     rows,
-    table::Content,
+    table::{Content, Row},
 };
 
 pub(super) fn answer<W>(
@@ -20,6 +20,9 @@ where
 {
     if !rows::claim(connection, &delivery.key)? {
         return repeat(connection, delivery);
+    }
+    if let Some(row) = of_earlier_version(connection, delivery)? {
+        return given(delivery, row);
     }
     delivery.refuse_forgotten()?;
     let (content, outcome) = match work(connection) {
@@ -43,7 +46,22 @@ where
 
 /// The answer that an earlier delivery, or the undo that came first, has decided.
 fn repeat(connection: &Connection, delivery: &OwnedDelivery) -> Result<Answered, Refusal> {
-    let row = delivery.earlier(connection)?;
+    given(delivery, delivery.earlier(connection)?)
+}
+
+/// The row that this very request left before keys named users. That of another request is another user's, for all that
+/// is known.
+fn of_earlier_version(
+    connection: &Connection,
+    delivery: &OwnedDelivery,
+) -> Result<Option<Row>, store::Error> {
+    let Some(key) = delivery.key.without_user() else { return Ok(None) };
+    let row = rows::find(connection, &key)?;
+    Ok(row.filter(|row| row.fingerprint == Some(delivery.fingerprint)))
+}
+
+/// What the row of an earlier delivery says.
+fn given(delivery: &OwnedDelivery, row: Row) -> Result<Answered, Refusal> {
     let outcome = match row.content {
         Content::Done(response) => Decision::Done(response),
         Content::Declined(decline) => Decision::Declined(decline),

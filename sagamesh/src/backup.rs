@@ -10,7 +10,10 @@ use std::{
 };
 
 use books::Books;
-use store::{sqlite::backup, stamp::Found};
+use store::{
+    sqlite::backup,
+    stamp::{Fault, Found, losses},
+};
 
 use crate::belonging;
 
@@ -30,9 +33,13 @@ async fn check(folder: &Path) -> Result<(Vec<Found>, Books), String> {
     let files = DATABASES.map(|name| file(folder, name));
     let inspected = blocking(move || files.iter().map(|file| backup::inspect(file)).collect());
     let found: Vec<Found> = inspected.await?;
-    belonging::check(folder, &found).map_err(|sentences| {
-        format!("the databases do not belong together: {}", sentences.join("; "))
-    })?;
+    let mut lost = losses(&found);
+    // One that was never written to is copied as it is: roles in processes of their own note nothing of each other.
+    lost.retain(|loss| loss.fault != Fault::New);
+    if !lost.is_empty() {
+        let sentences = belonging::sentences(folder, &lost);
+        return Err(format!("the databases do not belong together: {}", sentences.join("; ")));
+    }
     let books = books::read(folder).await.map_err(|error| facade::wire::causes(&error))?;
     Ok((found, books))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clock::Timestamp;
 use facade::wire;
-use store::stamp::{Fault, Found, Loss, Stamp, losses};
+use store::stamp::{Fault, Loss, Stamp};
 
 use crate::output;
 
@@ -12,14 +12,10 @@ use crate::output;
 const CURE: &str = "\
 put the right files back, all of one moment (`sagamesh restore`), or start with --accept-loss to go on from what is there";
 
-/// Checks what the databases in `folder` have noted of each other.
-///
-/// # Errors
-/// A sentence for each that is lost, exchanged or went back, and one with the cure.
-pub(crate) fn check(folder: &Path, databases: &[Found]) -> Result<(), Vec<String>> {
-    let sentences: Vec<String> =
-        losses(databases).iter().map(|loss| sentence(folder, loss)).collect();
-    if sentences.is_empty() { Ok(()) } else { Err(sentences) }
+/// A sentence for each of the databases in `folder` that is lost, exchanged or went back, by what they have noted of each
+/// other.
+pub(crate) fn sentences(folder: &Path, losses: &[Loss]) -> Vec<String> {
+    losses.iter().map(|loss| sentence(folder, loss)).collect()
 }
 
 /// The refusal of a mesh whose databases do not belong together.

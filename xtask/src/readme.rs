@@ -1,7 +1,8 @@
-//! The README's commands, run as they stand there.
+//! The commands of the README and of some documents, run as they stand there.
 //!
 //! In a block marked `console`, every line that begins with `$ ` is a command. The one that starts the mesh runs in
-//! the background until it says that it is ready; every other must succeed while it runs. Nothing else is special.
+//! the background until it says that it is ready; every other must succeed while it runs. What begins with `./sagamesh-` is a
+//! folder of the run's own. Nothing else is special.
 
 use std::{
     io::{BufRead, BufReader},
@@ -20,13 +21,18 @@ use crate::{
 
 /// What `sagamesh dev` prints last when it is ready.
 const READY: &str = "try next";
+/// In the order in which their commands are run.
+const PAGES: [&str; 2] = ["README.md", "docs/backup.md"];
 const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) fn run() -> Result<()> {
     // The binary is built first, so that the time-out below is for its start alone.
     step("release build", "cargo", &["build", "--release"])?;
     let target = target()?;
-    let text = std::fs::read_to_string(root().join("README.md")).context("reading README.md")?;
+    let mut text = String::new();
+    for page in PAGES {
+        text += &std::fs::read_to_string(root().join(page)).context(page)?;
+    }
     // The README's paths are replaced by the folder where cargo puts what it builds.
     let release = format!("{}/", target.join("release").display());
     let commands: Vec<String> = commands(&text)
@@ -44,6 +50,9 @@ pub(crate) fn run() -> Result<()> {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
+    let own = format!("{}/sagamesh-", folder.display());
+    let commands: Vec<String> =
+        commands.into_iter().map(|command| command.replace("./sagamesh-", &own)).collect();
     let grpcurl = tools::grpcurl()?;
     let mut serving = Vec::new();
     let outcome = commands
@@ -88,7 +97,7 @@ fn one(
         }
     }
     if command.contains("sagamesh dev") || command.contains("-- dev") {
-        let data = folder.join("data").display().to_string();
+        let data = folder.join("sagamesh-data").display().to_string();
         serving.push(start(&format!("exec {command} --data {data}"))?);
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use clock::Clock;
-use store::Database;
+use store::{Database, stamp::losses};
 
 use super::OnLoss;
 use crate::belonging;
@@ -22,24 +22,19 @@ impl Together {
     /// What does not belong together, where that is not accepted; they are closed then.
     pub(super) async fn join(&self, folder: &Path, on_loss: OnLoss) -> Result<(), String> {
         let found: Vec<_> = self.0.iter().map(|database| database.found().clone()).collect();
-        let lost = belonging::check(folder, &found).err();
-        match (&lost, on_loss) {
-            (Some(sentences), OnLoss::Refuse) => {
-                for database in &self.0 {
-                    database.close().await;
-                }
-                return Err(belonging::refusal(folder, sentences));
+        let lost = belonging::sentences(folder, &losses(&found));
+        if on_loss == OnLoss::Refuse && !lost.is_empty() {
+            for database in &self.0 {
+                database.close().await;
             }
-            (Some(sentences), OnLoss::Accept) => {
-                sentences.iter().for_each(|loss| tracing::warn!(loss, "a loss was accepted"));
-            }
-            (None, _) => {}
+            return Err(belonging::refusal(folder, &lost));
         }
+        lost.iter().for_each(|loss| tracing::warn!(loss, "a loss was accepted"));
         for (index, database) in self.0.iter().enumerate() {
             let others = self.0.iter().enumerate().filter(|(other, _)| *other != index);
             database.belong_with(others.map(|(_, other)| other));
         }
-        if lost.is_some() {
+        if !lost.is_empty() {
             for database in &self.0 {
                 database.note().await.map_err(|error| facade::wire::causes(&error))?;
             }

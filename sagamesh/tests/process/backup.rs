@@ -15,6 +15,9 @@ use crate::{Process, dev, port_base, refused, sagamesh, signal};
 
 const NAMES: [&str; 5] = ["orchestrator", "order", "stock", "points", "payment"];
 
+/// What is said of a backup, and what was done to it.
+type Damage = (&'static str, fn(&Path));
+
 fn backup(data: &Path, to: &Path) -> Output {
     sagamesh(&["backup", "--data"]).arg(data).arg("--to").arg(to).output().unwrap()
 }
@@ -123,7 +126,7 @@ async fn one_database_of_a_backup_among_newer_ones_keeps_the_mesh_from_starting(
 async fn a_backup_that_is_not_whole_or_was_changed_is_not_put_back() {
     let (folder, whole) = taken().await;
     let data = folder.path().join("restored");
-    let damage: [(&str, fn(&Path)); 6] = [
+    let damage: [Damage; 6] = [
         ("no manifest.json", |backup| fs::remove_file(backup.join("manifest.json")).unwrap()),
         ("not whole", |backup| fs::remove_file(backup.join("stock.db")).unwrap()),
         ("damaged", |backup| {

@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use clock::{Clock, Timestamp};
+use clock::{Clock, ManualTime, Timestamp};
 use proto::{
+    checkout::v1::checkout_service_client::CheckoutServiceClient,
     points::v1::{OpenAccountRequest, points_service_client::PointsServiceClient},
     saga::v1::{GetSagaRequest, PauseSagaRequest, SagaState, StartSagaRequest},
 };
@@ -11,7 +12,8 @@ use sagamesh::mesh::{Config, Database, Listen, Retention};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use stage::code_or_status;
 use tests::{Mesh, Wiring, channel, shop::order};
-use tonic::Code;
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::{Code, transport::Channel};
 
 use crate::{aside::journal, operators::waiting_for_payment};
 
@@ -113,7 +115,7 @@ async fn the_services_answers_are_removed_when_they_are_older_than_the_config_sa
     let (clock, time) = Clock::manual(Timestamp(1_790_000_000_000));
     let mesh = sagamesh::mesh::start(config, clock).await.unwrap();
     let points = PointsServiceClient::new(channel(mesh.addresses().points));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(mesh.run(async { stopped.await.unwrap() }));
     let (request_id, user_id) = ("open-ada".to_owned(), "ada".to_owned());
     let opening = OpenAccountRequest { request_id, user_id };
@@ -140,6 +142,92 @@ async fn the_services_answers_are_removed_when_they_are_older_than_the_config_sa
     };
     machine.timeout(Duration::from_secs(20), stopped).await.expect("the mesh stops");
     serving.await.unwrap().unwrap();
+}
+
+/// A mesh with a clock of its own, until it is stopped.
+struct Timed {
+    time: ManualTime,
+    checkout: CheckoutServiceClient<Channel>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), String>>,
+}
+
+impl Timed {
+    async fn start(data: &Path, now: Timestamp) -> Self {
+        let config = Config {
+            listen: Listen { port_base: 0, ..Listen::default() },
+            database: Database { folder: data.to_owned() },
+            retention: Retention {
+                keep_finished: Some("1h".parse().unwrap()),
+                ..Retention::default()
+            },
+            ..Config::default()
+        };
+        let (clock, time) = Clock::manual(now);
+        let mesh = sagamesh::mesh::start(config, clock).await.unwrap();
+        let checkout = CheckoutServiceClient::new(channel(mesh.addresses().orchestrator));
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(mesh.run(async { stopped.await.unwrap() }));
+        Self { time, checkout, stop, serving }
+    }
+
+    async fn stop(self) {
+        let Self { time, stop, serving, .. } = self;
+        stop.send(()).unwrap();
+        let machine = Clock::system();
+        while !serving.is_finished() {
+            time.advance(Duration::from_secs(1));
+            machine.sleep(Duration::from_millis(5)).await;
+        }
+        serving.await.unwrap().unwrap();
+    }
+
+    /// Lets so much time pass, as often as what removes the old looks again.
+    async fn pass(&self, duration: Duration) {
+        const STEPS: u32 = 60;
+        for _ in 0..STEPS {
+            self.time.advance(duration / STEPS);
+            Clock::system().sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+async fn sagas(data: &Path) -> i64 {
+    let options =
+        SqliteConnectOptions::new().filename(data.join("orchestrator.db")).read_only(true);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query_scalar("select count(*) from saga").fetch_one(&mut connection).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_a_year_ahead_removes_nothing_until_it_has_been_so_for_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp(1_790_000_000_000);
+    let mut mesh = Timed::start(folder.path(), now).await;
+    // Nobody knows the user: the saga ends at once.
+    assert!(mesh.checkout.place_order(order("t-1", "nobody", "tea", 1)).await.is_ok());
+    mesh.stop().await;
+    assert_eq!(sagas(folder.path()).await, 1);
+
+    let year = now.after(Duration::from_hours(24 * 400));
+    let mut mesh = Timed::start(folder.path(), year).await;
+    assert!(mesh.checkout.place_order(order("t-2", "nobody", "tea", 1)).await.is_ok());
+    mesh.pass(Duration::from_hours(12)).await;
+    assert_eq!(sagas(folder.path()).await, 2, "removed at once");
+    mesh.stop().await;
+    // Started again, with records of the new time: still within the day.
+    let mesh = Timed::start(folder.path(), year.after(Duration::from_hours(13))).await;
+    mesh.pass(Duration::from_hours(10)).await;
+    assert_eq!(sagas(folder.path()).await, 2, "removed after a start");
+    mesh.pass(Duration::from_hours(3)).await;
+    let machine = Clock::system();
+    let removed = async {
+        while sagas(folder.path()).await > 0 {
+            mesh.pass(Duration::from_mins(1)).await;
+        }
+    };
+    machine.timeout(Duration::from_secs(20), removed).await.expect("removed after a day");
+    mesh.stop().await;
 }
 
 /// How many answers an inbox keeps.

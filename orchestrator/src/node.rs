@@ -1,6 +1,6 @@
 //! One orchestrator process, wired in the order in which things must be there.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, slice, sync::Arc, time::Duration};
 
 use clock::Clock;
 use definition::{Compiled, Draft, load};
@@ -10,7 +10,7 @@ use facade::{
     config::Loaded,
     health::Health,
     listener,
-    process::{self, Process, Signals},
+    process::{self, OnLoss, Process, Signals},
     readiness::Readiness,
     server::{Server, Service},
 };
@@ -350,6 +350,7 @@ pub async fn run(
     loaded: Loaded<Config>,
     available_bundles: &[Bundle],
     clock: Clock,
+    on_loss: OnLoss,
 ) -> Result<(), String> {
     let _flush = process::start_log(&loaded, &loaded.config.log)?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
@@ -361,7 +362,11 @@ pub async fn run(
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
     let facade = Facade::new(clock, config.log.calls).within(budget);
     let address = config.listen.grpc;
-    let node = Node::open(config, available_bundles, Vec::new(), &facade).await?;
+    let folder = &config.database.folder;
+    let journal = open_journal(folder, facade.clock()).await?;
+    process::join_databases(folder, slice::from_ref(journal.database()), on_loss).await?;
+    let journal = Arc::new(journal);
+    let node = Node::with_journal(config, available_bundles, Vec::new(), &facade, journal).await?;
     node.join(&mut process, listener::bind(address).await?).await;
     tracing::info!(%address, "the orchestrator serves");
     process.run_until_signal(signals, CancellationToken::new()).await

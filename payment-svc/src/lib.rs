@@ -23,7 +23,7 @@ use clock::Clock;
 use facade::{
     Facade,
     config::{self, Loaded},
-    process,
+    process::{self, OnLoss},
     server::Mount,
 };
 
@@ -53,6 +53,10 @@ pub async fn open(folder: PathBuf, facade: Facade) -> Result<Mount, String> {
 ///
 /// # Errors
 /// A sentence with the cure.
-pub async fn run(loaded: Loaded<config::Service>, clock: Clock) -> Result<(), String> {
-    process::run_service(loaded, clock, open).await
+pub async fn run(
+    loaded: Loaded<config::Service>,
+    clock: Clock,
+    on_loss: OnLoss,
+) -> Result<(), String> {
+    process::run_service(loaded, clock, on_loss, open).await
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use facade::dial::Address;
+use facade::{dial::Address, process::OnLoss};
 use orchestrator::config::{self, Participant};
 
 use crate::{
@@ -131,6 +131,23 @@ pub(crate) struct ConfigFile {
     /// A YAML file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) accept: AcceptLoss,
+}
+
+/// What is done about databases of which something was lost.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct AcceptLoss {
+    /// Start also where a database is missing, went back or is another one: go on from what is there. What was lost is
+    /// logged
+    #[arg(long)]
+    accept_loss: bool,
+}
+
+impl AcceptLoss {
+    pub(crate) fn on_loss(self) -> OnLoss {
+        if self.accept_loss { OnLoss::Accept } else { OnLoss::Refuse }
+    }
 }
 
 #[cfg(test)]

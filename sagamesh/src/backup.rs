@@ -15,8 +15,6 @@ use store::{
     stamp::{Fault, Found, losses},
 };
 
-use crate::belonging;
-
 pub(crate) use manifest::Manifest;
 pub(crate) use restore::restore;
 pub(crate) use take::take;
@@ -37,7 +35,7 @@ async fn check(folder: &Path) -> Result<(Vec<Found>, Books), String> {
     // One that was never written to is copied as it is: roles in processes of their own note nothing of each other.
     lost.retain(|loss| loss.fault != Fault::New);
     if !lost.is_empty() {
-        let sentences = belonging::sentences(folder, &lost);
+        let sentences = facade::process::loss_sentences(folder, &lost);
         return Err(format!("the databases do not belong together: {}", sentences.join("; ")));
     }
     let books = books::read(folder).await.map_err(|error| facade::wire::causes(&error))?;

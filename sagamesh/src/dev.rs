@@ -12,10 +12,10 @@ use tokio::{runtime, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments::Participants,
+    arguments::{AcceptLoss, Participants},
     demo,
     error::{CommandError, CommandResult, UNEXPECTED},
-    mesh::{self, Addresses, Config, Mesh, OnLoss, PORT_BASE},
+    mesh::{self, Addresses, Config, Mesh, PORT_BASE},
 };
 
 const EXAMPLES: &str = "\
@@ -36,10 +36,8 @@ pub(crate) struct Dev {
     /// Fill a small shop, place an order that succeeds and one that is declined, cancel the first, and go on serving
     #[arg(long)]
     demo: bool,
-    /// Start also where a database is missing, went back or belongs to another mesh: go on from what is there. What was
-    /// lost is logged
-    #[arg(long)]
-    accept_loss: bool,
+    #[command(flatten)]
+    accept: AcceptLoss,
     #[command(flatten)]
     settings: Settings,
 }
@@ -135,7 +133,7 @@ pub(crate) async fn run(dev: Dev) -> CommandResult {
     let _flush = process::start_log(&loaded, &loaded.config.log).map_err(usage)?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)
         .map_err(|why| CommandError::new(UNEXPECTED, why))?;
-    let on_loss = if dev.accept_loss { OnLoss::Accept } else { OnLoss::Refuse };
+    let on_loss = dev.accept.on_loss();
     let mesh = mesh::start_with(loaded.config, Clock::system(), on_loss).await?;
     let failed = CancellationToken::new();
     let mut shown = show(Greeting::of(&mesh), dev.demo, failed.clone())?;

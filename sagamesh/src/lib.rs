@@ -7,7 +7,6 @@ pub mod shop;
 
 mod arguments;
 mod backup;
-mod belonging;
 mod command;
 mod connect;
 mod demo;

@@ -2,7 +2,7 @@
 //! without the network in between.
 
 mod config;
-mod together;
+mod notes;
 
 use std::{
     iter,
@@ -24,14 +24,17 @@ use tonic::service::Routes;
 
 pub(crate) use self::config::PORT_BASE;
 pub use self::config::{Config, Limits, Listen, Retention};
-pub use facade::config::{Database, Log};
+pub use facade::{
+    config::{Database, Log},
+    process::OnLoss,
+};
 pub use orchestrator::{
     MAX_RUNNING,
     config::{Definitions, Participant, Participants, Sagas},
     retention::{Keep, KeepAnswers},
 };
 
-use self::together::Together;
+use self::notes::note_each_other;
 use crate::shop::SHOP;
 
 /// Where each part listens.
@@ -58,15 +61,6 @@ pub struct Mesh {
     routes: Routes,
     driver: orchestrator::driver::Driver,
     process: Process,
-}
-
-/// What is done where the databases do not belong together, or one went back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnLoss {
-    /// The mesh does not start.
-    Refuse,
-    /// It goes on from what is there, and what was lost is logged.
-    Accept,
 }
 
 /// Opens the databases and takes the ports.
@@ -101,8 +95,8 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
     ];
     let journal = open_journal(&folder, facade.clock()).await?;
     let of_services = mounts.iter().flat_map(|mount| mount.databases().iter().cloned());
-    let together = Together(iter::once(journal.database().clone()).chain(of_services).collect());
-    together.join(&folder, on_loss).await?;
+    let databases: Vec<_> = iter::once(journal.database().clone()).chain(of_services).collect();
+    process::join_databases(&folder, &databases, on_loss).await?;
 
     let services = mounts.into_iter().zip(listeners.services).collect();
     let max_calls = config.limits.max_calls;
@@ -112,7 +106,8 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
     let node = Node::with_journal(node(config), &[SHOP], in_process, &facade, journal).await?;
     let (routes, driver) = (node.service().in_process(), node.driver().clone());
     node.join(&mut process, listeners.orchestrator).await;
-    process.spawn_until_stop("the notes of the databases", together.note_now_and_again(clock));
+    let noting = note_each_other(databases, clock);
+    process.spawn_until_stop("the notes of the databases", noting);
     Ok(Mesh { addresses, data: folder, routes, driver, process })
 }
 

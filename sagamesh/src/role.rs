@@ -94,16 +94,22 @@ pub(crate) fn load<C: config::Config>(file: ConfigFile) -> CommandResult<Loaded<
 
 /// Runs the order service, whose command it shares with the orders themselves.
 pub(crate) async fn run_order(file: ConfigFile) -> CommandResult {
-    Ok(order_svc::run(load(file)?, Clock::system()).await?)
+    let on_loss = file.accept.on_loss();
+    Ok(order_svc::run(load(file)?, Clock::system(), on_loss).await?)
 }
 
 pub(crate) async fn run(role: Role) -> CommandResult {
     let clock = Clock::system();
+    let (Role::Orchestrator(file) | Role::Stock(file) | Role::Points(file) | Role::Payment(file)) =
+        &role;
+    let on_loss = file.accept.on_loss();
     match role {
-        Role::Orchestrator(file) => orchestrator::run(load(file)?, &[SHOP], clock).await?,
-        Role::Stock(file) => stock_svc::run(load(file)?, clock).await?,
-        Role::Points(file) => points_svc::run(load(file)?, clock).await?,
-        Role::Payment(file) => payment_svc::run(load(file)?, clock).await?,
+        Role::Orchestrator(file) => {
+            orchestrator::run(load(file)?, &[SHOP], clock, on_loss).await?;
+        }
+        Role::Stock(file) => stock_svc::run(load(file)?, clock, on_loss).await?,
+        Role::Points(file) => points_svc::run(load(file)?, clock, on_loss).await?,
+        Role::Payment(file) => payment_svc::run(load(file)?, clock, on_loss).await?,
     }
     Ok(())
 }

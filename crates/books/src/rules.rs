@@ -152,9 +152,10 @@ pub const RULES: &[Rule] = &[
     // Orders, and the sagas that placed them.
     rule(
         "an order belongs to no saga",
-        // Where sagas are removed, their orders stay.
+        // Where sagas are removed for their age, their orders stay, and later their keys go too, from the oldest on.
         "select order_no from order_svc.orders where saga_id not in (select id from saga)
-         and not exists (select 1 from saga_key where ending is not null)",
+         and saga_id not in (select saga_id from saga_key)
+         and saga_id > coalesce((select min(saga_id) from saga_key), '~')",
     ),
     rule(
         "an order's total is not the sum of its lines",

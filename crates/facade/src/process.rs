@@ -7,6 +7,7 @@
 
 mod database;
 mod files;
+mod loss;
 mod service;
 mod signals;
 
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::files::Needs;
 pub use self::{
+    loss::{OnLoss, join_databases, loss_sentences},
     service::{add_services, open_database, prepare_folder, run_service, start_log},
     signals::Signals,
 };

@@ -34,6 +34,9 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// How far it has come, and what it notes of the databases that it belongs with.
     fn ledger(&self) -> &Arc<Ledger>;
 
+    /// See [`Database::accept`](crate::Database::accept).
+    fn accept(&self);
+
     /// See [`Database::removal_from`](crate::Database::removal_from).
     fn removal_from(&self) -> Timestamp;
 

@@ -142,6 +142,11 @@ impl Database {
         self.write(|_| Ok(())).await
     }
 
+    /// Takes the database for what it is from now on, whatever its witness says. Others note it with what they write next.
+    pub fn accept(&self) {
+        self.0.accept();
+    }
+
     /// Before this instant nothing is to be removed for its age. In the past, unless the clock had jumped when the
     /// database was opened, or nobody had used it for a while.
     #[must_use]

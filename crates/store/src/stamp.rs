@@ -34,6 +34,8 @@ pub struct Found {
     pub own: Stamp,
     /// Of the databases that it belongs with.
     pub noted: Vec<Stamp>,
+    /// Its own as it was written down outside of it, where it was.
+    pub witness: Option<Stamp>,
 }
 
 /// The lines that a database keeps of others.

@@ -14,7 +14,7 @@ use proto::{
 use uuid::Uuid;
 
 use crate::{
-    arguments::{ConfigFile, Format, Global},
+    arguments::{AcceptLoss, ConfigFile, Format, Global},
     connect::{self, request, success},
     error::{CommandError, CommandResult},
     output, role,
@@ -27,6 +27,8 @@ pub(crate) struct Order {
     /// Run the order service alone, by this YAML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    accept: AcceptLoss,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -102,7 +104,7 @@ pub(crate) async fn run(global: &Global, order: Order) -> CommandResult {
         (Some(Verb::Place(order)), _) => place(global, order).await,
         (Some(Verb::Cancel(order)), _) => cancel(global, order).await,
         (Some(Verb::Get(order)), _) => get(global, order).await,
-        (None, Some(config)) => role::run_order(ConfigFile { config }).await,
+        (None, Some(config)) => role::run_order(ConfigFile { config, accept: order.accept }).await,
         // clap shows the help where no argument is given, but counts an address in the environment as one.
         (None, None) => Err(CommandError::new(2, "what should be done with an order is not said")
             .with_next_step("say place, cancel or get; see `sagamesh order --help`")),

@@ -32,6 +32,10 @@ impl Drop for Role {
 impl Role {
     /// Starts a role and waits until it serves.
     fn start(name: &str, folder: &Path, grpc: u16, rest: &str) -> Self {
+        Self::start_with(name, folder, grpc, rest, &[])
+    }
+
+    fn start_with(name: &str, folder: &Path, grpc: u16, rest: &str, flags: &[&str]) -> Self {
         // The port was found free, and is taken again at once.
         let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = folder.join(format!("{name}.yaml"));
@@ -43,6 +47,7 @@ impl Role {
         std::fs::write(&config, text).unwrap();
         let mut child = sagamesh(&[name, "--config"])
             .arg(&config)
+            .args(flags)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -98,6 +103,42 @@ async fn five_roles_in_five_processes_place_an_order_are_ready_and_stop_well() {
     }
     while let Some(role) = roles.pop() {
         assert!(role.stop());
+    }
+}
+
+/// What was written down beside its database is all that a role has to compare it with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_whose_database_went_back_or_is_missing_does_not_start_unless_it_is_told_to() {
+    type Damage = (&'static str, fn(&Path));
+    let damage: [Damage; 2] = [
+        ("went back by 2 transactions", |data| {
+            std::fs::remove_file(data.join("stock.db-wal")).unwrap();
+        }),
+        ("is empty or was missing", |data| {
+            std::fs::remove_file(data.join("stock.db")).unwrap();
+        }),
+    ];
+    for (says, damage) in damage {
+        let folder = tempfile::tempdir().unwrap();
+        let base = port_base();
+        let role = Role::start("stock", folder.path(), base + 2, "");
+        Shop { base }.add_tea().await;
+        drop(role);
+        damage(&folder.path().join("stock"));
+        let file = folder.path().join("stock.yaml");
+        for _ in 0..2 {
+            let output = sagamesh(&["stock", "--config"]).arg(&file).output().unwrap();
+            let text = refused(&output);
+            assert!(text.contains(says) && text.contains("stock.db.lock"), "{text}");
+            assert!(text.contains("--accept-loss"), "{text}");
+        }
+        let accepted = Role::start_with("stock", folder.path(), base + 2, "", &["--accept-loss"]);
+        // Killed, twice, and started again unharmed.
+        drop(accepted);
+        let role = Role::start("stock", folder.path(), base + 2, "");
+        Shop { base }.add_tea().await;
+        drop(role);
+        drop(Role::start("stock", folder.path(), base + 2, ""));
     }
 }
 

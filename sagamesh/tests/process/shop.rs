@@ -24,8 +24,9 @@ impl Shop {
         Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
     }
 
-    pub(crate) async fn open(&self) {
-        let (request_id, sku, user_id) = ("r".to_owned(), "tea".to_owned(), "ada".to_owned());
+    /// Puts tea on sale: two transactions of the stock's.
+    pub(crate) async fn add_tea(&self) {
+        let (request_id, sku) = ("r".to_owned(), "tea".to_owned());
         let price = Some(Money { currency: "EUR".to_owned(), minor_units: 100 });
         let mut stock = StockServiceClient::new(self.channel(2));
         let product = UpsertProductRequest {
@@ -36,10 +37,12 @@ impl Shop {
             on_sale: true,
         };
         stock.upsert_product(product).await.unwrap();
-        stock
-            .add_stock(AddStockRequest { request_id: request_id.clone(), sku, quantity: 100_000 })
-            .await
-            .unwrap();
+        stock.add_stock(AddStockRequest { request_id, sku, quantity: 100_000 }).await.unwrap();
+    }
+
+    pub(crate) async fn open(&self) {
+        self.add_tea().await;
+        let (request_id, user_id) = ("r".to_owned(), "ada".to_owned());
         let open = OpenAccountRequest { request_id: request_id.clone(), user_id: user_id.clone() };
         PointsServiceClient::new(self.channel(3)).open_account(open).await.unwrap();
         let mut payments = PaymentServiceClient::new(self.channel(4));

@@ -228,6 +228,31 @@ async fn cut_everywhere(files: &Path, name: &str) {
     assert!(lost >= 5, "{name}: hardly a cut took something away");
 }
 
+/// Nobody has noted what all have lost; what was written down beside each file tells it.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_logs_that_are_gone_keep_the_mesh_from_starting() {
+    let mesh = Mesh::start().await;
+    mesh.open_shop().await;
+    place(&mesh, 0..3).await;
+    let data = copy(mesh.data());
+    for name in NAMES {
+        let lock = format!("{name}.db.lock");
+        fs::copy(mesh.data().join(&lock), data.path().join(&lock)).unwrap();
+    }
+    let intact = copy(data.path());
+    for name in NAMES {
+        fs::remove_file(log(data.path(), name)).unwrap();
+    }
+    let refusal = start(data.path(), OnLoss::Refuse).await.err().unwrap();
+    for name in NAMES {
+        assert!(refusal.contains(&format!("{name}.db went back by ")), "{name}: {refusal}");
+    }
+    let mesh = start(data.path(), OnLoss::Accept).await.unwrap();
+    mesh.run(async {}).await.unwrap();
+    assert_starts(data.path(), "an accepted loss").await;
+    assert_starts(intact.path(), "nothing was lost").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loss_that_is_accepted_is_the_truth_from_then_on() {
     let Files { older, crashed, .. } = shop().await;

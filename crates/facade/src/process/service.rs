@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use super::{Process, Signals};
+use super::{OnLoss, Process, Signals, join_databases};
 use crate::{
     Facade,
     budget::Budget,
@@ -108,7 +108,8 @@ pub async fn add_services(
     in_process
 }
 
-/// Runs one service in a process of its own until it is told to stop. `open` opens its database and gives its
+/// Runs one service in a process of its own until it is told to stop. Its database is checked against what was written down
+/// beside it: `on_loss` says what is done where it went back. `open` opens its database and gives its
 /// handlers.
 ///
 /// # Errors
@@ -116,6 +117,7 @@ pub async fn add_services(
 pub async fn run_service<F>(
     loaded: Loaded<config::Service>,
     clock: Clock,
+    on_loss: OnLoss,
     open: impl FnOnce(PathBuf, Facade) -> F,
 ) -> Result<(), String>
 where
@@ -132,6 +134,7 @@ where
     let budget = Budget::new(limits.requests, limits.responses);
     let facade = Facade::new(clock, log.calls).keeping_inbox(retention.keep_inbox).within(budget);
     let mount = open(database.folder.clone(), facade.clone()).await?;
+    join_databases(&database.folder, mount.databases(), on_loss).await?;
     let name = mount.name();
     let listener = listener::bind(listen.grpc).await?;
     add_services(&mut process, &facade, limits.max_calls, vec![(mount, listener)]).await;

@@ -4,9 +4,10 @@ use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::open::Error;
+use super::{open::Error, witness::Witness};
 
 /// Read and written by its user, and by nobody else. SQLite gives its log the mode of the database.
 const PRIVATE: u32 = 0o600;
@@ -15,7 +16,7 @@ const PRIVATE: u32 = 0o600;
 #[derive(Debug)]
 pub(super) struct Lock {
     /// Beside the database, and left behind when it is closed: removing it would let two processes lock two files.
-    _beside: File,
+    beside: Arc<File>,
     /// The database itself, whose lock nobody can remove by hand. It is let go after SQLite's connections: the locks that
     /// they have on the file go when any of the process's handles on it is closed.
     _itself: File,
@@ -42,7 +43,12 @@ impl Lock {
         for file in [&beside, path, &self::beside(path, "-wal"), &self::beside(path, "-shm")] {
             make_private(file);
         }
-        Ok(Self { _beside: locked, _itself: itself })
+        Ok(Self { beside: Arc::new(locked), _itself: itself })
+    }
+
+    /// What is written into the file beside the database.
+    pub(super) fn witness(&self) -> Witness {
+        Witness::of(Arc::clone(&self.beside))
     }
 }
 
@@ -54,7 +60,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 fn open(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(PRIVATE);
+    options.create(true).truncate(false).read(true).write(true).mode(PRIVATE);
     options.open(path).map_err(|source| Error::NotWritable { path: path.to_owned(), source })
 }
 

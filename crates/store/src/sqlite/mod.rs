@@ -14,12 +14,13 @@ mod migration;
 mod readers;
 mod session;
 mod stamps;
+mod witness;
 mod writer;
 
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -32,7 +33,7 @@ use crate::{
     Database, Error,
     backend::{Backend, Lane, ReadJob},
     job::Job,
-    sqlite::{log::Log, readers::Readers, stamps::Stamper},
+    sqlite::{log::Log, readers::Readers, stamps::Stamper, witness::Witness},
     stamp::Ledger,
 };
 
@@ -58,7 +59,8 @@ pub async fn open(
     let open::Opened { lock, path, stamps } = open::open(path.as_ref(), schemas, clock).await?;
     let ledger = Arc::new(Ledger::of(stamps.found));
     let log = Arc::new(Log::of(&path, clock.clone()));
-    let stamper = Stamper::of(Arc::clone(&ledger), clock.clone());
+    let stamper = Stamper::of(Arc::clone(&ledger), Arc::new(lock.witness()), clock.clone());
+    let witness = stamper.witness();
     let (jobs, waiting) = mpsc::channel(JOB_QUEUE);
     let (running, ended) = watch::channel(());
     let commits = Arc::default();
@@ -91,6 +93,7 @@ pub async fn open(
         ledger,
         removal_from,
         log,
+        witness,
     }))
 }
 
@@ -108,6 +111,8 @@ struct Sqlite {
     ledger: Arc<Ledger>,
     removal_from: Timestamp,
     log: Arc<Log>,
+    /// Held by the writer's thread alone: whoever keeps its file open keeps the lock on it.
+    witness: Weak<Witness>,
 }
 
 impl Backend for Sqlite {
@@ -137,6 +142,12 @@ impl Backend for Sqlite {
 
     fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+
+    fn accept(&self) {
+        if let Some(witness) = self.witness.upgrade() {
+            witness.write(self.ledger.stamp());
+        }
     }
 
     fn removal_from(&self) -> Timestamp {

@@ -151,8 +151,8 @@ pub(super) async fn open(path: &Path, schemas: &[Schema], clock: &Clock) -> Resu
     write_ahead(&mut connection, &path).await?;
     plan.run(&mut connection, &path).await?;
     connection.close().await.map_err(|cause| explained(&path, cause))?;
-    let stamps =
-        stamps::open(&path, clock).map_err(|source| Error::Stamp { path: path.clone(), source })?;
+    let stamps = stamps::open(&path, lock.witness().read(), clock)
+        .map_err(|source| Error::Stamp { path: path.clone(), source })?;
     Ok(Opened { lock, path, stamps })
 }
 

@@ -1,12 +1,16 @@
 //! The stamp in SQLite's file: read when it is opened, written with each transaction.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use clock::{Clock, Timestamp};
 
 use crate::{
     Connection, Error, millis,
-    sqlite::{migration::Schema, session},
+    sqlite::{migration::Schema, session, witness::Witness},
     stamp::{Found, Ledger, Stamp, read_lines},
 };
 
@@ -40,9 +44,10 @@ pub(super) struct Opened {
 }
 
 /// Reads the stamp, and holds the removal of what is old where the clock has jumped since the last transaction.
-pub(super) fn open(path: &Path, clock: &Clock) -> Result<Opened, Error> {
+pub(super) fn open(path: &Path, witness: Option<Stamp>, clock: &Clock) -> Result<Opened, Error> {
     let connection = session::connect(path, "pragma synchronous = full")?;
     let (found, held) = read(&connection, path)?;
+    let found = Found { witness, ..found };
     let removal_from = removal_from(found.own.at, held, clock.now());
     if removal_from != held {
         connection.execute(HOLD_REMOVAL, [millis(removal_from)])?;
@@ -68,7 +73,7 @@ pub(super) fn read(connection: &Connection, path: &Path) -> Result<(Found, Times
         };
         let noted = read_lines(&row.get::<String>(4)?);
         let noted = noted.ok_or_else(|| unreadable("what it has noted of others is no stamp"))?;
-        Ok((Found { own, noted }, instant(3)?))
+        Ok((Found { own, noted, witness: None }, instant(3)?))
     })
 }
 
@@ -89,6 +94,7 @@ fn name(path: &Path) -> String {
 /// Writes the stamp into the transactions of the one writer.
 pub(super) struct Stamper {
     ledger: Arc<Ledger>,
+    witness: Arc<Witness>,
     clock: Clock,
     /// What the file has noted of others.
     noted: String,
@@ -101,8 +107,8 @@ pub(super) struct Written {
 }
 
 impl Stamper {
-    pub(super) fn of(ledger: Arc<Ledger>, clock: Clock) -> Self {
-        Self { ledger, clock, noted: String::new() }
+    pub(super) fn of(ledger: Arc<Ledger>, witness: Arc<Witness>, clock: Clock) -> Self {
+        Self { ledger, witness, clock, noted: String::new() }
     }
 
     /// Stamps the transaction, where it has `changed` something or others are to be noted. Gives what is to be confirmed
@@ -134,10 +140,16 @@ impl Stamper {
     pub(super) fn confirm(&mut self, written: Written) {
         if let Some((transactions, at)) = written.count {
             self.ledger.committed(transactions, at);
+            self.witness.write(self.ledger.stamp());
         }
         if let Some(noted) = written.noted {
             self.noted = noted;
         }
+    }
+
+    /// Where it is written how far the database has come, for as long as the stamper is there.
+    pub(super) fn witness(&self) -> Weak<Witness> {
+        Arc::downgrade(&self.witness)
     }
 
     /// Whether others have gone on since they were noted.

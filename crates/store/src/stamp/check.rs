@@ -23,7 +23,7 @@ pub struct Loss {
     pub own: Stamp,
     /// The furthest that others have noted of it, where they have.
     pub noted: Option<Stamp>,
-    /// The names of those that have noted it.
+    /// The names of those that have noted it; its own where that was outside of it.
     pub by: Vec<String>,
     /// What is wrong with it.
     pub fault: Fault,
@@ -72,13 +72,7 @@ fn accused_by<'f>(accuser: &'f Found, databases: &'f [Found]) -> Vec<Accusation<
         let own = &found.own;
         let noted = accuser.noted.iter().find(|noted| noted.name == own.name);
         let fault = match noted {
-            // Nothing was in it, so nothing of it can be lost.
-            Some(Stamp { transactions: 0, .. }) => None,
-            Some(noted) if noted.id != own.id => Some(Fault::Another),
-            Some(noted) => {
-                let by = noted.transactions.saturating_sub(own.transactions);
-                (by > 0).then_some(Fault::WentBack { by })
-            }
+            Some(noted) => contradiction(noted, own),
             None => {
                 let is_new = own.transactions == 0 && accuser.own.transactions > 0;
                 is_new.then_some(Fault::New)
@@ -86,7 +80,25 @@ fn accused_by<'f>(accuser: &'f Found, databases: &'f [Found]) -> Vec<Accusation<
         };
         fault.map(|fault| Accusation { by: &accuser.own.name, against: own, noted, fault })
     };
-    others.filter_map(accuse).collect()
+    let by_itself = accuser.witness.as_ref().and_then(|witness| {
+        let fault = contradiction(witness, &accuser.own)?;
+        let own = &accuser.own;
+        Some(Accusation { by: &own.name, against: own, noted: Some(witness), fault })
+    });
+    others.filter_map(accuse).chain(by_itself).collect()
+}
+
+/// What is wrong with a database that is `own`, and of which this was noted.
+fn contradiction(noted: &Stamp, own: &Stamp) -> Option<Fault> {
+    if noted.transactions == 0 {
+        // Nothing was in it, so nothing of it can be lost.
+        return None;
+    }
+    if noted.id != own.id {
+        return Some(Fault::Another);
+    }
+    let by = noted.transactions.saturating_sub(own.transactions);
+    (by > 0).then_some(Fault::WentBack { by })
 }
 
 fn loss(own: &Stamp, accusations: &[Accusation<'_>]) -> Loss {
@@ -114,11 +126,12 @@ mod tests {
     /// Five databases that have noted each other at the tenth transaction, and had twelve.
     fn mesh() -> Vec<Found> {
         const NAMES: [&str; 5] = ["orchestrator", "order", "stock", "points", "payment"];
-        let noted = |name| {
+        let noted = |name: &str| {
             let others = NAMES.iter().filter(move |other| **other != name);
             others.map(|other| stamp(other, other, 10)).collect()
         };
-        NAMES.iter().map(|name| Found { own: stamp(name, name, 12), noted: noted(*name) }).collect()
+        let found = |name| Found { own: stamp(name, name, 12), noted: noted(name), witness: None };
+        NAMES.iter().map(|name| found(*name)).collect()
     }
 
     #[test]
@@ -161,7 +174,7 @@ mod tests {
     fn one_that_was_made_anew_is_told_whether_or_not_it_was_noted() {
         for noted in [true, false] {
             let mut mesh = mesh();
-            mesh[2] = Found { own: stamp("stock", "new", 0), noted: Vec::new() };
+            mesh[2] = Found { own: stamp("stock", "new", 0), noted: Vec::new(), witness: None };
             if !noted {
                 mesh.iter_mut().for_each(|found| found.noted.clear());
             }
@@ -183,6 +196,18 @@ mod tests {
         mesh[0].own.transactions = 1;
         mesh[0].noted = mesh[1..].iter().map(|found| found.own.clone()).collect();
         assert_eq!(losses(&mesh), []);
+    }
+
+    #[test]
+    fn all_that_went_back_together_are_told_by_what_was_written_down_outside_of_them() {
+        let mut mesh = mesh();
+        for found in &mut mesh {
+            found.witness = Some(Stamp { transactions: 15, ..found.own.clone() });
+        }
+        let losses = losses(&mesh);
+        assert_eq!(losses.len(), 5);
+        assert!(losses.iter().all(|loss| loss.fault == Fault::WentBack { by: 3 }), "{losses:?}");
+        assert!(losses.iter().all(|loss| loss.by == [loss.own.name.clone()]));
     }
 
     #[test]

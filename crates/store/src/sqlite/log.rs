@@ -92,12 +92,24 @@ impl Log {
                 }
                 None
             }
-            Ok(false) => Some(self.warn(*blocked, bytes, now)),
-            Err(error) => {
+            Ok(false) => Some(Blocked::at(now, *blocked, |seconds| {
+                tracing::warn!(
+                    log = %self.path.display(),
+                    bytes,
+                    seconds,
+                    "somebody reads the database in one transaction, so its log grows; end that, for example a shell that was left open"
+                );
+            })),
+            Err(error) => Some(Blocked::at(now, *blocked, |seconds| {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, log = %self.path.display(), "the log is large and could not be cut");
-                Some(Blocked { since: now, tried: now, told: now })
-            }
+                tracing::warn!(
+                    error,
+                    log = %self.path.display(),
+                    bytes,
+                    seconds,
+                    "the log of the database is large and could not be cut"
+                );
+            })),
         };
     }
 
@@ -106,20 +118,18 @@ impl Log {
         self.bytes.store(bytes, Ordering::Relaxed);
         bytes
     }
+}
 
-    fn warn(&self, earlier: Option<Blocked>, bytes: u64, now: Timestamp) -> Blocked {
-        let since = earlier.map_or(now, |blocked| blocked.since);
-        let told = earlier.map(|blocked| blocked.told);
-        if told.is_some_and(|told| now.since(told) < WARNING_INTERVAL) {
-            return Blocked { since, tried: now, told: told.unwrap_or(now) };
-        }
-        tracing::warn!(
-            log = %self.path.display(),
-            bytes,
-            seconds = now.since(since).as_secs(),
-            "somebody reads the database in one transaction, so its log grows; end that, for example a shell that was left open"
-        );
-        Blocked { since, tried: now, told: now }
+impl Blocked {
+    /// The log cannot be cut at `now`. It is told by `warn`, with the seconds since it began, unless that was done of late.
+    fn at(now: Timestamp, earlier: Option<Self>, warn: impl FnOnce(u64)) -> Self {
+        let since = earlier.map_or(now, |earlier| earlier.since);
+        let told = earlier.map(|earlier| earlier.told);
+        let told = told.filter(|told| now.since(*told) < WARNING_INTERVAL).unwrap_or_else(|| {
+            warn(now.since(since).as_secs());
+            now
+        });
+        Self { since, tried: now, told }
     }
 }
 
@@ -130,4 +140,20 @@ fn cut(connection: &Connection) -> Result<bool, Error> {
     let usual = format!("pragma busy_timeout = {}", session::BUSY_TIMEOUT.as_millis());
     connection.optional(&usual, (), |_| Ok::<_, Error>(()))?;
     Ok(busy? == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_stays_blocked_is_told_at_once_and_then_every_five_minutes() {
+        let mut told = Vec::new();
+        let mut blocked = None;
+        for minute in 0..12 {
+            let now = Timestamp(1_790_000_000_000).after(Duration::from_mins(minute));
+            blocked = Some(Blocked::at(now, blocked, |seconds| told.push((minute, seconds))));
+        }
+        assert_eq!(told, [(0, 0), (5, 300), (10, 600)]);
+    }
 }

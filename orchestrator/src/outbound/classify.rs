@@ -3,10 +3,10 @@
 //! The status says whether the call was carried out; the body says how the business decided. This is the one place
 //! where either is read. ARCHITECTURE.md quotes the table.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use facade::caller::is_too_large;
+use facade::{caller::is_too_large, echo};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
@@ -76,7 +76,7 @@ fn read_body(
 
 /// An answer that is not taken, and would be the same if it were asked for again.
 fn too_large(why: &str) -> Answer {
-    Answer::Unusable(Reason::new(Registered::AnswerTooLarge.code(), truncated(why)))
+    Answer::Unusable(Reason::new(Registered::AnswerTooLarge.code(), kept(why)))
 }
 
 /// The decline in a response's `result`; `None` where it has none, or says success.
@@ -94,13 +94,10 @@ fn decline(message: &DynamicMessage) -> Option<Reason> {
     (!success).then(|| {
         let (code, message) = (text("code"), text("message"));
         match is_reason(&code) {
-            true => Reason::new(code, truncated(&message)),
+            true => Reason::new(code, kept(&message)),
             false => {
-                let said = format!("{}: {message}", truncated(&code));
-                Reason::new(
-                    Registered::StepRefused.code(),
-                    truncated(said.trim_start_matches(": ")),
-                )
+                let said = format!("{}: {message}", kept(&code));
+                Reason::new(Registered::StepRefused.code(), kept(said.trim_start_matches(": ")))
             }
         }
     })
@@ -115,9 +112,9 @@ fn is_reason(code: &str) -> bool {
         && code.bytes().all(form)
 }
 
-/// Cuts a participant's text to the length that a reason may have: it is journaled, and passed on to undos.
-fn truncated(words: &str) -> String {
-    words.chars().take(500).collect()
+/// As much of a participant's text as a reason may have: it is journaled, and passed on to undos.
+fn kept(words: &str) -> Cow<'_, str> {
+    echo::cut(words, echo::SENTENCE)
 }
 
 fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> Answer {
@@ -127,8 +124,7 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
     let info = status.get_details_error_info();
     let given_reason =
         info.as_ref().map(|info| info.reason.as_str()).filter(|reason| is_reason(reason));
-    let reason =
-        Reason::new(given_reason.unwrap_or(name(status.code())), truncated(status.message()));
+    let reason = Reason::new(given_reason.unwrap_or(name(status.code())), kept(status.message()));
     if let Some(class) = overrides.class(name(status.code()), given_reason) {
         return overridden(class, reason, Bytes::new());
     }
@@ -338,6 +334,17 @@ mod tests {
         assert!(
             matches!(classified(Ok(freeze(result(false, &longest)))), Answer::Declined(reason) if reason.code == longest)
         );
+    }
+
+    #[test]
+    fn words_that_are_long_are_cut_and_say_so() {
+        let long = "ä".repeat(1_000);
+        let in_status = classified(Err(Status::not_found(&long)));
+        let in_result = classified(Ok(freeze(result(false, &long))));
+        for answer in [in_status, in_result] {
+            let Answer::Declined(Reason { message, .. }) = answer else { panic!("{answer:?}") };
+            assert!(message.len() <= echo::SENTENCE && message.ends_with('…'), "{message}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use clock::Timestamp;
+use clock::{Clock, Timestamp};
 use money::Money;
 use stage::{Operation, database, refusals_write_nothing, refuses};
 
@@ -267,7 +267,8 @@ async fn a_bank_that_can_owe_no_more_refuses_a_top_up_before_anything_is_written
 async fn a_database_of_before_takes_money_that_is_given_back_once_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("payment.db");
-    let before = participant::sqlite::open(path.clone(), &SCHEMA[..1]).await.unwrap();
+    let (clock, _) = Clock::manual(Timestamp(1));
+    let before = participant::sqlite::open(path.clone(), &SCHEMA[..1], &clock).await.unwrap();
     let filled = before.write(|connection| {
         open_wallet(connection, "ann", euros(0).currency).unwrap();
         top_up(connection, "t-1".to_owned(), "ann", euros(MOST), Timestamp(1)).unwrap();
@@ -277,7 +278,7 @@ async fn a_database_of_before_takes_money_that_is_given_back_once_it_is_opened_a
     filled.await.unwrap();
     before.close().await;
 
-    let database = participant::sqlite::open(path, SCHEMA).await.unwrap();
+    let database = participant::sqlite::open(path, SCHEMA, &clock).await.unwrap();
     let refunded = database.write(|connection| {
         top_up(connection, "t-2".to_owned(), "ann", euros(MOST), Timestamp(3)).unwrap();
         pay::refund(&Wallets, connection, "O-8", Timestamp(3)).unwrap();

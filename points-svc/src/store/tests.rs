@@ -1,4 +1,4 @@
-use clock::Timestamp;
+use clock::{Clock, Timestamp};
 use facade::Failure;
 use stage::{Operation, database, refusals_write_nothing, refuses};
 
@@ -147,7 +147,8 @@ async fn points_that_cannot_be_counted_are_a_failure_and_never_a_decline() {
 async fn a_database_of_before_takes_points_that_are_given_back_once_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("points.db");
-    let before = participant::sqlite::open(path.clone(), &SCHEMA[..1]).await.unwrap();
+    let (clock, _) = Clock::manual(Timestamp(1));
+    let before = participant::sqlite::open(path.clone(), &SCHEMA[..1], &clock).await.unwrap();
     let filled = before.write(|connection| {
         full(connection);
         Ok::<_, ::store::Error>(())
@@ -155,7 +156,7 @@ async fn a_database_of_before_takes_points_that_are_given_back_once_it_is_opened
     filled.await.unwrap();
     before.close().await;
 
-    let database = participant::sqlite::open(path, SCHEMA).await.unwrap();
+    let database = participant::sqlite::open(path, SCHEMA, &clock).await.unwrap();
     let refunded = database.write(|connection| {
         refunded(connection, "O-8").unwrap();
         Ok::<_, ::store::Error>(())

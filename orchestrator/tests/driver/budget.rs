@@ -32,7 +32,7 @@ async fn a_step_that_takes_too_much_to_evaluate_turns_its_saga_back_with_the_pla
     test_driver.called("freeze undo").await.done();
     let saga = test_driver.stands(&saga_id, SagaState::Compensated).await;
     assert_eq!(saga.reason, "EXPRESSION_FAILED");
-    assert!(saga.message.contains("work.yaml:15:18: `saga.key.split("), "{}", saga.message);
+    assert!(saga.message.contains("0.yaml:15:18: `saga.key.split("), "{}", saga.message);
     assert!(saga.message.contains("this takes more than 250000 steps"), "{}", saga.message);
 }
 

@@ -35,16 +35,16 @@ async fn a_saga_whose_append_failed_goes_on_as_soon_as_the_journal_can_be_writte
     let recovering = tokio::spawn(async move { driver.recover().await });
     let saga_id = test_driver.start("k").await;
     let under_way = test_driver.called("freeze forward").await;
+    // The record of a recovery holds the id of its node, and is longer than one of an empty answer.
     let trigger = "create trigger full before insert on event
-        when exists (select 1 from saga where reason_step = 'full')
+        when length(new.record) < 36 and exists (select 1 from saga where reason_step = 'full')
         begin select raise(abort, 'as the test says'); end";
     change(&test_driver, trigger, ()).await;
     change(&test_driver, "update saga set reason_step = 'full'", ()).await;
     under_way.done();
-    given_up(&test_driver, &saga_id).await;
+    let again = test_driver.called("freeze forward").await;
     change(&test_driver, "update saga set reason_step = null", ()).await;
-
-    test_driver.called("freeze forward").await.done();
+    again.done();
     test_driver.called("charge forward").await.done();
     test_driver.stands(&saga_id, SagaState::Succeeded).await;
     assert!(test_driver.took().is_zero(), "it was found by the look of every five seconds");

@@ -27,17 +27,16 @@ async fn a_request_that_breaks_rules_is_told_all_of_them_and_changes_nothing() {
     };
     wrong.quotes[1].price = Some(Money { currency: "eur".to_owned(), minor_units: -1 });
     let bare = CreateOrderRequest { items: vec![], buyer: None, ..create() };
-    let many = CreateOrderRequest {
-        items: (0..10_000).map(|number| item(&format!("sku-{number}"), 1)).collect(),
-        quotes: (0..10_000).map(|number| quote(&format!("sku-{number}"), 1)).collect(),
-        ..create()
-    };
+    let items = (0..101).map(|number| item(&format!("sku-{number}"), 1)).collect();
+    let many_items = CreateOrderRequest { items, ..create() };
+    let quotes = (0..101).map(|number| quote(&format!("sku-{number}"), 1)).collect();
+    let many_quotes = CreateOrderRequest { quotes, ..create() };
     let unpaid = MarkPaidRequest { paid: None, ..pay(&order_no, DUE) };
     let negative = MarkPaidRequest { paid: Some(euros(-1)), ..pay(&order_no, DUE) };
     let nobody =
         BeginCancelRequest { user_id: String::new(), reason: "x".repeat(501), ..begin("") };
 
-    let refused: [(Result<(), Status>, &[&str]); 14] = [
+    let refused: [(Result<(), Status>, &[&str]); 15] = [
         (
             client.create_order(step("s", wrong)).await.map(|_| ()),
             &[
@@ -53,7 +52,8 @@ async fn a_request_that_breaks_rules_is_told_all_of_them_and_changes_nothing() {
             ],
         ),
         (client.create_order(step("s", bare)).await.map(|_| ()), &["buyer", "items"]),
-        (client.create_order(step("s", many)).await.map(|_| ()), &["items", "quotes"]),
+        (client.create_order(step("s", many_items)).await.map(|_| ()), &["items"]),
+        (client.create_order(step("s", many_quotes)).await.map(|_| ()), &["quotes"]),
         (client.mark_paid(step("s", unpaid)).await.map(|_| ()), &["paid"]),
         (client.mark_paid(step("s", negative)).await.map(|_| ()), &["paid.minor_units"]),
         (

@@ -16,9 +16,9 @@ use super::{Driver, Replayer, Slot, admission::Permit, live::OperatorOrder, repl
 use crate::journal::{self, Header, IndexRow, Link, Loaded, Number, Readmit, Unfinished, record};
 
 /// How many unfinished sagas one query lists.
-const PAGE_SIZE: u32 = 256;
+pub(super) const PAGE_SIZE: u32 = 256;
 /// How many sagas are taken up at once: that many share a commit of the journal.
-const MAX_TAKE_UPS: usize = 64;
+pub(super) const MAX_TAKE_UPS: usize = 64;
 /// How often the journal is searched for sagas that no task runs.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 

@@ -10,13 +10,12 @@ use clock::Timestamp;
 use futures::StreamExt;
 use tokio::sync::Notify;
 
-use super::{Driver, recover::TakeUp};
+use super::{
+    Driver,
+    recover::{MAX_TAKE_UPS, PAGE_SIZE, TakeUp},
+};
 use crate::journal::{self, Asleep};
 
-/// Sagas looked up at once.
-const PAGE: u32 = 256;
-/// Sagas taken up at once: as many share a commit of the journal.
-const MAX_TAKE_UPS: usize = 64;
 /// How long until sagas are looked for again that had no room.
 const ROOM_INTERVAL: Duration = Duration::from_millis(250);
 /// How long until sagas are looked for where none is to be due before.
@@ -89,7 +88,7 @@ impl Driver {
                 woken.next = woken.next.min(now.after(ROOM_INTERVAL));
             }
             let Some(crowded) = crowded else { break };
-            let page = self.context.journal.asleep(&after, &crowded, PAGE).await?;
+            let page = self.context.journal.asleep(&after, &crowded, PAGE_SIZE).await?;
             let Some(last) = page.last() else { break };
             after.clone_from(last);
             let due = page.iter().take_while(|asleep| asleep.until <= now);

@@ -37,6 +37,23 @@ async fn a_saga_that_no_task_runs_is_found_within_five_seconds() {
 }
 
 #[tokio::test]
+async fn recovery_takes_up_no_saga_that_a_task_runs() {
+    let mut test_driver = test_driver().await;
+    let saga_id = test_driver.start("k").await;
+    let under_way = test_driver.called("freeze forward").await;
+    let before = *test_driver.driver().find(&saga_id).unwrap().records().borrow();
+    for _ in 0..3 {
+        assert_eq!(test_driver.driver().recover_once().await.unwrap(), 0);
+    }
+    let after = *test_driver.driver().find(&saga_id).unwrap().records().borrow();
+    assert_eq!(after, before, "a recovery was recorded");
+    assert!(test_driver.arrivals.try_recv().is_err(), "the call was made again");
+    under_way.done();
+    test_driver.called("charge forward").await.done();
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
+}
+
+#[tokio::test]
 async fn a_node_that_stops_records_what_is_answered_in_its_time_and_makes_no_new_call() {
     let mut test_driver = test_driver().await;
     let saga_id = test_driver.start("k").await;

@@ -287,7 +287,7 @@ fn a_thousand_who_wait_for_one_saga_share_its_reading_and_are_woken_together() {
 }
 
 #[test]
-fn recovery_reads_no_saga_again_that_a_task_runs() {
+fn recovery_reads_no_saga_again_that_is_asleep_until_a_person_has_acted() {
     let mesh = wiring().start();
     let numbers = 0..20;
     furnish(&mesh, numbers.clone());
@@ -308,7 +308,7 @@ fn recovery_reads_no_saga_again_that_a_task_runs() {
         for _ in 0..3 {
             assert_eq!(mesh.driver().recover_once().await.unwrap(), 0);
         }
-        assert_eq!(mesh.reads(), reads, "sagas were read that run");
+        assert_eq!(mesh.reads(), reads, "sagas were read that are asleep");
     });
     drop(mesh);
 }

@@ -157,13 +157,11 @@ impl Default for Requests {
     fn default() -> Self {
         const MAX_SIZE: NonZero<usize> = NonZero::new(1 << 20).expect("it is not zero");
         const MAX_FIELDS: NonZero<usize> = NonZero::new(16_384).expect("it is not zero");
-        const BYTES: NonZero<usize> = NonZero::new(48 << 20).expect("it is not zero");
-        const OF_CONNECTION: NonZero<usize> = NonZero::new(16 << 20).expect("it is not zero");
         Self {
             max_size: MAX_SIZE,
             max_fields: MAX_FIELDS,
             bytes: BYTES,
-            bytes_per_connection: OF_CONNECTION,
+            bytes_per_connection: BYTES_PER_CONNECTION,
             body_timeout: Duration::from_secs(30),
         }
     }
@@ -173,16 +171,10 @@ impl Requests {
     /// What is wrong with it, where it stands at `limits.requests`.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let parts = [
-            ("max_size", self.max_size, "bytes_per_connection", self.bytes_per_connection),
-            ("bytes_per_connection", self.bytes_per_connection, "bytes", self.bytes),
-        ];
-        let too_large = parts.into_iter().filter(|(_, part, _, whole)| part > whole);
-        let told = too_large.map(|(name, _, whole, limit)| {
-            let message = format!("it must be at most limits.requests.{whole}, which is {limit}");
-            Problem::new(format!("limits.requests.{name}"), message)
-        });
-        told.collect()
+        let of_connection = ("bytes_per_connection", self.bytes_per_connection);
+        let message = too_large("requests", ("max_size", self.max_size), of_connection);
+        let connection = too_large("requests", of_connection, ("bytes", self.bytes));
+        message.into_iter().chain(connection).collect()
     }
 }
 
@@ -205,11 +197,9 @@ pub struct Responses {
 
 impl Default for Responses {
     fn default() -> Self {
-        const BYTES: NonZero<usize> = NonZero::new(48 << 20).expect("it is not zero");
-        const OF_CONNECTION: NonZero<usize> = NonZero::new(16 << 20).expect("it is not zero");
         Self {
             bytes: BYTES,
-            bytes_per_connection: OF_CONNECTION,
+            bytes_per_connection: BYTES_PER_CONNECTION,
             stall_timeout: Duration::from_secs(30),
         }
     }
@@ -219,11 +209,23 @@ impl Responses {
     /// What is wrong with it, where it stands at `limits.responses`.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let too_large = self.bytes_per_connection > self.bytes;
-        let message = format!("it must be at most limits.responses.bytes, which is {}", self.bytes);
-        let path = "limits.responses.bytes_per_connection";
-        too_large.then(|| Problem::new(path, message)).into_iter().collect()
+        let of_connection = ("bytes_per_connection", self.bytes_per_connection);
+        too_large("responses", of_connection, ("bytes", self.bytes)).into_iter().collect()
     }
+}
+
+/// How many bytes are held at once, of requests and of responses each, in all and for one connection.
+const BYTES: NonZero<usize> = NonZero::new(48 << 20).expect("it is not zero");
+const BYTES_PER_CONNECTION: NonZero<usize> = NonZero::new(16 << 20).expect("it is not zero");
+
+/// Of two settings of `limits.group`, the first must not be larger than the second, which it is a part of.
+fn too_large(
+    group: &str,
+    (part, size): (&str, NonZero<usize>),
+    (whole, limit): (&str, NonZero<usize>),
+) -> Option<Problem> {
+    let message = format!("it must be at most limits.{group}.{whole}, which is {limit}");
+    (size > limit).then(|| Problem::new(format!("limits.{group}.{part}"), message))
 }
 
 /// Where a process keeps its data.

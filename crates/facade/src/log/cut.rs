@@ -25,8 +25,9 @@ fn cut_texts(value: &mut serde_json::Value) {
     use serde_json::Value::{Array, Object, String};
     match value {
         String(text) if text.len() > FIELD_BYTES => {
-            let more = text.len() - text.floor_char_boundary(FIELD_BYTES);
-            text.truncate(text.floor_char_boundary(FIELD_BYTES));
+            let kept = text.floor_char_boundary(FIELD_BYTES);
+            let more = text.len() - kept;
+            text.truncate(kept);
             text.push_str(&ending(more));
         }
         Object(fields) => fields.values_mut().for_each(cut_texts),

@@ -25,6 +25,14 @@ async fn open(path: &Path) -> Database {
     open_at(path, NOW).await
 }
 
+/// Two databases that note how far the other is.
+async fn open_siblings(one: &Path, other: &Path) -> (Database, Database) {
+    let (one, other) = (open(one).await, open(other).await);
+    one.belong_with([&other]);
+    other.belong_with([&one]);
+    (one, other)
+}
+
 async fn write(database: &Database) {
     let written = database.write(|connection| {
         connection.execute("insert into note (line) values ('x')", ())?;
@@ -76,9 +84,7 @@ async fn two_databases_have_two_ids() {
 async fn a_transaction_notes_how_far_the_others_are_and_so_does_the_close() {
     let folder = tempfile::tempdir().unwrap();
     let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
-    let (one, other) = (open(&a).await, open(&b).await);
-    one.belong_with([&other]);
-    other.belong_with([&one]);
+    let (one, other) = open_siblings(&a, &b).await;
     write(&one).await;
     write(&other).await;
     let noted_by_other = one.stamp();
@@ -98,9 +104,7 @@ async fn a_transaction_notes_how_far_the_others_are_and_so_does_the_close() {
 async fn a_note_alone_is_no_transaction_so_that_two_do_not_note_each_other_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
-    let (one, other) = (open(&a).await, open(&b).await);
-    one.belong_with([&other]);
-    other.belong_with([&one]);
+    let (one, other) = open_siblings(&a, &b).await;
     write(&one).await;
     for _ in 0..3 {
         other.note().await.unwrap();

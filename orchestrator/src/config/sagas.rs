@@ -44,7 +44,7 @@ impl Default for Sagas {
             share_per_participant: 50,
             max_steering: MAX_STEERING,
             max_waiting: 1_000,
-            max_delay: Duration::from_millis(400),
+            max_delay: Duration::from_millis(250),
             max_records: 10_000,
             max_watchers: 10_000,
             max_watchers_per_saga: 1_000,

@@ -221,10 +221,10 @@ impl Driver {
         let (mut task, handle) = self.task(Arc::new(header), definition, state, link, permit);
         // What the saga does first goes into the commit that starts it.
         let (entries, changed) = task.begin()?;
-        let timer = self.context.clock.timer();
+        let append = self.context.admission.pace().append();
         let header = Header::clone(task.header());
         let started = self.context.journal.start(header, entries, changed, wanted).await?;
-        self.context.admission.pace().waited(timer.elapsed());
+        append.answered();
         let Started::New(number) = started else { return Ok(started.into()) };
         self.spawn(slot, handle.clone(), task, number);
         Ok(Start::New { saga_id, handle })

@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
-use clock::Clock;
+use clock::{Clock, Timer};
 
 /// Over how long waits are averaged, in milliseconds.
 const WINDOW_MS: u64 = 50;
 /// How many windows ago something still tells how it is now: where the line is long, windows pass with no answer.
 const RECENT: u64 = 10;
+/// From how many appends on that wait at the same time it is certain that they are a line: one commit takes fewer.
+const CLEAR_LINE: usize = 256;
 
 /// Measures how long appends to the journal wait to be answered. Whatever a saga does goes through there, and its answer
 /// waits for the event loop: so this is how long the line is, whatever the participants take.
@@ -20,11 +22,33 @@ pub(crate) struct Pace {
     windows: Mutex<Windows>,
 }
 
-/// The last two windows of time in which something was measured.
+/// The last two windows of time in which something was measured, and how many appends wait now.
 #[derive(Debug, Default)]
 struct Windows {
     last: Window,
     before: Window,
+    waiting: usize,
+}
+
+/// An append that waits to be answered.
+#[derive(Debug)]
+pub(crate) struct Append<'a> {
+    pace: &'a Pace,
+    timer: Timer,
+}
+
+impl Append<'_> {
+    /// It was answered.
+    pub(crate) fn answered(self) {
+        self.pace.waited(self.timer.elapsed());
+    }
+}
+
+impl Drop for Append<'_> {
+    fn drop(&mut self) {
+        let mut windows = self.pace.windows();
+        windows.waiting = windows.waiting.saturating_sub(1);
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,13 +66,42 @@ impl Window {
     }
 }
 
+impl Windows {
+    /// Of two windows the shorter: one slow commit is no line.
+    fn measured(&self, number: u64) -> Duration {
+        match (self.last.recent(number), self.before.recent(number)) {
+            (Some(last), Some(before)) => last.min(before),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How long those take that wait now, where they are a line.
+    fn expected(&self, number: u64) -> Duration {
+        let recent = [self.last, self.before].into_iter().filter(|w| w.recent(number).is_some());
+        let answered = recent.map(|window| window.count).max();
+        match (self.waiting, answered) {
+            (waiting @ CLEAR_LINE.., Some(answered)) => {
+                let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+                Duration::from_millis(WINDOW_MS) * waiting / answered
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 impl Pace {
     pub(crate) fn new(clock: Clock) -> Self {
         Self { clock, windows: Mutex::default() }
     }
 
+    /// An append waits from now on.
+    pub(crate) fn append(&self) -> Append<'_> {
+        self.windows().waiting += 1;
+        Append { pace: self, timer: self.clock.timer() }
+    }
+
     /// An append was answered after so long.
-    pub(crate) fn waited(&self, waited: Duration) {
+    fn waited(&self, waited: Duration) {
         let (number, mut windows) = (self.number(), self.windows());
         if windows.last.number != number {
             windows.before = windows.last;
@@ -58,13 +111,11 @@ impl Pace {
         windows.last.count += 1;
     }
 
-    /// How long an append waits. Of two windows the shorter: one slow commit is no line.
+    /// How long an append waits: as long as those before, or where many wait already, as these will take at the rate of
+    /// late. What was measured comes too late for a crowd that arrives while nothing is answered.
     pub(crate) fn wait(&self) -> Duration {
         let (number, windows) = (self.number(), self.windows());
-        match (windows.last.recent(number), windows.before.recent(number)) {
-            (Some(last), Some(before)) => last.min(before),
-            _ => Duration::ZERO,
-        }
+        windows.measured(number).max(windows.expected(number))
     }
 
     fn number(&self) -> u64 {
@@ -104,5 +155,23 @@ mod tests {
             pace.waited(ms(waited));
             assert_eq!(pace.wait(), ms(expected), "after {waited} ms");
         }
+    }
+
+    #[test]
+    fn a_crowd_waits_as_long_as_it_takes_at_the_rate_of_late_and_a_few_do_not_count() {
+        let (clock, time) = Clock::manual(Timestamp(1_000));
+        let pace = Pace::new(clock);
+        let answer = |count| (0..count).for_each(|_| pace.append().answered());
+        let mut waiting: Vec<_> = (0..300).map(|_| pace.append()).collect();
+        assert_eq!(pace.wait(), Duration::ZERO, "nothing is known yet");
+        answer(100);
+        assert_eq!(pace.wait(), Duration::from_millis(150));
+        time.advance(Duration::from_millis(50));
+        answer(50);
+        assert_eq!(pace.wait(), Duration::from_millis(150), "the better window counts");
+        waiting.truncate(256);
+        assert_eq!(pace.wait(), Duration::from_millis(128));
+        waiting.truncate(255);
+        assert_eq!(pace.wait(), Duration::ZERO);
     }
 }

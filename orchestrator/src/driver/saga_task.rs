@@ -212,9 +212,9 @@ impl SagaTask {
     async fn append(&mut self, number: Number) -> Result<(), journal::Error> {
         if !self.saga.recorded.is_empty() {
             let (entries, records, changed) = self.encode();
-            let timer = self.context.clock.timer();
+            let append = self.context.admission.pace().append();
             let appended = self.context.journal.append(number, entries, changed.clone()).await;
-            self.context.admission.pace().waited(timer.elapsed());
+            append.answered();
             if let Err(error) = appended {
                 for reply in self.pending_replies.drain(..) {
                     let _ = reply.answer.send(Err(OrderError::Journal(error.clone())));

@@ -23,7 +23,7 @@ struct Arguments {
 enum Command {
     /// Formatting, clippy, rustdoc, dependency policy, unused dependencies.
     Check,
-    /// All of `check`, all tests, and the commands of the README, in this order.
+    /// All of `check`, all tests, a short chaos, the commands of the README, a short abuse, in this order.
     Test,
     /// Runs the commands of the README against a release build.
     Readme,
@@ -120,6 +120,7 @@ fn test() -> Result<()> {
     run::step("tests", "cargo", &arguments)?;
     chaos(&["--kills".to_owned(), "25".to_owned()])?;
     readme::run()?;
+    abuse(&["--short".to_owned()])?;
     run::say("all is well");
     Ok(())
 }

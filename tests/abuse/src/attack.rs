@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use futures::future::BoxFuture;
 
-use crate::{attacks::*, participant::Behaviour, target::Target};
+use crate::{
+    attacks::*,
+    participant::Behaviour,
+    target::{Size, Target},
+};
 
 /// One way to make the mesh stop.
 pub(crate) struct Attack {
@@ -32,6 +36,20 @@ pub(crate) struct Bars {
     pub(crate) stop: Duration,
     /// Whether orders beside it may be refused with RESOURCE_EXHAUSTED: only where the attack is orders.
     pub(crate) refusals: bool,
+}
+
+/// What p99 may be in the short form. It is one of twenty orders there, on a machine that builds and tests something else:
+/// only a stall shows.
+const STALL: Duration = Duration::from_secs(5);
+
+impl Bars {
+    /// What must hold in an attack of this size.
+    pub(crate) fn of(self, size: Size) -> Self {
+        match size {
+            Size::Full => self,
+            Size::Short => Self { p99: STALL, ..self },
+        }
+    }
 }
 
 const DEFAULT_BARS: Bars = Bars {

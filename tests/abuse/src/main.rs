@@ -37,7 +37,8 @@ Columns:
   p50, p99 ms    from when an order was due to its answer; 20 s where none came
   stop s         from SIGTERM to the end, with the attack still going on
 
-It fails when a bar is missed: 256 MB, p99 500 ms (1 s for a single heavy request), 10 s to stop, no order failed.
+It fails when a bar is missed: 256 MB, p99 500 ms (1 s for a single heavy request, 5 s in the short form), 10 s to stop, no
+order failed.
 
 Examples:
   cargo xtask abuse
@@ -134,7 +135,7 @@ async fn holds(attack: &Attack, arguments: &Arguments) -> Result<bool> {
     let missed = match trial::run(attack, arguments.size(), &program, folder.path(), &clock).await {
         Ok(outcome) => {
             report::print(attack, &outcome);
-            report::missed(&attack.bars, &outcome)
+            report::missed(&attack.bars.of(arguments.size()), &outcome)
         }
         Err(error) => {
             println!("{}", attack.name);

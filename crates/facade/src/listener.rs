@@ -3,9 +3,9 @@
 //! Every listener of a process is served here, so its limits are set here, all of them by name. TLS belongs between a
 //! connection's acceptance and its first byte of HTTP.
 
-mod handshake;
 mod responses;
 mod slots;
+mod socket;
 
 use std::{
     convert::Infallible,
@@ -35,9 +35,9 @@ use tower::ServiceExt;
 
 pub(crate) use self::slots::Share;
 use self::{
-    handshake::HandshakeLimited,
     responses::{LeasedBody, StallLimited},
     slots::{Slot, Slots},
+    socket::Socket,
 };
 use crate::{budget::Budget, config::Connections, log::Sample, wire::causes};
 
@@ -229,10 +229,10 @@ fn prepare(
     slot: (Slot, CancellationToken),
     clock: &Clock,
     handshake_timeout: Duration,
-) -> Result<HandshakeLimited<TcpStream>, std::io::Error> {
+) -> Result<Socket<TcpStream>, std::io::Error> {
     // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
     stream.set_nodelay(true)?;
-    Ok(HandshakeLimited::new(stream, slot, clock.clone(), handshake_timeout))
+    Ok(Socket::new(stream, slot, clock.clone(), handshake_timeout))
 }
 
 /// Whether it is the connection that failed, and not the listener.

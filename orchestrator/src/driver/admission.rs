@@ -20,7 +20,7 @@ use crate::{config::Limits, handlers::saga_service, outbound::Participants};
 
 /// So many sagas are begun whatever the pace: they are no line yet.
 const NO_LINE: usize = 64;
-/// A caller over whose connection fewer sagas than this are active is let in at twice the delay that others are: a flood
+/// A caller over whose connection fewer sagas than this are active is let in at four times the delay that others are: a flood
 /// over one connection does not shut out the others.
 const OF_A_QUIET_CALLER: usize = 2;
 /// How long a caller should wait whose saga was not begun because there is no room.
@@ -292,7 +292,7 @@ impl Admission {
         let of_peer = |peer| active.by_peer.get(&peer).copied().unwrap_or_default();
         let is_quiet = peer.is_some_and(|peer| of_peer(peer) < OF_A_QUIET_CALLER);
         let limit = match (waits, is_quiet) {
-            (true, true) => delay.saturating_mul(2),
+            (true, true) => delay.saturating_mul(4),
             (true, false) => delay,
             (false, _) => delay / 2,
         };

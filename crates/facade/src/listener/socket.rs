@@ -1,0 +1,192 @@
+//! A connection's socket: it must bring an HTTP preface in time, and gives way after so many bytes.
+
+use std::{
+    io::{Error, ErrorKind},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use clock::Clock;
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
+
+use super::slots::Slot;
+
+/// The bytes that every HTTP/2 connection begins with; a request of HTTP/1.1 is longer.
+const PREFACE_BYTES: usize = 24;
+
+/// How many bytes are read of one connection before others have their turn. What comes faster than it can be worked on would
+/// otherwise be read to its end each time: a hundred thousand frames of 17 bytes.
+const BYTES_PER_TURN: usize = 8 * 1024;
+
+/// A stream that fails where it has not brought an HTTP preface in time, or is sent away before. It has a connection's slot.
+pub(super) struct Socket<S> {
+    stream: S,
+    slot: Slot,
+    /// `None` once enough has come.
+    waiting: Option<AwaitedPreface>,
+    /// How many bytes were read in this turn.
+    read: usize,
+}
+
+struct AwaitedPreface {
+    timed_out: BoxFuture<'static, ()>,
+    received: usize,
+}
+
+impl<S> Socket<S> {
+    pub(super) fn new(
+        stream: S,
+        (slot, leave): (Slot, CancellationToken),
+        clock: Clock,
+        timeout: Duration,
+    ) -> Self {
+        let timed_out = Box::pin(async move {
+            leave.run_until_cancelled(clock.sleep(timeout)).await;
+        });
+        Self { stream, slot, waiting: Some(AwaitedPreface { timed_out, received: 0 }), read: 0 }
+    }
+}
+
+impl<S> Socket<S> {
+    fn has_read(&mut self, bytes: usize) {
+        self.read += bytes;
+        let Some(wait) = &mut self.waiting else { return };
+        wait.received += bytes;
+        if wait.received >= PREFACE_BYTES {
+            self.waiting = None;
+            self.slot.has_spoken();
+        }
+    }
+}
+
+impl<S: Connected> Connected for Socket<S> {
+    type ConnectInfo = S::ConnectInfo;
+
+    fn connect_info(&self) -> S::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        if let Some(wait) = &mut this.waiting
+            && wait.timed_out.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(Error::new(
+                ErrorKind::TimedOut,
+                "no HTTP preface came in time",
+            )));
+        }
+        if this.read >= BYTES_PER_TURN {
+            this.read = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(context, buffer) else {
+            this.read = 0;
+            return Poll::Pending;
+        };
+        result?;
+        this.has_read(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<Result<usize, Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Wake, Waker},
+    };
+
+    use clock::Timestamp;
+
+    use super::*;
+    use crate::{config::Connections, listener::slots::Slots};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A socket of a peer that always has more.
+    fn flooded() -> Socket<tokio::io::Repeat> {
+        let slots = Slots::new(&Connections::default(), Arc::default());
+        let slot = slots.take(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+        let (clock, _) = Clock::manual(Timestamp(0));
+        Socket::new(tokio::io::repeat(0), slot, clock, Duration::from_secs(1))
+    }
+
+    /// How many bytes are read before the socket gives way.
+    fn read_turn(socket: &mut Socket<tokio::io::Repeat>, waker: &Waker) -> usize {
+        let (mut read, mut context) = (0, Context::from_waker(waker));
+        loop {
+            let mut bytes = [0; 1000];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut *socket).poll_read(&mut context, &mut buffer) {
+                Poll::Ready(result) => result.unwrap(),
+                Poll::Pending => return read,
+            }
+            read += buffer.filled().len();
+        }
+    }
+
+    #[test]
+    fn a_peer_that_always_has_more_gives_way_after_its_share_each_time() {
+        let mut socket = flooded();
+        for _ in 0..3 {
+            let wakes = Arc::new(Wakes::default());
+            assert_eq!(read_turn(&mut socket, &Waker::from(Arc::clone(&wakes))), 9_000);
+            let woken = wakes.0.load(Ordering::Relaxed);
+            assert_eq!(woken, 1, "it has its next turn without a word from the peer");
+        }
+    }
+}

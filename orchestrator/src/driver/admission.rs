@@ -4,7 +4,7 @@
 //! have waited have room apart from those that begin, so neither keeps the other out.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::SocketAddr,
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -90,8 +90,30 @@ struct Active {
     begun: Count,
     woken: Count,
     steering: Count,
-    /// Of sagas that somebody waits for since their start.
-    by_peer: HashMap<SocketAddr, usize>,
+    by_peer: ByPeer,
+}
+
+/// How many sagas are active that somebody over this connection waits for since their start.
+#[derive(Debug, Default)]
+struct ByPeer(HashMap<SocketAddr, usize>);
+
+impl ByPeer {
+    fn of(&self, peer: SocketAddr) -> usize {
+        self.0.get(&peer).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, peer: SocketAddr) {
+        *self.0.entry(peer).or_default() += 1;
+    }
+
+    /// Connections come and go, so nothing is kept of one that has none.
+    fn remove(&mut self, peer: SocketAddr) {
+        let Entry::Occupied(mut count) = self.0.entry(peer) else { return };
+        match count.get() {
+            0 | 1 => drop(count.remove()),
+            _ => *count.get_mut() -= 1,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -148,12 +170,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut active = self.admission.active();
         active.room(self.room).remove(&self.definition);
-        let Some(peer) = self.peer else { return };
-        if let Some(count) = active.by_peer.get_mut(&peer) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                active.by_peer.remove(&peer);
-            }
+        if let Some(peer) = self.peer {
+            active.by_peer.remove(peer);
         }
     }
 }
@@ -206,7 +224,7 @@ impl Admission {
         self.in_time(&mut active, definition, requester, room)?;
         let peer = requester.peer.filter(|_| requester.waits);
         if let Some(peer) = peer {
-            *active.by_peer.entry(peer).or_default() += 1;
+            active.by_peer.add(peer);
         }
         let definition = active.room(room).add(definition.name());
         Ok(Permit { admission: Arc::clone(self), definition, room, peer })
@@ -289,8 +307,7 @@ impl Admission {
         }
         let Requester { peer, waits, rest } = requester;
         let delay = self.bounds.delay;
-        let of_peer = |peer| active.by_peer.get(&peer).copied().unwrap_or_default();
-        let is_quiet = peer.is_some_and(|peer| of_peer(peer) < OF_A_QUIET_CALLER);
+        let is_quiet = peer.is_some_and(|peer| active.by_peer.of(peer) < OF_A_QUIET_CALLER);
         let limit = match (waits, is_quiet) {
             (true, true) => delay.saturating_mul(4),
             (true, false) => delay,
@@ -330,4 +347,22 @@ fn targets(definition: &Compiled) -> impl Iterator<Item = &Target> {
         let step = definition.step(StepId(step));
         std::iter::once(&step.call).chain(step.undo.as_ref())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_a_connection_whose_sagas_are_over() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut by_peer = ByPeer::default();
+        by_peer.add(peer);
+        by_peer.add(peer);
+        by_peer.remove(peer);
+        assert_eq!(by_peer.of(peer), 1);
+        by_peer.remove(peer);
+        assert_eq!(by_peer.of(peer), 0);
+        assert!(by_peer.0.is_empty());
+    }
 }

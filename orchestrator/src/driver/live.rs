@@ -265,3 +265,21 @@ impl Drop for Slot {
         sagas.notify_changed(&self.saga_id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_saga_is_awaited_until_the_last_who_waits_has_gone() {
+        let live = LiveSagas::new(1);
+        let (one, mut other) = (live.changes("a"), live.changes("a"));
+        drop(one);
+        live.notify_changed("a");
+        assert!(other.next().now_or_never().is_some(), "the other still waits");
+        drop(other);
+        assert!(live.sagas().awaited.is_empty());
+    }
+}

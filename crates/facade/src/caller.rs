@@ -84,6 +84,12 @@ impl Client {
         Self { clock, transport }
     }
 
+    /// Whether the service is within this process.
+    #[must_use]
+    pub fn is_within(&self) -> bool {
+        matches!(self.transport, Transport::InProcess(_))
+    }
+
     /// Gets leave to make `call`: at once within this process, and where the peer takes another call. Otherwise it waits
     /// for `max_wait` at most, behind all who wait already, and for a connection no longer than the call's own limit.
     /// Dropped before, it gives up its turn.

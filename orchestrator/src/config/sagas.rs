@@ -20,6 +20,11 @@ pub struct Sagas {
     /// room to themselves; a start beyond it is refused, RESOURCE_EXHAUSTED.
     #[schemars(with = "usize")]
     pub max_steering: NonZero<usize>,
+    /// How many sagas of one definition run at once whose participants are all within this process, as the shop's are in
+    /// `dev`; a start beyond them is refused, RESOURCE_EXHAUSTED. Their calls are this process' own work, and services
+    /// refuse what is more than `limits.max_calls`.
+    #[schemars(with = "usize")]
+    pub max_within: NonZero<usize>,
     /// How many sagas that wait for their next attempt stay in memory. Beyond them those that wait longest are read from
     /// the journal again when they are due.
     pub max_waiting: usize,
@@ -39,10 +44,12 @@ pub struct Sagas {
 impl Default for Sagas {
     fn default() -> Self {
         const MAX_STEERING: NonZero<usize> = NonZero::new(1_000).expect("it is not zero");
+        const MAX_WITHIN: NonZero<usize> = NonZero::new(512).expect("it is not zero");
         Self {
             share_per_definition: 50,
             share_per_participant: 50,
             max_steering: MAX_STEERING,
+            max_within: MAX_WITHIN,
             max_waiting: 1_000,
             max_delay: Duration::from_millis(250),
             max_records: 10_000,

@@ -63,6 +63,7 @@ struct Bounds {
     calls: usize,
     share_of_participant: u8,
     share_of_definition: u8,
+    within: usize,
     delay: Duration,
 }
 
@@ -198,6 +199,7 @@ impl Admission {
             calls: part(*max_running, share_of_participant),
             share_of_participant,
             share_of_definition,
+            within: sagas.max_within.get(),
             delay: sagas.max_delay,
         };
         Self { bounds, participants, pace: Pace::new(clock), active: Mutex::default() }
@@ -280,7 +282,19 @@ impl Admission {
                  {share_of_definition} % of {all} (limits.sagas.share_per_definition)"
             ));
         }
+        let within = self.bounds.within;
+        if active.begun.of(name) >= within && self.is_within(definition) {
+            return Some(format!(
+                "as many sagas of the definition {name}, whose participants are within this process, run here as may: \
+                 {within} (limits.sagas.max_within)"
+            ));
+        }
         self.crowded_participant(definition)
+    }
+
+    /// Whether all that a saga of this definition calls is within this process.
+    fn is_within(&self, definition: &Compiled) -> bool {
+        targets(definition).all(|target| self.participants.is_within(&target.service))
     }
 
     fn crowded_participant(&self, definition: &Compiled) -> Option<String> {

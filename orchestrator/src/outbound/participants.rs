@@ -106,6 +106,13 @@ impl Participants {
         known.get(service).map_or(0, |known| known.calls.load(Ordering::Relaxed))
     }
 
+    /// Whether `service` is served within this process.
+    #[must_use]
+    pub fn is_within(&self, service: &str) -> bool {
+        let known = self.by_service.load();
+        known.get(service).is_some_and(|known| known.client.is_within())
+    }
+
     /// Who serves `service`.
     #[must_use]
     pub fn find(&self, service: &str) -> Option<Participant> {

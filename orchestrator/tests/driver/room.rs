@@ -94,6 +94,32 @@ async fn a_participant_that_does_not_answer_holds_no_more_than_its_share() {
 }
 
 #[tokio::test]
+async fn no_more_sagas_run_than_may_whose_participants_are_within_this_process() {
+    let sagas = Sagas { max_within: NonZero::new(1).unwrap(), ..shares(100, 100) };
+    let elsewhere = named("elsewhere").replace(
+        "steps:",
+        "steps:
+  - step: look
+    call: sagamesh.order.v1.OrderService/GetOrder
+    with: { order_no: \"'1'\" }",
+    );
+    let definitions = [&*named("work"), &elsewhere];
+    let mut test_driver = TestDriver::within(limits(9, sagas), &definitions).await;
+    test_driver.start("1").await;
+    let under_way = test_driver.next().await;
+    is_refused_for("limits.sagas.max_within", test_driver.try_start("work", "2").await);
+    under_way.done();
+    while test_driver.driver().running() > 0 {
+        tokio::task::yield_now().await;
+    }
+    test_driver.start("2").await;
+    // Nobody serves their first step, here least of all.
+    for key in ["1", "2"] {
+        test_driver.try_start("elsewhere", key).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn sagas_that_steer_others_have_room_of_their_own() {
     let steering = "
 saga: steering

@@ -1,6 +1,6 @@
 //! The system under test: an orchestrator for the steps that do nothing, or the whole shop.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use anyhow::{Result, anyhow};
 use clock::Clock;
@@ -143,6 +143,7 @@ fn all_room() -> Sagas {
         share_per_definition: 100,
         share_per_participant: 100,
         max_delay: Duration::from_hours(1),
+        max_within: NonZero::MAX,
         ..Sagas::default()
     }
 }

@@ -57,7 +57,7 @@ impl Checker<'_, '_> {
             let (segment, next) = match &found {
                 Type::Message(message) => {
                     match (WellKnown::of(message), message.get_field_by_name(field)) {
-                        (None | Some(WellKnown::Time), Some(descriptor)) => {
+                        (None | Some(WellKnown::Written), Some(descriptor)) => {
                             let next = Type::of_field(&descriptor);
                             (Segment::Field(descriptor), next)
                         }

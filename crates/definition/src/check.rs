@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
 
 use super::compiled::{Compiled, CompiledStep, Input, Target};
 use super::descriptors::Descriptors;
 use super::draft::{Draft, MethodName, StepDraft};
 use super::expression::Expression;
+use super::json;
 use super::lower;
 use super::path::Root;
 use super::problem::{Problem, Problems};
@@ -189,9 +190,7 @@ fn input_of(
                 (Input::Json, None)
             }
         },
-        None => {
-            (Input::Json, DescriptorPool::global().get_message_by_name("google.protobuf.Struct"))
-        }
+        None => (Input::Json, Some(json::object_type())),
     }
 }
 

@@ -5,9 +5,11 @@ use http::uri::PathAndQuery;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use saga::StepId;
 
+use super::assign;
 use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
+use super::json::{self, InputError};
 use super::overrides::Overrides;
 use super::template::Template;
 
@@ -16,7 +18,7 @@ use super::template::Template;
 pub enum Input {
     /// A message of this type.
     Typed(MessageDescriptor),
-    /// Any JSON object; its bytes are those of a `google.protobuf.Struct`.
+    /// Any JSON object; its bytes are those of `json.proto`, which a `google.protobuf.Struct` is too.
     Json,
 }
 
@@ -70,7 +72,7 @@ pub struct Compiled {
     pub(super) engine: saga::Definition,
     pub(super) serves: Option<MethodDescriptor>,
     pub(super) input: Input,
-    /// The type of `request`: the input's, or `google.protobuf.Struct`.
+    /// The type of `request`: the input's, or that of a JSON object.
     pub(super) request: MessageDescriptor,
     pub(super) key: Option<Expression>,
     pub(super) steps: Vec<CompiledStep>,
@@ -194,17 +196,18 @@ impl Compiled {
         }
     }
 
-    /// The encoded request of a saga that is started with JSON (proto3 JSON for a typed input).
-    /// An empty text is the empty object.
+    /// The encoded request of a saga that is started with JSON (proto3 JSON for a typed input). An empty text is the
+    /// empty object. Objects with the same members are the same bytes, in whatever order they come; numbers that are
+    /// written differently are other bytes where the input has no type.
     ///
     /// # Errors
-    /// When it is no JSON object, or not one of the input's type.
-    pub fn request_from_json(&self, json: &str) -> Result<Bytes, serde_json::Error> {
-        let json = if json.trim().is_empty() { "{}" } else { json };
-        let mut text = serde_json::Deserializer::from_str(json);
-        let message = DynamicMessage::deserialize(self.request.clone(), &mut text)?;
-        text.end()?;
-        Ok(encoded(message))
+    /// When it is no JSON object, or not one of the input's type, with the place.
+    pub fn request_from_json(&self, json: &str) -> Result<Bytes, InputError> {
+        let read = json::object(if json.trim().is_empty() { "{}" } else { json })?;
+        match self.input {
+            Input::Json => Ok(encoded(read)),
+            Input::Typed(_) => assign::message_from_json(read, &self.request).map(encoded),
+        }
     }
 }
 

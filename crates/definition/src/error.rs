@@ -56,12 +56,21 @@ impl std::error::Error for EvaluationError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnlocatedError {
     pub(super) kind: ErrorKind,
+    /// Where in the value it is, such as `lines[2].price`; empty where it is the value as a whole.
+    pub(super) path: String,
     pub(super) what: String,
 }
 
 impl UnlocatedError {
     pub(super) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
+        Self { kind, path: String::new(), what: what.into() }
+    }
+
+    /// The same, of the part `name` of a value: a field's name, or an index or key in brackets.
+    pub(super) fn inside(mut self, name: &str) -> Self {
+        let is_index = self.path.is_empty() || self.path.starts_with('[');
+        self.path = format!("{name}{}{}", if is_index { "" } else { "." }, self.path);
+        self
     }
 
     /// Whether the evaluation ends here, whatever else would be decided by other operands.
@@ -70,7 +79,8 @@ impl UnlocatedError {
     }
 
     pub(super) fn at(self, file: &str, at: Position, expression: &str) -> EvaluationError {
-        let Self { kind, what } = self;
+        let Self { kind, path, what } = self;
+        let what = if path.is_empty() { what } else { format!("{path}: {what}") };
         let (what, expression) = (cut(&what, MAX_WHAT), cut(expression, MAX_EXPRESSION));
         let file = file.to_owned();
         EvaluationError { kind, file, line: at.line, column: at.column, expression, what }

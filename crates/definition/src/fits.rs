@@ -147,8 +147,8 @@ fn whole(given: &Type, wanted: &MessageDescriptor) -> Result<(), FieldMismatch> 
         Some(WellKnown::Value) => operand.is_json(),
         Some(WellKnown::Struct) => matches!(operand, Type::Map(..)) && operand.is_json(),
         Some(WellKnown::List) => matches!(operand, Type::List(_)) && operand.is_json(),
-        Some(WellKnown::Time) if operand == Type::String => true,
-        Some(WellKnown::Time) | None => match given {
+        Some(WellKnown::Written) if operand == Type::String => true,
+        Some(WellKnown::Written) | None => match given {
             Type::Record(fields) => return record(fields, wanted),
             _ => false,
         },

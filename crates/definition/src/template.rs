@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
-use super::assign;
 use super::error::{EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::Facts;
 use super::fits;
 use super::problem::Problems;
+use super::scalar;
 use super::scope::Scope;
 use super::types::WellKnown;
 use super::yaml::{self, Node, Text};
@@ -259,7 +259,7 @@ fn map(
         (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
     let mut filled = Vec::with_capacity(entries.len());
     for (name, node) in entries {
-        let Some(key) = map_key(&name.value, &key_kind) else {
+        let Some(key) = scalar::key_of_text(&name.value, &key_kind) else {
             let what = format!("`{}` is no key of `{}`", name.value, field.name());
             problems.add(name.at, what, format!("its keys are of type {key_kind:?}"));
             continue;
@@ -269,18 +269,6 @@ fn map(
         }
     }
     Some(FieldTemplate::Map(value_kind, filled))
-}
-
-fn map_key(name: &str, kind: &Kind) -> Option<MapKey> {
-    Some(match kind {
-        Kind::String => MapKey::String(name.to_owned()),
-        Kind::Bool => MapKey::Bool(name.parse().ok()?),
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => MapKey::I32(name.parse().ok()?),
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => MapKey::I64(name.parse().ok()?),
-        Kind::Uint32 | Kind::Fixed32 => MapKey::U32(name.parse().ok()?),
-        Kind::Uint64 | Kind::Fixed64 => MapKey::U64(name.parse().ok()?),
-        _ => return None,
-    })
 }
 
 /// A single value: a field that is not repeated, or an item.
@@ -310,7 +298,7 @@ fn fill_item(
             Some(WellKnown::Wrapper | WellKnown::List) => {
                 report_kind_mismatch(node, field, problems)
             }
-            Some(WellKnown::Time) | None => {
+            Some(WellKnown::Written) | None => {
                 let template = Template::compile(node, wanted, scope, problems);
                 Some(FieldTemplate::Message(template))
             }
@@ -337,14 +325,14 @@ fn inside(
     Some(FieldTemplate::Message(Template::Fields(wanted.clone(), vec![(field, field_template)])))
 }
 
-/// A text literal must name a value of the enum, or a time, that it is meant to be.
+/// A text literal must name a value of the enum, or be the time or the field mask, that it is meant to be.
 fn named(expression: &Expression, kind: &Kind) -> Result<(), fits::FieldMismatch> {
     expression.literal_texts().iter().try_for_each(|text| match kind {
         Kind::Enum(wanted) if wanted.get_value_by_name(text).is_none() => {
             Err(fits::no_value(text, wanted))
         }
-        Kind::Message(wanted) if WellKnown::of(wanted) == Some(WellKnown::Time) => {
-            assign::time(text, wanted).map(|_| ()).map_err(|failure| fits::FieldMismatch {
+        Kind::Message(wanted) if WellKnown::of(wanted) == Some(WellKnown::Written) => {
+            scalar::written(text, wanted).map(|_| ()).map_err(|failure| fits::FieldMismatch {
                 what: failure.what,
                 cure: "write it in the form of proto3 JSON".to_owned(),
             })

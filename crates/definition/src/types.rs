@@ -4,6 +4,8 @@ use std::fmt;
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
+use super::json;
+
 /// The static type of an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Type {
@@ -36,22 +38,31 @@ pub(super) enum Type {
 pub(super) enum WellKnown {
     /// `google.protobuf.StringValue` and its like: the scalar, its zero value when unset.
     Wrapper,
+    /// `google.protobuf.Struct`, or JSON as a saga is started with it; so are the next two.
     Struct,
     Value,
     List,
-    /// Seconds and nanos; a text in the form of proto3 JSON builds one.
-    Time,
+    /// A time or a field mask: a message, which a text in the form of proto3 JSON builds too.
+    Written,
 }
 
 impl WellKnown {
     pub(super) fn of(message: &MessageDescriptor) -> Option<Self> {
+        if let Some(name) = message.full_name().strip_prefix(json::PACKAGE) {
+            return Some(match name {
+                "Object" => Self::Struct,
+                "Array" => Self::List,
+                "Value" => Self::Value,
+                _ => return None,
+            });
+        }
         Some(match message.full_name().strip_prefix("google.protobuf.")? {
             "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value"
             | "UInt32Value" | "BoolValue" | "StringValue" | "BytesValue" => Self::Wrapper,
             "Struct" => Self::Struct,
             "Value" => Self::Value,
             "ListValue" => Self::List,
-            "Timestamp" | "Duration" => Self::Time,
+            "Timestamp" | "Duration" | "FieldMask" => Self::Written,
             _ => return None,
         })
     }
@@ -104,7 +115,7 @@ impl Type {
                 Some(WellKnown::Struct) => Type::Map(Box::new(Type::String), Box::new(Type::Dyn)),
                 Some(WellKnown::Value) => Type::Dyn,
                 Some(WellKnown::List) => Type::List(Box::new(Type::Dyn)),
-                Some(WellKnown::Time) | None => self.clone(),
+                Some(WellKnown::Written) | None => self.clone(),
             },
             Type::Record(fields) => {
                 let join = |all: Type, (_, one): &(String, Type)| all.join(one);

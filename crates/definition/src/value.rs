@@ -17,6 +17,7 @@ use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{Env, ExecutionError};
 use prost_reflect::{DynamicMessage, MapKey, ReflectMessage, Value};
 
+use super::json::{self, Number};
 use super::path::field;
 use super::types::WellKnown;
 
@@ -169,7 +170,7 @@ fn key_to_cel<'v>(key: &MapKey) -> CelMapKey<'v> {
 
 fn message_to_cel<'v>(message: &DynamicMessage) -> Box<dyn Val + 'v> {
     match WellKnown::of(&message.descriptor()) {
-        None | Some(WellKnown::Time) => Box::new(Message(message.clone())),
+        None | Some(WellKnown::Written) => Box::new(Message(message.clone())),
         Some(WellKnown::Wrapper) => {
             message.get_field_by_name("value").map_or_else(null, |value| to_cel(&value))
         }
@@ -182,7 +183,13 @@ fn message_to_cel<'v>(message: &DynamicMessage) -> Box<dyn Val + 'v> {
         Some(WellKnown::Value) => {
             const KINDS: [&str; 5] =
                 ["number_value", "string_value", "bool_value", "struct_value", "list_value"];
-            KINDS.iter().find_map(|kind| field(message, kind)).map_or_else(null, to_cel)
+            match field(message, json::NUMBER_TEXT).and_then(Value::as_str).and_then(Number::parse)
+            {
+                Some(number) => number.to_cel(),
+                None => {
+                    KINDS.iter().find_map(|kind| field(message, kind)).map_or_else(null, to_cel)
+                }
+            }
         }
     }
 }

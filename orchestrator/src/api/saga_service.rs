@@ -391,10 +391,18 @@ async fn read_input(
     let (definition, is_heavy) = (Arc::clone(definition), budget::is_heavy(json.len()));
     let read = move || {
         let input = definition.request_from_json(&json);
-        let input = input.map_err(|error| Failure::invalid("input_json", error.to_string()))?;
+        let input = input.map_err(|error| Failure::invalid(place(&error.path), error.what))?;
         check_rules(&definition, &input).map(|()| input)
     };
     if is_heavy { call.off_the_loop(read).await? } else { read() }
+}
+
+/// The path of a place in the input.
+fn place(path: &str) -> String {
+    match path {
+        "" => "input_json".to_owned(),
+        path => format!("input_json.{path}"),
+    }
 }
 
 /// An input whose type has rules must keep them, as if the served method itself were called.

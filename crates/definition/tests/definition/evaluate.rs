@@ -295,8 +295,8 @@ fn json_numbers_become_whole_numbers_where_they_are_whole() {
         (fault.kind, fault.what.as_str()),
         (ErrorKind::Arithmetic, "5.5 does not fit into int32")
     );
-    let fault = taken("{ small: request.any }", r#"{"any":"5"}"#).unwrap_err();
-    assert_eq!((fault.kind, fault.what.as_str()), (ErrorKind::Type, "a string where int belongs"));
+    let fault = taken("{ small: request.any }", r#"{"any":"five"}"#).unwrap_err();
+    assert_eq!((fault.kind, fault.what.as_str()), (ErrorKind::Conversion, "`five` is no int32"));
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn json_of_a_typed_input_is_checked_against_its_type() {
     let bytes = compiled.request_from_json(r#"{"user_id":"ann"}"#).unwrap();
     assert_eq!(bytes, bytes_of("shop.v1.PlaceRequest", r#"{"userId":"ann"}"#));
     let fault = compiled.request_from_json(r#"{"user":"ann"}"#).unwrap_err();
-    assert!(fault.to_string().contains("unrecognized field name 'user'"), "{fault}");
+    assert_eq!(fault.to_string(), "no field `user` in shop.v1.PlaceRequest");
 }
 
 #[test]

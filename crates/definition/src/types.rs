@@ -219,6 +219,7 @@ impl fmt::Display for Type {
             Type::String => "string",
             Type::Bytes => "bytes",
             Type::Enum(descriptor) => descriptor.full_name(),
+            Type::Message(message) if message.full_name().starts_with(json::PACKAGE) => "JSON",
             Type::Message(message) => message.full_name(),
             Type::List(item) => return write!(f, "list({item})"),
             Type::Map(key, value) => return write!(f, "map({key}, {value})"),

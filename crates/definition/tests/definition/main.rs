@@ -5,6 +5,7 @@
 mod budget;
 mod cases;
 mod evaluate;
+mod json;
 mod problems;
 mod property;
 mod shop;

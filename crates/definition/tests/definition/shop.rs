@@ -1,11 +1,15 @@
 //! A small shop whose descriptors the definition tests are written against.
 
+use std::sync::LazyLock;
+
 use definition::{Compiled, Descriptors, Draft};
 
 pub(crate) const PROTO: &str = r#"
 syntax = "proto3";
 package shop.v1;
+import "google/protobuf/any.proto";
 import "google/protobuf/duration.proto";
+import "google/protobuf/field_mask.proto";
 import "google/protobuf/struct.proto";
 import "google/protobuf/timestamp.proto";
 import "google/protobuf/wrappers.proto";
@@ -76,16 +80,30 @@ message All {
   google.protobuf.Value any = 25;
   repeated string texts = 26;
   repeated State states = 27;
+  google.protobuf.FieldMask mask = 28;
+  google.protobuf.DoubleValue doubled = 29;
+  google.protobuf.BytesValue blob = 30;
+  google.protobuf.ListValue list = 31;
+  map<bool, string> switches = 32;
+  google.protobuf.NullValue nothing = 33;
+  google.protobuf.Any packed = 34;
+  optional string note = 35;
+  optional State mark = 36;
+  optional bytes seal = 37;
 }
 "#;
 
-pub(crate) fn descriptors() -> Descriptors {
+static DESCRIPTORS: LazyLock<Descriptors> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.proto");
     std::fs::write(&path, PROTO).unwrap();
     let mut descriptors = Descriptors::new();
     descriptors.add_file(&path).unwrap();
     descriptors
+});
+
+pub(crate) fn descriptors() -> Descriptors {
+    DESCRIPTORS.clone()
 }
 
 /// The problems of a definition, one line each.

@@ -1,6 +1,7 @@
 //! Turning the value of an expression into the value of a message's field.
 //!
-//! Null leaves a field out, as in proto3 JSON; in a list or a map it is refused.
+//! Null leaves a field out, as in proto3 JSON; in a list or a map it is refused. What is absent leaves out a field that
+//! has presence, and an entry of a map; a field without presence and an item of a list get its default.
 
 use cel::common::types::{CelBool, CelDouble, CelList, CelMap, CelMapKey, CelNull, CelString};
 use cel::common::value::Val;
@@ -14,12 +15,16 @@ use super::json::InputError;
 use super::packed;
 use super::scalar;
 use super::types::{Type, WellKnown, wrapped};
-use super::value::{self, in_pool_of, to_cel};
+use super::value::{self, in_pool_of, is_absent, or_default, to_cel};
 
 type Assigned = Result<Option<Value>, UnlocatedError>;
 
 /// The field's value, or `None` where it is to stay unset.
 pub(super) fn to_field(val: &dyn Val, field: &FieldDescriptor) -> Assigned {
+    if is_absent(val) && field.supports_presence() {
+        return Ok(None);
+    }
+    let val = or_default(val);
     if (field.is_map() || field.is_list()) && is_null(val) {
         return Ok(None);
     }
@@ -30,7 +35,7 @@ pub(super) fn to_field(val: &dyn Val, field: &FieldDescriptor) -> Assigned {
         let (key_kind, value_field) =
             (entry.map_entry_key_field().kind(), entry.map_entry_value_field());
         let mut entries = std::collections::HashMap::new();
-        for (key, value) in map.inner() {
+        for (key, value) in map.inner().iter().filter(|(_, value)| !is_absent(value.as_ref())) {
             let key = map_key(key, &key_kind)?;
             let inside = |error: UnlocatedError| error.inside(&format!("[{}]", told(&key)));
             let value = to_kind(value.as_ref(), &value_field.kind()).map_err(inside)?;
@@ -77,11 +82,26 @@ pub(super) fn copy_to_field(value: &Value, field: &FieldDescriptor) -> Assigned 
     to_field(to_cel(value).as_ref(), field)
 }
 
+/// What an item of a list, or the value of an entry of a map, is built from.
+pub(super) enum Item {
+    Value(Value),
+    Absent,
+    Null,
+}
+
+/// An item that an expression came to.
+pub(super) fn to_item(val: &dyn Val, kind: &Kind) -> Result<Item, UnlocatedError> {
+    if is_absent(val) {
+        return Ok(Item::Absent);
+    }
+    Ok(to_kind(val, kind)?.map_or(Item::Null, Item::Value))
+}
+
 /// Does the same as [`copy_to_field`] for an item of a list or of a map.
-pub(super) fn copy_to_item(value: &Value, kind: &Kind) -> Assigned {
+pub(super) fn copy_to_item(value: &Value, kind: &Kind) -> Result<Item, UnlocatedError> {
     match copied(value, kind) {
-        Some(copy) => Ok(Some(copy)),
-        None => to_kind(to_cel(value).as_ref(), kind),
+        Some(copy) => Ok(Item::Value(copy)),
+        None => to_item(to_cel(value).as_ref(), kind),
     }
 }
 
@@ -251,6 +271,7 @@ fn json_value(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessag
 
 /// The value of a single field, or of an item of a list or map; `None` where null leaves it out.
 pub(super) fn to_kind(val: &dyn Val, kind: &Kind) -> Assigned {
+    let val = or_default(val);
     match kind {
         Kind::Message(wanted) => Ok(to_message(val, wanted)?.map(Value::Message)),
         Kind::Enum(of) if is_null(val) && of.full_name() == "google.protobuf.NullValue" => {
@@ -289,6 +310,6 @@ fn told(key: &MapKey) -> String {
     }
 }
 
-fn null_inside(collection: &str) -> UnlocatedError {
+pub(super) fn null_inside(collection: &str) -> UnlocatedError {
     UnlocatedError::new(ErrorKind::Type, format!("null inside a {collection}"))
 }

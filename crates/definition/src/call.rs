@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use cel::common::ast::operators as op;
-use cel::common::types::{CelBool, CelBytes, CelList, CelString};
+use cel::common::types::{CelBool, CelBytes, CelList, CelMap, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::{Context, ExecutionError};
 
@@ -12,7 +12,7 @@ use super::error::{ErrorKind, UnlocatedError};
 use super::evaluate::Found;
 use super::meter::{Cost, of_val};
 use super::signatures::symbol;
-use super::value::ENV;
+use super::value::{ENV, is_absent, or_default};
 
 pub(super) const INDEX: &str = op::INDEX;
 
@@ -75,13 +75,19 @@ pub(super) fn operator<'l>(
     let values: Vec<&dyn Val> = operands.iter().map(AsRef::as_ref).collect();
     let none = || no_overload(name, &values);
     let found = match (name, values.as_slice()) {
-        (op::EQUALS, [a, b]) => return Ok(boolean(a.equals(*b))),
-        (op::NOT_EQUALS, [a, b]) => return Ok(boolean(!a.equals(*b))),
+        (op::EQUALS, [a, b]) => return Ok(boolean(equal(*a, *b))),
+        (op::NOT_EQUALS, [a, b]) => return Ok(boolean(!equal(*a, *b))),
         (op::LESS, [a, b]) => return Ok(boolean(order(name, *a, *b)? == Ordering::Less)),
         (op::LESS_EQUALS, [a, b]) => return Ok(boolean(order(name, *a, *b)? != Ordering::Greater)),
         (op::GREATER, [a, b]) => return Ok(boolean(order(name, *a, *b)? == Ordering::Greater)),
         (op::GREATER_EQUALS, [a, b]) => return Ok(boolean(order(name, *a, *b)? != Ordering::Less)),
-        (op::IN, [a, b]) => b.as_container().ok_or_else(none)?.contains(*a).map(boolean),
+        (op::IN, [a, b]) => match b.downcast_ref::<CelList>() {
+            Some(list) => {
+                let is_in = list.inner().iter().any(|item| equal(*a, item.as_ref()));
+                return Ok(boolean(is_in));
+            }
+            None => b.as_container().ok_or_else(none)?.contains(*a).map(boolean),
+        },
         (op::LOGICAL_NOT, [a]) => {
             let value = a.downcast_ref::<CelBool>().ok_or_else(none)?;
             return Ok(boolean(!*value.inner()));
@@ -95,6 +101,35 @@ pub(super) fn operator<'l>(
         _ => return Err(none()),
     };
     found.map_err(|error| if is_mismatch(&error) { none() } else { failure(&error) })
+}
+
+/// CEL's equality, what is absent being its default, also inside of lists and maps.
+fn equal(a: &dyn Val, b: &dyn Val) -> bool {
+    let (a, b) = (or_default(a), or_default(b));
+    if let (Some(a), Some(b)) = (a.downcast_ref::<CelList>(), b.downcast_ref::<CelList>()) {
+        let mut pairs = a.inner().iter().zip(b.inner());
+        return a.inner().len() == b.inner().len()
+            && pairs.all(|(a, b)| equal(a.as_ref(), b.as_ref()));
+    }
+    if let (Some(a), Some(of)) = (a.downcast_ref::<CelMap>(), b.downcast_ref::<CelMap>()) {
+        let found = |key: &dyn Val| b.as_indexer().and_then(|indexer| indexer.get(key).ok());
+        return a.inner().len() == of.inner().len()
+            && a.inner().iter().all(|(key, value)| {
+                found(key.inner()).is_some_and(|other| equal(value.as_ref(), other.as_ref()))
+            });
+    }
+    a.equals(b)
+}
+
+/// A list as functions take it, without anything in it that is absent.
+fn with_defaults(value: Box<dyn Val>) -> Box<dyn Val> {
+    match value.downcast_ref::<CelList>() {
+        Some(list) if list.inner().iter().any(|item| is_absent(item.as_ref())) => {
+            let items = list.inner().iter().map(|item| or_default(item.as_ref()).clone_as_boxed());
+            Box::new(CelList::from(items.collect::<Vec<_>>()))
+        }
+        _ => value,
+    }
 }
 
 fn made<'l>(value: Found<'_>) -> Found<'l> {
@@ -139,7 +174,7 @@ pub(super) fn method<'l>(
 ) -> Result<Found<'l>, UnlocatedError> {
     let mut context: Context<'_, 'static> = Context::with_env(ENV.clone());
     for (index, value) in operands.into_iter().enumerate() {
-        context.add_variable_as_val(operand(index), value.into_owned());
+        context.add_variable_as_val(operand(index), with_defaults(value.into_owned()));
     }
     match cel::Value::resolve_val(&method.call, &context) {
         Ok(found) => Ok(CowVal::Owned(found.into_owned())),

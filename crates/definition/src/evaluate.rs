@@ -16,7 +16,7 @@ use super::error::{ErrorKind, UnlocatedError};
 use super::facts::Facts;
 use super::meter::{self, Cost};
 use super::typecheck::Slot;
-use super::value::to_cel;
+use super::value::{Absent, is_absent, or_default, to_cel};
 
 /// A value, either part of another or made for this place.
 pub(super) type Found<'e> = CowVal<'e, 'static>;
@@ -75,7 +75,7 @@ impl<'e> Evaluation<'e> {
             Code::Operator(name, operands) => match (name.as_str(), operands.as_slice()) {
                 (call::INDEX, [of, index]) => {
                     let of = self.eval(of, scope)?;
-                    self.select(of, &*self.eval(index, scope)?)
+                    self.select(of, or_default(&*self.eval(index, scope)?))
                 }
                 (name, operands) => {
                     let operands = self.all(operands, scope)?;
@@ -106,7 +106,7 @@ impl<'e> Evaluation<'e> {
         codes: &'l [Code],
         scope: Scope<'l>,
     ) -> Result<Vec<Found<'l>>, UnlocatedError> {
-        codes.iter().map(|code| self.eval(code, scope)).collect()
+        codes.iter().map(|code| self.eval(code, scope).map(found_or_default)).collect()
     }
 
     fn slot(&self, index: usize) -> Outcome<'_> {
@@ -120,7 +120,8 @@ impl<'e> Evaluation<'e> {
             Slot::Value(path) => {
                 let found = self.facts.follow(path)?;
                 self.charge(meter::of_value(&found.value))?;
-                to_cel(&found.value)
+                let value = to_cel(&found.value);
+                if found.present { value } else { Box::new(Absent(value)) }
             }
             Slot::Has(path) => Box::new(CelBool::from(self.facts.is_set(path)?)),
         };
@@ -137,6 +138,14 @@ impl<'e> Evaluation<'e> {
 
     /// The field of a message, the entry of a map, or the item of a list.
     fn select<'l>(&self, of: Found<'l>, key: &dyn Val) -> Outcome<'l> {
+        if let Some(Absent(default)) = of.downcast_ref::<Absent>() {
+            // Nothing that is inside of it is there either.
+            let found = self.select(CowVal::Owned(default.clone()), key)?;
+            return Ok(match is_absent(&*found) {
+                true => found,
+                false => CowVal::owned(Absent(found.into_owned())),
+            });
+        }
         let none = |of: &dyn Val| call::no_overload(call::INDEX, &[of, key]);
         let failed = |error: cel::ExecutionError, of: &dyn Val| match call::is_mismatch(&error) {
             true => none(of),
@@ -183,7 +192,7 @@ impl<'e> Evaluation<'e> {
         let mut map: HashMap<CelMapKey<'static>, Box<dyn Val>> =
             HashMap::with_capacity(entries.len());
         for (key, value) in entries {
-            let key = self.owned(self.eval(key, scope)?)?;
+            let key = self.owned(found_or_default(self.eval(key, scope)?))?;
             let key = CelMapKey::try_from(key).map_err(|error| call::failure(&error))?;
             let value = self.owned(self.eval(value, scope)?)?;
             if map.contains_key(&key) || same_number(&key).is_some_and(|key| map.contains_key(&key))
@@ -199,7 +208,7 @@ impl<'e> Evaluation<'e> {
     }
 
     fn repeat<'l>(&'l self, code: &'l Loop, scope: Scope<'l>) -> Outcome<'l> {
-        let over = self.eval(&code.over, scope)?;
+        let over = found_or_default(self.eval(&code.over, scope)?);
         let iterable = over.as_iterable().ok_or_else(|| wrong(&*over, "a list or a map"))?;
         let mut items = iterable.iter();
         let items = std::iter::from_fn(|| items.next());
@@ -266,7 +275,19 @@ fn boolean(value: bool) -> Found<'static> {
     CowVal::Borrowed(if value { &CelBool::TRUE } else { &CelBool::FALSE })
 }
 
-fn truth(value: &dyn Val) -> Result<bool, UnlocatedError> {
+/// The value as operators and functions take it.
+fn found_or_default(found: Found<'_>) -> Found<'_> {
+    match found {
+        CowVal::Borrowed(value) => CowVal::Borrowed(or_default(value)),
+        CowVal::Owned(value) => match value.downcast_ref::<Absent>() {
+            Some(Absent(default)) => CowVal::Owned(default.clone()),
+            None => CowVal::Owned(value),
+        },
+    }
+}
+
+pub(super) fn truth(value: &dyn Val) -> Result<bool, UnlocatedError> {
+    let value = or_default(value);
     let found = value.downcast_ref::<CelBool>().map(|found| *found.inner());
     found.ok_or_else(|| wrong(value, "a bool"))
 }

@@ -5,10 +5,11 @@ use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::Val;
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
-use super::assign;
+use super::assign::{self, Item};
+use super::call::INDEX;
 use super::code::Code;
 use super::error::{EvaluationError, UnlocatedError};
-use super::evaluate::{Evaluation, wrong};
+use super::evaluate::{Evaluation, truth, wrong};
 use super::facts::Facts;
 use super::meter;
 use super::parse::{Parsed, parse};
@@ -17,7 +18,7 @@ use super::problem::{Position, Problems};
 use super::scope::Scope;
 use super::typecheck::{Checker, Slot};
 use super::types::Type;
-use super::value::to_cel;
+use super::value::{or_default, to_cel};
 use super::yaml::{Literal, Text};
 
 /// Longest expression, in bytes.
@@ -146,6 +147,14 @@ impl Expression {
         texts
     }
 
+    /// Whether it may come to nothing that a field is set to.
+    pub(super) fn may_be_absent(&self) -> bool {
+        match &self.form {
+            Form::Path(path) => path.may_be_absent(),
+            Form::Code { code, slots } => may_be_absent(code, slots),
+        }
+    }
+
     /// A whole number as a floating point number, for `ratio: 1`.
     pub(super) fn literal_as_double(self, kind: &Kind) -> Self {
         match (&self.form, kind) {
@@ -181,30 +190,27 @@ impl Expression {
     }
 
     /// The value for an item of a list or of a map.
-    pub(super) fn to_item(
-        &self,
-        facts: &Facts<'_>,
-        kind: &Kind,
-    ) -> Result<Option<Value>, UnlocatedError> {
+    pub(super) fn to_item(&self, facts: &Facts<'_>, kind: &Kind) -> Result<Item, UnlocatedError> {
         match &self.form {
             Form::Path(path) => {
                 let found = facts.follow(path)?;
+                if !found.present {
+                    return Ok(Item::Absent);
+                }
                 facts.meter().charge(meter::of_value(&found.value))?;
                 assign::copy_to_item(&found.value, kind)
             }
-            Form::Code { .. } => self.evaluate(facts, |value| assign::to_kind(value, kind)),
+            Form::Code { .. } => self.evaluate(facts, |value| assign::to_item(value, kind)),
         }
     }
 
     pub(super) fn to_bool(&self, facts: &Facts<'_>) -> Result<bool, UnlocatedError> {
-        self.evaluate(facts, |value| {
-            let found = value.downcast_ref::<CelBool>().map(|found| *found.inner());
-            found.ok_or_else(|| wrong(value, "a bool"))
-        })
+        self.evaluate(facts, truth)
     }
 
     pub(super) fn to_text(&self, facts: &Facts<'_>) -> Result<String, UnlocatedError> {
         self.evaluate(facts, |value| {
+            let value = or_default(value);
             let found = value.downcast_ref::<CelString>().map(|found| found.inner().to_owned());
             found.ok_or_else(|| wrong(value, "a string"))
         })
@@ -244,6 +250,19 @@ fn literal_texts(code: &Code, texts: &mut Vec<String>) {
         Code::If(parts) => parts.iter().skip(1).for_each(|side| literal_texts(side, texts)),
         Code::Literal(LiteralValue::String(text)) => texts.push(text.inner().to_owned()),
         _ => {}
+    }
+}
+
+fn may_be_absent(code: &Code, slots: &[Slot]) -> bool {
+    match code {
+        Code::If(parts) => parts.iter().skip(1).any(|side| may_be_absent(side, slots)),
+        Code::Slot(index) => {
+            matches!(slots.get(*index), Some(Slot::Value(path)) if path.may_be_absent())
+        }
+        Code::Literal(literal) => matches!(literal, LiteralValue::Null),
+        Code::Operator(name, _) => name == INDEX,
+        Code::Select(..) | Code::Local(_) => true,
+        _ => false,
     }
 }
 

@@ -88,17 +88,19 @@ impl<'a> Facts<'a> {
         path.is_set(self.root(path.root)?)
     }
 
-    fn root(&self, root: Root) -> Result<Cow<'_, Value>, UnlocatedError> {
+    fn root(&self, root: Root) -> Result<Selected<'_>, UnlocatedError> {
         match root {
-            Root::Request => self.request.value(&self.meter).map(Cow::Borrowed),
+            Root::Request => self.request.selected(&self.meter),
             Root::Step(step) => match self.responses.get(step) {
-                Some(part) => part.value(&self.meter).map(Cow::Borrowed),
+                Some(part) => part.selected(&self.meter),
                 None => Err(UnlocatedError::new(
                     ErrorKind::Type,
                     "these facts are of another definition",
                 )),
             },
-            Root::Saga(field) => Ok(Cow::Owned(self.about(field))),
+            Root::Saga(field) => {
+                Ok(Selected { value: Cow::Owned(self.about(field)), present: true })
+            }
         }
     }
 
@@ -119,6 +121,11 @@ impl<'a> Facts<'a> {
 impl<'a> Part<'a> {
     fn new(descriptor: &'a MessageDescriptor, bytes: Option<&'a [u8]>) -> Self {
         Self { descriptor, bytes, decoded: OnceLock::new() }
+    }
+
+    fn selected(&self, meter: &Meter) -> Result<Selected<'_>, UnlocatedError> {
+        let value = Cow::Borrowed(self.value(meter)?);
+        Ok(Selected { value, present: self.bytes.is_some() })
     }
 
     fn value(&self, meter: &Meter) -> Result<&Value, UnlocatedError> {

@@ -25,7 +25,8 @@ impl FieldMismatch {
 
 /// Whether a value of type `given` may be put into `field`.
 pub(super) fn field(given: &Type, field: &FieldDescriptor) -> Result<(), FieldMismatch> {
-    if given.is_open() {
+    // Null leaves a field out.
+    if given.is_open() || (*given == Type::Null && !field.is_required()) {
         return Ok(());
     }
     if field.is_map()

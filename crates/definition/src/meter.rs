@@ -10,7 +10,7 @@ use cel::common::value::Val;
 use prost_reflect::{DynamicMessage, Value};
 
 use super::error::{ErrorKind, UnlocatedError};
-use super::value::Message;
+use super::value::{Message, or_default};
 
 /// Steps that the expressions over one saga's facts may take in all: some ten milliseconds.
 pub const MAX_STEPS: u64 = 250_000;
@@ -88,6 +88,7 @@ fn spent(limit: std::fmt::Arguments<'_>) -> UnlocatedError {
 
 /// What it takes to copy a value of an expression, or to look through all of it.
 pub(super) fn of_val(val: &dyn Val) -> Cost {
+    let val = or_default(val);
     if let Some(text) = val.downcast_ref::<CelString>() {
         Cost::bytes(text.inner().len())
     } else if let Some(bytes) = val.downcast_ref::<CelBytes>() {

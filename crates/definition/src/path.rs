@@ -50,15 +50,16 @@ pub(super) struct Path {
 pub(super) struct Selected<'m> {
     /// The value, or the default of a field that is not set.
     pub(super) value: Cow<'m, Value>,
-    /// False only for a field with presence that is not set.
+    /// False where the value, or a message that it would be in, has presence and is not set.
     pub(super) present: bool,
 }
 
 impl Path {
-    /// Follows the path from the value of its root.
-    pub(super) fn follow<'m>(&self, root: Cow<'m, Value>) -> Result<Selected<'m>, UnlocatedError> {
-        let mut found = Selected { value: root, present: true };
+    /// Follows the path from its root.
+    pub(super) fn follow<'m>(&self, root: Selected<'m>) -> Result<Selected<'m>, UnlocatedError> {
+        let mut found = root;
         for segment in &self.segments {
+            let is_parent_present = found.present;
             found = match found.value {
                 Cow::Borrowed(value) => segment.select(value)?,
                 Cow::Owned(value) => {
@@ -66,13 +67,22 @@ impl Path {
                     Selected { value: Cow::Owned(value.into_owned()), present }
                 }
             };
+            found.present &= is_parent_present;
         }
         Ok(found)
     }
 
+    /// Whether what the path leads to may be absent, or the null of JSON.
+    pub(super) fn may_be_absent(&self) -> bool {
+        self.segments.iter().any(|segment| match segment {
+            Segment::Field(field) => field.supports_presence(),
+            Segment::Key(_) => true,
+        })
+    }
+
     /// Whether the last segment of the path is there, as `has()` asks: a field without presence is
     /// there when it is not its default.
-    pub(super) fn is_set(&self, root: Cow<'_, Value>) -> Result<bool, UnlocatedError> {
+    pub(super) fn is_set(&self, root: Selected<'_>) -> Result<bool, UnlocatedError> {
         let Some((last, before)) = self.segments.split_last() else { return Ok(true) };
         let parent = Path { root: self.root, segments: before.to_vec() }.follow(root)?;
         match last {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
+use super::assign::{self, Item};
 use super::error::{EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::Facts;
@@ -89,23 +90,27 @@ impl Template {
                 let fault = |failure: UnlocatedError| expression.fault(failure, file);
                 let value = expression.to_item(facts, &Kind::Message(wanted.clone()));
                 Ok(match value.map_err(fault)? {
-                    Some(Value::Message(message)) => message,
+                    Item::Value(Value::Message(message)) => message,
                     _ => DynamicMessage::new(wanted.clone()),
                 })
             }
             Template::Fields(wanted, fields) => {
                 let mut message = DynamicMessage::new(wanted.clone());
                 for (field, field_template) in fields {
-                    let value = match field_template {
+                    match field_template {
                         FieldTemplate::Value(expression) => {
-                            let value = expression.to_field(facts, field);
-                            value.map_err(|failure| expression.fault(failure, file))?
+                            let set = expression.to_field(facts, field).and_then(|value| {
+                                value
+                                    .map_or(Ok(()), |value| assign::set(&mut message, field, value))
+                            });
+                            set.map_err(|failure| expression.fault(failure, file))?;
                         }
-                        other => other.build(facts, &field.kind(), file)?,
-                    };
-                    // The value was made for this field, so the descriptors agree.
-                    if let Some(value) = value {
-                        message.set_field(field, value);
+                        other => {
+                            // The value is made for this field, so the descriptors agree.
+                            if let Some(value) = other.build(facts, &field.kind(), "field", file)? {
+                                message.set_field(field, value);
+                            }
+                        }
                     }
                 }
                 Ok(message)
@@ -115,43 +120,47 @@ impl Template {
 }
 
 impl FieldTemplate {
+    fn may_be_absent(&self) -> bool {
+        matches!(self, FieldTemplate::Value(expression) if expression.may_be_absent())
+    }
+
+    /// The value, or `None` where it is absent. Null has no place in the `collection` that it is for.
     fn build(
         &self,
         facts: &Facts<'_>,
         kind: &Kind,
+        collection: &str,
         file: &str,
     ) -> Result<Option<Value>, EvaluationError> {
-        Ok(match self {
+        Ok(Some(match self {
             FieldTemplate::Value(expression) => {
-                let value = expression.to_item(facts, kind);
-                value.map_err(|failure| expression.fault(failure, file))?
+                let fault = |failure: UnlocatedError| expression.fault(failure, file);
+                match expression.to_item(facts, kind).map_err(fault)? {
+                    Item::Value(value) => value,
+                    Item::Absent => return Ok(None),
+                    Item::Null => return Err(fault(assign::null_inside(collection))),
+                }
             }
-            FieldTemplate::Message(template) => Some(Value::Message(template.build(facts, file)?)),
+            FieldTemplate::Message(template) => Value::Message(template.build(facts, file)?),
             FieldTemplate::List(kind, items) => {
                 let mut values = Vec::with_capacity(items.len());
                 for item in items {
-                    values.push(item.build_item(facts, kind, file)?);
+                    // It cannot be left out.
+                    let value = item.build(facts, kind, "list", file)?;
+                    values.push(value.unwrap_or_else(|| Value::default_value(kind)));
                 }
-                Some(Value::List(values))
+                Value::List(values)
             }
             FieldTemplate::Map(kind, entries) => {
                 let mut values = HashMap::with_capacity(entries.len());
                 for (key, item) in entries {
-                    values.insert(key.clone(), item.build_item(facts, kind, file)?);
+                    if let Some(value) = item.build(facts, kind, "map", file)? {
+                        values.insert(key.clone(), value);
+                    }
                 }
-                Some(Value::Map(values))
+                Value::Map(values)
             }
-        })
-    }
-
-    /// An item cannot be left out, so what is absent is the default.
-    fn build_item(
-        &self,
-        facts: &Facts<'_>,
-        kind: &Kind,
-        file: &str,
-    ) -> Result<Value, EvaluationError> {
-        Ok(self.build(facts, kind, file)?.unwrap_or_else(|| Value::default_value(kind)))
+        }))
     }
 }
 
@@ -184,20 +193,21 @@ fn fields(
             problems.add(name.at, mismatch.what, mismatch.cure);
             continue;
         };
-        let oneof = field.containing_oneof();
-        let beside = filled.iter().find(|(other, _)| {
-            oneof.is_some()
-                && other.containing_oneof().map(|o| o.full_name().to_owned())
-                    == oneof.as_ref().map(|o| o.full_name().to_owned())
+        let Some(field_template) = fill(node, &field, scope, problems) else { continue };
+        let of_one = |other: &FieldDescriptor| {
+            field.containing_oneof().is_some()
+                && other.containing_oneof() == field.containing_oneof()
+        };
+        // Of those that may be absent, one may be there.
+        let beside = filled.iter().find(|(other, other_template)| {
+            of_one(other) && !(other_template.may_be_absent() && field_template.may_be_absent())
         });
-        if let (Some((other, _)), Some(oneof)) = (beside, &oneof) {
+        if let (Some((other, _)), Some(oneof)) = (beside, field.containing_oneof()) {
             let what =
                 format!("`{}` and `{}` are both of `{}`", other.name(), field.name(), oneof.name());
             problems.add(name.at, what, "set one of them");
         }
-        if let Some(field_template) = fill(node, &field, scope, problems) {
-            filled.push((field, field_template));
-        }
+        filled.push((field, field_template));
     }
     filled
 }

@@ -2,7 +2,7 @@
 //!
 //! A message stays a message and gives out its fields when they are asked for; wrappers, `Struct`,
 //! `Value` and `ListValue` are the plain values they hold. A field that is not set reads as its
-//! default, whether it has presence or not; `has()` tells the difference.
+//! default, whether it has presence or not; `has()` tells the difference, and so does a field that it is passed on to.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -76,10 +76,11 @@ impl Indexer for Message {
         Self: 'v,
     {
         let name = field.downcast_ref::<CelString>().map_or("", CelString::inner);
-        let found = self.0.get_field_by_name(name);
-        found
-            .map(|value| CowVal::Owned(to_cel(&value)))
-            .ok_or_else(|| ExecutionError::no_such_key(name))
+        let field = self.0.descriptor().get_field_by_name(name);
+        let field = field.ok_or_else(|| ExecutionError::no_such_key(name))?;
+        let value = to_cel(&self.0.get_field(&field));
+        let is_absent = field.supports_presence() && !self.0.has_field(&field);
+        Ok(CowVal::Owned(if is_absent { Box::new(Absent(value)) } else { value }))
     }
 
     fn steal<'v>(self: Box<Self>, field: &dyn Val) -> Result<Box<dyn Val + 'v>, ExecutionError>
@@ -88,6 +89,46 @@ impl Indexer for Message {
     {
         self.get(field).map(CowVal::into_owned)
     }
+}
+
+/// What is not set although it might be: its default to operators and functions, and nothing to a field that could tell.
+#[derive(Debug, Clone)]
+pub(super) struct Absent(pub(super) Box<dyn Val>);
+
+impl Val for Absent {
+    fn get_type(&self) -> &types::Type {
+        self.0.get_type()
+    }
+
+    fn cel_type() -> &'static types::Type {
+        &types::DYN_TYPE
+    }
+
+    fn equals(&self, other: &dyn Val) -> bool {
+        self.0.equals(other)
+    }
+
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+impl StaticVal for Absent {}
+
+/// The value itself, or the default of what is absent.
+pub(super) fn or_default<'b, 'v>(val: &'b (dyn Val + 'v)) -> &'b (dyn Val + 'v) {
+    match val.downcast_ref::<Absent>() {
+        Some(Absent(default)) => default.as_ref(),
+        None => val,
+    }
+}
+
+pub(super) fn is_absent(val: &dyn Val) -> bool {
+    val.downcast_ref::<Absent>().is_some()
 }
 
 /// Messages of two pools are equal when they are so on the wire.

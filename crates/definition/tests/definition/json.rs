@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use definition::{Compiled, ErrorKind, EvaluationError, Identity, Prepared};
 use proptest::prelude::*;
-use prost::Message as _;
 use prost_reflect::{DynamicMessage, MapKey, MessageDescriptor, SerializeOptions, Value};
 use saga::StepId;
 

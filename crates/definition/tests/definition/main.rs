@@ -6,6 +6,7 @@ mod budget;
 mod cases;
 mod evaluate;
 mod json;
+mod presence;
 mod problems;
 mod property;
 mod shop;

@@ -3,6 +3,8 @@
 //! Null leaves a field out, as in proto3 JSON; in a list or a map it is refused. What is absent leaves out a field that
 //! has presence, and an entry of a map; a field without presence and an item of a list get its default.
 
+use std::collections::HashMap;
+
 use cel::common::types::{CelBool, CelDouble, CelList, CelMap, CelMapKey, CelNull, CelString};
 use cel::common::value::Val;
 use prost_reflect::{
@@ -24,36 +26,42 @@ pub(super) fn to_field(val: &dyn Val, field: &FieldDescriptor) -> Assigned {
     if is_absent(val) && field.supports_presence() {
         return Ok(None);
     }
-    let val = or_default(val);
-    if (field.is_map() || field.is_list()) && is_null(val) {
+    match field.kind() {
+        Kind::Message(entry) if field.is_map() => to_map(or_default(val), &entry),
+        kind if field.is_list() => to_list(or_default(val), &kind),
+        kind => to_kind(val, &kind),
+    }
+}
+
+fn to_map(val: &dyn Val, entry: &MessageDescriptor) -> Assigned {
+    if is_null(val) {
         return Ok(None);
     }
-    if field.is_map()
-        && let Kind::Message(entry) = field.kind()
-    {
-        let map = val.downcast_ref::<CelMap>().ok_or_else(|| wrong(val, "a map"))?;
-        let (key_kind, value_field) =
-            (entry.map_entry_key_field().kind(), entry.map_entry_value_field());
-        let mut entries = std::collections::HashMap::new();
-        for (key, value) in map.inner().iter().filter(|(_, value)| !is_absent(value.as_ref())) {
-            let key = map_key(key, &key_kind)?;
-            let inside = |error: UnlocatedError| error.inside(&format!("[{}]", told(&key)));
-            let value = to_kind(value.as_ref(), &value_field.kind()).map_err(inside)?;
-            let value = value.ok_or_else(|| inside(null_inside("map")))?;
-            if entries.contains_key(&key) {
-                let what = format!("the key `{}` is given twice", told(&key));
-                return Err(UnlocatedError::new(ErrorKind::Conversion, what));
-            }
-            entries.insert(key, value);
+    let map = val.downcast_ref::<CelMap>().ok_or_else(|| wrong(val, "a map"))?;
+    let (key_kind, value_kind) =
+        (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
+    let mut entries = HashMap::new();
+    for (key, value) in map.inner().iter().filter(|(_, value)| !is_absent(value.as_ref())) {
+        let key = map_key(key, &key_kind)?;
+        let inside = |error: UnlocatedError| error.inside(&format!("[{}]", told(&key)));
+        let value = to_kind(value.as_ref(), &value_kind).map_err(inside)?;
+        let value = value.ok_or_else(|| inside(null_inside("map")))?;
+        if entries.contains_key(&key) {
+            let what = format!("the key `{}` is given twice", told(&key));
+            return Err(UnlocatedError::new(ErrorKind::Conversion, what));
         }
-        return Ok(Some(Value::Map(entries)));
+        entries.insert(key, value);
     }
-    if !field.is_list() {
-        return to_kind(val, &field.kind());
+    Ok(Some(Value::Map(entries)))
+}
+
+fn to_list(val: &dyn Val, kind: &Kind) -> Assigned {
+    if is_null(val) {
+        return Ok(None);
     }
     let list = val.downcast_ref::<CelList>().ok_or_else(|| wrong(val, "a list"))?;
     let items = list.inner().iter().enumerate().map(|(index, item)| {
-        let item = to_kind(item.as_ref(), &field.kind());
+        let item = to_kind(item.as_ref(), kind);
         let item = item.and_then(|item| item.ok_or_else(|| null_inside("list")));
         item.map_err(|error| error.inside(&format!("[{index}]")))
     });
@@ -176,7 +184,7 @@ fn same_message(
         .map_err(|error| UnlocatedError::new(ErrorKind::Bytes, error.to_string()))
 }
 
-/// Fields may have their names of the .proto or of proto3 JSON.
+/// Fields may have their names of the .proto or of proto3 JSON, and extensions theirs in brackets.
 fn from_map(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage, UnlocatedError> {
     let map = val.downcast_ref::<CelMap>().ok_or_else(|| wrong(val, wanted.full_name()))?;
     if packed::is_packed(map, wanted) {
@@ -186,6 +194,16 @@ fn from_map(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage,
     let mut given: Vec<u32> = Vec::new();
     for (key, value) in map.inner() {
         let name = key.inner().downcast_ref::<CelString>().map_or("", CelString::inner);
+        if let Some(extension) = wanted.get_extension_by_json_name(name) {
+            let value = match extension.is_list() {
+                true => to_list(or_default(value.as_ref()), &extension.kind()),
+                false => to_kind(value.as_ref(), &extension.kind()),
+            };
+            if let Some(value) = value.map_err(|error| error.inside(name))? {
+                message.set_extension(&extension, value);
+            }
+            continue;
+        }
         let field = wanted.get_field_by_name(name).or_else(|| wanted.get_field_by_json_name(name));
         let field = field.ok_or_else(|| {
             let what = format!("no field `{name}` in {}", wanted.full_name());

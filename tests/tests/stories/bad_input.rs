@@ -189,10 +189,18 @@ async fn a_start_with_a_broken_input_is_refused() {
         input_json: input.to_owned(),
         version: 0,
     };
-    for input in ["{", "[]", r#"{"submit_tokn": "t"}"#, r#"{"points": "many"}"#] {
+    for (input, path) in [
+        ("{", "input_json"),
+        ("[]", "input_json"),
+        (r#"{"submit_tokn": "t"}"#, "input_json"),
+        (r#"{"points": "many"}"#, "input_json.points"),
+        (r#"{"points": 1e400}"#, "input_json.points"),
+        (r#"{"points": 1, "points": 1}"#, "input_json.points"),
+        (r#"{"lines": [{"quantity": 1}, {"quantity": 0.5}]}"#, "input_json.lines[1].quantity"),
+    ] {
         let refused = mesh.sagas().start_saga(start("place-order", "", input)).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{input}");
-        assert_eq!(paths(&refused), ["input_json"]);
+        assert_eq!(paths(&refused), [path]);
     }
     let unknown = mesh.sagas().start_saga(start("no-such", "k", "{}")).await;
     stage::refused(unknown, Code::NotFound, "DEFINITION_UNKNOWN");

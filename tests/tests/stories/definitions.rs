@@ -78,13 +78,22 @@ async fn a_saga_of_ones_own_runs_and_its_key_is_its_own() {
     assert_eq!((code(first.result.as_ref()).as_str(), first.already_started), ("OK", false));
     let again = mesh
         .sagas()
-        .start_saga(start(r#"{"sku": "tea", "b": 1, "a": [true, {"y": 1, "x": 2}], "c": null}"#))
+        .start_saga(start(r#"{"c":null, "a": [true,{"x":2,"y":1}], "sku": "\u0074ea", "b": 1}"#))
         .await
         .unwrap()
         .into_inner();
     assert_eq!((again.saga_id, again.already_started), (first.saga_id.clone(), true));
-    let other = mesh.sagas().start_saga(start(r#"{"sku": "milk"}"#)).await.unwrap_err();
-    assert_eq!(other.code(), tonic::Code::FailedPrecondition);
+    let sku = r#"{"sku": "tea", "a": [true, {"y": 1, "x": 2}], "c": null"#;
+    for (b, code) in [
+        ("1.0", tonic::Code::FailedPrecondition),
+        ("\"1\"", tonic::Code::FailedPrecondition),
+        ("9007199254740993", tonic::Code::FailedPrecondition),
+        ("1e400", tonic::Code::InvalidArgument),
+    ] {
+        let input = format!("{sku}, \"b\": {b}}}");
+        let other = mesh.sagas().start_saga(start(&input)).await.unwrap_err();
+        assert_eq!(other.code(), code, "{input}");
+    }
     assert_eq!(mesh.ended(&first.saga_id).await.state(), proto::saga::v1::SagaState::Succeeded);
 }
 

@@ -268,7 +268,7 @@ fn value(kind: &prost_reflect::Kind, choices: &mut Vec<u8>) -> Value {
     let pick = choices.pop().unwrap_or(0);
     let at = |count: usize| usize::from(pick) % count;
     match kind {
-        Kind::Bool => Value::Bool(pick % 2 == 0),
+        Kind::Bool => Value::Bool(pick.is_multiple_of(2)),
         Kind::Int32 => Value::I32([0, 1, -1, i32::MAX, i32::MIN][at(5)]),
         Kind::Int64 => Value::I64([0, 1, (1 << 53) + 1, i64::MAX, i64::MIN][at(5)]),
         Kind::Uint32 => Value::U32([0, 1, u32::MAX][at(3)]),
@@ -321,7 +321,7 @@ fn message(of: &MessageDescriptor, choices: &mut Vec<u8>) -> DynamicMessage {
     }
     let mut message = DynamicMessage::new(of.clone());
     for field in of.fields() {
-        if choices.pop().unwrap_or(0) % 3 == 0 {
+        if choices.pop().unwrap_or(0).is_multiple_of(3) {
             continue;
         }
         let value = if field.is_map() {

@@ -396,6 +396,20 @@ fn of_a_oneof_what_is_set_is_passed_on_and_two_are_a_fault() {
 }
 
 #[test]
+fn an_extension_is_read_from_json_as_any_field_is() {
+    let source = proto2().replace("message Plain {", "extend Plain { optional int64 points = 100; repeated Class tags = 101; }\nmessage Plain { extensions 100 to 200;");
+    let descriptors = described(&source);
+    let compiled = taking("request", &descriptors);
+    let json = r#"{"plain": {"[trip.v1.points]": "9007199254740993", "[trip.v1.tags]": ["CLASS_FIRST", 0]}}"#;
+    let read = compiled.request_from_json(json).unwrap();
+    let mut text = serde_json::Deserializer::from_str(json);
+    let trip = descriptors.message("trip.v1.Trip").unwrap();
+    assert_eq!(read, DynamicMessage::deserialize(trip, &mut text).unwrap().encode_to_vec());
+    let refused = compiled.request_from_json(&json.replace("FIRST", "THIRD")).unwrap_err();
+    assert_eq!(refused.path, "plain[trip.v1.tags][0]");
+}
+
+#[test]
 fn the_response_of_a_step_that_was_skipped_is_absent() {
     let source = "saga: t\nversion: 1\ninput: trip.v1.Trip\nsteps:\n  - step: first\n    when: request.there\n    \
                   call: trip.v1.Trips/Book\n  - step: book\n    call: trip.v1.Trips/Book\n    \

@@ -203,10 +203,13 @@ impl Compiled {
     /// # Errors
     /// When it is no JSON object, or not one of the input's type, with the place.
     pub fn request_from_json(&self, json: &str) -> Result<Bytes, InputError> {
-        let read = json::object(if json.trim().is_empty() { "{}" } else { json })?;
+        let json = if json.trim().is_empty() { "{}" } else { json };
         match self.input {
-            Input::Json => Ok(encoded(read)),
-            Input::Typed(_) => assign::message_from_json(read, &self.request).map(encoded),
+            Input::Json => json::object(json, json::MAX_DEPTH).map(encoded),
+            Input::Typed(_) => {
+                let read = json::object(json, json::MAX_TYPED_DEPTH)?;
+                assign::message_from_json(read, &self.request).map(encoded)
+            }
         }
     }
 }

@@ -75,7 +75,7 @@ impl<'e> Evaluation<'e> {
             Code::Operator(name, operands) => match (name.as_str(), operands.as_slice()) {
                 (call::INDEX, [of, index]) => {
                     let of = self.eval(of, scope)?;
-                    self.select(of, or_default(&*self.eval(index, scope)?))
+                    self.select(of, &*self.operand(index, scope)?)
                 }
                 (name, operands) => {
                     let operands = self.all(operands, scope)?;
@@ -106,7 +106,20 @@ impl<'e> Evaluation<'e> {
         codes: &'l [Code],
         scope: Scope<'l>,
     ) -> Result<Vec<Found<'l>>, UnlocatedError> {
-        codes.iter().map(|code| self.eval(code, scope).map(found_or_default)).collect()
+        codes.iter().map(|code| self.operand(code, scope)).collect()
+    }
+
+    /// A value as operators and functions take it: what is absent is its default.
+    fn operand<'l>(&'l self, code: &'l Code, scope: Scope<'l>) -> Outcome<'l> {
+        Ok(match self.eval(code, scope)? {
+            CowVal::Borrowed(value) => CowVal::Borrowed(or_default(value)),
+            CowVal::Owned(value) => match value.downcast_ref::<Absent>() {
+                Some(Absent(default)) => {
+                    self.owned(CowVal::Borrowed(default.as_ref())).map(CowVal::Owned)?
+                }
+                None => CowVal::Owned(value),
+            },
+        })
     }
 
     fn slot(&self, index: usize) -> Outcome<'_> {
@@ -140,7 +153,8 @@ impl<'e> Evaluation<'e> {
     fn select<'l>(&self, of: Found<'l>, key: &dyn Val) -> Outcome<'l> {
         if let Some(Absent(default)) = of.downcast_ref::<Absent>() {
             // Nothing that is inside of it is there either.
-            let found = self.select(CowVal::Owned(default.clone()), key)?;
+            let default = self.owned(CowVal::Borrowed(default.as_ref()))?;
+            let found = self.select(CowVal::Owned(default), key)?;
             return Ok(match is_absent(&*found) {
                 true => found,
                 false => CowVal::owned(Absent(found.into_owned())),
@@ -192,7 +206,7 @@ impl<'e> Evaluation<'e> {
         let mut map: HashMap<CelMapKey<'static>, Box<dyn Val>> =
             HashMap::with_capacity(entries.len());
         for (key, value) in entries {
-            let key = self.owned(found_or_default(self.eval(key, scope)?))?;
+            let key = self.owned(self.operand(key, scope)?)?;
             let key = CelMapKey::try_from(key).map_err(|error| call::failure(&error))?;
             let value = self.owned(self.eval(value, scope)?)?;
             if map.contains_key(&key) || same_number(&key).is_some_and(|key| map.contains_key(&key))
@@ -208,7 +222,7 @@ impl<'e> Evaluation<'e> {
     }
 
     fn repeat<'l>(&'l self, code: &'l Loop, scope: Scope<'l>) -> Outcome<'l> {
-        let over = found_or_default(self.eval(&code.over, scope)?);
+        let over = self.operand(&code.over, scope)?;
         let iterable = over.as_iterable().ok_or_else(|| wrong(&*over, "a list or a map"))?;
         let mut items = iterable.iter();
         let items = std::iter::from_fn(|| items.next());
@@ -273,17 +287,6 @@ fn local<'l>(name: &str, scope: Scope<'l>) -> Outcome<'l> {
 
 fn boolean(value: bool) -> Found<'static> {
     CowVal::Borrowed(if value { &CelBool::TRUE } else { &CelBool::FALSE })
-}
-
-/// The value as operators and functions take it.
-fn found_or_default(found: Found<'_>) -> Found<'_> {
-    match found {
-        CowVal::Borrowed(value) => CowVal::Borrowed(or_default(value)),
-        CowVal::Owned(value) => match value.downcast_ref::<Absent>() {
-            Some(Absent(default)) => CowVal::Owned(default.clone()),
-            None => CowVal::Owned(value),
-        },
-    }
 }
 
 pub(super) fn truth(value: &dyn Val) -> Result<bool, UnlocatedError> {

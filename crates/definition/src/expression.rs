@@ -15,6 +15,7 @@ use super::meter;
 use super::parse::{Parsed, parse};
 use super::path::Path;
 use super::problem::{Position, Problems};
+use super::scalar;
 use super::scope::Scope;
 use super::typecheck::{Checker, Slot};
 use super::types::Type;
@@ -155,15 +156,17 @@ impl Expression {
         }
     }
 
-    /// A whole number as a floating point number, for `ratio: 1`.
+    /// A whole number as a floating point number, for `ratio: 1`, where it is one.
     pub(super) fn literal_as_double(self, kind: &Kind) -> Self {
         match (&self.form, kind) {
             (
                 Form::Code { code: Code::Literal(LiteralValue::Int(int)), .. },
                 Kind::Double | Kind::Float,
             ) => {
-                #[expect(clippy::cast_precision_loss, reason = "as in any language's literals")]
-                let double = LiteralValue::Double(CelDouble::from(*int.inner() as f64));
+                let Some(double) = scalar::exact_double(i128::from(*int.inner())) else {
+                    return self;
+                };
+                let double = LiteralValue::Double(CelDouble::from(double));
                 Self { form: Form::literal(double), found: Type::Double, ..self }
             }
             _ => self,

@@ -154,10 +154,15 @@ fn double(val: &dyn Val) -> Outcome<Option<f64>> {
             None => return Ok(None),
         },
     };
+    exact_double(number).map(Some).ok_or_else(|| out_of_range(number, "double"))
+}
+
+/// The double that is this whole number.
+pub(super) fn exact_double(number: i128) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "compared with the number right after")]
     let double = number as f64;
     #[expect(clippy::cast_possible_truncation, reason = "only to see whether something was lost")]
-    if double as i128 == number { Ok(Some(double)) } else { Err(out_of_range(number, "double")) }
+    (double as i128 == number).then_some(double)
 }
 
 /// A float field rounds decimals; a whole number that it would make another is refused, as is one that overflows.

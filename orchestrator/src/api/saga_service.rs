@@ -408,8 +408,9 @@ fn place(path: &str) -> String {
 /// An input whose type has rules must keep them, as if the served method itself were called.
 fn check_rules(definition: &definition::Compiled, input: &Bytes) -> Result<(), Failure> {
     let Input::Typed(descriptor) = definition.input() else { return Ok(()) };
-    let message =
-        DynamicMessage::decode(descriptor.clone(), input.clone()).map_err(Failure::internal)?;
+    // It was encoded a moment ago, but may be deeper than anything is decoded.
+    let message = DynamicMessage::decode(descriptor.clone(), input.clone())
+        .map_err(|error| Failure::invalid("input_json", error.to_string()))?;
     let mut broken = dynamic_violations(&message);
     for violation in &mut broken {
         violation.path.insert_str(0, "input_json.");

@@ -17,6 +17,12 @@ pub(super) const PACKAGE: &str = "sagamesh.json.v1.";
 /// The field of a `Value` that holds a number as it is written.
 pub(super) const NUMBER_TEXT: &str = "number_text";
 
+/// How deep JSON may be that is kept as it is: three messages hold one level, and no message is decoded that is deeper
+/// than a hundred.
+pub(super) const MAX_DEPTH: usize = 32;
+/// How deep JSON may be of which a message is made.
+pub(super) const MAX_TYPED_DEPTH: usize = 100;
+
 /// Why a saga cannot be started with this JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputError {

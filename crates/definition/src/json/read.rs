@@ -8,20 +8,17 @@ use prost_reflect::{DynamicMessage, MapKey, Value};
 
 use super::{InputError, KINDS, NUMBER_TEXT, Number, message};
 
-/// How deep arrays and objects may stand in each other: three messages hold one level, and a message is not decoded
-/// deeper than a hundred.
-const MAX_DEPTH: usize = 32;
 /// How much of a number is told, in characters.
 const MAX_TOLD: usize = 40;
 
 type Read<T> = Result<T, InputError>;
 
-/// The object that `text` is.
+/// The object that `text` is, arrays and objects standing in each other no deeper than `max_depth`.
 ///
 /// # Errors
-/// Where it is no JSON object, has a name twice in one, or a number that would not be kept as it is written.
-pub(crate) fn object(text: &str) -> Read<DynamicMessage> {
-    let mut reader = Reader { text, at: 0, path: String::new() };
+/// Where it is no JSON object, is deeper, has a name twice in one, or a number that would not be kept as it is written.
+pub(crate) fn object(text: &str, max_depth: usize) -> Read<DynamicMessage> {
+    let mut reader = Reader { text, at: 0, path: String::new(), max_depth };
     reader.skip_space();
     if !reader.rest().starts_with('{') {
         return Err(reader.expected("an object: `{ \"name\": value }`"));
@@ -36,6 +33,7 @@ struct Reader<'t> {
     at: usize,
     /// Where in the JSON this stands.
     path: String,
+    max_depth: usize,
 }
 
 impl<'t> Reader<'t> {
@@ -96,10 +94,9 @@ impl<'t> Reader<'t> {
         depth: usize,
         mut entry: impl FnMut(&mut Self, usize) -> Read<()>,
     ) -> Read<()> {
-        if depth >= MAX_DEPTH {
-            return Err(
-                self.wrong(&format!("is nested deeper than {MAX_DEPTH} levels; flatten it"))
-            );
+        if depth >= self.max_depth {
+            let what = format!("is nested deeper than {} levels; flatten it", self.max_depth);
+            return Err(self.wrong(&what));
         }
         self.at += open.len_utf8();
         self.skip_space();

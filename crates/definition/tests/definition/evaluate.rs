@@ -309,12 +309,14 @@ fn recorded_bytes_that_are_no_message_are_a_fault() {
 
 #[test]
 fn unknown_fields_of_a_newer_participant_pass_through_a_copied_message() {
-    let compiled = taking("{ money: request.money }");
     let mut input = Vec::new();
     prost::encoding::bytes::encode(12, &vec![0x18_u8, 0x07], &mut input);
-    let facts = compiled.facts(Identity::default(), &input);
-    let built = request(compiled.prepare_call(StepId(0), &facts).unwrap());
-    assert_eq!(built, input);
+    for form in ["request.money", "[request.money].map(m, m)[0]", "true ? request.money : null"] {
+        let compiled = taking(&format!("{{ money: \"{form}\" }}"));
+        let facts = compiled.facts(Identity::default(), &input);
+        let built = request(compiled.prepare_call(StepId(0), &facts).unwrap());
+        assert_eq!(built, input, "{form}");
+    }
 }
 
 #[test]

@@ -410,6 +410,23 @@ fn an_extension_is_read_from_json_as_any_field_is() {
 }
 
 #[test]
+fn json_of_a_type_may_be_as_deep_as_a_message() {
+    let typed = taking("request", &SYNTAXES[0]);
+    let nested = |depth: usize| {
+        format!(
+            "{}{}",
+            "{\"leg\":".to_owned() + &"{\"next\":".repeat(depth),
+            "{}".to_owned() + &"}".repeat(depth + 1)
+        )
+    };
+    let read = typed.request_from_json(&nested(98)).unwrap();
+    let trip = SYNTAXES[0].message("trip.v1.Trip").unwrap();
+    assert!(DynamicMessage::decode(trip, read).is_ok());
+    let refused = typed.request_from_json(&nested(99)).unwrap_err();
+    assert_eq!(refused.what, "is nested deeper than 100 levels; flatten it");
+}
+
+#[test]
 fn the_response_of_a_step_that_was_skipped_is_absent() {
     let source = "saga: t\nversion: 1\ninput: trip.v1.Trip\nsteps:\n  - step: first\n    when: request.there\n    \
                   call: trip.v1.Trips/Book\n  - step: book\n    call: trip.v1.Trips/Book\n    \

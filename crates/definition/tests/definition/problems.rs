@@ -100,6 +100,10 @@ fn two_fields_of_one_oneof_and_wrong_literals_are_refused() {
         ))
     };
     assert_eq!(
+        take("{ real: 9007199254740993 }"),
+        ["t.yaml:6:17: `real` wants double, got int; convert it: double(…)"]
+    );
+    assert_eq!(
         take("{ left: \"'a'\", right: 1 }"),
         ["t.yaml:6:24: `left` and `right` are both of `choice`; set one of them"]
     );

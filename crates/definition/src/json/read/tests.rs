@@ -3,8 +3,12 @@
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::super::{object_type, read::object};
+use super::super::{MAX_DEPTH, object_type};
 use super::*;
+
+fn object(text: &str) -> Read<DynamicMessage> {
+    super::object(text, MAX_DEPTH)
+}
 
 fn refused(text: &str) -> String {
     object(text).unwrap_err().to_string()

@@ -143,7 +143,7 @@ fn all_room() -> Sagas {
         share_per_definition: 100,
         share_per_participant: 100,
         max_delay: Duration::from_hours(1),
-        max_within: NonZero::MAX,
+        max_within: NonZero::<usize>::MAX,
         ..Sagas::default()
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod canonical;
 pub mod rules;
+pub mod shown;
 
 mod reason;
 

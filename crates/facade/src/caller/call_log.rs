@@ -6,6 +6,7 @@ use clock::Timer;
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 use participant::key::{SAGA_DIRECTION, SAGA_STEP};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use proto::shown::redacted;
 use tonic::Status;
 
 use crate::{echo, redact};
@@ -83,5 +84,5 @@ fn text(header: &Option<HeaderValue>) -> &str {
 
 /// `None` where the bytes are no such message.
 fn shown(kind: MessageDescriptor, bytes: &Bytes) -> Option<DynamicMessage> {
-    DynamicMessage::decode(kind, bytes.clone()).ok().map(redact::redacted)
+    DynamicMessage::decode(kind, bytes.clone()).ok().map(redacted)
 }

@@ -11,7 +11,9 @@ use super::descriptors::Descriptors;
 use super::draft::{Draft, MethodName, StepDraft};
 use super::expression::Expression;
 use super::json;
+use super::input::InputUse;
 use super::lower;
+use super::output::OutputTemplate;
 use super::path::Root;
 use super::problem::{Problem, Problems};
 use super::scope::{Name, Scope};
@@ -107,12 +109,14 @@ impl Draft {
         let steps: Vec<Option<CompiledStep>> =
             (0..self.steps.len()).map(|index| check.step(index, &mut problems)).collect();
         let reply = check.reply(serves.as_ref(), &mut problems);
+        let output = check.output(&mut problems);
         let request = check.request;
         let engine = lower::definition(&self, &mut problems);
 
         let steps: Option<Vec<CompiledStep>> = steps.into_iter().collect();
         match (engine, steps, request) {
             (Some(engine), Some(steps), Some(request)) if problems.is_empty() => Ok(Compiled {
+                input_use: input_use(&input, &engine, &steps, output.as_ref()),
                 file: self.file,
                 source: self.source,
                 hash: self.hash,
@@ -125,11 +129,31 @@ impl Draft {
                 key,
                 steps,
                 reply,
+                output,
                 descriptors: needed.encode(),
             }),
             _ => Err(problems.into_sorted()),
         }
     }
+}
+
+/// What is used of an input without a type.
+fn input_use(
+    input: &Input,
+    engine: &saga::Definition,
+    steps: &[CompiledStep],
+    output: Option<&OutputTemplate>,
+) -> InputUse {
+    let mut used = InputUse::default();
+    if let Input::Json = input {
+        for (rules, step) in engine.steps().iter().zip(steps) {
+            let CompiledStep { when, with, undo_with, .. } = step;
+            used.add_step(&rules.name, when.as_ref(), with, undo_with.as_ref());
+        }
+        let output = output.into_iter().flat_map(OutputTemplate::expressions);
+        output.for_each(|expression| used.add_optional(expression));
+    }
+    used
 }
 
 fn reserved(name: &Text, problems: &mut Problems) {
@@ -277,6 +301,12 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// What a saga has come to may use what a reply may.
+    fn output(&self, problems: &mut Problems) -> Option<OutputTemplate> {
+        let node = self.draft.output.as_ref()?;
+        OutputTemplate::compile(node, &self.scope(ExpressionSite::Reply), problems)
     }
 
     fn scope(&self, place: ExpressionSite) -> Scope<'_> {

@@ -54,6 +54,16 @@ pub(super) enum Body {
     ExistsOne(Code),
 }
 
+impl Body {
+    /// Every part of it.
+    pub(super) fn codes(&self) -> Vec<&Code> {
+        match self {
+            Body::Collect { condition, item } => condition.iter().chain([item]).collect(),
+            Body::All(test) | Body::Exists(test) | Body::ExistsOne(test) => vec![test],
+        }
+    }
+}
+
 /// The name of an operand of a [`Method`].
 pub(super) fn operand(index: usize) -> String {
     format!("operand{index}")

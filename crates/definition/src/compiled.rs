@@ -10,6 +10,8 @@ use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
 use super::json::{self, InputError};
+use super::input::InputUse;
+use super::output::OutputTemplate;
 use super::overrides::Overrides;
 use super::template::Template;
 
@@ -77,6 +79,9 @@ pub struct Compiled {
     pub(super) key: Option<Expression>,
     pub(super) steps: Vec<CompiledStep>,
     pub(super) reply: Option<Template>,
+    pub(super) output: Option<OutputTemplate>,
+    /// Nothing, where the input has a type.
+    pub(super) input_use: InputUse,
     pub(super) descriptors: Vec<u8>,
 }
 

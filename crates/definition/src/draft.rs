@@ -21,7 +21,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest name of a saga, in characters.
 const MAX_NAME: usize = 64;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "saga",
     "version",
     "serves",
@@ -32,6 +32,7 @@ const KEYS: [&str; 10] = [
     "answers",
     "steps",
     "reply",
+    "output",
 ];
 const STEP_KEYS: [&str; 12] = [
     "step",
@@ -102,6 +103,7 @@ pub struct Draft {
     /// Whether all of `steps` could be read as steps.
     pub(super) steps_readable: bool,
     pub(super) reply: Option<Node>,
+    pub(super) output: Option<Node>,
     pub(super) problems: Problems,
 }
 
@@ -137,6 +139,7 @@ impl Draft {
             steps_at,
             steps_readable,
             reply: fields.take("reply", p).cloned(),
+            output: fields.take("output", p).cloned(),
             problems: Problems::new(file),
         };
         draft.check_served(&fields, p);
@@ -191,9 +194,13 @@ impl Draft {
                     let cure = "add `reply: { … }` with the fields of the response";
                     problems.add(serves.at, "a saga that serves a method needs a `reply`", cure);
                 }
-                if fields.key_at("input").is_some() {
-                    let cure = "remove it; the input is the request of the served method";
-                    problems.add(at("input"), "`input` beside `serves`", cure);
+                for (key, cure) in [
+                    ("input", "remove it; the input is the request of the served method"),
+                    ("output", "remove it; the output is the `reply`"),
+                ] {
+                    if fields.key_at(key).is_some() {
+                        problems.add(at(key), format!("`{key}` beside `serves`"), cure);
+                    }
                 }
             }
             None if fields.key_at("serves").is_some() => {}

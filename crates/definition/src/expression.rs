@@ -12,6 +12,7 @@ use super::error::{EvaluationError, UnlocatedError};
 use super::evaluate::{Evaluation, truth, wrong};
 use super::facts::Facts;
 use super::meter;
+use super::output::OutputValue;
 use super::parse::{Parsed, parse};
 use super::path::Path;
 use super::problem::{Position, Problems};
@@ -34,8 +35,9 @@ pub(super) struct Expression {
     found: Type,
 }
 
+/// How an expression is evaluated.
 #[derive(Debug)]
-enum Form {
+pub(super) enum Form {
     /// Nothing but a path: copied, not evaluated.
     Path(Path),
     Code {
@@ -131,6 +133,10 @@ impl Expression {
         Some(Self { at: text.place(0), source: text.value.clone(), form, found })
     }
 
+    pub(super) fn form(&self) -> &Form {
+        &self.form
+    }
+
     pub(super) fn found(&self) -> &Type {
         &self.found
     }
@@ -204,6 +210,26 @@ impl Expression {
                 assign::copy_to_item(&found.value, kind)
             }
             Form::Code { .. } => self.evaluate(facts, |value| assign::to_item(value, kind)),
+        }
+    }
+
+    /// The value for the output of a saga; `None` for a field that is not set.
+    pub(super) fn to_output(
+        &self,
+        facts: &Facts<'_>,
+    ) -> Result<Option<OutputValue>, UnlocatedError> {
+        match &self.form {
+            Form::Path(path) => {
+                let found = facts.follow(path)?;
+                facts.meter().charge(meter::of_value(&found.value))?;
+                Ok(found.present.then(|| OutputValue::Field(found.value.into_owned())))
+            }
+            Form::Code { code, slots } => {
+                let evaluation = Evaluation::new(facts, slots);
+                let value = evaluation.run(code)?.into_owned();
+                facts.meter().charge(meter::of_val(value.as_ref()))?;
+                Ok(Some(OutputValue::Computed(value)))
+            }
         }
     }
 

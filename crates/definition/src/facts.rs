@@ -70,6 +70,11 @@ impl<'a> Facts<'a> {
         self
     }
 
+    /// The response of a step, where there is one.
+    pub(super) fn response(&self, step: StepId) -> Option<&[u8]> {
+        self.responses.get(usize::from(step.0))?.bytes
+    }
+
     /// What evaluating over these facts has taken so far, in thousandths of what it may take
     /// ([`MAX_STEPS`](crate::MAX_STEPS), [`MAX_BYTES`](crate::MAX_BYTES)).
     pub fn used(&self) -> u64 {

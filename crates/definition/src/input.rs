@@ -24,6 +24,10 @@ use super::template::{FieldTemplate, Template};
 use super::typecheck::Slot;
 use super::types::{WellKnown, wrapped};
 
+/// The names of what JSON itself is wanted for.
+const ANY: &str = "any";
+const OBJECT: &str = "object";
+
 /// What is wrong with the input of a saga.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InputProblem {
@@ -211,13 +215,8 @@ impl Used {
     }
 
     fn shape(&self) -> String {
-        let kinds = match (self.kinds.is_empty(), self.keys.is_empty()) {
-            (true, true) => Some("any".to_owned()),
-            (true, false) => None,
-            (false, _) => Some(self.kinds.join(" and ")),
-        };
         if self.keys.is_empty() {
-            return kinds.unwrap_or_default();
+            return if self.kinds.is_empty() { ANY.to_owned() } else { self.kinds.join(" and ") };
         }
         let mut keys: Vec<String> = self
             .keys
@@ -231,7 +230,9 @@ impl Used {
             keys.push("…".to_owned());
         }
         let object = format!("{{ {} }}", keys.join(", "));
-        kinds.map_or(object.clone(), |kinds| format!("{object} and {kinds}"))
+        // An object is one already, and anything.
+        let others = self.kinds.iter().filter(|kind| ![ANY, OBJECT].contains(&kind.as_str()));
+        others.fold(object, |shape, kind| format!("{shape} and {kind}"))
     }
 }
 
@@ -271,10 +272,10 @@ fn kind_name(kind: &Kind) -> String {
     };
     match WellKnown::of(message) {
         Some(WellKnown::Wrapper) => {
-            wrapped(message).map_or_else(|| "any".to_owned(), |field| kind_name(&field.kind()))
+            wrapped(message).map_or_else(|| ANY.to_owned(), |field| kind_name(&field.kind()))
         }
-        Some(WellKnown::Struct) => "object".to_owned(),
-        Some(WellKnown::Value) => "any".to_owned(),
+        Some(WellKnown::Struct) => OBJECT.to_owned(),
+        Some(WellKnown::Value) => ANY.to_owned(),
         Some(WellKnown::List) => "[any]".to_owned(),
         Some(WellKnown::Time) => message.name().to_owned(),
         None => message.full_name().to_owned(),
@@ -516,7 +517,7 @@ impl Used {
             None => self.shape(),
             Some((key, rest)) => {
                 let found = self.keys.iter().find(|(known, _)| known == key);
-                found.map_or_else(|| "any".to_owned(), |(_, used)| used.shape_of(rest))
+                found.map_or_else(|| ANY.to_owned(), |(_, used)| used.shape_of(rest))
             }
         }
     }

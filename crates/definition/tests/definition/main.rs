@@ -7,6 +7,8 @@ mod cases;
 mod evaluate;
 mod json;
 mod presence;
+mod input;
+mod output;
 mod problems;
 mod property;
 mod shop;

@@ -7,8 +7,8 @@ use definition::{Problem, load};
 
 use crate::{config::Participants, describe::Describer};
 
-/// Checks the definition in `path`, asking `participants`  by reflection; gives a sentence about
-/// it.
+/// Checks the definition in `path`, asking `participants`  by reflection; says of it that it is sound,
+/// and what a saga of it is started with.
 ///
 /// # Errors
 /// Every problem, each with file, line, column and cure.
@@ -28,9 +28,10 @@ pub async fn file(
         .map(|method| format!(", serves {}/{}", method.parent_service().full_name(), method.name()))
         .unwrap_or_default();
     Ok(format!(
-        "{}: {} version {} is sound: {steps} steps{serves}",
+        "{}: {} version {} is sound: {steps} steps{serves}\ninput: {}",
         path.display(),
         compiled.name(),
-        compiled.version()
+        compiled.version(),
+        compiled.input_shape()
     ))
 }

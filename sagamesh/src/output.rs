@@ -8,7 +8,7 @@ use prost::Name;
 use prost_reflect::{DynamicMessage, SerializeOptions, Value};
 use proto::{
     rules::is_unshowable,
-    saga::v1::{SagaState, StepState},
+    saga::v1::{Saga, SagaState, StepState},
 };
 
 use crate::error::{CommandError, CommandResult, UNEXPECTED};
@@ -17,6 +17,34 @@ use crate::error::{CommandError, CommandResult, UNEXPECTED};
 pub(crate) fn json(message: &impl Name) -> CommandResult {
     anstream::println!("{}", to_json(message)?);
     Ok(())
+}
+
+/// As [`json`], of a saga whose content is JSON itself: that is written as it is, under the field's name without `_json`.
+pub(crate) fn json_with_content(saga: &Saga) -> CommandResult {
+    anstream::println!("{}", with_content(&to_json(saga)?));
+    Ok(())
+}
+
+/// The fields whose texts are JSON.
+const CONTENT: [&str; 5] =
+    ["output_json", "input_json", "request_json", "response_json", "undo_request_json"];
+
+/// Each field stands on a line of its own, and a quote inside of a text is escaped, so nothing else looks like one of these.
+/// The JSON is not read into values: its numbers would not all be the same then.
+fn with_content(pretty: &str) -> String {
+    let content = |line: &str| {
+        let (key, text) = line.split_once("\": \"")?;
+        let (margin, field) = key.split_once('"')?;
+        let name = field.strip_suffix("_json").filter(|_| CONTENT.contains(&field))?;
+        let comma = if text.ends_with(',') { "," } else { "" };
+        let text = text.strip_suffix(',').unwrap_or(text);
+        let json: String = serde_json::from_str(&format!("\"{text}")).ok()?;
+        let json = if json.is_empty() { "null" } else { &json };
+        serde_json::from_str::<serde::de::IgnoredAny>(json).ok()?;
+        Some(escaped_json(&format!("{margin}\"{name}\": {}{comma}", json.replace('\n', " "))))
+    };
+    let lines = pretty.lines().map(|line| content(line).unwrap_or_else(|| line.to_owned()));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A text as a terminal may show it, on one line: what it would obey instead is escaped.
@@ -181,7 +209,7 @@ pub(crate) fn instant(timestamp: Option<&prost_types::Timestamp>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto::saga::v1::GetSagaResponse;
+    use proto::saga::v1::{GetSagaResponse, Step};
 
     use super::*;
 
@@ -198,7 +226,7 @@ mod tests {
     #[test]
     fn json_has_every_field_and_names_of_enums() {
         let mut response =
-            GetSagaResponse { saga: Some(proto::saga::v1::Saga::default()), result: None };
+            GetSagaResponse { saga: Some(Saga::default()), result: None };
         response.saga.as_mut().unwrap().set_state(SagaState::Paused);
         let text = to_json(&response).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -209,13 +237,13 @@ mod tests {
     #[test]
     fn no_text_of_a_message_reaches_the_terminal_as_an_order_to_it() {
         let hostile = "a\u{1b}]0;title\u{7}\r\nb\u{9b}2J\u{202e}c\u{7f}";
-        let saga = proto::saga::v1::Saga {
+        let saga = Saga {
             key: hostile.to_owned(),
-            steps: vec![proto::saga::v1::Step {
+            steps: vec![Step {
                 message: hostile.to_owned(),
-                ..proto::saga::v1::Step::default()
+                ..Step::default()
             }],
-            ..proto::saga::v1::Saga::default()
+            ..Saga::default()
         };
         let shown = showable(&saga).unwrap();
         let expected = "a\\u{1b}]0;title\\u{7}\\r\\nb\\u{9b}2J\\u{202e}c\\u{7f}";
@@ -229,6 +257,31 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(read["key"], hostile);
         assert_eq!(escaped_lines("a\n\tb\u{1b}"), "a\n\tb\\u{1b}");
+    }
+
+    #[test]
+    fn content_is_a_value_of_the_json_and_its_numbers_are_exact() {
+        let output_json = r#"{"n":0.30000000000000004,"big":"9007199254740993","e":1e+300}"#;
+        let saga = Saga {
+            output_json: output_json.to_owned(),
+            input_json: "{\"hostile\": \"\u{9b}2J\"}".to_owned(),
+            message: "\"output_json\": \"5\"".to_owned(),
+            steps: vec![Step {
+                request_json: "no JSON".to_owned(),
+                response_json: "[1,\n2]".to_owned(),
+                ..Step::default()
+            }],
+            ..Saga::default()
+        };
+        let text = with_content(&to_json(&saga).unwrap());
+        assert!(text.contains(&format!("\"output\": {output_json},")), "{text}");
+        assert!(!text.contains('\u{9b}'), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["input"]["hostile"], "\u{9b}2J");
+        assert_eq!(read["message"], saga.message);
+        assert_eq!(read["steps"][0]["request_json"], "no JSON");
+        assert_eq!(read["steps"][0]["response"], serde_json::json!([1, 2]));
+        assert_eq!(read["steps"][0]["undo_request"], serde_json::Value::Null);
     }
 
     #[test]

@@ -121,6 +121,16 @@ impl Compiled {
         self.serves.as_ref()
     }
 
+    /// The type of what the journal has as the saga's request: the input's, or `google.protobuf.Struct`.
+    pub fn request_kind(&self) -> &MessageDescriptor {
+        &self.request
+    }
+
+    /// Whether expressions make the output.
+    pub fn has_output(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// What a saga is started with.
     pub fn input(&self) -> &Input {
         &self.input

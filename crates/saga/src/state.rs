@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     answer::Reason,
-    definition::{Definition, StepId},
+    definition::{Definition, Direction, StepId},
     event::{Cause, Outcome},
     standing::only_goes_forward,
     timestamp::Timestamp,
@@ -268,6 +268,20 @@ impl SagaState {
     #[must_use]
     pub fn response(&self, step: StepId) -> Option<&Bytes> {
         self.steps.get(step.index())?.response.as_ref()
+    }
+
+    /// What a step sends in this direction, once that has begun.
+    #[must_use]
+    pub fn request(&self, step: StepId, direction: Direction) -> Option<&Bytes> {
+        let step = self.steps.get(step.index())?;
+        let sent = match direction {
+            Direction::Forward => &step.call,
+            Direction::Undo => &step.undo,
+        };
+        let has_begun = !matches!(sent.progress, Progress::Idle | Progress::Skipped)
+            || sent.attempts > 0
+            || !sent.request.is_empty();
+        has_begun.then_some(&sent.request)
     }
 
     /// The reply of a saga that succeeded.

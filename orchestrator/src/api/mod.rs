@@ -5,6 +5,7 @@ pub mod served;
 
 mod events;
 mod looks;
+mod payloads;
 mod read;
 mod sentence;
 mod view;

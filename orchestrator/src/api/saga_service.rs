@@ -13,7 +13,7 @@ use futures::StreamExt;
 use prost_reflect::DynamicMessage;
 use proto::{
     facade::v1::Reason,
-    rules::dynamic_violations,
+    rules::{Violation, dynamic_violations},
     saga::v1::{
         CancelSagaRequest, CancelSagaResponse, GetDefinitionRequest, GetDefinitionResponse,
         GetSagaRequest, GetSagaResponse, ListDefinitionsRequest, ListDefinitionsResponse,
@@ -29,7 +29,9 @@ use saga::{Event, Status};
 use super::{
     abandoned, check_key,
     looks::Looks,
-    not_started, read, refused, retired, view,
+    not_started, payloads,
+    read::{self, SagaSnapshot},
+    refused, retired, view,
     watch::{self, Watchers},
 };
 use crate::{
@@ -67,7 +69,23 @@ impl Handlers {
 
     async fn show(&self, saga_id: &str) -> Result<Option<Saga>, Failure> {
         let found = self.looks.find(&self.driver, saga_id).await?;
-        Ok(Some(view::saga(&found, saga::Timestamp(self.driver.clock().now().0))))
+        Ok(Some(self.view(&found)))
+    }
+
+    fn view(&self, found: &SagaSnapshot) -> Saga {
+        view::saga(found, saga::Timestamp(self.driver.clock().now().0))
+    }
+
+    /// A saga with what it came to, and, where they are asked for, its payloads.
+    async fn show_content(
+        &self,
+        call: &Call,
+        saga_id: &str,
+        with_payloads: bool,
+    ) -> Result<Option<Saga>, Failure> {
+        let found = self.looks.find(&self.driver, saga_id).await?;
+        let saga = self.view(&found);
+        payloads::fill(&self.driver, call, &found, saga, with_payloads).await.map(Some)
     }
 
     /// Where a saga stands that an earlier start under `key` began.
@@ -158,9 +176,13 @@ impl SagaService for Handlers {
             )
         })?;
         let definition = Arc::clone(&registered.compiled);
-        let input = read_input(&call, &definition, request.input_json).await?;
+        let (input, broken) = read_input(&call, &definition, request.input_json).await?;
         let key = start_key(&definition, &input, &request.key)?;
         let name = definition.name().to_owned();
+        // One that was started before this was looked for is found again.
+        if !broken.is_empty() && !self.is_started(&name, &key).await? {
+            return Err(Failure::Invalid(broken));
+        }
         if let Some(current) = registry.find(&name, 0)
             && current.stored.version > registered.stored.version
             && !self.is_started(&name, &key).await?
@@ -201,10 +223,10 @@ impl SagaService for Handlers {
 
     async fn get_saga(
         &self,
-        _: Call,
+        call: Call,
         request: GetSagaRequest,
     ) -> Result<Reply<GetSagaResponse>, Failure> {
-        let saga = self.show(&request.saga_id).await?;
+        let saga = self.show_content(&call, &request.saga_id, request.include_payloads).await?;
         Ok(GetSagaResponse { saga, ..GetSagaResponse::default() }.into())
     }
 
@@ -248,7 +270,7 @@ impl SagaService for Handlers {
         // Looked for first, so that an unknown saga is told at once.
         self.looks.find(&self.driver, &request.saga_id).await?;
         read::wait(&self.driver, &request.saga_id, until, limit).await;
-        let saga = self.show(&request.saga_id).await?;
+        let saga = self.show_content(&call, &request.saga_id, false).await?;
         Ok(WaitSagaResponse { saga, ..WaitSagaResponse::default() }.into())
     }
 
@@ -381,18 +403,25 @@ impl SagaService for Handlers {
     }
 }
 
-/// The input of a start, which keeps the rules of its type; one that is large is read beside the event loop.
+/// The input of a start, which keeps the rules of its type, and because of what no saga can succeed with it; one that is
+/// large is read beside the event loop.
 async fn read_input(
     call: &Call,
     definition: &Arc<definition::Compiled>,
     json: String,
-) -> Result<Bytes, Failure> {
+) -> Result<(Bytes, Vec<Violation>), Failure> {
     json::check(call, "input_json", &json)?;
     let (definition, is_heavy) = (Arc::clone(definition), budget::is_heavy(json.len()));
     let read = move || {
         let input = definition.request_from_json(&json);
         let input = input.map_err(|error| Failure::invalid(place(&error.path), error.what))?;
-        check_rules(&definition, &input).map(|()| input)
+        check_rules(&definition, &input)?;
+        let broken = definition.check_input(&input).into_iter().map(|problem| Violation {
+            path: format!("input_json{}", problem.path),
+            message: problem.what,
+        });
+        let broken = broken.collect();
+        Ok((input, broken))
     };
     if is_heavy { call.off_the_loop(read).await? } else { read() }
 }

@@ -130,7 +130,9 @@ fn step(history: &SagaHistory, name: &str, id: StepId) -> Step {
 pub(super) fn definition(registered: &Registered, with_source: bool) -> Definition {
     let stored = &registered.stored;
     let served = registered.compiled.serves();
+    let input = if with_source { registered.compiled.input_shape() } else { String::new() };
     Definition {
+        input,
         name: stored.name.clone(),
         version: stored.version,
         hash: stored.hash.clone(),

@@ -44,6 +44,7 @@ pub use live::{Changes, Handle, OrderError, Published};
 pub(crate) use recover::definition_unreadable;
 pub(crate) use replay::read_apart;
 pub use replay::{Replayed, Replayer, Unreadable, replay};
+pub(crate) use running::facts;
 
 /// What every saga's task works with.
 #[derive(Clone)]

@@ -115,23 +115,32 @@ impl Running {
     }
 
     fn facts(&self) -> Facts<'_> {
-        let Self { header, definition, state, .. } = self;
-        let cause = state.cause();
-        let identity = Identity {
-            id: &header.saga_id,
-            key: &header.key,
-            reason_code: cause.map_or("", |cause| &cause.reason.code),
-            reason: cause.map_or("", |cause| &cause.reason.message),
-        };
-        let steps = 0..definition.engine().steps().len();
-        steps.filter_map(|index| u16::try_from(index).ok().map(StepId)).fold(
-            definition.facts(identity, &header.request),
-            |facts, step| match state.response(step) {
-                Some(response) => facts.with_response(step, response),
-                None => facts,
-            },
-        )
+        facts(&self.definition, &self.header, &self.header.request, &self.state)
     }
+}
+
+/// What the expressions of a saga may see that stands so; the `request` is what it was started with.
+pub(crate) fn facts<'f>(
+    definition: &'f Compiled,
+    header: &'f Header,
+    request: &'f [u8],
+    state: &'f SagaState,
+) -> Facts<'f> {
+    let cause = state.cause();
+    let identity = Identity {
+        id: &header.saga_id,
+        key: &header.key,
+        reason_code: cause.map_or("", |cause| &cause.reason.code),
+        reason: cause.map_or("", |cause| &cause.reason.message),
+    };
+    let steps = 0..definition.engine().steps().len();
+    steps.filter_map(|index| u16::try_from(index).ok().map(StepId)).fold(
+        definition.facts(identity, request),
+        |facts, step| match state.response(step) {
+            Some(response) => facts.with_response(step, response),
+            None => facts,
+        },
+    )
 }
 
 fn failed(fault: &EvaluationError) -> Reason {

@@ -176,7 +176,7 @@ impl TestDriver {
     }
 
     pub(crate) async fn get(&self, saga_id: &str) -> Saga {
-        let request = GetSagaRequest { saga_id: saga_id.to_owned() };
+        let request = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
         self.sagas().get_saga(request).await.unwrap().into_inner().saga.unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 mod show;
 mod start;
+mod wait;
 
 use clap::{Args, Subcommand, ValueEnum};
 use proto::saga::v1::{
@@ -33,9 +34,15 @@ enum Verb {
     List(List),
     /// Show a saga, its steps, and what happens next
     #[command(
-        after_help = "Examples:\n  sagamesh saga get SAGA_ID\n  sagamesh saga get SAGA_ID -o json"
+        after_help = "Examples:\n  sagamesh saga get SAGA_ID\n  sagamesh saga get SAGA_ID --payloads\n  \
+                      sagamesh saga get SAGA_ID -o json"
     )]
-    Get(Id),
+    Get(Get),
+    /// Wait until a saga has ended, or needs a person or is paused; the exit code says which
+    #[command(
+        after_help = "Examples:\n  sagamesh saga wait SAGA_ID\n  sagamesh --timeout 5 saga wait SAGA_ID -o json"
+    )]
+    Wait(Id),
     /// Follow a saga's journal until it ends
     #[command(
         after_help = "Examples:\n  sagamesh saga watch SAGA_ID\n  sagamesh saga watch SAGA_ID -o json"
@@ -82,6 +89,15 @@ enum Verb {
 struct Id {
     /// The saga's id
     saga_id: String,
+}
+
+#[derive(Debug, Args)]
+struct Get {
+    /// The saga's id
+    saga_id: String,
+    /// Also what it was started with, and what each step sent and got
+    #[arg(long)]
+    payloads: bool,
 }
 
 #[derive(Debug, Args)]
@@ -165,8 +181,10 @@ pub(crate) async fn run(global: &Global, saga: Saga) -> CommandResult {
     }
     match saga.verb {
         Verb::List(wanted) => list(global, &mut client, wanted).await,
-        Verb::Get(Id { saga_id }) => {
-            let answer = client.get_saga(request(global, GetSagaRequest { saga_id })).await;
+        Verb::Wait(Id { saga_id }) => wait::run(global, &mut client, saga_id).await,
+        Verb::Get(Get { saga_id, payloads }) => {
+            let message = GetSagaRequest { saga_id, include_payloads: payloads };
+            let answer = client.get_saga(request(global, message)).await;
             show_one(global, success("the saga was not found", global, answer)?.saga)
         }
         Verb::Watch(Id { saga_id }) => show::watch(global, &mut client, saga_id).await,
@@ -188,11 +206,7 @@ pub(crate) async fn run(global: &Global, saga: Saga) -> CommandResult {
 
 fn show_one(global: &Global, saga: Option<Shown>) -> CommandResult {
     let saga = saga.ok_or_else(|| CommandError::new(1, "the answer has no saga"))?;
-    if global.output == Format::Json {
-        return output::json(&saga);
-    }
-    show::saga(&saga);
-    Ok(())
+    show::saga(global, &saga)
 }
 
 async fn list(global: &Global, client: &mut Client, wanted: List) -> CommandResult {
@@ -250,6 +264,9 @@ async fn definition(global: &Global, client: &mut Client, wanted: Definition) ->
     let found = success("the definition was not found", global, answer)?;
     if global.output == Format::Json {
         return output::json(&found);
+    }
+    if let Some(definition) = &found.definition {
+        anstream::eprintln!("input: {}", definition.input);
     }
     anstream::print!("{}", output::escaped_lines(&source));
     Ok(())

@@ -102,7 +102,8 @@ async fn round(
     let saga_id = start_placing(mesh, key, 1).await;
     let mut carried_out = race(mesh, &saga_id, what, rng).await;
     loop {
-        let request = proto::saga::v1::GetSagaRequest { saga_id: saga_id.clone() };
+        let request =
+            proto::saga::v1::GetSagaRequest { saga_id: saga_id.clone(), include_payloads: false };
         let saga = mesh.sagas().get_saga(request).await.unwrap().into_inner().saga.unwrap();
         let next = match saga.state() {
             SagaState::Paused => Some(EventKind::Resumed),

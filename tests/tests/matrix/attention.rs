@@ -51,7 +51,7 @@ async fn wait(mesh: &Mesh, saga_id: &str, until: WaitUntil) -> Saga {
 }
 
 async fn get(mesh: &Mesh, saga_id: &str) -> Saga {
-    let request = GetSagaRequest { saga_id: saga_id.to_owned() };
+    let request = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
     mesh.sagas().get_saga(request).await.unwrap().into_inner().saga.unwrap()
 }
 

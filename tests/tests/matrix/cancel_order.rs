@@ -156,7 +156,7 @@ fn watch(mesh: &Mesh, saga_id: &str, enough: impl Fn(&Event) -> bool) -> SagaSta
                 break;
             }
         }
-        let request = GetSagaRequest { saga_id: saga_id.to_owned() };
+        let request = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
         sagas.get_saga(request).await.unwrap().into_inner().saga.unwrap().state()
     })
 }

@@ -52,7 +52,7 @@ async fn waiting<const N: usize>(tokens: [&str; N]) -> (Mesh, [String; N]) {
 }
 
 async fn get(mesh: &Mesh, saga_id: &str) -> Saga {
-    let request = GetSagaRequest { saga_id: saga_id.to_owned() };
+    let request = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
     mesh.sagas().get_saga(request).await.unwrap().into_inner().saga.unwrap()
 }
 

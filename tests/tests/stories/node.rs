@@ -38,7 +38,7 @@ steps:
         }
         assert!(started.is_sorted(), "{started:?}");
         for saga_id in &started {
-            let request = GetSagaRequest { saga_id: saga_id.clone() };
+            let request = GetSagaRequest { saga_id: saga_id.clone(), include_payloads: false };
             let saga = mesh.sagas().get_saga(request).await.unwrap().into_inner().saga.unwrap();
             let created = saga.created_at.unwrap();
             let created = created.seconds * 1_000 + i64::from(created.nanos / 1_000_000);

@@ -31,7 +31,7 @@ pub(crate) async fn waiting_for_payment() -> (Mesh, String) {
 }
 
 async fn get(mesh: &Mesh, saga_id: &str) -> Saga {
-    let request = GetSagaRequest { saga_id: saga_id.to_owned() };
+    let request = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
     mesh.sagas().get_saga(request).await.unwrap().into_inner().saga.unwrap()
 }
 

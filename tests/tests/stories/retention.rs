@@ -18,7 +18,7 @@ use tonic::{Code, transport::Channel};
 use crate::{aside::journal, operators::waiting_for_payment};
 
 async fn is_known(mesh: &Mesh, saga_id: &str) -> bool {
-    let request = GetSagaRequest { saga_id: saga_id.to_owned() };
+    let request = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
     match code_or_status(mesh.sagas().get_saga(request).await).as_str() {
         "OK" => true,
         "NotFound SAGA_UNKNOWN" => false,

@@ -185,7 +185,7 @@ async fn crowded() -> (Mesh, Work, String) {
 /// Waits until the call of a saga's only step has left the line without being made.
 async fn left_the_line(mut sagas: SagaServiceClient<Channel>, saga_id: &str) -> Saga {
     loop {
-        let get = GetSagaRequest { saga_id: saga_id.to_owned() };
+        let get = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
         let saga = sagas.get_saga(get).await.unwrap().into_inner().saga.unwrap();
         if saga.steps[0].message.contains("in line for a stream") {
             assert_eq!(saga.steps[0].reason, "UNAVAILABLE");

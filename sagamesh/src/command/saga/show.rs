@@ -23,8 +23,23 @@ pub(super) fn row(saga: &Saga) -> Vec<String> {
     ]
 }
 
-/// A saga with its steps.
-pub(super) fn saga(saga: &Saga) {
+/// A saga with its steps, and what else it came with.
+pub(super) fn saga(global: &Global, saga: &Saga) -> CommandResult {
+    if global.output == Format::Json {
+        return output::json_with_content(saga);
+    }
+    facts(saga);
+    anstream::println!();
+    steps(saga);
+    let payloads = payloads(saga);
+    if !payloads.is_empty() {
+        anstream::println!();
+        output::table(&["STEP", "PAYLOAD", "JSON"], &payloads);
+    }
+    Ok(())
+}
+
+fn facts(saga: &Saga) {
     let why = match saga.reason.as_str() {
         "" => String::new(),
         reason => format!("{reason}: {}", saga.message),
@@ -37,10 +52,15 @@ pub(super) fn saga(saga: &Saga) {
         ("started", output::instant(saga.created_at.as_ref())),
         ("why", why),
         ("next", saga.next.clone()),
+        ("output", saga.output_json.clone()),
+        ("no output", saga.output_problem.clone()),
     ];
     let facts = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
     let rows: Vec<Vec<String>> = facts.map(|(name, fact)| vec![name.to_owned(), fact]).collect();
     output::table(&["", ""], &rows);
+}
+
+fn steps(saga: &Saga) {
     let steps: Vec<Vec<String>> = saga
         .steps
         .iter()
@@ -59,8 +79,24 @@ pub(super) fn saga(saga: &Saga) {
             ]
         })
         .collect();
-    anstream::println!();
     output::table(&["STEP", "STATE", "CALLS", "UNDOS", "WHY"], &steps);
+}
+
+/// What the saga was started with, and what its steps sent and got; a row each.
+fn payloads(saga: &Saga) -> Vec<Vec<String>> {
+    let of_saga = [("", "input", &saga.input_json), ("", "problem", &saga.input_problem)];
+    let of_steps = saga.steps.iter().flat_map(|step| {
+        [
+            (step.step.as_str(), "sent", &step.request_json),
+            (step.step.as_str(), "got", &step.response_json),
+            (step.step.as_str(), "undo sent", &step.undo_request_json),
+            (step.step.as_str(), "problem", &step.payload_problem),
+        ]
+    });
+    let shown = of_saga.into_iter().chain(of_steps).filter(|(_, _, shown)| !shown.is_empty());
+    shown
+        .map(|(step, payload, shown)| vec![step.to_owned(), payload.to_owned(), shown.clone()])
+        .collect()
 }
 
 /// Follows a saga until it ends.

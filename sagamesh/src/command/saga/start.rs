@@ -3,9 +3,9 @@
 use std::io::Read;
 
 use clap::Args;
-use proto::saga::v1::{StartSagaRequest, WaitSagaRequest, WaitUntil};
+use proto::saga::v1::StartSagaRequest;
 
-use super::{Client, show};
+use super::{Client, wait};
 use crate::{
     arguments::{Format, Global},
     connect::{request, success},
@@ -56,17 +56,7 @@ pub(super) async fn run(global: &Global, client: &mut Client, start: Start) -> C
         output::table(&["SAGA", "STATE", "STARTED BEFORE"], &[row]);
         return Ok(());
     }
-    let timeout = prost_types::Duration::try_from(global.timeout.mul_f64(0.8)).ok();
-    let until = WaitUntil::Settled.into();
-    let wait = WaitSagaRequest { saga_id: started.saga_id, timeout, until };
-    let answer = client.wait_saga(request(global, wait)).await;
-    let waited = success("the saga was started and cannot be waited for", global, answer)?;
-    let saga = waited.saga.ok_or_else(|| CommandError::new(1, "the answer has no saga"))?;
-    match global.output {
-        Format::Json => output::json(&saga)?,
-        Format::Table => show::saga(&saga),
-    }
-    show::ending(&saga)
+    wait::run(global, client, started.saga_id).await
 }
 
 /// The input itself, a file's, or standard input's.

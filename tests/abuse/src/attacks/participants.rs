@@ -91,7 +91,7 @@ pub(crate) async fn follow(target: &Target, ids: &[String], wanted: &[SagaState]
 /// The saga when it has ended or is held.
 async fn settled(target: &Target, saga_id: &str) -> Result<Saga, Status> {
     loop {
-        let request = GetSagaRequest { saga_id: saga_id.to_owned() };
+        let request = GetSagaRequest { saga_id: saga_id.to_owned(), include_payloads: false };
         let answer = target.clients.sagas.clone().get_saga(request).await?.into_inner();
         let saga = answer.saga.unwrap_or_default();
         if ![SagaState::Running, SagaState::Compensating].contains(&saga.state()) {

@@ -90,7 +90,7 @@ async fn lengthen(target: &Target, saga_id: &str, records: usize, written: &Tall
 
 async fn read_again(target: Arc<Target>, saga_id: String, read: Arc<Tally>) {
     loop {
-        let request = GetSagaRequest { saga_id: saga_id.clone() };
+        let request = GetSagaRequest { saga_id: saga_id.clone(), include_payloads: false };
         let _ = target.clients.sagas.clone().get_saga(request).await;
         read.add(1);
     }

@@ -225,8 +225,7 @@ mod tests {
 
     #[test]
     fn json_has_every_field_and_names_of_enums() {
-        let mut response =
-            GetSagaResponse { saga: Some(Saga::default()), result: None };
+        let mut response = GetSagaResponse { saga: Some(Saga::default()), result: None };
         response.saga.as_mut().unwrap().set_state(SagaState::Paused);
         let text = to_json(&response).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -239,10 +238,7 @@ mod tests {
         let hostile = "a\u{1b}]0;title\u{7}\r\nb\u{9b}2J\u{202e}c\u{7f}";
         let saga = Saga {
             key: hostile.to_owned(),
-            steps: vec![Step {
-                message: hostile.to_owned(),
-                ..Step::default()
-            }],
+            steps: vec![Step { message: hostile.to_owned(), ..Step::default() }],
             ..Saga::default()
         };
         let shown = showable(&saga).unwrap();

@@ -6,6 +6,7 @@
 mod aside;
 mod budget;
 mod callers;
+mod content;
 mod limits;
 mod operators;
 mod restarts;

@@ -38,7 +38,14 @@ const WORK: &str = r#"
     package work.v1;
     service Work { rpc Do(Job) returns (Job); rpc Undo(Job) returns (Job); }
     service Front { rpc Order(Job) returns (Job); }
-    message Job { string id = 1; }
+    message Job {
+      string id = 1;
+      string secret = 2 [debug_redact = true];
+      int64 amount = 3;
+      repeated Job parts = 4;
+      map<string, Job> by_name = 5;
+      optional string note = 6;
+    }
 "#;
 
 /// Two steps, of which the first can be undone and the second is the last.

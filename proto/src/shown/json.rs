@@ -9,6 +9,10 @@ use prost_reflect::{
 
 use super::{is_secret_extension, is_secret_field};
 
+/// The package in which the `definition` crate keeps JSON, as `google.protobuf.Struct` does, but for numbers that a double
+/// would not keep: these are texts in a field of their own.
+const JSON: &str = "sagamesh.json.v1.";
+const NUMBER_TEXT: &str = "number_text";
 /// What stands in the place of a field marked `debug_redact`.
 const REDACTED: &str = "\"[redacted]\"";
 /// The key under which an object says what it does not show.
@@ -171,33 +175,36 @@ impl Writer {
 
     fn message_here(&mut self, message: &DynamicMessage) {
         let kind = message.descriptor();
-        let Some(well_known) = kind.full_name().strip_prefix("google.protobuf.") else {
-            return self.fields(None, message);
-        };
         let field = |name: &str| message.get_field_by_name(name);
-        match well_known {
-            "Any" => self.any(message),
-            "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value"
-            | "UInt32Value" | "BoolValue" | "StringValue" | "BytesValue" => match field("value") {
-                Some(value) => self.value(&value, None),
-                None => self.null(),
-            },
-            "Struct" | "ListValue" => {
-                match field(if well_known == "Struct" { "fields" } else { "values" }) {
-                    Some(inside) => self.value(&inside, None),
-                    None => self.null(),
-                }
-            }
-            "Value" => match message.fields().next() {
-                Some((_, Value::EnumNumber(_))) | None => self.null(),
-                Some((_, value)) => self.value(value, None),
-            },
-            "Timestamp" | "Duration" | "FieldMask" => match serde_json::to_string(message) {
+        let inside = |json: &mut Self, name: &str| match field(name) {
+            Some(inside) => json.value(&inside, None),
+            None => json.null(),
+        };
+        let name = kind.full_name();
+        match name.strip_prefix("google.protobuf.").or_else(|| name.strip_prefix(JSON)) {
+            Some("Any") => self.any(message),
+            Some(
+                "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value"
+                | "UInt32Value" | "BoolValue" | "StringValue" | "BytesValue",
+            ) => inside(self, "value"),
+            Some("Struct" | "Object") => inside(self, "fields"),
+            Some("ListValue" | "Array") => inside(self, "values"),
+            Some("Value") => self.json_value(message),
+            Some("Timestamp" | "Duration" | "FieldMask") => match serde_json::to_string(message) {
                 Ok(text) => self.raw(text),
                 // Out of the range that the form of a text has.
                 Err(_) => self.fields(None, message),
             },
             _ => self.fields(None, message),
+        }
+    }
+
+    fn json_value(&mut self, message: &DynamicMessage) {
+        let Some((field, value)) = message.fields().next() else { return self.null() };
+        match (field.name(), value) {
+            ("null_value", _) => self.null(),
+            (NUMBER_TEXT, Value::String(number)) if is_number(number) => self.raw(number),
+            (_, value) => self.value(value, None),
         }
     }
 
@@ -347,6 +354,11 @@ fn item_kind(field: &FieldDescriptor) -> Kind {
         Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
         kind => kind,
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 fn first_of_many() -> impl Iterator<Item = bool> {

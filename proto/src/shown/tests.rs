@@ -112,6 +112,27 @@ fn json_is_what_proto3_has_and_every_number_is_exact() {
 }
 
 #[test]
+fn numbers_of_json_that_are_kept_as_they_are_written_are_written_so() {
+    let source = r#"
+        syntax = "proto3";
+        package sagamesh.json.v1;
+        message Object { map<string, Value> fields = 1; }
+        message Value { oneof kind { Object struct_value = 5; string number_text = 7; } }
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("json.proto"), source).unwrap();
+    let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
+    compiler.open_file("json.proto").unwrap();
+    let kind = compiler.descriptor_pool().get_message_by_name("sagamesh.json.v1.Object").unwrap();
+    let entry = |text: &str| json!({"struct_value": {"fields": {"n": {"number_text": text}}}});
+    let given = json!({"fields": {"a": entry("9007199254740993.10"), "b": entry("1e999"), "c": entry("x")}});
+    let mut writer = Writer::new(1_000);
+    writer.message(&DynamicMessage::deserialize(kind, given).unwrap());
+    let expected = r#"{"a":{"n":9007199254740993.10},"b":{"n":1e999},"c":{"n":"x"}}"#;
+    assert_eq!(writer.into_text(), expected);
+}
+
+#[test]
 fn what_finds_no_room_is_marked_and_the_rest_is_json_still() {
     let notes: Vec<String> = (0..100).map(|nth| format!("note\n\u{1}\"{nth}é")).collect();
     let given = json!({"notes": notes, "card": {"holder": "A".repeat(500)}, "raw": "AAEC",

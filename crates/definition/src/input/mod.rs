@@ -5,14 +5,14 @@
 //! each step without one. What a step skips, an undo or the output may use is never asked for. Each value is put where the
 //! step would put it, by the same code, so nothing is refused that could have worked.
 
+mod code;
+mod used;
+
 use std::collections::BTreeSet;
 
-use cel::common::ast::LiteralValue;
-use cel::common::ast::operators as op;
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
 use super::assign;
-use super::code::Code;
 use super::compiled::{Compiled, Input};
 use super::error::{ErrorKind, UnlocatedError};
 use super::expression::{Expression, Form};
@@ -21,12 +21,9 @@ use super::meter;
 use super::path::{Path, Root, Segment};
 use super::problem::Position;
 use super::template::{FieldTemplate, Template};
-use super::typecheck::Slot;
 use super::types::{WellKnown, wrapped};
-
-/// The names of what JSON itself is wanted for.
-const ANY: &str = "any";
-const OBJECT: &str = "object";
+use code::{keys_of, surely, uses};
+use used::{ANY, OBJECT, Used, written_path};
 
 /// What is wrong with the input of a saga.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,18 +41,6 @@ pub(super) struct InputUse {
     needs: Vec<Need>,
 }
 
-/// What is used of one value.
-#[derive(Debug, Default)]
-struct Used {
-    /// Every saga that succeeds needs it.
-    required: bool,
-    /// It is used as a whole, beside what is used of it.
-    whole: bool,
-    kinds: Vec<String>,
-    /// In the order in which the file uses them.
-    keys: Vec<(String, Used)>,
-}
-
 /// One value that every saga that succeeds puts somewhere.
 #[derive(Debug)]
 struct Need {
@@ -71,9 +56,6 @@ enum Place {
     Field(FieldDescriptor),
     Item(Kind),
 }
-
-/// Paths that are surely followed, each with all paths above it.
-type Paths = BTreeSet<Vec<String>>;
 
 impl InputUse {
     /// What a step uses: what it sends is sure where nothing can skip it.
@@ -163,7 +145,7 @@ impl StepUse<'_> {
                 }
             }
             Form::Code { code, slots } => {
-                Code::use_all(code, slots, None, &mut |keys, kind| {
+                uses(code, slots, None, &mut |keys, kind| {
                     self.all.used.use_of(&keys, false, kind.map(str::to_owned));
                 });
                 if self.is_sure {
@@ -183,56 +165,6 @@ impl StepUse<'_> {
         if !self.all.needs.iter().any(same) {
             self.all.needs.push(Need { keys, place, at, step: self.step.to_owned() });
         }
-    }
-}
-
-impl Used {
-    fn at(&mut self, keys: &[String]) -> &mut Used {
-        let Some((key, rest)) = keys.split_first() else { return self };
-        let index = match self.keys.iter().position(|(known, _)| known == key) {
-            Some(index) => index,
-            None => {
-                self.keys.push((key.clone(), Used::default()));
-                self.keys.len() - 1
-            }
-        };
-        self.keys[index].1.at(rest)
-    }
-
-    /// Notes a use of the value itself.
-    fn use_of(&mut self, keys: &[String], is_sure: bool, kind: Option<String>) {
-        let used = self.at(keys);
-        used.whole = true;
-        if let Some(kind) = kind.filter(|kind| !used.kinds.contains(kind)) {
-            used.kinds.push(kind);
-        }
-        (0..=keys.len()).for_each(|end| self.use_of_part(&keys[..end], is_sure));
-    }
-
-    /// Notes that the value, or something in it, is used.
-    fn use_of_part(&mut self, keys: &[String], is_sure: bool) {
-        self.at(keys).required |= is_sure;
-    }
-
-    fn shape(&self) -> String {
-        if self.keys.is_empty() {
-            return if self.kinds.is_empty() { ANY.to_owned() } else { self.kinds.join(" and ") };
-        }
-        let mut keys: Vec<String> = self
-            .keys
-            .iter()
-            .map(|(key, used)| {
-                let sign = if used.required { "" } else { "?" };
-                format!("{}{sign}: {}", written_key(key), used.shape())
-            })
-            .collect();
-        if self.whole {
-            keys.push("…".to_owned());
-        }
-        let object = format!("{{ {} }}", keys.join(", "));
-        // An object is one already, and anything.
-        let others = self.kinds.iter().filter(|kind| ![ANY, OBJECT].contains(&kind.as_str()));
-        others.fold(object, |shape, kind| format!("{shape} and {kind}"))
     }
 }
 
@@ -280,141 +212,6 @@ fn kind_name(kind: &Kind) -> String {
         Some(WellKnown::Time) => message.name().to_owned(),
         None => message.full_name().to_owned(),
     }
-}
-
-/// The keys that a path of the input follows.
-fn keys_of(path: &Path) -> Option<Vec<String>> {
-    let key = |segment: &Segment| match segment {
-        Segment::Key(key) => Some(key.clone()),
-        Segment::Field(_) => None,
-    };
-    (path.root == Root::Request).then(|| path.segments.iter().map(key).collect())?
-}
-
-/// The keys of a value of the input: a path, or an index by a literal of one.
-fn keys_of_code(code: &Code, slots: &[Slot]) -> Option<Vec<String>> {
-    let below = |of: &Code, key: &str| {
-        let mut keys = keys_of_code(of, slots)?;
-        keys.push(key.to_owned());
-        Some(keys)
-    };
-    match code {
-        Code::Slot(index) => match slots.get(*index)? {
-            Slot::Value(path) => keys_of(path),
-            Slot::Has(_) => None,
-        },
-        Code::Select(of, key) => below(of, key),
-        Code::Operator(name, operands) if name == op::INDEX => match operands.as_slice() {
-            [of, Code::Literal(LiteralValue::String(key))] => below(of, key.inner()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-impl Code {
-    /// Calls `found` with every value of the input that is used anywhere, and the kind that its place wants.
-    fn use_all(
-        code: &Code,
-        slots: &[Slot],
-        kind: Option<&'static str>,
-        found: &mut dyn FnMut(Vec<String>, Option<&'static str>),
-    ) {
-        if let Some(keys) = keys_of_code(code, slots) {
-            return found(keys, kind);
-        }
-        let mut each = |parts: &[&Code], kind: Option<&'static str>| {
-            parts.iter().for_each(|part| Code::use_all(part, slots, kind, found));
-        };
-        match code {
-            Code::Slot(index) => {
-                if let Some(Slot::Has(path)) = slots.get(*index)
-                    && let Some(keys) = keys_of(path)
-                {
-                    found(keys, None);
-                }
-            }
-            Code::Literal(_) | Code::Local(_) => {}
-            Code::Select(of, _) => each(&[of], None),
-            Code::If(parts) => {
-                let [condition, yes, no] = &**parts;
-                each(&[condition], Some("bool"));
-                each(&[yes, no], kind);
-            }
-            Code::And(sides) | Code::Or(sides) => each(&[&sides[0], &sides[1]], Some("bool")),
-            Code::Operator(name, operands) => {
-                let kind = match name.as_str() {
-                    op::LOGICAL_NOT => Some("bool"),
-                    op::INDEX | op::IN => None,
-                    _ => operands.iter().find_map(literal_kind),
-                };
-                each(&operands.iter().collect::<Vec<_>>(), kind);
-            }
-            Code::List(items) | Code::Function(_, items) | Code::Method(_, items) => {
-                each(&items.iter().collect::<Vec<_>>(), None);
-            }
-            Code::Map(entries) => {
-                entries.iter().for_each(|(key, value)| each(&[key, value], None));
-            }
-            Code::Loop(repeat) => {
-                each(&[&repeat.over], None);
-                each(&repeat.body.codes(), None);
-            }
-        }
-    }
-}
-
-fn literal_kind(code: &Code) -> Option<&'static str> {
-    match code {
-        Code::Literal(LiteralValue::String(_)) => Some("string"),
-        Code::Literal(LiteralValue::Boolean(_)) => Some("bool"),
-        Code::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_)) => {
-            Some("number")
-        }
-        _ => None,
-    }
-}
-
-/// The paths without which the code comes to nothing, whatever else there is.
-fn surely(code: &Code, slots: &[Slot]) -> Paths {
-    if let Some(keys) = keys_of_code(code, slots) {
-        return (1..=keys.len()).map(|end| keys[..end].to_vec()).collect();
-    }
-    let all = |codes: &[Code]| codes.iter().flat_map(|code| surely(code, slots)).collect();
-    let both = |one: &Code, other: &Code| &surely(one, slots) & &surely(other, slots);
-    match code {
-        Code::Literal(_) | Code::Slot(_) | Code::Local(_) => Paths::new(),
-        Code::Select(of, _) => surely(of, slots),
-        Code::If(parts) => {
-            let [condition, yes, no] = &**parts;
-            &surely(condition, slots) | &both(yes, no)
-        }
-        // The side that decides does so whatever is wrong with the other.
-        Code::And(sides) | Code::Or(sides) => both(&sides[0], &sides[1]),
-        Code::List(codes) | Code::Operator(_, codes) | Code::Function(_, codes) => all(codes),
-        Code::Method(_, codes) => all(codes),
-        Code::Map(entries) => entries
-            .iter()
-            .flat_map(|(key, value)| [surely(key, slots), surely(value, slots)])
-            .flatten()
-            .collect(),
-        // There may be nothing to go through.
-        Code::Loop(repeat) => surely(&repeat.over, slots),
-    }
-}
-
-fn written_key(key: &str) -> String {
-    let is_name = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if is_name { key.to_owned() } else { format!("{key:?}") }
-}
-
-fn written_path(keys: &[String]) -> String {
-    let written = keys.iter().map(|key| match written_key(key) {
-        name if name == *key => format!(".{name}"),
-        quoted => format!("[{quoted}]"),
-    });
-    written.collect()
 }
 
 impl Compiled {
@@ -508,17 +305,5 @@ impl Compiled {
             }
         };
         InputProblem { path: written_path(&keys[..end]), what }
-    }
-}
-
-impl Used {
-    fn shape_of(&self, keys: &[String]) -> String {
-        match keys.split_first() {
-            None => self.shape(),
-            Some((key, rest)) => {
-                let found = self.keys.iter().find(|(known, _)| known == key);
-                found.map_or_else(|| ANY.to_owned(), |(_, used)| used.shape_of(rest))
-            }
-        }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 mod backup;
 mod bounded;
+mod content;
 mod roles;
 mod shop;
 
@@ -57,9 +58,14 @@ fn port_base() -> u16 {
 }
 
 fn dev(data: &Path, base: u16) -> Process {
+    dev_with(data, base, &[])
+}
+
+fn dev_with(data: &Path, base: u16, arguments: &[&str]) -> Process {
     let mut child = sagamesh(&["dev", "--data"])
         .arg(data)
         .args(["--port-base", &base.to_string()])
+        .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

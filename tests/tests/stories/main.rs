@@ -5,6 +5,7 @@
 mod aside;
 mod bad_input;
 mod cancelling;
+mod content;
 mod contract;
 mod definitions;
 mod node;

@@ -8,20 +8,15 @@ use prost::Name;
 use prost_reflect::{DynamicMessage, SerializeOptions, Value};
 use proto::{
     rules::is_unshowable,
-    saga::v1::{Saga, SagaState, StepState},
+    saga::v1::{SagaState, StepState},
 };
 
 use crate::error::{CommandError, CommandResult, UNEXPECTED};
 
-/// Writes a message of ours as proto3 JSON, every field present.
+/// Writes a message of ours as proto3 JSON, every field present. What is JSON itself, as a saga's output, is a value under the
+/// field's name without `_json`.
 pub(crate) fn json(message: &impl Name) -> CommandResult {
-    anstream::println!("{}", to_json(message)?);
-    Ok(())
-}
-
-/// As [`json`], of a saga whose content is JSON itself: that is written as it is, under the field's name without `_json`.
-pub(crate) fn json_with_content(saga: &Saga) -> CommandResult {
-    anstream::println!("{}", with_content(&to_json(saga)?));
+    anstream::println!("{}", with_content(&to_json(message)?));
     Ok(())
 }
 
@@ -209,7 +204,7 @@ pub(crate) fn instant(timestamp: Option<&prost_types::Timestamp>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto::saga::v1::{GetSagaResponse, Step};
+    use proto::saga::v1::{GetSagaResponse, Saga, Step};
 
     use super::*;
 

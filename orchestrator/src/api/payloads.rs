@@ -15,6 +15,7 @@ use saga::{Direction, SagaState, Status, StepId};
 use super::read::{self, SagaHistory, SagaSnapshot};
 use crate::driver::{Driver, facts};
 
+const UNREADABLE: &str = "no payloads are shown: the saga's journal or definition cannot be read";
 /// Beyond every record: only the saga itself is read.
 const NO_RECORD: u64 = u64::MAX;
 
@@ -26,7 +27,12 @@ pub(super) async fn fill(
     mut saga: Saga,
     with_payloads: bool,
 ) -> Result<Saga, Failure> {
-    let Some(history) = &found.history else { return Ok(saga) };
+    let Some(history) = &found.history else {
+        if with_payloads {
+            saga.input_problem = UNREADABLE.to_owned();
+        }
+        return Ok(saga);
+    };
     let has_output = found.status() == Status::Succeeded;
     if !has_output && !with_payloads {
         return Ok(saga);

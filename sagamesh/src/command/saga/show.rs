@@ -26,7 +26,7 @@ pub(super) fn row(saga: &Saga) -> Vec<String> {
 /// A saga with its steps, and what else it came with.
 pub(super) fn saga(global: &Global, saga: &Saga) -> CommandResult {
     if global.output == Format::Json {
-        return output::json_with_content(saga);
+        return output::json(saga);
     }
     facts(saga);
     anstream::println!();

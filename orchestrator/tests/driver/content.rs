@@ -181,6 +181,22 @@ async fn payloads_are_what_was_sent_and_got_without_what_is_marked_and_only_wher
 }
 
 #[tokio::test]
+async fn payloads_of_a_journal_that_cannot_be_read_are_told_to_be_missing() {
+    let mut test_driver = open("{}", "{}", "").await;
+    let saga_id = try_start(&test_driver, "k", &json!({})).await.unwrap();
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.done();
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
+    let database = test_driver.journal.database();
+    let cut = "delete from event";
+    database.write(move |connection| connection.execute(cut, ())).await.unwrap();
+    let saga = with_payloads(&test_driver, &saga_id).await;
+    assert_eq!((saga.reason.as_str(), saga.output_json.as_str()), ("JOURNAL_UNREADABLE", ""));
+    let expected = "no payloads are shown: the saga's journal or definition cannot be read";
+    assert_eq!(saga.input_problem, expected);
+}
+
+#[tokio::test]
 async fn payloads_that_find_no_room_are_cut_with_a_mark_and_the_small_ones_are_whole() {
     let mut test_driver =
         open("{ id: request.guest }", "{ parts: [freeze], id: freeze.id }", "").await;

@@ -222,7 +222,7 @@ fn write_val(writer: &mut Writer, val: &dyn Val) {
         let mut entries: Vec<(String, &dyn Val)> =
             map.inner().iter().map(|(key, value)| (key_text(key), value.as_ref())).collect();
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        writer.object(entries, |writer, value| write_val(writer, value));
+        writer.object(entries, write_val);
     } else {
         writer.null();
     }

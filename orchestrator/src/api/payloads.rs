@@ -131,7 +131,7 @@ fn fill_payloads(saga: &mut Saga, history: &SagaHistory, request: &[u8]) {
     payloads.sort_by_key(|payload| payload.bytes.len());
     let mut room = PAGE_BYTES.saturating_sub(saga.encoded_len());
     for (payload, left) in payloads.iter().zip((1..=payloads.len()).rev()) {
-        let (json, problem) = show(payload, room / left);
+        let (json, problem) = show(&history.definition, payload, room / left);
         room = room.saturating_sub(json.len() + problem.len());
         let Some((shown, problems)) = payload.part.fields_in(saga) else { continue };
         *shown = json;
@@ -165,9 +165,13 @@ fn payloads<'p>(
 }
 
 /// The JSON, which may be cut, and what is to be said about it.
-fn show(payload: &Payload<'_>, room: usize) -> (String, String) {
+fn show(definition: &Compiled, payload: &Payload<'_>, room: usize) -> (String, String) {
     let (field, size) = (payload.part.field(), payload.bytes.len());
-    let message = match decode_to_show(&payload.kind, payload.bytes) {
+    let message = match payload.part {
+        Part::Input => definition.input_to_show(payload.bytes),
+        _ => decode_to_show(&payload.kind, payload.bytes),
+    };
+    let message = match message {
         Ok(message) => message,
         Err(error) => return (String::new(), format!("{field} is not shown: {error}")),
     };

@@ -141,9 +141,10 @@ async fn an_output_that_no_client_takes_is_told_instead_of_cut() {
 
 #[tokio::test]
 async fn payloads_are_what_was_sent_and_got_without_what_is_marked_and_only_where_asked_for() {
-    let freeze = "{ id: request.guest, secret: request.pin, amount: 5 }";
+    let freeze = "{ id: request.guest, secret: request.pin, amount: 5, \
+                  parts: [{ secret: \"string(request.card.pin)\" }] }";
     let mut test_driver = open(freeze, "{ parts: [freeze] }", "").await;
-    let input = json!({"guest": "ada", "pin": "4000"});
+    let input = json!({"guest": "ada", "pin": "4000", "card": {"pin": "4000", "no": 5}});
     let saga_id = try_start(&test_driver, "a-key", &input).await.unwrap();
     let frozen = Job {
         parts: vec![secret("p")],
@@ -160,11 +161,12 @@ async fn payloads_are_what_was_sent_and_got_without_what_is_marked_and_only_wher
 
     let saga = with_payloads(&test_driver, &saga_id).await;
     let [freeze, charge] = saga.steps.as_slice() else { panic!("{saga:?}") };
-    // What comes in as JSON has no field that could be marked.
-    assert_eq!(read(&saga.input_json), input);
+    let input =
+        json!({"guest": "ada", "pin": "[redacted]", "card": {"pin": "[redacted]", "no": 5}});
+    assert_eq!(read(&saga.input_json), input, "what goes into a marked field is hidden too");
     assert_eq!(
         read(&freeze.request_json),
-        json!({"id": "ada", "secret": "[redacted]", "amount": "5"})
+        json!({"id": "ada", "secret": "[redacted]", "amount": "5", "parts": [{"secret": "[redacted]"}]})
     );
     let hidden = |id: &str| json!({"id": id, "secret": "[redacted]", "amount": "9007199254740993"});
     let mut frozen = hidden("f");

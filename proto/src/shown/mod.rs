@@ -49,7 +49,9 @@ fn redact_value(value: &mut Value) {
     }
 }
 
-fn is_secret_field(field: &FieldDescriptor) -> bool {
+/// Whether a field is marked `debug_redact`.
+#[must_use]
+pub fn is_secret_field(field: &FieldDescriptor) -> bool {
     is_marked(&field.options())
 }
 

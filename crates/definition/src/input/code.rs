@@ -9,6 +9,9 @@ use crate::code::Code;
 use crate::path::{Path, Root, Segment};
 use crate::typecheck::Slot;
 
+/// Longer paths are not looked at: a definition of a moderate size must not take long to compile.
+const MAX_KEYS: usize = 32;
+
 /// Paths that are surely followed, each with all paths above it.
 pub(super) type Paths = BTreeSet<Vec<String>>;
 
@@ -18,7 +21,8 @@ pub(super) fn keys_of(path: &Path) -> Option<Vec<String>> {
         Segment::Key(key) => Some(key.clone()),
         Segment::Field(_) => None,
     };
-    (path.root == Root::Request).then(|| path.segments.iter().map(key).collect())?
+    let is_looked_at = path.root == Root::Request && path.segments.len() <= MAX_KEYS;
+    is_looked_at.then(|| path.segments.iter().map(key).collect())?
 }
 
 /// The keys of a value of the input: a path, or an index by a literal of one.
@@ -26,7 +30,7 @@ fn keys_of_code(code: &Code, slots: &[Slot]) -> Option<Vec<String>> {
     let below = |of: &Code, key: &str| {
         let mut keys = keys_of_code(of, slots)?;
         keys.push(key.to_owned());
-        Some(keys)
+        (keys.len() <= MAX_KEYS).then_some(keys)
     };
     match code {
         Code::Slot(index) => match slots.get(*index)? {
@@ -79,7 +83,13 @@ pub(super) fn uses(
             };
             each(&operands.iter().collect::<Vec<_>>(), kind);
         }
-        Code::List(items) | Code::Function(_, items) | Code::Method(_, items) => {
+        Code::Method(method, items) => {
+            // All other methods are those of texts.
+            let kind = (!["size", "join"].contains(&method.name.as_str())).then_some("string");
+            items.iter().take(1).for_each(|target| each(&[target], kind));
+            each(&items.iter().skip(1).collect::<Vec<_>>(), None);
+        }
+        Code::List(items) | Code::Function(_, items) => {
             each(&items.iter().collect::<Vec<_>>(), None);
         }
         Code::Map(entries) => {

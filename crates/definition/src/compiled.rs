@@ -9,8 +9,8 @@ use super::assign;
 use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
-use super::json::{self, InputError};
 use super::input::InputUse;
+use super::json::{self, InputError};
 use super::output::OutputTemplate;
 use super::overrides::Overrides;
 use super::template::Template;
@@ -121,7 +121,7 @@ impl Compiled {
         self.serves.as_ref()
     }
 
-    /// The type of what the journal has as the saga's request: the input's, or `google.protobuf.Struct`.
+    /// The type of what the journal has as the saga's request: the input's, or that of a JSON object.
     pub fn request_kind(&self) -> &MessageDescriptor {
         &self.request
     }

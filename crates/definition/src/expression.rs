@@ -20,7 +20,7 @@ use super::scalar;
 use super::scope::Scope;
 use super::typecheck::{Checker, Slot};
 use super::types::Type;
-use super::value::{or_default, to_cel};
+use super::value::{is_absent, or_default, to_cel};
 use super::yaml::{Literal, Text};
 
 /// Longest expression, in bytes.
@@ -228,7 +228,7 @@ impl Expression {
                 let evaluation = Evaluation::new(facts, slots);
                 let value = evaluation.run(code)?.into_owned();
                 facts.meter().charge(meter::of_val(value.as_ref()))?;
-                Ok(Some(OutputValue::Computed(value)))
+                Ok((!is_absent(value.as_ref())).then_some(OutputValue::Computed(value)))
             }
         }
     }

@@ -221,6 +221,7 @@ fn write_val(writer: &mut Writer, val: &dyn Val) {
     } else if let Some(map) = val.downcast_ref::<CelMap>() {
         let mut entries: Vec<(String, &dyn Val)> =
             map.inner().iter().map(|(key, value)| (key_text(key), value.as_ref())).collect();
+        entries.retain(|(_, value)| !value::is_absent(*value));
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         writer.object(entries, write_val);
     } else {

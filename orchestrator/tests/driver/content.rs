@@ -75,9 +75,9 @@ fn read(json: &str) -> Value {
 #[tokio::test]
 async fn a_saga_that_succeeded_says_what_it_came_to_and_its_numbers_are_exact() {
     let output = "output: { amount: charge.amount, more: charge.amount + 1, code: charge.secret, \
-                  frozen: freeze, guest: request.guest }\n";
+                  frozen: freeze, guest: request.guest, n: request.n }\n";
     let mut test_driver = open("{}", "{}", output).await;
-    let saga_id = try_start(&test_driver, "k", &json!({"guest": "ada"})).await.unwrap();
+    let saga_id = try_start(&test_driver, "k", &json!({"guest": "ada", "n": EXACT})).await.unwrap();
     test_driver.called("freeze forward").await.say(answer(&secret("f")));
     let charge = test_driver.called("charge forward").await;
     let running = test_driver.get(&saga_id).await;
@@ -86,7 +86,7 @@ async fn a_saga_that_succeeded_says_what_it_came_to_and_its_numbers_are_exact() 
     let saga = test_driver.stands(&saga_id, SagaState::Succeeded).await;
     let expected = r#"{"amount":"9007199254740993","more":"9007199254740994","code":"4000","#
         .to_owned()
-        + r#""frozen":{"id":"f","secret":"[redacted]","amount":"9007199254740993"},"guest":"ada"}"#;
+        + r#""frozen":{"id":"f","secret":"[redacted]","amount":"9007199254740993"},"guest":"ada","n":9007199254740993}"#;
     assert_eq!((saga.output_json.as_str(), saga.output_problem.as_str()), (expected.as_str(), ""));
 
     let wait = WaitSagaRequest { saga_id, ..WaitSagaRequest::default() };

@@ -110,7 +110,8 @@ impl Compiled {
         let (step, place) = (&need.step, self.place_of(need));
         // Other kinds of failures have the value in their words.
         let why = match failure.kind {
-            ErrorKind::Type => format!(": {}", failure.what),
+            ErrorKind::Type if failure.path.is_empty() => format!(": {}", failure.what),
+            ErrorKind::Type => format!(": {}: {}", failure.path, failure.what),
             _ => String::new(),
         };
         let what =

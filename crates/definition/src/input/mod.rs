@@ -53,7 +53,7 @@ impl InputUse {
     ) {
         let mut step = StepUse { all: self, step: name, is_sure: true, is_secret: false };
         if let Some(when) = when {
-            step.expression(when, Some(&Place::Item(Kind::Bool)));
+            step.expression(when, Some(&Place::Whole(Kind::Bool)));
         }
         step.is_sure = when.is_none();
         step.template(with);
@@ -91,7 +91,7 @@ impl StepUse<'_> {
     fn template(&mut self, template: &Template) {
         match template {
             Template::Whole(wanted, expression) => {
-                let place = Place::Item(Kind::Message(wanted.clone()));
+                let place = Place::Whole(Kind::Message(wanted.clone()));
                 self.expression(expression, Some(&place));
             }
             Template::Fields(_, fields) => {

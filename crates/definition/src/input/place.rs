@@ -4,7 +4,7 @@ use prost_reflect::{FieldDescriptor, Kind, Value};
 use proto::shown::is_secret_field;
 
 use super::used::{ANY, OBJECT};
-use crate::assign;
+use crate::assign::{self, Item};
 use crate::error::UnlocatedError;
 use crate::types::{WellKnown, wrapped};
 
@@ -12,7 +12,10 @@ use crate::types::{WellKnown, wrapped};
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     Field(FieldDescriptor),
+    /// An item of a list, or the value of an entry of a map.
     Item(Kind),
+    /// A message as a whole, or a condition.
+    Whole(Kind),
 }
 
 impl Place {
@@ -29,7 +32,7 @@ impl Place {
             },
             Place::Field(field) if field.is_list() => format!("[{}]", kind_name(&field.kind())),
             Place::Field(field) => kind_name(&field.kind()),
-            Place::Item(kind) => kind_name(kind),
+            Place::Item(kind) | Place::Whole(kind) => kind_name(kind),
         }
     }
 
@@ -42,7 +45,11 @@ impl Place {
     pub(super) fn try_put(&self, value: &Value) -> Result<(), UnlocatedError> {
         match self {
             Place::Field(field) => assign::copy_to_field(value, field).map(|_| ()),
-            Place::Item(kind) => assign::copy_to_item(value, kind).map(|_| ()),
+            Place::Item(kind) => match assign::copy_to_item(value, kind)? {
+                Item::Null => Err(assign::null_inside("list or map")),
+                Item::Value(_) | Item::Absent => Ok(()),
+            },
+            Place::Whole(kind) => assign::copy_to_item(value, kind).map(|_| ()),
         }
     }
 }
@@ -62,7 +69,7 @@ fn kind_name(kind: &Kind) -> String {
         Some(WellKnown::Struct) => OBJECT.to_owned(),
         Some(WellKnown::Value) => ANY.to_owned(),
         Some(WellKnown::List) => "[any]".to_owned(),
-        Some(WellKnown::Time) => message.name().to_owned(),
+        Some(WellKnown::Written) => message.name().to_owned(),
         None => message.full_name().to_owned(),
     }
 }

@@ -5,10 +5,10 @@
 mod budget;
 mod cases;
 mod evaluate;
-mod json;
-mod presence;
 mod input;
+mod json;
 mod output;
+mod presence;
 mod problems;
 mod property;
 mod shop;

@@ -5,18 +5,19 @@ use std::collections::BTreeSet;
 
 use http::uri::PathAndQuery;
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use saga::Direction;
 
 use super::compiled::{Compiled, CompiledStep, Input, Target};
+use super::decline::{Decline, ParticipantDraft};
 use super::descriptors::Descriptors;
 use super::draft::{Draft, MethodName, StepDraft};
 use super::expression::Expression;
 use super::json;
 use super::lower;
 use super::path::Root;
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, did_you_mean};
 use super::scope::{Name, Scope};
 use super::template::Template;
-use super::types::Type;
 use super::yaml::{Node, Text};
 
 /// Names that mean something else in an expression, so that no step can have them.
@@ -103,6 +104,9 @@ impl Draft {
         for step in &self.steps {
             reserved(&step.name, &mut problems);
         }
+        for participant in &self.participants {
+            is_called(&participant.service, &self, &mut problems);
+        }
         let key = check.key(&mut problems);
         let steps: Vec<Option<CompiledStep>> =
             (0..self.steps.len()).map(|index| check.step(index, &mut problems)).collect();
@@ -136,6 +140,15 @@ fn reserved(name: &Text, problems: &mut Problems) {
     if RESERVED.contains(&name.value.as_str()) {
         let what = format!("`{}` means something else in expressions", name.value);
         problems.add(name.at, what, "give the step another name");
+    }
+}
+
+/// Whether a step calls the participant of which something is said.
+fn is_called(service: &Text, draft: &Draft, problems: &mut Problems) {
+    let called = draft.services();
+    if !called.contains(&service.value) {
+        let cure = did_you_mean(&service.value, called.iter().map(String::as_str), "remove it");
+        problems.add(service.at, format!("no step calls `{}`", service.value), cure);
     }
 }
 
@@ -201,6 +214,8 @@ enum ExpressionSite {
     Call(usize),
     Undo(usize),
     Reply,
+    /// Over a response as it comes: that of this step's call, or whichever it is.
+    Response(Option<usize>),
 }
 
 impl Check<'_> {
@@ -208,7 +223,10 @@ impl Check<'_> {
         let draft = &self.draft.steps[index];
         let methods = &self.methods[index];
         let scope = self.scope(ExpressionSite::Call(index));
-        let when = draft.when.as_ref().map(|node| condition(node, &scope, problems));
+        let when = draft
+            .when
+            .as_ref()
+            .map(|node| Expression::compile_condition("when", node, &scope, problems));
         let with = self.template(draft.with.as_ref(), methods.call.as_ref(), &scope, problems);
         let scope = self.scope(ExpressionSite::Undo(index));
         let undo_with =
@@ -221,6 +239,8 @@ impl Check<'_> {
             call: target(draft.call.as_ref()?, methods.call.as_ref()?)?,
             undo,
             answers: draft.answers.clone().over(&self.draft.answers),
+            declined_if: self.decline(index, Direction::Forward, problems),
+            undo_declined_if: self.decline(index, Direction::Undo, problems),
             when: match when {
                 Some(compiled) => Some(compiled?),
                 None => None,
@@ -228,6 +248,32 @@ impl Check<'_> {
             with: with?,
             undo_with,
         })
+    }
+
+    /// When the response of a step's method is a decline: what the step says of it, else what is said of its participant.
+    fn decline(
+        &self,
+        index: usize,
+        direction: Direction,
+        problems: &mut Problems,
+    ) -> Option<Decline> {
+        let step = &self.draft.steps[index];
+        let methods = &self.methods[index];
+        let (own, name, method, site) = match direction {
+            Direction::Forward => (&step.declined_if, &step.call, &methods.call, Some(index)),
+            Direction::Undo => (&step.undo_declined_if, &step.undo, &methods.undo, None),
+        };
+        let service = &name.as_ref()?.service;
+        let of_participant = || {
+            let named = |known: &&ParticipantDraft| known.service.value == *service;
+            Some((self.draft.participants.iter().find(named)?.decline.as_ref()?, None))
+        };
+        let (decline, site) = own.as_ref().map(|own| (own, site)).or_else(of_participant)?;
+        let output = method.as_ref().map(MethodDescriptor::output);
+        let scope = self
+            .scope(ExpressionSite::Response(site))
+            .with("response", Name::Message(Root::Response, output));
+        decline.compile(&scope, problems)
     }
 
     /// A template for the method's request. Without the method, the expressions are still read, so
@@ -254,13 +300,7 @@ impl Check<'_> {
 
     fn key(&self, problems: &mut Problems) -> Option<Expression> {
         let text = self.draft.key.as_ref()?;
-        let key = Expression::compile(text, &self.scope(ExpressionSite::Key), problems)?;
-        if key.found().is_open() || key.found().operand() == Type::String {
-            return Some(key);
-        }
-        let what = format!("`key` wants string, got {}", key.found());
-        problems.add(key.at(), what, "convert it: string(…)");
-        None
+        Expression::compile_text("key", text, &self.scope(ExpressionSite::Key), problems)
     }
 
     fn reply(
@@ -286,6 +326,10 @@ impl Check<'_> {
             ExpressionSite::Key => {
                 let cure = "use `request`".to_owned();
                 scope.with("saga", Name::Hidden("there is no saga before its key".to_owned(), cure))
+            }
+            ExpressionSite::Response(_) => {
+                let what = "`saga` is not seen where a response is judged".to_owned();
+                scope.with("saga", Name::Hidden(what, "use `response` or `request`".to_owned()))
             }
             ExpressionSite::Call(_) | ExpressionSite::Undo(_) | ExpressionSite::Reply => {
                 scope.with("saga", Name::Saga)
@@ -316,6 +360,14 @@ impl Check<'_> {
                 format!("no step, so not `{name}` either, has run when the key is made"),
                 "use `request`".to_owned(),
             ),
+            ExpressionSite::Response(Some(at)) if at == index => {
+                Name::Message(Root::Response, self.methods[index].output.clone())
+            }
+            ExpressionSite::Response(_) => hidden(
+                format!("the response of `{name}` is not seen where another is judged"),
+                "use `response` or `request`; what needs both belongs in a step's `when`"
+                    .to_owned(),
+            ),
             ExpressionSite::Undo(at) if at == index => hidden(
                 format!("the response of `{name}` may never have come when it is undone"),
                 "leave it out: the participant finds what to undo by the saga id and the step in \
@@ -344,21 +396,6 @@ impl Check<'_> {
             }
         }
     }
-}
-
-fn condition(node: &Node, scope: &Scope<'_>, problems: &mut Problems) -> Option<Expression> {
-    let Some(text) = node.text() else {
-        let what = format!("`when` is {}, not an expression", node.describe());
-        problems.add(node.at, what, "write one condition; join several with && and ||");
-        return None;
-    };
-    let when = Expression::compile(text, scope, problems)?;
-    if when.found().is_open() || when.found().operand() == Type::Bool {
-        return Some(when);
-    }
-    let what = format!("`when` wants bool, got {}", when.found());
-    problems.add(when.at(), what, "compare it with something, such as `… > 0`");
-    None
 }
 
 fn target(name: &MethodName, descriptor: &MethodDescriptor) -> Option<Target> {

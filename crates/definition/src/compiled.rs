@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
-use saga::StepId;
+use saga::{Direction, Reason, StepId};
 
 use super::assign;
+use super::decline::Decline;
 use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
@@ -57,6 +58,8 @@ pub struct CompiledStep {
     pub answers: Overrides,
     pub(super) when: Option<Expression>,
     pub(super) with: Template,
+    pub(super) declined_if: Option<Decline>,
+    pub(super) undo_declined_if: Option<Decline>,
     /// The empty message where the file has no `undo_with`.
     pub(super) undo_with: Option<Template>,
 }
@@ -78,6 +81,21 @@ pub struct Compiled {
     pub(super) steps: Vec<CompiledStep>,
     pub(super) reply: Option<Template>,
     pub(super) descriptors: Vec<u8>,
+}
+
+impl CompiledStep {
+    fn decline(&self, direction: Direction) -> Option<&Decline> {
+        match direction {
+            Direction::Forward => self.declined_if.as_ref(),
+            Direction::Undo => self.undo_declined_if.as_ref(),
+        }
+    }
+
+    /// Whether the definition says which responses of this direction are a decline.
+    #[must_use]
+    pub fn judges_responses(&self, direction: Direction) -> bool {
+        self.decline(direction).is_some()
+    }
 }
 
 impl Compiled {
@@ -183,6 +201,29 @@ impl Compiled {
             Some(template) => Ok(encoded(template.build(facts, &self.file)?)),
             None => Ok(Bytes::new()),
         }
+    }
+
+    /// Evaluates `declined_if` over the response of an OK: why it is a decline, and `None` where it is none. `request` is
+    /// what the saga was started with.
+    ///
+    /// # Errors
+    /// When an expression cannot be evaluated.
+    pub fn judge_response(
+        &self,
+        (step, direction): (StepId, Direction),
+        request: &[u8],
+        response: &[u8],
+    ) -> Result<Option<Reason>, EvaluationError> {
+        let step = self.step(step);
+        let target = match direction {
+            Direction::Forward => Some(&step.call),
+            Direction::Undo => step.undo.as_ref(),
+        };
+        let (Some(decline), Some(target)) = (step.decline(direction), target) else {
+            return Ok(None);
+        };
+        let facts = self.facts(Identity::default(), request).judging(&target.output, response);
+        decline.judge(&facts, &self.file)
     }
 
     /// Evaluates `reply`: the encoded response of the served method; empty without one.

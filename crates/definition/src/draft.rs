@@ -9,6 +9,7 @@ use std::time::Duration;
 use saga::Retry;
 use sha2::{Digest, Sha256};
 
+use super::decline::{DeclineDraft, ParticipantDraft};
 use super::overrides::Overrides;
 use super::problem::{Position, Problem, Problems};
 use super::read::Fields;
@@ -21,7 +22,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest name of a saga, in characters.
 const MAX_NAME: usize = 64;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "saga",
     "version",
     "serves",
@@ -32,8 +33,9 @@ const KEYS: [&str; 10] = [
     "answers",
     "steps",
     "reply",
+    "participants",
 ];
-const STEP_KEYS: [&str; 12] = [
+const STEP_KEYS: [&str; 16] = [
     "step",
     "after",
     "when",
@@ -46,6 +48,10 @@ const STEP_KEYS: [&str; 12] = [
     "undo_retry",
     "pivot",
     "answers",
+    "declined_if",
+    "reason",
+    "message",
+    "undo_declined_if",
 ];
 
 /// A name of the form `pkg.Service/Method`.
@@ -81,6 +87,8 @@ pub(super) struct StepDraft {
     pub(super) pivot: bool,
     pub(super) pivot_at: Position,
     pub(super) answers: Overrides,
+    pub(super) declined_if: Option<DeclineDraft>,
+    pub(super) undo_declined_if: Option<DeclineDraft>,
 }
 
 /// One YAML file, read but not yet checked against descriptors.
@@ -102,6 +110,7 @@ pub struct Draft {
     /// Whether all of `steps` could be read as steps.
     pub(super) steps_readable: bool,
     pub(super) reply: Option<Node>,
+    pub(super) participants: Vec<ParticipantDraft>,
     pub(super) problems: Problems,
 }
 
@@ -137,6 +146,7 @@ impl Draft {
             steps_at,
             steps_readable,
             reply: fields.take("reply", p).cloned(),
+            participants: ParticipantDraft::read(&fields, p),
             problems: Problems::new(file),
         };
         draft.check_served(&fields, p);
@@ -307,7 +317,7 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         p.add(name.at, format!("step `{}` calls nothing", name.value), cure);
     }
     if fields.key_at("undo").is_none() {
-        for key in ["undo_with", "undo_retry"] {
+        for key in ["undo_with", "undo_retry", "undo_declined_if"] {
             if let Some(at) = fields.key_at(key) {
                 let cure = "add `undo: package.Service/Method`, or remove it";
                 p.add(at, format!("`{key}` without `undo`"), cure);
@@ -329,6 +339,8 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         pivot: fields.boolean("pivot", p),
         pivot_at: fields.key_at("pivot").unwrap_or(name.at),
         answers: fields.answers(p),
+        declined_if: DeclineDraft::read(&fields, p),
+        undo_declined_if: DeclineDraft::read_undo(&fields, p),
         name,
     })
 }

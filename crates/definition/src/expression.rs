@@ -20,7 +20,7 @@ use super::scope::Scope;
 use super::typecheck::{Checker, Slot};
 use super::types::Type;
 use super::value::{or_default, to_cel};
-use super::yaml::{Literal, Text};
+use super::yaml::{Literal, Node, Text};
 
 /// Longest expression, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
@@ -73,6 +73,41 @@ impl Expression {
             },
         };
         Some(Self::of_literal(text, literal))
+    }
+
+    /// Compiles the condition under `key`.
+    pub(super) fn compile_condition(
+        key: &str,
+        node: &Node,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let Some(text) = node.text() else {
+            let what = format!("`{key}` is {}, not an expression", node.describe());
+            problems.add(node.at, what, "write one condition; join several with && and ||");
+            return None;
+        };
+        let cure = "compare it with something, such as `… > 0`";
+        Self::compile(text, scope, problems)?.wanted(key, &Type::Bool, cure, problems)
+    }
+
+    /// Compiles the expression under `key` that gives a text.
+    pub(super) fn compile_text(
+        key: &str,
+        text: &Text,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let cure = "convert it: string(…)";
+        Self::compile(text, scope, problems)?.wanted(key, &Type::String, cure, problems)
+    }
+
+    fn wanted(self, key: &str, wanted: &Type, cure: &str, problems: &mut Problems) -> Option<Self> {
+        if self.found.is_open() || self.found.operand() == *wanted {
+            return Some(self);
+        }
+        problems.add(self.at, format!("`{key}` wants {wanted}, got {}", self.found), cure);
+        None
     }
 
     fn of_literal(text: &Text, literal: LiteralValue) -> Self {
@@ -137,6 +172,11 @@ impl Expression {
 
     pub(super) fn at(&self) -> Position {
         self.at
+    }
+
+    /// As it is written.
+    pub(super) fn source(&self) -> &str {
+        &self.source
     }
 
     /// The literal texts that the expression may come to: itself, or the sides of its `? :`.

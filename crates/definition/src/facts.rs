@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     definition: (&'a str, u32),
     request: Part<'a>,
     responses: Vec<Part<'a>>,
+    /// The response that is being judged, of a call or of an undo.
+    judged: Option<Part<'a>>,
     meter: Meter,
 }
 
@@ -56,6 +58,7 @@ impl<'a> Facts<'a> {
             definition,
             request: Part::new(request.0, Some(request.1)),
             responses: responses.map(|descriptor| Part::new(descriptor, None)).collect(),
+            judged: None,
             meter: Meter::new(),
         }
     }
@@ -67,6 +70,12 @@ impl<'a> Facts<'a> {
         if let Some(part) = self.responses.get_mut(usize::from(step.0)) {
             *part = Part::new(part.descriptor, Some(bytes));
         }
+        self
+    }
+
+    /// Sets the response that is being judged.
+    pub(super) fn judging(mut self, descriptor: &'a MessageDescriptor, bytes: &'a [u8]) -> Self {
+        self.judged = Some(Part::new(descriptor, Some(bytes)));
         self
     }
 
@@ -91,17 +100,18 @@ impl<'a> Facts<'a> {
     fn root(&self, root: Root) -> Result<Selected<'_>, UnlocatedError> {
         match root {
             Root::Request => self.request.selected(&self.meter),
-            Root::Step(step) => match self.responses.get(step) {
-                Some(part) => part.selected(&self.meter),
-                None => Err(UnlocatedError::new(
-                    ErrorKind::Type,
-                    "these facts are of another definition",
-                )),
-            },
+            Root::Step(step) => self.part(self.responses.get(step)),
+            Root::Response => self.part(self.judged.as_ref()),
             Root::Saga(field) => {
                 Ok(Selected { value: Cow::Owned(self.about(field)), present: true })
             }
         }
+    }
+
+    fn part<'p>(&self, part: Option<&'p Part<'a>>) -> Result<Selected<'p>, UnlocatedError> {
+        let other =
+            || UnlocatedError::new(ErrorKind::Type, "these facts are of another definition");
+        part.ok_or_else(other)?.selected(&self.meter)
     }
 
     fn about(&self, field: SagaField) -> Value {

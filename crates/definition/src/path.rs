@@ -16,6 +16,8 @@ pub(super) enum Root {
     Request,
     /// The response of a step, by its index.
     Step(usize),
+    /// The response that is being judged.
+    Response,
     Saga(SagaField),
 }
 

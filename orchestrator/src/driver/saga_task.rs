@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     journal::{self, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
-    outbound::Attempt,
+    outbound::{Attempt, Judge},
 };
 
 /// Orders that may wait for one saga's task.
@@ -288,6 +288,7 @@ impl SagaTask {
                 timeout: rules.timeout,
                 cut_off,
                 overrides: &compiled.answers,
+                judge: Judge::of(&definition, step, direction, &header.request),
             };
             // An attempt that waits for a stream is dropped when its saga changes state or the node stops: it was decided on
             // before that.

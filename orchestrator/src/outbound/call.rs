@@ -16,7 +16,7 @@ use participant::{
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
-use super::{Participants, classify};
+use super::{Judge, Participants, classify};
 use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
@@ -56,6 +56,8 @@ pub struct Attempt<'a> {
     pub cut_off: Option<Timestamp>,
     /// How the definition reads this participant's answers.
     pub overrides: &'a Overrides,
+    /// What the definition says of the responses.
+    pub judge: Option<Judge<'a>>,
 }
 
 impl Attempt<'_> {
@@ -104,7 +106,7 @@ impl Attempt<'_> {
             Err(NoStream::AllTaken(why)) => return classify::not_sent(&why),
             Err(NoStream::Unreachable(status)) => Err(status),
         };
-        classify::read(result, &self.target.output, self.direction, self.overrides)
+        classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
     }
 
     /// How long this attempt may still take.
@@ -241,6 +243,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             cut_off: None,
             overrides,
+            judge: None,
         }
     }
 

@@ -2,8 +2,10 @@
 
 pub mod call;
 pub mod classify;
+mod judge;
 pub mod participants;
 pub mod reflection;
 
 pub use call::Attempt;
+pub use judge::Judge;
 pub use participants::{Participant, Participants};

@@ -6,6 +6,7 @@
 mod aside;
 mod budget;
 mod callers;
+mod decline;
 mod limits;
 mod operators;
 mod restarts;

@@ -77,12 +77,21 @@ pub(crate) struct Arrived {
     /// How long its caller waits.
     pub(crate) limit: Duration,
     pub(crate) at: Timestamp,
+    pub(crate) metadata: MetadataMap,
+    /// The `id` that it was sent.
+    pub(crate) id: String,
     answer: oneshot::Sender<Result<Bytes, Status>>,
 }
 
 impl Arrived {
     pub(crate) fn done(self) {
         self.say(Ok(Bytes::new()));
+    }
+
+    /// Answers with a job of this id, of less than 128 bytes.
+    pub(crate) fn job(self, id: &str) {
+        let head = [0x0a, u8::try_from(id.len()).unwrap()];
+        self.say(Ok([head.as_slice(), id.as_bytes()].concat().into()));
     }
 
     pub(crate) fn say(self, answer: Result<Bytes, Status>) {
@@ -236,7 +245,9 @@ impl UnaryService<Bytes> for Work {
         let call = format!("{} {}", text(metadata, "saga-step"), text(metadata, "saga-direction"));
         let (limit, at) = (limit(text(metadata, "grpc-timeout")), self.clock.now());
         let (answer, answered) = oneshot::channel();
-        let _ = self.arrived.send(Arrived { call, limit, at, answer });
+        let (metadata, request) = (metadata.clone(), request.into_inner());
+        let id = String::from_utf8(request.get(2..).unwrap_or_default().to_vec()).unwrap();
+        let _ = self.arrived.send(Arrived { call, limit, at, metadata, id, answer });
         Box::pin(async move {
             match answered.await {
                 Ok(answer) => answer.map(Response::new),

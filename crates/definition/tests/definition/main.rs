@@ -4,6 +4,7 @@
 
 mod budget;
 mod cases;
+mod decline;
 mod evaluate;
 mod json;
 mod presence;

@@ -18,7 +18,8 @@ use super::path::Root;
 use super::problem::{Problem, Problems, did_you_mean};
 use super::scope::{Name, Scope};
 use super::template::Template;
-use super::yaml::{Node, Text};
+use super::undo_with::{UndoScopes, UndoWith};
+use super::yaml::Text;
 
 /// Names that mean something else in an expression, so that no step can have them.
 const RESERVED: [&str; 38] = [
@@ -213,6 +214,8 @@ enum ExpressionSite {
     Key,
     Call(usize),
     Undo(usize),
+    /// An undo of a step whose response came.
+    UndoKnown(usize),
     Reply,
     /// Over a response as it comes: that of this step's call, or whichever it is.
     Response(Option<usize>),
@@ -227,10 +230,15 @@ impl Check<'_> {
             .when
             .as_ref()
             .map(|node| Expression::compile_condition("when", node, &scope, problems));
-        let with = self.template(draft.with.as_ref(), methods.call.as_ref(), &scope, problems);
-        let scope = self.scope(ExpressionSite::Undo(index));
-        let undo_with =
-            self.template(draft.undo_with.as_ref(), methods.undo.as_ref(), &scope, problems);
+        let (with, call) = (draft.with.as_ref(), methods.call.as_ref());
+        let with = Template::request(with, call, &scope, problems);
+        let scopes = UndoScopes {
+            known: self.scope(ExpressionSite::UndoKnown(index)),
+            unknown: self.scope(ExpressionSite::Undo(index)),
+        };
+        let (undo_with, undo) = (draft.undo_with.as_ref(), methods.undo.as_ref());
+        let name = &draft.name.value;
+        let undo_with = UndoWith::compile(name, undo_with, undo, &scopes, problems);
         let undo = match &draft.undo {
             Some(name) => Some(target(name, methods.undo.as_ref()?)?),
             None => None,
@@ -276,28 +284,6 @@ impl Check<'_> {
         decline.compile(&scope, problems)
     }
 
-    /// A template for the method's request. Without the method, the expressions are still read, so
-    /// that their own mistakes are not held back.
-    fn template(
-        &self,
-        node: Option<&Node>,
-        method: Option<&MethodDescriptor>,
-        scope: &Scope<'_>,
-        problems: &mut Problems,
-    ) -> Option<Template> {
-        match (node, method) {
-            (Some(node), Some(method)) => {
-                Some(Template::compile(node, &method.input(), scope, problems))
-            }
-            (None, Some(method)) => Some(Template::empty(&method.input())),
-            (Some(node), None) => {
-                Template::check_expressions(node, scope, problems);
-                None
-            }
-            (None, None) => None,
-        }
-    }
-
     fn key(&self, problems: &mut Problems) -> Option<Expression> {
         let text = self.draft.key.as_ref()?;
         Expression::compile_text("key", text, &self.scope(ExpressionSite::Key), problems)
@@ -331,9 +317,10 @@ impl Check<'_> {
                 let what = "`saga` is not seen where a response is judged".to_owned();
                 scope.with("saga", Name::Hidden(what, "use `response` or `request`".to_owned()))
             }
-            ExpressionSite::Call(_) | ExpressionSite::Undo(_) | ExpressionSite::Reply => {
-                scope.with("saga", Name::Saga)
-            }
+            ExpressionSite::Call(_)
+            | ExpressionSite::Undo(_)
+            | ExpressionSite::UndoKnown(_)
+            | ExpressionSite::Reply => scope.with("saga", Name::Saga),
         };
         let mut seen = BTreeSet::new();
         for (index, step) in self.draft.steps.iter().enumerate() {
@@ -368,24 +355,28 @@ impl Check<'_> {
                 "use `response` or `request`; what needs both belongs in a step's `when`"
                     .to_owned(),
             ),
+            ExpressionSite::UndoKnown(at) if at == index => message(),
             ExpressionSite::Undo(at) if at == index => hidden(
                 format!("the response of `{name}` may never have come when it is undone"),
-                "leave it out: the participant finds what to undo by the saga id and the step in \
-                 the metadata"
+                "use it under `when_known`, beside a `when_unknown`; or leave it out, where the \
+                 participant finds what to undo by the saga id and the step in the metadata"
                     .to_owned(),
             ),
             ExpressionSite::Call(at) if at == index => hidden(
                 format!("`{name}` cannot use its own response"),
                 "use the response of a step before it".to_owned(),
             ),
-            ExpressionSite::Call(at) | ExpressionSite::Undo(at) if self.before[at][index] => {
+            ExpressionSite::Call(at)
+            | ExpressionSite::Undo(at)
+            | ExpressionSite::UndoKnown(at)
+                // Where `after` itself is wrong, that is the problem.
+                if self.before[at][index] || !self.knows_order(at) =>
+            {
                 message()
             }
-            // Where `after` itself is wrong, that is the problem.
-            ExpressionSite::Call(at) | ExpressionSite::Undo(at) if !self.knows_order(at) => {
-                message()
-            }
-            ExpressionSite::Call(at) | ExpressionSite::Undo(at) => {
+            ExpressionSite::Call(at)
+            | ExpressionSite::Undo(at)
+            | ExpressionSite::UndoKnown(at) => {
                 let user = &self.draft.steps[at].name.value;
                 let cure = if self.before[index][at] {
                     format!("`{name}` comes after `{user}`; turn them round")

@@ -13,6 +13,7 @@ use super::facts::{Facts, Identity};
 use super::json::{self, InputError};
 use super::overrides::Overrides;
 use super::template::Template;
+use super::undo_with::{PreparedUndo, UndoWith};
 
 /// What a saga of this definition is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +62,7 @@ pub struct CompiledStep {
     pub(super) declined_if: Option<Decline>,
     pub(super) undo_declined_if: Option<Decline>,
     /// The empty message where the file has no `undo_with`.
-    pub(super) undo_with: Option<Template>,
+    pub(super) undo_with: Option<UndoWith>,
 }
 
 /// A definition, ready to run. Share it behind an `Arc`.
@@ -196,10 +197,14 @@ impl Compiled {
     ///
     /// # Errors
     /// When an expression cannot be evaluated.
-    pub fn prepare_undo(&self, step: StepId, facts: &Facts<'_>) -> Result<Bytes, EvaluationError> {
+    pub fn prepare_undo(
+        &self,
+        step: StepId,
+        facts: &Facts<'_>,
+    ) -> Result<PreparedUndo, EvaluationError> {
         match &self.step(step).undo_with {
-            Some(template) => Ok(encoded(template.build(facts, &self.file)?)),
-            None => Ok(Bytes::new()),
+            Some(undo_with) => undo_with.prepare(facts.has_response(step), facts, &self.file),
+            None => Ok(PreparedUndo::Request(Bytes::new())),
         }
     }
 
@@ -256,6 +261,6 @@ impl Compiled {
 }
 
 /// The same request is the same bytes, whatever maps it holds: participants and the journal compare them.
-fn encoded(message: DynamicMessage) -> Bytes {
+pub(super) fn encoded(message: DynamicMessage) -> Bytes {
     proto::canonical::encode(message).into()
 }

@@ -73,6 +73,13 @@ impl<'a> Facts<'a> {
         self
     }
 
+    /// Whether the step's response came. One without any field says nothing, as what the definition takes for done although
+    /// there was no response (`answers: { ALREADY_EXISTS: done }`), so it counts as none.
+    pub(super) fn has_response(&self, step: StepId) -> bool {
+        let part = self.responses.get(usize::from(step.0));
+        part.and_then(|part| part.bytes).is_some_and(|bytes| !bytes.is_empty())
+    }
+
     /// Sets the response that is being judged.
     pub(super) fn judging(mut self, descriptor: &'a MessageDescriptor, bytes: &'a [u8]) -> Self {
         self.judged = Some(Part::new(descriptor, Some(bytes)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clock::Clock;
-use definition::{Compiled, EvaluationError, Facts, Identity, Prepared};
+use definition::{Compiled, EvaluationError, Facts, Identity, Prepared, PreparedUndo};
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
 use crate::journal::Header;
@@ -97,7 +97,10 @@ impl Running {
                 },
             },
             Direction::Undo => match definition.prepare_undo(step, facts) {
-                Ok(request) => Event::UndoIntended { step, request },
+                Ok(PreparedUndo::Request(request)) => Event::UndoIntended { step, request },
+                Ok(PreparedUndo::Attention) => {
+                    Event::Parked { step: Some(step), reason: response_unknown() }
+                }
                 Err(fault) => Event::Parked { step: Some(step), reason: failed(&fault) },
             },
         }
@@ -132,6 +135,12 @@ impl Running {
             },
         )
     }
+}
+
+fn response_unknown() -> Reason {
+    let why = "the response of the call never came, and the call may have taken effect; the definition leaves \
+               its undo to a person";
+    Reason::new(proto::facade::v1::Reason::ResponseUnknown.code(), why)
 }
 
 fn failed(fault: &EvaluationError) -> Reason {

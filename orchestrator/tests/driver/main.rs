@@ -14,3 +14,4 @@ mod retries;
 mod room;
 mod sleep;
 mod test_driver;
+mod undo_with;

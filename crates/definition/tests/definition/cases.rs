@@ -166,7 +166,7 @@ pub(crate) const CASES: &[Case] = &[
     ]),
     // What an expression may see.
     ("reason: saga.reason,", "reason: freeze.freeze_no,", &[
-        "t.yaml:13:26: the response of `freeze` may never have come when it is undone; leave it out: the participant finds what to undo by the saga id and the step in the metadata",
+        "t.yaml:13:26: the response of `freeze` may never have come when it is undone; use it under `when_known`, beside a `when_unknown`; or leave it out, where the participant finds what to undo by the saga id and the step in the metadata",
     ]),
     ("reason: saga.reason,", "reason: charge.payment_no,", &[
         "t.yaml:13:26: `charge` may not be done before `freeze`; `charge` comes after `freeze`; turn them round",

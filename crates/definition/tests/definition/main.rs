@@ -11,3 +11,4 @@ mod presence;
 mod problems;
 mod property;
 mod shop;
+mod undo_with;

@@ -14,6 +14,7 @@ use super::draft::{Draft, MethodName, StepDraft};
 use super::expression::Expression;
 use super::json;
 use super::lower;
+use super::metadata::Metadata;
 use super::path::Root;
 use super::problem::{Problem, Problems, did_you_mean};
 use super::scope::{Name, Scope};
@@ -232,6 +233,8 @@ impl Check<'_> {
             .map(|node| Expression::compile_condition("when", node, &scope, problems));
         let (with, call) = (draft.with.as_ref(), methods.call.as_ref());
         let with = Template::request(with, call, &scope, problems);
+        let metadata = draft.metadata.as_ref();
+        let metadata = metadata.map(|node| Metadata::compile(node, &scope, problems));
         let scopes = UndoScopes {
             known: self.scope(ExpressionSite::UndoKnown(index)),
             unknown: self.scope(ExpressionSite::Undo(index)),
@@ -254,6 +257,7 @@ impl Check<'_> {
                 None => None,
             },
             with: with?,
+            metadata: metadata.unwrap_or_default(),
             undo_with,
         })
     }

@@ -1,7 +1,7 @@
 //! A definition that is sound: every name resolved, every expression compiled, immutable.
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::{HeaderMap, uri::PathAndQuery};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use saga::{Direction, Reason, StepId};
 
@@ -11,6 +11,7 @@ use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
 use super::json::{self, InputError};
+use super::metadata::Metadata;
 use super::overrides::Overrides;
 use super::template::Template;
 use super::undo_with::{PreparedUndo, UndoWith};
@@ -59,6 +60,8 @@ pub struct CompiledStep {
     pub answers: Overrides,
     pub(super) when: Option<Expression>,
     pub(super) with: Template,
+    /// Of the call and of the undo.
+    pub(super) metadata: Metadata,
     pub(super) declined_if: Option<Decline>,
     pub(super) undo_declined_if: Option<Decline>,
     /// The empty message where the file has no `undo_with`.
@@ -90,6 +93,12 @@ impl CompiledStep {
             Direction::Forward => self.declined_if.as_ref(),
             Direction::Undo => self.undo_declined_if.as_ref(),
         }
+    }
+
+    /// Whether metadata of its own go with its calls.
+    #[must_use]
+    pub fn has_metadata(&self) -> bool {
+        !self.metadata.is_empty()
     }
 
     /// Whether the definition says which responses of this direction are a decline.
@@ -174,6 +183,16 @@ impl Compiled {
         key.map(Some).map_err(|failure| expression.fault(failure, &self.file))
     }
 
+    /// Evaluates `metadata` of a step: what goes with its call and with its undo. It comes to the same for every attempt of
+    /// one of them, since nothing that it may see changes between them.
+    ///
+    /// # Errors
+    /// When an expression cannot be evaluated or gives what cannot be sent; `prepare_call` and `prepare_undo` find that
+    /// first.
+    pub fn metadata(&self, step: StepId, facts: &Facts<'_>) -> Result<HeaderMap, EvaluationError> {
+        self.step(step).metadata.build(facts, &self.file)
+    }
+
     /// Evaluates `when` and `with` of a step.
     ///
     /// # Errors
@@ -190,7 +209,10 @@ impl Compiled {
                 return Ok(Prepared::Skip);
             }
         }
-        Ok(Prepared::Request(encoded(step.with.build(facts, &self.file)?)))
+        let request = step.with.build(facts, &self.file)?;
+        // What cannot be sent is found before anything is.
+        step.metadata.build(facts, &self.file)?;
+        Ok(Prepared::Request(encoded(request)))
     }
 
     /// Evaluates `undo_with` of a step; empty bytes for a step without an undo.
@@ -202,8 +224,14 @@ impl Compiled {
         step: StepId,
         facts: &Facts<'_>,
     ) -> Result<PreparedUndo, EvaluationError> {
-        match &self.step(step).undo_with {
-            Some(undo_with) => undo_with.prepare(facts.has_response(step), facts, &self.file),
+        let is_known = facts.has_response(step);
+        let CompiledStep { undo_with, metadata, .. } = self.step(step);
+        match undo_with {
+            Some(undo_with) => {
+                let undo = undo_with.prepare(is_known, facts, &self.file)?;
+                metadata.build(facts, &self.file)?;
+                Ok(undo)
+            }
             None => Ok(PreparedUndo::Request(Bytes::new())),
         }
     }

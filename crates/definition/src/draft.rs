@@ -35,7 +35,7 @@ const KEYS: [&str; 11] = [
     "reply",
     "participants",
 ];
-const STEP_KEYS: [&str; 16] = [
+const STEP_KEYS: [&str; 17] = [
     "step",
     "after",
     "when",
@@ -52,6 +52,7 @@ const STEP_KEYS: [&str; 16] = [
     "reason",
     "message",
     "undo_declined_if",
+    "metadata",
 ];
 
 /// A name of the form `pkg.Service/Method`.
@@ -89,6 +90,7 @@ pub(super) struct StepDraft {
     pub(super) answers: Overrides,
     pub(super) declined_if: Option<DeclineDraft>,
     pub(super) undo_declined_if: Option<DeclineDraft>,
+    pub(super) metadata: Option<Node>,
 }
 
 /// One YAML file, read but not yet checked against descriptors.
@@ -341,6 +343,7 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         answers: fields.answers(p),
         declined_if: DeclineDraft::read(&fields, p),
         undo_declined_if: DeclineDraft::read_undo(&fields, p),
+        metadata: fields.take("metadata", p).cloned(),
         name,
     })
 }

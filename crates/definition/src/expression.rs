@@ -1,7 +1,7 @@
 //! One CEL expression: compiled once, evaluated against the facts of a saga.
 
 use cel::common::ast::LiteralValue;
-use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
+use cel::common::types::{CelBool, CelBytes, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::Val;
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
@@ -100,6 +100,20 @@ impl Expression {
     ) -> Option<Self> {
         let cure = "convert it: string(…)";
         Self::compile(text, scope, problems)?.wanted(key, &Type::String, cure, problems)
+    }
+
+    /// Compiles the expression under `key` that gives bytes, or a text that stands for them.
+    pub(super) fn compile_bytes(
+        key: &str,
+        text: &Text,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let expression = Self::compile(text, scope, problems)?;
+        match expression.found.operand() {
+            Type::String => Some(expression),
+            _ => expression.wanted(key, &Type::Bytes, "convert it: bytes(…)", problems),
+        }
     }
 
     fn wanted(self, key: &str, wanted: &Type, cure: &str, problems: &mut Problems) -> Option<Self> {
@@ -256,6 +270,20 @@ impl Expression {
             let value = or_default(value);
             let found = value.downcast_ref::<CelString>().map(|found| found.inner().to_owned());
             found.ok_or_else(|| wrong(value, "a string"))
+        })
+    }
+
+    /// The text, or else the bytes.
+    pub(super) fn to_text_or_bytes(
+        &self,
+        facts: &Facts<'_>,
+    ) -> Result<Result<String, Vec<u8>>, UnlocatedError> {
+        self.evaluate(facts, |value| {
+            if let Some(text) = value.downcast_ref::<CelString>() {
+                return Ok(Ok(text.inner().to_owned()));
+            }
+            let bytes = value.downcast_ref::<CelBytes>().map(|bytes| Err(bytes.inner().to_vec()));
+            bytes.ok_or_else(|| wrong(value, "a string or bytes"))
         })
     }
 

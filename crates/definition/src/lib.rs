@@ -22,6 +22,7 @@ mod fits;
 mod json;
 pub mod load;
 mod lower;
+pub mod metadata;
 mod meter;
 mod overrides;
 mod packed;

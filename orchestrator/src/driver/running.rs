@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use definition::{Compiled, EvaluationError, Facts, Identity, Prepared, PreparedUndo};
+use http::HeaderMap;
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
 use crate::journal::Header;
@@ -103,6 +104,14 @@ impl Running {
                 }
                 Err(fault) => Event::Parked { step: Some(step), reason: failed(&fault) },
             },
+        }
+    }
+
+    /// What goes with a step's call and undo by the definition.
+    pub(crate) fn metadata(&self, step: StepId) -> Result<HeaderMap, Reason> {
+        match self.definition.step(step).has_metadata() {
+            true => self.definition.metadata(step, &self.facts()).map_err(|fault| failed(&fault)),
+            false => Ok(HeaderMap::new()),
         }
     }
 

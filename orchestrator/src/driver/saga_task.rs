@@ -265,6 +265,7 @@ impl SagaTask {
         let definition = Arc::clone(&self.saga.definition);
         let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
         let trace = self.trace.clone();
+        let metadata = self.saga.metadata(step);
         let cut_off = self.cut_off(direction);
         let mut published = self.published.subscribe();
         let call = async move {
@@ -277,6 +278,10 @@ impl SagaTask {
                 let none = Reason::new(NoUndo.code(), "the step has no undo");
                 return (step, direction, Answer::Unusable(none));
             };
+            let metadata = match metadata {
+                Ok(metadata) => metadata,
+                Err(reason) => return (step, direction, Answer::Unusable(reason)),
+            };
             let rules = definition.engine().step(step);
             let attempt = Attempt {
                 saga_id: &header.saga_id,
@@ -288,6 +293,7 @@ impl SagaTask {
                 timeout: rules.timeout,
                 cut_off,
                 overrides: &compiled.answers,
+                metadata,
                 judge: Judge::of(&definition, step, direction, &header.request),
             };
             // An attempt that waits for a stream is dropped when its saga changes state or the node stops: it was decided on

@@ -16,7 +16,7 @@ use participant::{
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
-use super::{Judge, Participants, classify};
+use super::{Judge, Participant, Participants, classify};
 use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
@@ -56,6 +56,8 @@ pub struct Attempt<'a> {
     pub cut_off: Option<Timestamp>,
     /// How the definition reads this participant's answers.
     pub overrides: &'a Overrides,
+    /// What goes with it by the definition; it has no name of ours.
+    pub metadata: HeaderMap,
     /// What the definition says of the responses.
     pub judge: Option<Judge<'a>>,
 }
@@ -79,7 +81,7 @@ impl Attempt<'_> {
             }
         };
         let _under_way = participant.under_way();
-        let headers = match self.headers() {
+        let headers = match self.headers(&participant) {
             Ok(headers) => headers,
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
@@ -117,7 +119,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn headers(&self) -> Result<HeaderMap, String> {
+    /// Our own entries stand whatever else goes with the call; a step's stand over its participant's.
+    fn headers(&mut self, participant: &Participant) -> Result<HeaderMap, String> {
         let direction = match self.direction {
             Direction::Forward => participant::Direction::Forward,
             Direction::Undo => participant::Direction::Undo,
@@ -128,6 +131,10 @@ impl Attempt<'_> {
         let saga_id = HeaderValue::from_str(self.saga_id).map_err(invalid)?;
         let key = HeaderValue::try_from(key.text()).map_err(invalid)?;
         let mut headers = HeaderMap::with_capacity(HEADER_CAPACITY);
+        if let Some(metadata) = participant.metadata() {
+            headers.extend(HeaderMap::clone(&metadata));
+        }
+        headers.extend(std::mem::take(&mut self.metadata));
         headers.insert(&SAGA_ID, never_indexed(saga_id));
         headers.insert(&SAGA_STEP, HeaderValue::from_str(self.step).map_err(invalid)?);
         headers.insert(&SAGA_DIRECTION, HeaderValue::from_static(direction.as_str()));
@@ -243,6 +250,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             cut_off: None,
             overrides,
+            metadata: HeaderMap::new(),
             judge: None,
         }
     }

@@ -8,6 +8,7 @@ mod budget;
 mod callers;
 mod decline;
 mod limits;
+mod metadata;
 mod operators;
 mod restarts;
 mod retries;

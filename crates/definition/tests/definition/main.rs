@@ -8,6 +8,7 @@ mod decline;
 mod evaluate;
 mod json;
 mod presence;
+mod metadata;
 mod problems;
 mod property;
 mod shop;

@@ -19,7 +19,7 @@ use super::path::Root;
 use super::problem::{Problem, Problems, did_you_mean};
 use super::scope::{Name, Scope};
 use super::template::Template;
-use super::undo_with::{UndoScopes, UndoWith};
+use super::undo_with::{UndoDraft, UndoScopes, UndoWith};
 use super::yaml::Text;
 
 /// Names that mean something else in an expression, so that no step can have them.
@@ -69,6 +69,7 @@ struct Methods {
     call: Option<MethodDescriptor>,
     output: Option<MessageDescriptor>,
     undo: Option<MethodDescriptor>,
+    lookup: Option<MethodDescriptor>,
 }
 
 /// The definition while it is checked.
@@ -182,7 +183,8 @@ fn unary(
 fn methods(step: &StepDraft, descriptors: &Descriptors, problems: &mut Problems) -> Methods {
     let call = step.call.as_ref().and_then(|name| unary(name, descriptors, problems));
     let undo = step.undo.as_ref().and_then(|name| unary(name, descriptors, problems));
-    Methods { output: call.as_ref().map(MethodDescriptor::output), call, undo }
+    let lookup = step.lookup.as_ref().and_then(|name| unary(name, descriptors, problems));
+    Methods { output: call.as_ref().map(MethodDescriptor::output), call, undo, lookup }
 }
 
 fn input_of(
@@ -235,13 +237,7 @@ impl Check<'_> {
         let with = Template::request(with, call, &scope, problems);
         let metadata = draft.metadata.as_ref();
         let metadata = metadata.map(|node| Metadata::compile(node, &scope, problems));
-        let scopes = UndoScopes {
-            known: self.scope(ExpressionSite::UndoKnown(index)),
-            unknown: self.scope(ExpressionSite::Undo(index)),
-        };
-        let (undo_with, undo) = (draft.undo_with.as_ref(), methods.undo.as_ref());
-        let name = &draft.name.value;
-        let undo_with = UndoWith::compile(name, undo_with, undo, &scopes, problems);
+        let undo_with = self.undo_with(index, problems);
         let undo = match &draft.undo {
             Some(name) => Some(target(name, methods.undo.as_ref()?)?),
             None => None,
@@ -260,6 +256,24 @@ impl Check<'_> {
             metadata: metadata.unwrap_or_default(),
             undo_with,
         })
+    }
+
+    fn undo_with(&self, index: usize, problems: &mut Problems) -> Option<UndoWith> {
+        let (draft, methods) = (&self.draft.steps[index], &self.methods[index]);
+        let found =
+            |root| Name::Message(root, methods.lookup.as_ref().map(MethodDescriptor::output));
+        let undo = || self.scope(ExpressionSite::Undo(index));
+        let judging = self.scope(ExpressionSite::Response(None));
+        let scopes = UndoScopes {
+            known: self.scope(ExpressionSite::UndoKnown(index)),
+            unknown: undo(),
+            found: undo().over("lookup", found(Root::Found(index))),
+            judging: judging.over("lookup", found(Root::Response)),
+        };
+        let lookup = draft.lookup.as_ref().zip(methods.lookup.as_ref());
+        let lookup = lookup.and_then(|(name, method)| target(name, method));
+        let undo = UndoDraft { step: &draft.name.value, method: methods.undo.as_ref(), lookup };
+        UndoWith::compile(draft.undo_with.as_ref(), undo, &scopes, problems)
     }
 
     /// When the response of a step's method is a decline: what the step says of it, else what is said of its participant.
@@ -284,7 +298,7 @@ impl Check<'_> {
         let output = method.as_ref().map(MethodDescriptor::output);
         let scope = self
             .scope(ExpressionSite::Response(site))
-            .with("response", Name::Message(Root::Response, output));
+            .over("response", Name::Message(Root::Response, output));
         decline.compile(&scope, problems)
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, uri::PathAndQuery};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
-use saga::{Direction, Reason, StepId};
+use saga::{Reason, StepId};
 
 use super::assign;
 use super::decline::Decline;
@@ -14,7 +14,7 @@ use super::json::{self, InputError};
 use super::metadata::Metadata;
 use super::overrides::Overrides;
 use super::template::Template;
-use super::undo_with::{PreparedUndo, UndoWith};
+use super::undo_with::{Lookup, PreparedUndo, UndoWith};
 
 /// What a saga of this definition is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,17 @@ pub struct Target {
     pub descriptor: MethodDescriptor,
     /// The type of its response.
     pub output: MessageDescriptor,
+}
+
+/// One of the methods of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Its call.
+    Call,
+    /// Its undo.
+    Undo,
+    /// The reading call that finds out what its call came to.
+    Lookup,
 }
 
 /// What `prepare_call` found.
@@ -88,11 +99,18 @@ pub struct Compiled {
 }
 
 impl CompiledStep {
-    fn decline(&self, direction: Direction) -> Option<&Decline> {
-        match direction {
-            Direction::Forward => self.declined_if.as_ref(),
-            Direction::Undo => self.undo_declined_if.as_ref(),
+    /// The method, where the step has it.
+    #[must_use]
+    pub fn target(&self, method: Method) -> Option<&Target> {
+        match method {
+            Method::Call => Some(&self.call),
+            Method::Undo => self.undo.as_ref(),
+            Method::Lookup => self.lookup().map(|lookup| &lookup.target),
         }
+    }
+
+    fn lookup(&self) -> Option<&Lookup> {
+        self.undo_with.as_ref().and_then(UndoWith::lookup)
     }
 
     /// Whether metadata of its own go with its calls.
@@ -101,10 +119,14 @@ impl CompiledStep {
         !self.metadata.is_empty()
     }
 
-    /// Whether the definition says which responses of this direction are a decline.
+    /// Whether the definition says what this method's responses mean.
     #[must_use]
-    pub fn judges_responses(&self, direction: Direction) -> bool {
-        self.decline(direction).is_some()
+    pub fn judges_responses(&self, method: Method) -> bool {
+        match method {
+            Method::Call => self.declined_if.is_some(),
+            Method::Undo => self.undo_declined_if.is_some(),
+            Method::Lookup => self.lookup().is_some_and(Lookup::judges),
+        }
     }
 }
 
@@ -224,11 +246,10 @@ impl Compiled {
         step: StepId,
         facts: &Facts<'_>,
     ) -> Result<PreparedUndo, EvaluationError> {
-        let is_known = facts.has_response(step);
         let CompiledStep { undo_with, metadata, .. } = self.step(step);
         match undo_with {
             Some(undo_with) => {
-                let undo = undo_with.prepare(is_known, facts, &self.file)?;
+                let undo = undo_with.prepare(step, facts, &self.file)?;
                 metadata.build(facts, &self.file)?;
                 Ok(undo)
             }
@@ -236,27 +257,38 @@ impl Compiled {
         }
     }
 
-    /// Evaluates `declined_if` over the response of an OK: why it is a decline, and `None` where it is none. `request` is
-    /// what the saga was started with.
+    /// Evaluates `declined_if` over the response of an OK: why it is a decline, and `None` where it is none. A lookup that has
+    /// found nothing gives NOTHING_TO_UNDO. `request` is what the saga was started with.
     ///
     /// # Errors
     /// When an expression cannot be evaluated.
     pub fn judge_response(
         &self,
-        (step, direction): (StepId, Direction),
+        (step, method): (StepId, Method),
         request: &[u8],
         response: &[u8],
     ) -> Result<Option<Reason>, EvaluationError> {
         let step = self.step(step);
-        let target = match direction {
-            Direction::Forward => Some(&step.call),
-            Direction::Undo => step.undo.as_ref(),
-        };
-        let (Some(decline), Some(target)) = (step.decline(direction), target) else {
-            return Ok(None);
-        };
+        let Some(target) = step.target(method) else { return Ok(None) };
         let facts = self.facts(Identity::default(), request).judging(&target.output, response);
-        decline.judge(&facts, &self.file)
+        let decline = match method {
+            Method::Call => &step.declined_if,
+            Method::Undo => &step.undo_declined_if,
+            Method::Lookup => {
+                let lookup = step.lookup();
+                return lookup.map_or(Ok(None), |lookup| lookup.judge(&facts, &self.file));
+            }
+        };
+        decline.as_ref().map_or(Ok(None), |decline| decline.judge(&facts, &self.file))
+    }
+
+    /// Adds what the lookup of a step found.
+    #[must_use]
+    pub fn with_found<'a>(&'a self, facts: Facts<'a>, step: StepId, found: &'a [u8]) -> Facts<'a> {
+        match self.step(step).target(Method::Lookup) {
+            Some(target) => facts.with_found(step, &target.output, found),
+            None => facts,
+        }
     }
 
     /// Evaluates `reply`: the encoded response of the served method; empty without one.

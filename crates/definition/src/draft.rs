@@ -13,6 +13,7 @@ use super::decline::{DeclineDraft, ParticipantDraft};
 use super::overrides::Overrides;
 use super::problem::{Position, Problem, Problems};
 use super::read::Fields;
+use super::undo_with;
 use super::yaml::{self, Kind, Literal, Node, Text};
 
 /// How long a saga may take before it turns back, where its definition does not say.
@@ -83,6 +84,8 @@ pub(super) struct StepDraft {
     pub(super) retry_at: Position,
     pub(super) undo: Option<MethodName>,
     pub(super) undo_with: Option<Node>,
+    /// The reading call in `undo_with`.
+    pub(super) lookup: Option<MethodName>,
     pub(super) undo_retry: Retry,
     pub(super) undo_retry_at: Position,
     pub(super) pivot: bool,
@@ -177,7 +180,7 @@ impl Draft {
 
     /// The full name of every service that is called, the served one not among them.
     pub fn services(&self) -> BTreeSet<String> {
-        let methods = self.steps.iter().flat_map(|step| [&step.call, &step.undo]);
+        let methods = self.steps.iter().flat_map(|step| [&step.call, &step.undo, &step.lookup]);
         methods.flatten().map(|method| method.service.clone()).collect()
     }
 
@@ -259,25 +262,33 @@ fn version(fields: &Fields<'_>, root: Position, problems: &mut Problems) -> u32 
     version
 }
 
-fn method(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<MethodName> {
-    let text = fields.text(key, problems)?;
-    let identifier = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let parts = text.value.split_once('/');
-    match parts.filter(|(service, method)| service.split('.').all(identifier) && identifier(method))
-    {
-        Some((service, method)) => {
-            let (service, method) = (service.to_owned(), method.to_owned());
-            Some(MethodName { at: text.place(0), service, method })
-        }
-        None => {
-            let what = format!("`{}` is no method", text.value);
-            problems.add(text.at, what, "write `package.Service/Method`");
-            None
-        }
+impl MethodName {
+    /// Reads `package.Service/Method`.
+    pub(super) fn read(text: &Text) -> Option<Self> {
+        let identifier = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let (service, method) = text.value.split_once('/')?;
+        let is_name = service.split('.').all(identifier) && identifier(method);
+        let (service, method) = (service.to_owned(), method.to_owned());
+        is_name.then(|| Self { at: text.place(0), service, method })
     }
+}
+
+/// The method under `key`.
+pub(super) fn method(
+    fields: &Fields<'_>,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<MethodName> {
+    let text = fields.text(key, problems)?;
+    let name = MethodName::read(text);
+    if name.is_none() {
+        let what = format!("`{}` is no method", text.value);
+        problems.add(text.at, what, "write `package.Service/Method`");
+    }
+    name
 }
 
 fn steps(
@@ -336,6 +347,7 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         retry_at: fields.key_at("retry").unwrap_or(name.at),
         undo: method(&fields, "undo", p),
         undo_with: fields.take("undo_with", p).cloned(),
+        lookup: fields.take("undo_with", &mut Problems::new("")).and_then(undo_with::lookup_call),
         undo_retry: fields.retry("undo_retry", Retry::undo_default(), p),
         undo_retry_at: fields.key_at("undo_retry").unwrap_or(name.at),
         pivot: fields.boolean("pivot", p),

@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     definition: (&'a str, u32),
     request: Part<'a>,
     responses: Vec<Part<'a>>,
+    /// What lookups found, by the steps whose calls they looked for.
+    found: Vec<(usize, Part<'a>)>,
     /// The response that is being judged, of a call or of an undo.
     judged: Option<Part<'a>>,
     meter: Meter,
@@ -58,6 +60,7 @@ impl<'a> Facts<'a> {
             definition,
             request: Part::new(request.0, Some(request.1)),
             responses: responses.map(|descriptor| Part::new(descriptor, None)).collect(),
+            found: Vec::new(),
             judged: None,
             meter: Meter::new(),
         }
@@ -78,6 +81,25 @@ impl<'a> Facts<'a> {
     pub(super) fn has_response(&self, step: StepId) -> bool {
         let part = self.responses.get(usize::from(step.0));
         part.and_then(|part| part.bytes).is_some_and(|bytes| !bytes.is_empty())
+    }
+
+    pub(super) fn with_found(
+        mut self,
+        step: StepId,
+        descriptor: &'a MessageDescriptor,
+        bytes: &'a [u8],
+    ) -> Self {
+        self.found.push((usize::from(step.0), Part::new(descriptor, Some(bytes))));
+        self
+    }
+
+    /// Whether the lookup of the step's call found something.
+    pub(super) fn has_found(&self, step: StepId) -> bool {
+        self.found_of(usize::from(step.0)).is_some()
+    }
+
+    fn found_of(&self, step: usize) -> Option<&Part<'a>> {
+        self.found.iter().find(|(of, _)| *of == step).map(|(_, part)| part)
     }
 
     /// Sets the response that is being judged.
@@ -108,6 +130,7 @@ impl<'a> Facts<'a> {
         match root {
             Root::Request => self.request.selected(&self.meter),
             Root::Step(step) => self.part(self.responses.get(step)),
+            Root::Found(step) => self.part(self.found_of(step)),
             Root::Response => self.part(self.judged.as_ref()),
             Root::Saga(field) => {
                 Ok(Selected { value: Cow::Owned(self.about(field)), present: true })

@@ -41,7 +41,7 @@ mod value;
 mod wire;
 mod yaml;
 
-pub use compiled::{Compiled, CompiledStep, Input, Prepared, Target};
+pub use compiled::{Compiled, CompiledStep, Input, Method, Prepared, Target};
 pub use descriptors::{Descriptors, Error as DescriptorsError, MissingDescriptor, pool_of_set};
 pub use draft::Draft;
 pub use error::{ErrorKind, EvaluationError};

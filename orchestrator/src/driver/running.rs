@@ -99,6 +99,7 @@ impl Running {
             },
             Direction::Undo => match definition.prepare_undo(step, facts) {
                 Ok(PreparedUndo::Request(request)) => Event::UndoIntended { step, request },
+                Ok(PreparedUndo::Lookup(request)) => Event::LookupIntended { step, request },
                 Ok(PreparedUndo::Attention) => {
                     Event::Parked { step: Some(step), reason: response_unknown() }
                 }
@@ -138,9 +139,15 @@ impl Running {
         let steps = 0..definition.engine().steps().len();
         steps.filter_map(|index| u16::try_from(index).ok().map(StepId)).fold(
             definition.facts(identity, &header.request),
-            |facts, step| match state.response(step) {
-                Some(response) => facts.with_response(step, response),
-                None => facts,
+            |facts, step| {
+                let facts = match state.response(step) {
+                    Some(response) => facts.with_response(step, response),
+                    None => facts,
+                };
+                match state.found(step) {
+                    Some(found) => definition.with_found(facts, step, found),
+                    None => facts,
+                }
             },
         )
     }

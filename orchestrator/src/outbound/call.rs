@@ -60,6 +60,8 @@ pub struct Attempt<'a> {
     pub metadata: HeaderMap,
     /// What the definition says of the responses.
     pub judge: Option<Judge<'a>>,
+    /// A reading call before an undo. It has no key, and names no step: it has no effect that could be kept under them.
+    pub is_lookup: bool,
 }
 
 impl Attempt<'_> {
@@ -108,6 +110,9 @@ impl Attempt<'_> {
             Err(NoStream::AllTaken(why)) => return classify::not_sent(&why),
             Err(NoStream::Unreachable(status)) => Err(status),
         };
+        if self.is_lookup && classify::is_not_found(&result) {
+            return Answer::NothingToUndo;
+        }
         classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
     }
 
@@ -135,6 +140,9 @@ impl Attempt<'_> {
             headers.extend(HeaderMap::clone(&metadata));
         }
         headers.extend(std::mem::take(&mut self.metadata));
+        if self.is_lookup {
+            return Ok(headers);
+        }
         headers.insert(&SAGA_ID, never_indexed(saga_id));
         headers.insert(&SAGA_STEP, HeaderValue::from_str(self.step).map_err(invalid)?);
         headers.insert(&SAGA_DIRECTION, HeaderValue::from_static(direction.as_str()));
@@ -252,6 +260,7 @@ mod tests {
             overrides,
             metadata: HeaderMap::new(),
             judge: None,
+            is_lookup: false,
         }
     }
 

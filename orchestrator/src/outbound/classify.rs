@@ -41,6 +41,12 @@ pub fn read(
     }
 }
 
+/// Whether a lookup was told that there is nothing of the kind.
+#[must_use]
+pub(super) fn is_not_found(result: &CallResult) -> bool {
+    matches!(result, Err(status) if status.code() == Code::NotFound)
+}
+
 /// The answer of an attempt that has certainly not been made, whatever the definition's overrides say of statuses.
 #[must_use]
 pub(super) fn not_sent(why: &str) -> Answer {

@@ -41,7 +41,7 @@ use tonic::{
 const WORK: &str = r#"
     syntax = "proto3";
     package work.v1;
-    service Work { rpc Do(Job) returns (Job); rpc Undo(Job) returns (Job); }
+    service Work { rpc Do(Job) returns (Job); rpc Undo(Job) returns (Job); rpc Find(Job) returns (Job); }
     service Front { rpc Order(Job) returns (Job); }
     message Job { string id = 1; }
 "#;
@@ -77,7 +77,7 @@ pub(crate) struct TestDriver {
 
 /// A call that the participant has, and has not answered.
 pub(crate) struct Arrived {
-    /// `freeze forward` or `freeze undo`.
+    /// `freeze forward` or `freeze undo`; `lookup` where the caller names no step.
     pub(crate) call: String,
     /// How long its caller waits.
     pub(crate) limit: Duration,
@@ -275,7 +275,10 @@ impl UnaryService<Bytes> for Work {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let metadata = request.metadata();
-        let call = format!("{} {}", text(metadata, "saga-step"), text(metadata, "saga-direction"));
+        let call = match metadata.contains_key("saga-step") {
+            true => format!("{} {}", text(metadata, "saga-step"), text(metadata, "saga-direction")),
+            false => "lookup".to_owned(),
+        };
         let (limit, at) = (limit(text(metadata, "grpc-timeout")), self.clock.now());
         let (answer, answered) = oneshot::channel();
         let authority = std::mem::take(&mut self.authority);

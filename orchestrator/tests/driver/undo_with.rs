@@ -1,6 +1,8 @@
 //! Undos that are sent the response of their step, where it came.
 
-use proto::saga::v1::{ResolveSagaRequest, RetrySagaRequest, SagaState, SkipStepRequest};
+use proto::saga::v1::{
+    ResolveSagaRequest, RetrySagaRequest, SagaState, SkipStepRequest, StepState,
+};
 use tonic::Status;
 
 use crate::test_driver::{FREEZE_AND_CHARGE, TestDriver, definition};
@@ -113,4 +115,101 @@ async fn a_response_that_died_with_its_node_is_unknown_and_one_on_disk_is_not() 
     test_driver.stands(&saga_id, SagaState::Compensated).await;
     drop(lost);
     next.abort();
+}
+
+/// Where the response of `reserve` never came, the participant is asked for it.
+const LOOKUP: &str = "{ lookup: { call: work.v1.Work/Find, with: { id: saga.key }, found: lookup.id != 'none' }, with: { id: lookup.id } }";
+
+/// A saga whose `reserve` was not answered, and which asks what came of it as soon as that can be told.
+async fn looking_up() -> (TestDriver, String) {
+    let mut test_driver = reserving(LOOKUP).await;
+    let saga_id = test_driver.start("guest").await;
+    test_driver.called("reserve forward").await.unavailable();
+    test_driver.stands(&saga_id, SagaState::Compensating).await;
+    assert!(test_driver.arrivals.try_recv().is_err(), "the call may be under way still");
+    test_driver.pass(5_000);
+    (test_driver, saga_id)
+}
+
+#[tokio::test]
+async fn a_lookup_finds_what_the_undo_is_sent_and_has_no_key() {
+    let (mut test_driver, saga_id) = looking_up().await;
+    let lookup = test_driver.called("lookup").await;
+    assert_eq!(lookup.id, "guest");
+    for name in ["saga-id", "saga-step", "saga-direction", "idempotency-key"] {
+        assert!(!lookup.metadata.contains_key(name), "{name}");
+    }
+    lookup.job("no. 7");
+    let undo = test_driver.called("reserve undo").await;
+    assert_eq!(undo.id, "no. 7");
+    assert_eq!(undo.metadata.get("saga-attempt").unwrap(), "1");
+    undo.done();
+    test_driver.stands(&saga_id, SagaState::Compensated).await;
+}
+
+#[tokio::test]
+async fn a_lookup_that_finds_nothing_leaves_nothing_to_undo() {
+    for answer in ["none", "NOT_FOUND"] {
+        let (mut test_driver, saga_id) = looking_up().await;
+        let lookup = test_driver.called("lookup").await;
+        match answer {
+            "none" => lookup.job("none"),
+            _ => lookup.say(Err(Status::not_found("no such guest"))),
+        }
+        let saga = test_driver.stands(&saga_id, SagaState::Compensated).await;
+        assert!(test_driver.arrivals.try_recv().is_err(), "{answer}");
+        assert_eq!(saga.steps[0].state(), StepState::Undone, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_is_asked_again_until_it_is_answered_and_needs_a_person_where_it_is_refused() {
+    let (mut test_driver, saga_id) = looking_up().await;
+    test_driver.called("lookup").await.unavailable();
+    // The start, the call and its answer, the turning back, the lookup and its answer.
+    test_driver.recorded(&saga_id, 6).await;
+    test_driver.pass(100);
+    test_driver.called("lookup").await.say(refused());
+    let saga = test_driver.stands(&saga_id, SagaState::Attention).await;
+    assert_eq!(saga.reason, "FAILED_PRECONDITION");
+    let retry = RetrySagaRequest { saga_id: saga_id.clone(), reason: "mended".to_owned() };
+    test_driver.sagas().retry_saga(retry).await.unwrap();
+    test_driver.called("lookup").await.job("no. 7");
+    let undo = test_driver.called("reserve undo").await;
+    assert_eq!(undo.id, "no. 7");
+    undo.done();
+    test_driver.stands(&saga_id, SagaState::Compensated).await;
+}
+
+#[tokio::test]
+async fn a_node_that_dies_in_a_lookup_or_behind_it_is_followed_by_one_that_goes_on_from_there() {
+    let (mut test_driver, saga_id) = looking_up().await;
+    let lost = test_driver.called("lookup").await;
+    test_driver.driver().abort();
+    let next = test_driver.next_driver().await;
+    assert_eq!(next.recover_once().await.unwrap(), 1);
+    test_driver.called("lookup").await.job("no. 7");
+    let undo = test_driver.called("reserve undo").await;
+    assert_eq!(undo.id, "no. 7");
+    next.abort();
+    let next = test_driver.next_driver().await;
+    assert_eq!(next.recover_once().await.unwrap(), 1);
+    let again = test_driver.called("reserve undo").await;
+    assert_eq!(again.id, "no. 7", "what was found is on disk");
+    again.done();
+    test_driver.stands(&saga_id, SagaState::Compensated).await;
+    drop((lost, undo));
+    next.abort();
+}
+
+#[tokio::test]
+async fn nothing_is_looked_up_where_the_response_came() {
+    let mut test_driver = reserving(LOOKUP).await;
+    let saga_id = test_driver.start("guest").await;
+    test_driver.called("reserve forward").await.job("no. 8");
+    test_driver.called("charge forward").await.say(refused());
+    let undo = test_driver.called("reserve undo").await;
+    assert_eq!(undo.id, "no. 8");
+    undo.done();
+    test_driver.stands(&saga_id, SagaState::Compensated).await;
 }

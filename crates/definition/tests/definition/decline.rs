@@ -1,9 +1,9 @@
 //! `declined_if`: when the definition takes a response for a decline.
 
-use definition::{Compiled, EvaluationError};
+use definition::{Compiled, EvaluationError, Method};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
-use saga::{Direction, Reason, StepId};
+use saga::{Reason, StepId};
 
 use crate::shop::{compile, descriptors, problems};
 
@@ -25,11 +25,11 @@ fn all(json: &str) -> Vec<u8> {
 
 fn judged(
     compiled: &Compiled,
-    direction: Direction,
+    method: Method,
     request: &str,
     response: &str,
 ) -> Result<Option<Reason>, EvaluationError> {
-    compiled.judge_response((FREEZE, direction), &all(request), &all(response))
+    compiled.judge_response((FREEZE, method), &all(request), &all(response))
 }
 
 #[test]
@@ -37,14 +37,14 @@ fn a_response_is_a_decline_where_the_condition_holds_with_its_reason_and_message
     let lines = "  declined_if: take.state == 'STATE_OPEN' || response.big < request.big\n  \
                  reason: CARD_REJECTED\n  message: \"'no: ' + take.text\"\n";
     let compiled = compile(&source("", lines));
-    let rejected = judged(&compiled, Direction::Forward, "{}", r#"{"state":1,"text":"blocked"}"#);
+    let rejected = judged(&compiled, Method::Call, "{}", r#"{"state":1,"text":"blocked"}"#);
     assert_eq!(rejected, Ok(Some(Reason::new("CARD_REJECTED", "no: blocked"))));
-    let partly = judged(&compiled, Direction::Forward, r#"{"big":"5"}"#, r#"{"big":"4"}"#);
+    let partly = judged(&compiled, Method::Call, r#"{"big":"5"}"#, r#"{"big":"4"}"#);
     assert_eq!(partly.unwrap().unwrap().code, "CARD_REJECTED");
-    let whole = judged(&compiled, Direction::Forward, r#"{"big":"5"}"#, r#"{"big":"5"}"#);
+    let whole = judged(&compiled, Method::Call, r#"{"big":"5"}"#, r#"{"big":"5"}"#);
     assert_eq!(whole, Ok(None));
-    assert!(compiled.step(FREEZE).judges_responses(Direction::Forward));
-    assert!(!compiled.step(FREEZE).judges_responses(Direction::Undo), "a step speaks of its call");
+    assert!(compiled.step(FREEZE).judges_responses(Method::Call));
+    assert!(!compiled.step(FREEZE).judges_responses(Method::Undo), "a step speaks of its call");
 }
 
 #[test]
@@ -52,33 +52,33 @@ fn without_a_reason_and_a_message_the_condition_is_told() {
     let compiled = compile(&source("", "  undo_declined_if: response.flag\n"));
     let told = "the definition takes the response for a decline: response.flag";
     let reason = Some(Reason::new("STEP_REFUSED", told));
-    assert_eq!(judged(&compiled, Direction::Undo, "{}", r#"{"flag":true}"#), Ok(reason));
-    assert_eq!(judged(&compiled, Direction::Forward, "{}", r#"{"flag":true}"#), Ok(None));
+    assert_eq!(judged(&compiled, Method::Undo, "{}", r#"{"flag":true}"#), Ok(reason));
+    assert_eq!(judged(&compiled, Method::Call, "{}", r#"{"flag":true}"#), Ok(None));
 }
 
 #[test]
 fn what_is_said_of_a_participant_holds_for_its_calls_and_undos_unless_a_step_says_otherwise() {
     let head = "participants:\n  shop.v1.Everything: { declined_if: response.flag, reason: NO }\n";
     let compiled = compile(&source(head, ""));
-    for direction in [Direction::Forward, Direction::Undo] {
-        let reason = judged(&compiled, direction, "{}", r#"{"flag":true}"#).unwrap();
-        assert_eq!(reason.unwrap().code, "NO", "{direction:?}");
+    for method in [Method::Call, Method::Undo] {
+        let reason = judged(&compiled, method, "{}", r#"{"flag":true}"#).unwrap();
+        assert_eq!(reason.unwrap().code, "NO", "{method:?}");
     }
-    assert!(!compiled.step(StepId(0)).judges_responses(Direction::Forward), "another participant");
+    assert!(!compiled.step(StepId(0)).judges_responses(Method::Call), "another participant");
     let lines = "  declined_if: take.small > 1\n  undo_declined_if: false\n";
     let compiled = compile(&source(head, lines));
-    for direction in [Direction::Forward, Direction::Undo] {
-        assert_eq!(judged(&compiled, direction, "{}", r#"{"flag":true}"#), Ok(None));
+    for method in [Method::Call, Method::Undo] {
+        assert_eq!(judged(&compiled, method, "{}", r#"{"flag":true}"#), Ok(None));
     }
 }
 
 #[test]
 fn a_value_that_the_condition_cannot_take_is_a_fault_with_its_place() {
     let compiled = compile(&source("", "  declined_if: \"10 / take.small == 1\"\n"));
-    let fault = judged(&compiled, Direction::Forward, "{}", "{}").unwrap_err();
+    let fault = judged(&compiled, Method::Call, "{}", "{}").unwrap_err();
     assert!(fault.to_string().starts_with("t.yaml:10:17: `10 / take.small == 1`: "), "{fault}");
     let compiled = compile(&source("", "  declined_if: take.flag\n  message: take.object.why\n"));
-    let fault = judged(&compiled, Direction::Forward, "{}", r#"{"flag":true}"#).unwrap_err();
+    let fault = judged(&compiled, Method::Call, "{}", r#"{"flag":true}"#).unwrap_err();
     assert!(fault.to_string().starts_with("t.yaml:11:12: `take.object.why`: "), "{fault}");
 }
 

@@ -40,7 +40,7 @@ fn request(prepared: Prepared) -> Bytes {
 fn undo(prepared: PreparedUndo) -> Bytes {
     match prepared {
         PreparedUndo::Request(bytes) => bytes,
-        PreparedUndo::Attention => panic!("the undo needs a person"),
+        other => panic!("{other:?}"),
     }
 }
 

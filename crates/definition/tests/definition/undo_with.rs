@@ -1,7 +1,7 @@
 //! `undo_with` by whether the step's response came.
 
 use bytes::Bytes;
-use definition::{Identity, PreparedUndo};
+use definition::{Draft, Identity, Method, PreparedUndo};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use saga::StepId;
@@ -109,14 +109,102 @@ fn an_undo_that_uses_the_response_must_say_what_is_sent_without_it() {
                 "t.yaml:8:54: `undo_with` has no key `when_unkown`; did you mean `when_unknown`?",
             ],
         ),
-        (
-            "{ when_known: { text: take.text }, when_unknown: { lookup: { call: shop.v1.Everything/Take } } }",
-            &[
-                "t.yaml:8:65: no field `lookup` in shop.v1.All; it has `flag`, `small`, `big`, `usmall`, `ubig`, `single`, `real`, `text`, `raw`, `state`, `mood`, `money`, …",
-            ],
-        ),
     ];
     for (undo_with, expected) in cases {
         assert_eq!(problems(&source(undo_with)), *expected, "{undo_with}");
     }
+}
+
+const LOOKUP: &str = "{ when_known: { text: take.text }, when_unknown: { lookup: { call: shop.v1.Stock/Freeze, \
+     with: { order_no: request.text }, found: lookup.freeze_no != '' }, with: { text: lookup.freeze_no } } }";
+
+#[test]
+fn a_lookup_is_sent_its_request_and_what_it_finds_goes_into_the_undo() {
+    let compiled = compile(&source(LOOKUP));
+    let of = |name: &str, json: &str| -> Bytes {
+        let descriptor = descriptors().message(name).unwrap();
+        let mut json = serde_json::Deserializer::from_str(json);
+        DynamicMessage::deserialize(descriptor, &mut json).unwrap().encode_to_vec().into()
+    };
+    let request = all(r#"{"text":"r"}"#);
+    let facts = || compiled.facts(Identity::default(), &request);
+    let asked = PreparedUndo::Lookup(of("shop.v1.FreezeRequest", r#"{"orderNo":"r"}"#));
+    assert_eq!(compiled.prepare_undo(TAKE, &facts()), Ok(asked));
+    let found = of("shop.v1.FreezeResponse", r#"{"freezeNo":"no. 7"}"#);
+    let undo = compiled.prepare_undo(TAKE, &compiled.with_found(facts(), TAKE, &found));
+    assert_eq!(undo, Ok(PreparedUndo::Request(all(r#"{"text":"no. 7"}"#))));
+    let judged = |response: &[u8]| {
+        compiled.judge_response((TAKE, Method::Lookup), &request, response).unwrap()
+    };
+    assert_eq!(judged(&found), None);
+    assert_eq!(judged(&[]).unwrap().code, "NOTHING_TO_UNDO");
+    let response = all(r#"{"text":"no. 8"}"#);
+    let undo = compiled.prepare_undo(TAKE, &facts().with_response(TAKE, &response));
+    assert_eq!(undo, Ok(PreparedUndo::Request(response.clone())), "there is nothing to look up");
+}
+
+#[test]
+fn a_lookup_that_cannot_be_made_is_refused_with_its_place_and_cure() {
+    let col = |text: &str| 14 + LOOKUP.find(text).unwrap();
+    let cases = [
+        (
+            "shop.v1.Stock/Freeze",
+            "shop.v1.Stock/Frezee",
+            col("Freeze, "),
+            "no method `Frezee` in shop.v1.Stock; did you mean `Freeze`?",
+        ),
+        (
+            "shop.v1.Stock/Freeze",
+            "Freeze",
+            col("shop.v1.Stock/"),
+            "`Freeze` is no method; write `package.Service/Method`",
+        ),
+        (
+            "order_no: request",
+            "order_no: take",
+            col("request.text"),
+            "the response of `take` may never have come when it is undone; use it under `when_known`, beside a `when_unknown`; or leave it out, where the participant finds what to undo by the saga id and the step in the metadata",
+        ),
+        (
+            "found: lookup.freeze_no != ''",
+            "found: lookup.freeze_no",
+            col("lookup.freeze_no !="),
+            "`found` wants bool, got string; compare it with something, such as `… > 0`",
+        ),
+        (
+            "found: lookup",
+            "fond: lookup",
+            col("found:"),
+            "`lookup` has no key `fond`; did you mean `found`?",
+        ),
+        (
+            "text: lookup.freeze_no",
+            "text: lookup.freze_no",
+            col("freeze_no } }"),
+            "no field `freze_no` in shop.v1.FreezeResponse; did you mean `freeze_no`?",
+        ),
+        (
+            ", with: { text: lookup.freeze_no }",
+            "",
+            col("{ lookup:"),
+            "what the undo is sent when the lookup has found something is not said; add `with: { … }` beside `lookup`, which sees its response as `lookup`",
+        ),
+        (
+            "call: shop.v1.Stock/Freeze, ",
+            "",
+            col("{ call:"),
+            "the lookup calls nothing; add `call: package.Service/Method`",
+        ),
+    ];
+    for (from, to, column, expected) in cases {
+        assert!(LOOKUP.contains(from), "{from}");
+        let problems = problems(&source(&LOOKUP.replace(from, to)));
+        assert_eq!(problems, [format!("t.yaml:8:{column}: {expected}")], "{from} -> {to}");
+    }
+}
+
+#[test]
+fn the_service_of_a_lookup_is_one_that_the_definition_needs() {
+    let draft = Draft::parse("t.yaml", &source(LOOKUP)).unwrap();
+    assert!(draft.services().contains("shop.v1.Stock"));
 }

@@ -45,8 +45,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
             // A call that was not answered may be under way: what it leaves is found when its time is over.
             let over = at.after(definition.step(*step).timeout);
             let step = &mut state.steps[step.index()];
-            begin_attempts(&mut step.undo, request, at);
-            step.undo.progress = Progress::Open { due: over };
+            begin_attempts(&mut step.undo, request, over);
             step.looks_up = true;
         }
         Event::LookupAnswered { step, answer, jitter } => {

@@ -296,7 +296,7 @@ pub(crate) const CASES: &[Case] = &[
     ("    pivot: true", "    answers: { ALREADY_EXIST: done, NOT_FOUND: fine, OK: done }", &[
         "t.yaml:18:16: `ALREADY_EXIST` is neither a gRPC status nor a reason; did you mean `ALREADY_EXISTS`?",
         "t.yaml:18:48: `fine` is no way to take an answer; there is `done`, `declined`, `unknown`, `attention`",
-        "t.yaml:18:54: OK cannot be overridden; remove it; an OK is judged by the `result` field of the response",
+        "t.yaml:18:54: OK cannot be overridden; remove it; an OK is judged by the `result` field of the response, or by `declined_if: …`",
     ]),
     ("    pivot: true", "    undo_with: {}", &[
         "t.yaml:18:5: `undo_with` without `undo`; add `undo: package.Service/Method`, or remove it",

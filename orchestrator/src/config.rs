@@ -1,5 +1,7 @@
 //! What an orchestrator is configured by, beside what every process is.
 
+mod authority;
+mod metadata;
 mod sagas;
 
 use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf, time::Duration};
@@ -20,7 +22,7 @@ use serde::{
 };
 use store::retention::{Keep, KeepAnswers};
 
-pub use sagas::Sagas;
+pub use self::{authority::Authority, metadata::Metadata, sagas::Sagas};
 
 /// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
 pub const MAX_RUNNING: usize = 10_000;
@@ -77,7 +79,8 @@ impl config::Config for Config {
         let Limits { sagas, connections, requests, responses, stop_timeout, .. } = &self.limits;
         let (sagas, connections) = (sagas.problems(), connections.problems(*stop_timeout));
         let bytes = [requests.problems(), responses.problems()].concat();
-        [self.log.problems(), sagas, connections, bytes].concat()
+        let participants = problems_of(&self.participants);
+        [self.log.problems(), participants, sagas, connections, bytes].concat()
     }
 }
 
@@ -98,21 +101,33 @@ pub struct Participant {
     /// (ANSWER_TOO_LARGE): what is taken stands in the journal, and asking again would get the same.
     #[schemars(with = "usize")]
     pub max_response: NonZero<usize>,
+    /// What goes with every call to it, beside what the orchestrator sends itself: a text in quotes, or `{ file: PATH }` with
+    /// the file that holds it, which is read again when it changes. Texts are shown and logged nowhere. A name that ends
+    /// with `-bin` takes base64.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// What it is called by in place of its address (`:authority`), for one that stands behind a proxy.
+    #[schemars(with = "Option<String>")]
+    pub authority: Option<Authority>,
 }
 
 impl Participant {
     /// A participant that is used as much as it allows.
     #[must_use]
     pub fn at(address: Address) -> Self {
-        let Peer { address, max_connections, max_calls, max_response } = Peer::at(address);
-        Self { address, max_connections, max_calls, max_response }
+        let Peer { address, max_connections, max_calls, max_response, authority: _ } =
+            Peer::at(address);
+        let metadata = Metadata::default();
+        Self { address, max_connections, max_calls, max_response, metadata, authority: None }
     }
 
     /// The way to it.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        let Self { address, max_connections, max_calls, max_response } = self.clone();
-        Peer { address, max_connections, max_calls, max_response }
+        let Self { address, max_connections, max_calls, max_response, metadata: _, authority } =
+            self.clone();
+        let authority = authority.map(|authority| authority.to_uri());
+        Peer { address, max_connections, max_calls, max_response, authority }
     }
 }
 
@@ -133,6 +148,10 @@ struct Settings {
     max_calls: Option<NonZero<usize>>,
     #[serde(default = "max_response")]
     max_response: NonZero<usize>,
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    authority: Option<Authority>,
 }
 
 fn max_connections() -> NonZero<usize> {
@@ -157,10 +176,19 @@ impl<'de> Visitor<'de> for AddressOrSettings {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, settings: A) -> Result<Participant, A::Error> {
-        let Settings { address, max_connections, max_calls, max_response } =
+        let Settings { address, max_connections, max_calls, max_response, metadata, authority } =
             Settings::deserialize(MapAccessDeserializer::new(settings))?;
-        Ok(Participant { address, max_connections, max_calls, max_response })
+        Ok(Participant { address, max_connections, max_calls, max_response, metadata, authority })
     }
+}
+
+/// What is wrong with the settings of participants, where they stand at `participants`.
+#[must_use]
+pub fn problems_of(participants: &Participants) -> Vec<Problem> {
+    let problems = |(service, participant): (&String, &Participant)| {
+        participant.metadata.problems(&format!("participants.{service}.metadata"))
+    };
+    participants.iter().flat_map(problems).collect()
 }
 
 /// Where definitions come from.

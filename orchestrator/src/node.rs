@@ -25,7 +25,7 @@ use crate::{
     driver::Driver,
     handlers::saga_service,
     journal::{self, Journal, tables::Tables},
-    outbound::Participants,
+    outbound::{Participants, keep_fresh},
     registry::Registry,
     retention::{self, Keep},
 };
@@ -129,6 +129,11 @@ impl Node {
         }
         for (service, participant) in &config.participants {
             participants.add_peer(service, &participant.peer());
+            if !participant.metadata.is_empty() {
+                participants
+                    .add_metadata(service, &participant.metadata)
+                    .map_err(|why| format!("participants.{service}.metadata.{why}"))?;
+            }
         }
         let mut loader = Loader {
             clock: &clock,
@@ -191,6 +196,10 @@ impl Node {
 
         process.stage();
         let recovering = driver.clone();
+        if participants.have_secrets_in_files() {
+            let refreshing = keep_fresh(participants.clone(), driver.clock().clone());
+            process.spawn_until_stop("the metadata of participants", refreshing);
+        }
         process.spawn_until_stop("recovery", async move { recovering.recover().await });
         let guard = ShutdownGuard { driver, participants };
         process.spawn("the sagas", async move |stop: CancellationToken| {

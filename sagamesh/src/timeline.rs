@@ -30,10 +30,16 @@ impl Timeline {
         match event.kind() {
             EventKind::Unspecified => None,
             EventKind::Started => Some("the saga is on disk and begins".to_owned()),
-            EventKind::CallIntended | EventKind::UndoIntended => {
-                self.begun.insert((step.to_owned(), event.kind() == EventKind::UndoIntended), at);
+            kind @ (EventKind::CallIntended
+            | EventKind::UndoIntended
+            | EventKind::LookupIntended) => {
+                self.begun.insert((step.to_owned(), kind != EventKind::CallIntended), at);
                 None
             }
+            EventKind::LookupAnswered if event.answer() == AnswerKind::Done => {
+                Some(format!("{} {step} was found: it took effect", gray("?")))
+            }
+            EventKind::LookupAnswered => Some(self.answered(event, at, true)),
             EventKind::StepSkipped => {
                 Some(format!("{} {step} skipped: not needed here", gray("–")))
             }

@@ -5,21 +5,24 @@ use std::collections::BTreeSet;
 
 use http::uri::PathAndQuery;
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use saga::Direction;
 
 use super::compiled::{Compiled, CompiledStep, Input, Target};
+use super::decline::{Decline, ParticipantDraft};
 use super::descriptors::Descriptors;
 use super::draft::{Draft, MethodName, StepDraft};
 use super::expression::Expression;
 use super::input::InputUse;
 use super::json;
 use super::lower;
+use super::metadata::Metadata;
 use super::output::OutputTemplate;
 use super::path::Root;
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, did_you_mean};
 use super::scope::{Name, Scope};
 use super::template::Template;
-use super::types::Type;
-use super::yaml::{Node, Text};
+use super::undo_with::{UndoDraft, UndoScopes, UndoWith};
+use super::yaml::Text;
 
 /// Names that mean something else in an expression, so that no step can have them.
 const RESERVED: [&str; 38] = [
@@ -68,6 +71,7 @@ struct Methods {
     call: Option<MethodDescriptor>,
     output: Option<MessageDescriptor>,
     undo: Option<MethodDescriptor>,
+    lookup: Option<MethodDescriptor>,
 }
 
 /// The definition while it is checked.
@@ -104,6 +108,9 @@ impl Draft {
         };
         for step in &self.steps {
             reserved(&step.name, &mut problems);
+        }
+        for participant in &self.participants {
+            is_called(&participant.service, &self, &mut problems);
         }
         let key = check.key(&mut problems);
         let steps: Vec<Option<CompiledStep>> =
@@ -147,8 +154,7 @@ fn input_use(
     let mut used = InputUse::default();
     if let Input::Json = input {
         for (rules, step) in engine.steps().iter().zip(steps) {
-            let CompiledStep { when, with, undo_with, .. } = step;
-            used.add_step(&rules.name, when.as_ref(), with, undo_with.as_ref());
+            used.add_step(&rules.name, step);
         }
         let output = output.into_iter().flat_map(OutputTemplate::expressions);
         output.for_each(|expression| used.add_optional(expression));
@@ -160,6 +166,15 @@ fn reserved(name: &Text, problems: &mut Problems) {
     if RESERVED.contains(&name.value.as_str()) {
         let what = format!("`{}` means something else in expressions", name.value);
         problems.add(name.at, what, "give the step another name");
+    }
+}
+
+/// Whether a step calls the participant of which something is said.
+fn is_called(service: &Text, draft: &Draft, problems: &mut Problems) {
+    let called = draft.services();
+    if !called.contains(&service.value) {
+        let cure = did_you_mean(&service.value, called.iter().map(String::as_str), "remove it");
+        problems.add(service.at, format!("no step calls `{}`", service.value), cure);
     }
 }
 
@@ -191,7 +206,8 @@ fn unary(
 fn methods(step: &StepDraft, descriptors: &Descriptors, problems: &mut Problems) -> Methods {
     let call = step.call.as_ref().and_then(|name| unary(name, descriptors, problems));
     let undo = step.undo.as_ref().and_then(|name| unary(name, descriptors, problems));
-    Methods { output: call.as_ref().map(MethodDescriptor::output), call, undo }
+    let lookup = step.lookup.as_ref().and_then(|name| unary(name, descriptors, problems));
+    Methods { output: call.as_ref().map(MethodDescriptor::output), call, undo, lookup }
 }
 
 fn input_of(
@@ -224,7 +240,11 @@ enum ExpressionSite {
     Key,
     Call(usize),
     Undo(usize),
+    /// An undo of a step whose response came.
+    UndoKnown(usize),
     Reply,
+    /// Over a response as it comes: that of this step's call, or whichever it is.
+    Response(Option<usize>),
 }
 
 impl Check<'_> {
@@ -232,11 +252,15 @@ impl Check<'_> {
         let draft = &self.draft.steps[index];
         let methods = &self.methods[index];
         let scope = self.scope(ExpressionSite::Call(index));
-        let when = draft.when.as_ref().map(|node| condition(node, &scope, problems));
-        let with = self.template(draft.with.as_ref(), methods.call.as_ref(), &scope, problems);
-        let scope = self.scope(ExpressionSite::Undo(index));
-        let undo_with =
-            self.template(draft.undo_with.as_ref(), methods.undo.as_ref(), &scope, problems);
+        let when = draft
+            .when
+            .as_ref()
+            .map(|node| Expression::compile_condition("when", node, &scope, problems));
+        let (with, call) = (draft.with.as_ref(), methods.call.as_ref());
+        let with = Template::request(with, call, &scope, problems);
+        let metadata = draft.metadata.as_ref();
+        let metadata = metadata.map(|node| Metadata::compile(node, &scope, problems));
+        let undo_with = self.undo_with(index, problems);
         let undo = match &draft.undo {
             Some(name) => Some(target(name, methods.undo.as_ref()?)?),
             None => None,
@@ -245,46 +269,65 @@ impl Check<'_> {
             call: target(draft.call.as_ref()?, methods.call.as_ref()?)?,
             undo,
             answers: draft.answers.clone().over(&self.draft.answers),
+            declined_if: self.decline(index, Direction::Forward, problems),
+            undo_declined_if: self.decline(index, Direction::Undo, problems),
             when: match when {
                 Some(compiled) => Some(compiled?),
                 None => None,
             },
             with: with?,
+            metadata: metadata.unwrap_or_default(),
             undo_with,
         })
     }
 
-    /// A template for the method's request. Without the method, the expressions are still read, so
-    /// that their own mistakes are not held back.
-    fn template(
+    fn undo_with(&self, index: usize, problems: &mut Problems) -> Option<UndoWith> {
+        let (draft, methods) = (&self.draft.steps[index], &self.methods[index]);
+        let found =
+            |root| Name::Message(root, methods.lookup.as_ref().map(MethodDescriptor::output));
+        let undo = || self.scope(ExpressionSite::Undo(index));
+        let judging = self.scope(ExpressionSite::Response(None));
+        let scopes = UndoScopes {
+            known: self.scope(ExpressionSite::UndoKnown(index)),
+            unknown: undo(),
+            found: undo().over("lookup", found(Root::Found(index))),
+            judging: judging.over("lookup", found(Root::Response)),
+        };
+        let lookup = draft.lookup.as_ref().zip(methods.lookup.as_ref());
+        let lookup = lookup.and_then(|(name, method)| target(name, method));
+        let undo = UndoDraft { step: &draft.name.value, method: methods.undo.as_ref(), lookup };
+        UndoWith::compile(draft.undo_with.as_ref(), undo, &scopes, problems)
+    }
+
+    /// When the response of a step's method is a decline: what the step says of it, else what is said of its participant.
+    fn decline(
         &self,
-        node: Option<&Node>,
-        method: Option<&MethodDescriptor>,
-        scope: &Scope<'_>,
+        index: usize,
+        direction: Direction,
         problems: &mut Problems,
-    ) -> Option<Template> {
-        match (node, method) {
-            (Some(node), Some(method)) => {
-                Some(Template::compile(node, &method.input(), scope, problems))
-            }
-            (None, Some(method)) => Some(Template::empty(&method.input())),
-            (Some(node), None) => {
-                Template::check_expressions(node, scope, problems);
-                None
-            }
-            (None, None) => None,
-        }
+    ) -> Option<Decline> {
+        let step = &self.draft.steps[index];
+        let methods = &self.methods[index];
+        let (own, name, method, site) = match direction {
+            Direction::Forward => (&step.declined_if, &step.call, &methods.call, Some(index)),
+            Direction::Undo => (&step.undo_declined_if, &step.undo, &methods.undo, None),
+        };
+        let service = &name.as_ref()?.service;
+        let of_participant = || {
+            let named = |known: &&ParticipantDraft| known.service.value == *service;
+            Some((self.draft.participants.iter().find(named)?.decline.as_ref()?, None))
+        };
+        let (decline, site) = own.as_ref().map(|own| (own, site)).or_else(of_participant)?;
+        let output = method.as_ref().map(MethodDescriptor::output);
+        let scope = self
+            .scope(ExpressionSite::Response(site))
+            .over("response", Name::Message(Root::Response, output));
+        decline.compile(&scope, problems)
     }
 
     fn key(&self, problems: &mut Problems) -> Option<Expression> {
         let text = self.draft.key.as_ref()?;
-        let key = Expression::compile(text, &self.scope(ExpressionSite::Key), problems)?;
-        if key.found().is_open() || key.found().operand() == Type::String {
-            return Some(key);
-        }
-        let what = format!("`key` wants string, got {}", key.found());
-        problems.add(key.at(), what, "convert it: string(…)");
-        None
+        Expression::compile_text("key", text, &self.scope(ExpressionSite::Key), problems)
     }
 
     fn reply(
@@ -317,9 +360,14 @@ impl Check<'_> {
                 let cure = "use `request`".to_owned();
                 scope.with("saga", Name::Hidden("there is no saga before its key".to_owned(), cure))
             }
-            ExpressionSite::Call(_) | ExpressionSite::Undo(_) | ExpressionSite::Reply => {
-                scope.with("saga", Name::Saga)
+            ExpressionSite::Response(_) => {
+                let what = "`saga` is not seen where a response is judged".to_owned();
+                scope.with("saga", Name::Hidden(what, "use `response` or `request`".to_owned()))
             }
+            ExpressionSite::Call(_)
+            | ExpressionSite::Undo(_)
+            | ExpressionSite::UndoKnown(_)
+            | ExpressionSite::Reply => scope.with("saga", Name::Saga),
         };
         let mut seen = BTreeSet::new();
         for (index, step) in self.draft.steps.iter().enumerate() {
@@ -346,24 +394,36 @@ impl Check<'_> {
                 format!("no step, so not `{name}` either, has run when the key is made"),
                 "use `request`".to_owned(),
             ),
+            ExpressionSite::Response(Some(at)) if at == index => {
+                Name::Message(Root::Response, self.methods[index].output.clone())
+            }
+            ExpressionSite::Response(_) => hidden(
+                format!("the response of `{name}` is not seen where another is judged"),
+                "use `response` or `request`; what needs both belongs in a step's `when`"
+                    .to_owned(),
+            ),
+            ExpressionSite::UndoKnown(at) if at == index => message(),
             ExpressionSite::Undo(at) if at == index => hidden(
                 format!("the response of `{name}` may never have come when it is undone"),
-                "leave it out: the participant finds what to undo by the saga id and the step in \
-                 the metadata"
+                "use it under `when_known`, beside a `when_unknown`; or leave it out, where the \
+                 participant finds what to undo by the saga id and the step in the metadata"
                     .to_owned(),
             ),
             ExpressionSite::Call(at) if at == index => hidden(
                 format!("`{name}` cannot use its own response"),
                 "use the response of a step before it".to_owned(),
             ),
-            ExpressionSite::Call(at) | ExpressionSite::Undo(at) if self.before[at][index] => {
+            ExpressionSite::Call(at)
+            | ExpressionSite::Undo(at)
+            | ExpressionSite::UndoKnown(at)
+                // Where `after` itself is wrong, that is the problem.
+                if self.before[at][index] || !self.knows_order(at) =>
+            {
                 message()
             }
-            // Where `after` itself is wrong, that is the problem.
-            ExpressionSite::Call(at) | ExpressionSite::Undo(at) if !self.knows_order(at) => {
-                message()
-            }
-            ExpressionSite::Call(at) | ExpressionSite::Undo(at) => {
+            ExpressionSite::Call(at)
+            | ExpressionSite::Undo(at)
+            | ExpressionSite::UndoKnown(at) => {
                 let user = &self.draft.steps[at].name.value;
                 let cure = if self.before[index][at] {
                     format!("`{name}` comes after `{user}`; turn them round")
@@ -374,21 +434,6 @@ impl Check<'_> {
             }
         }
     }
-}
-
-fn condition(node: &Node, scope: &Scope<'_>, problems: &mut Problems) -> Option<Expression> {
-    let Some(text) = node.text() else {
-        let what = format!("`when` is {}, not an expression", node.describe());
-        problems.add(node.at, what, "write one condition; join several with && and ||");
-        return None;
-    };
-    let when = Expression::compile(text, scope, problems)?;
-    if when.found().is_open() || when.found().operand() == Type::Bool {
-        return Some(when);
-    }
-    let what = format!("`when` wants bool, got {}", when.found());
-    problems.add(when.at(), what, "compare it with something, such as `… > 0`");
-    None
 }
 
 fn target(name: &MethodName, descriptor: &MethodDescriptor) -> Option<Target> {

@@ -1,19 +1,22 @@
 //! A definition that is sound: every name resolved, every expression compiled, immutable.
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::{HeaderMap, uri::PathAndQuery};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
-use saga::StepId;
+use saga::{Reason, StepId};
 
 use super::assign;
+use super::decline::Decline;
 use super::error::{ErrorKind, EvaluationError, UnlocatedError};
 use super::expression::Expression;
 use super::facts::{Facts, Identity};
 use super::input::InputUse;
 use super::json::{self, InputError};
+use super::metadata::Metadata;
 use super::output::OutputTemplate;
 use super::overrides::Overrides;
 use super::template::Template;
+use super::undo_with::{Lookup, PreparedUndo, UndoWith};
 
 /// What a saga of this definition is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +42,17 @@ pub struct Target {
     pub output: MessageDescriptor,
 }
 
+/// One of the methods of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Its call.
+    Call,
+    /// Its undo.
+    Undo,
+    /// The reading call that finds out what its call came to.
+    Lookup,
+}
+
 /// What `prepare_call` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prepared {
@@ -59,8 +73,12 @@ pub struct CompiledStep {
     pub answers: Overrides,
     pub(super) when: Option<Expression>,
     pub(super) with: Template,
+    /// Of the call and of the undo.
+    pub(super) metadata: Metadata,
+    pub(super) declined_if: Option<Decline>,
+    pub(super) undo_declined_if: Option<Decline>,
     /// The empty message where the file has no `undo_with`.
-    pub(super) undo_with: Option<Template>,
+    pub(super) undo_with: Option<UndoWith>,
 }
 
 /// A definition, ready to run. Share it behind an `Arc`.
@@ -83,6 +101,38 @@ pub struct Compiled {
     /// Nothing, where the input has a type.
     pub(super) input_use: InputUse,
     pub(super) descriptors: Vec<u8>,
+}
+
+impl CompiledStep {
+    /// The method, where the step has it.
+    #[must_use]
+    pub fn target(&self, method: Method) -> Option<&Target> {
+        match method {
+            Method::Call => Some(&self.call),
+            Method::Undo => self.undo.as_ref(),
+            Method::Lookup => self.lookup().map(|lookup| &lookup.target),
+        }
+    }
+
+    fn lookup(&self) -> Option<&Lookup> {
+        self.undo_with.as_ref().and_then(UndoWith::lookup)
+    }
+
+    /// Whether metadata of its own go with its calls.
+    #[must_use]
+    pub fn has_metadata(&self) -> bool {
+        !self.metadata.is_empty()
+    }
+
+    /// Whether the definition says what this method's responses mean.
+    #[must_use]
+    pub fn judges_responses(&self, method: Method) -> bool {
+        match method {
+            Method::Call => self.declined_if.is_some(),
+            Method::Undo => self.undo_declined_if.is_some(),
+            Method::Lookup => self.lookup().is_some_and(Lookup::judges),
+        }
+    }
 }
 
 impl Compiled {
@@ -170,6 +220,16 @@ impl Compiled {
         key.map(Some).map_err(|failure| expression.fault(failure, &self.file))
     }
 
+    /// Evaluates `metadata` of a step: what goes with its call and with its undo. It comes to the same for every attempt of
+    /// one of them, since nothing that it may see changes between them.
+    ///
+    /// # Errors
+    /// When an expression cannot be evaluated or gives what cannot be sent; `prepare_call` and `prepare_undo` find that
+    /// first.
+    pub fn metadata(&self, step: StepId, facts: &Facts<'_>) -> Result<HeaderMap, EvaluationError> {
+        self.step(step).metadata.build(facts, &self.file)
+    }
+
     /// Evaluates `when` and `with` of a step.
     ///
     /// # Errors
@@ -186,17 +246,63 @@ impl Compiled {
                 return Ok(Prepared::Skip);
             }
         }
-        Ok(Prepared::Request(encoded(step.with.build(facts, &self.file)?)))
+        let request = step.with.build(facts, &self.file)?;
+        // What cannot be sent is found before anything is.
+        step.metadata.build(facts, &self.file)?;
+        Ok(Prepared::Request(encoded(request)))
     }
 
     /// Evaluates `undo_with` of a step; empty bytes for a step without an undo.
     ///
     /// # Errors
     /// When an expression cannot be evaluated.
-    pub fn prepare_undo(&self, step: StepId, facts: &Facts<'_>) -> Result<Bytes, EvaluationError> {
-        match &self.step(step).undo_with {
-            Some(template) => Ok(encoded(template.build(facts, &self.file)?)),
-            None => Ok(Bytes::new()),
+    pub fn prepare_undo(
+        &self,
+        step: StepId,
+        facts: &Facts<'_>,
+    ) -> Result<PreparedUndo, EvaluationError> {
+        let CompiledStep { undo_with, metadata, .. } = self.step(step);
+        match undo_with {
+            Some(undo_with) => {
+                let undo = undo_with.prepare(step, facts, &self.file)?;
+                metadata.build(facts, &self.file)?;
+                Ok(undo)
+            }
+            None => Ok(PreparedUndo::Request(Bytes::new())),
+        }
+    }
+
+    /// Evaluates `declined_if` over the response of an OK: why it is a decline, and `None` where it is none. A lookup that has
+    /// found nothing gives NOTHING_TO_UNDO. `request` is what the saga was started with.
+    ///
+    /// # Errors
+    /// When an expression cannot be evaluated.
+    pub fn judge_response(
+        &self,
+        (step, method): (StepId, Method),
+        request: &[u8],
+        response: &[u8],
+    ) -> Result<Option<Reason>, EvaluationError> {
+        let step = self.step(step);
+        let Some(target) = step.target(method) else { return Ok(None) };
+        let facts = self.facts(Identity::default(), request).judging(&target.output, response);
+        let decline = match method {
+            Method::Call => &step.declined_if,
+            Method::Undo => &step.undo_declined_if,
+            Method::Lookup => {
+                let lookup = step.lookup();
+                return lookup.map_or(Ok(None), |lookup| lookup.judge(&facts, &self.file));
+            }
+        };
+        decline.as_ref().map_or(Ok(None), |decline| decline.judge(&facts, &self.file))
+    }
+
+    /// Adds what the lookup of a step found.
+    #[must_use]
+    pub fn with_found<'a>(&'a self, facts: Facts<'a>, step: StepId, found: &'a [u8]) -> Facts<'a> {
+        match self.step(step).target(Method::Lookup) {
+            Some(target) => facts.with_found(step, &target.output, found),
+            None => facts,
         }
     }
 
@@ -230,6 +336,6 @@ impl Compiled {
 }
 
 /// The same request is the same bytes, whatever maps it holds: participants and the journal compare them.
-fn encoded(message: DynamicMessage) -> Bytes {
+pub(super) fn encoded(message: DynamicMessage) -> Bytes {
     proto::canonical::encode(message).into()
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use saga::Retry;
 use sha2::{Digest, Sha256};
 
+use super::decline::{DeclineDraft, ParticipantDraft};
 use super::overrides::Overrides;
 use super::problem::{Position, Problem, Problems};
 use super::read::Fields;
+use super::undo_with;
 use super::yaml::{self, Kind, Literal, Node, Text};
 
 /// How long a saga may take before it turns back, where its definition does not say.
@@ -21,7 +23,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest name of a saga, in characters.
 const MAX_NAME: usize = 64;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "saga",
     "version",
     "serves",
@@ -33,8 +35,9 @@ const KEYS: [&str; 11] = [
     "steps",
     "reply",
     "output",
+    "participants",
 ];
-const STEP_KEYS: [&str; 12] = [
+const STEP_KEYS: [&str; 17] = [
     "step",
     "after",
     "when",
@@ -47,6 +50,11 @@ const STEP_KEYS: [&str; 12] = [
     "undo_retry",
     "pivot",
     "answers",
+    "declined_if",
+    "reason",
+    "message",
+    "undo_declined_if",
+    "metadata",
 ];
 
 /// A name of the form `pkg.Service/Method`.
@@ -77,11 +85,16 @@ pub(super) struct StepDraft {
     pub(super) retry_at: Position,
     pub(super) undo: Option<MethodName>,
     pub(super) undo_with: Option<Node>,
+    /// The reading call in `undo_with`.
+    pub(super) lookup: Option<MethodName>,
     pub(super) undo_retry: Retry,
     pub(super) undo_retry_at: Position,
     pub(super) pivot: bool,
     pub(super) pivot_at: Position,
     pub(super) answers: Overrides,
+    pub(super) declined_if: Option<DeclineDraft>,
+    pub(super) undo_declined_if: Option<DeclineDraft>,
+    pub(super) metadata: Option<Node>,
 }
 
 /// One YAML file, read but not yet checked against descriptors.
@@ -104,6 +117,7 @@ pub struct Draft {
     pub(super) steps_readable: bool,
     pub(super) reply: Option<Node>,
     pub(super) output: Option<Node>,
+    pub(super) participants: Vec<ParticipantDraft>,
     pub(super) problems: Problems,
 }
 
@@ -140,6 +154,7 @@ impl Draft {
             steps_readable,
             reply: fields.take("reply", p).cloned(),
             output: fields.take("output", p).cloned(),
+            participants: ParticipantDraft::read(&fields, p),
             problems: Problems::new(file),
         };
         draft.check_served(&fields, p);
@@ -168,7 +183,7 @@ impl Draft {
 
     /// The full name of every service that is called, the served one not among them.
     pub fn services(&self) -> BTreeSet<String> {
-        let methods = self.steps.iter().flat_map(|step| [&step.call, &step.undo]);
+        let methods = self.steps.iter().flat_map(|step| [&step.call, &step.undo, &step.lookup]);
         methods.flatten().map(|method| method.service.clone()).collect()
     }
 
@@ -254,25 +269,33 @@ fn version(fields: &Fields<'_>, root: Position, problems: &mut Problems) -> u32 
     version
 }
 
-fn method(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<MethodName> {
-    let text = fields.text(key, problems)?;
-    let identifier = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let parts = text.value.split_once('/');
-    match parts.filter(|(service, method)| service.split('.').all(identifier) && identifier(method))
-    {
-        Some((service, method)) => {
-            let (service, method) = (service.to_owned(), method.to_owned());
-            Some(MethodName { at: text.place(0), service, method })
-        }
-        None => {
-            let what = format!("`{}` is no method", text.value);
-            problems.add(text.at, what, "write `package.Service/Method`");
-            None
-        }
+impl MethodName {
+    /// Reads `package.Service/Method`.
+    pub(super) fn read(text: &Text) -> Option<Self> {
+        let identifier = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let (service, method) = text.value.split_once('/')?;
+        let is_name = service.split('.').all(identifier) && identifier(method);
+        let (service, method) = (service.to_owned(), method.to_owned());
+        is_name.then(|| Self { at: text.place(0), service, method })
     }
+}
+
+/// The method under `key`.
+pub(super) fn method(
+    fields: &Fields<'_>,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<MethodName> {
+    let text = fields.text(key, problems)?;
+    let name = MethodName::read(text);
+    if name.is_none() {
+        let what = format!("`{}` is no method", text.value);
+        problems.add(text.at, what, "write `package.Service/Method`");
+    }
+    name
 }
 
 fn steps(
@@ -314,7 +337,7 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         p.add(name.at, format!("step `{}` calls nothing", name.value), cure);
     }
     if fields.key_at("undo").is_none() {
-        for key in ["undo_with", "undo_retry"] {
+        for key in ["undo_with", "undo_retry", "undo_declined_if"] {
             if let Some(at) = fields.key_at(key) {
                 let cure = "add `undo: package.Service/Method`, or remove it";
                 p.add(at, format!("`{key}` without `undo`"), cure);
@@ -331,11 +354,15 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         retry_at: fields.key_at("retry").unwrap_or(name.at),
         undo: method(&fields, "undo", p),
         undo_with: fields.take("undo_with", p).cloned(),
+        lookup: fields.take("undo_with", &mut Problems::new("")).and_then(undo_with::lookup_call),
         undo_retry: fields.retry("undo_retry", Retry::undo_default(), p),
         undo_retry_at: fields.key_at("undo_retry").unwrap_or(name.at),
         pivot: fields.boolean("pivot", p),
         pivot_at: fields.key_at("pivot").unwrap_or(name.at),
         answers: fields.answers(p),
+        declined_if: DeclineDraft::read(&fields, p),
+        undo_declined_if: DeclineDraft::read_undo(&fields, p),
+        metadata: fields.take("metadata", p).cloned(),
         name,
     })
 }

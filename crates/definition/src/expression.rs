@@ -1,7 +1,7 @@
 //! One CEL expression: compiled once, evaluated against the facts of a saga.
 
 use cel::common::ast::LiteralValue;
-use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
+use cel::common::types::{CelBool, CelBytes, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::Val;
 use prost_reflect::{FieldDescriptor, Kind, Value};
 
@@ -21,7 +21,7 @@ use super::scope::Scope;
 use super::typecheck::{Checker, Slot};
 use super::types::Type;
 use super::value::{is_absent, or_default, to_cel};
-use super::yaml::{Literal, Text};
+use super::yaml::{Literal, Node, Text};
 
 /// Longest expression, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
@@ -75,6 +75,55 @@ impl Expression {
             },
         };
         Some(Self::of_literal(text, literal))
+    }
+
+    /// Compiles the condition under `key`.
+    pub(super) fn compile_condition(
+        key: &str,
+        node: &Node,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let Some(text) = node.text() else {
+            let what = format!("`{key}` is {}, not an expression", node.describe());
+            problems.add(node.at, what, "write one condition; join several with && and ||");
+            return None;
+        };
+        let cure = "compare it with something, such as `… > 0`";
+        Self::compile(text, scope, problems)?.wanted(key, &Type::Bool, cure, problems)
+    }
+
+    /// Compiles the expression under `key` that gives a text.
+    pub(super) fn compile_text(
+        key: &str,
+        text: &Text,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let cure = "convert it: string(…)";
+        Self::compile(text, scope, problems)?.wanted(key, &Type::String, cure, problems)
+    }
+
+    /// Compiles the expression under `key` that gives bytes, or a text that stands for them.
+    pub(super) fn compile_bytes(
+        key: &str,
+        text: &Text,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let expression = Self::compile(text, scope, problems)?;
+        match expression.found.operand() {
+            Type::String => Some(expression),
+            _ => expression.wanted(key, &Type::Bytes, "convert it: bytes(…)", problems),
+        }
+    }
+
+    fn wanted(self, key: &str, wanted: &Type, cure: &str, problems: &mut Problems) -> Option<Self> {
+        if self.found.is_open() || self.found.operand() == *wanted {
+            return Some(self);
+        }
+        problems.add(self.at, format!("`{key}` wants {wanted}, got {}", self.found), cure);
+        None
     }
 
     fn of_literal(text: &Text, literal: LiteralValue) -> Self {
@@ -143,6 +192,11 @@ impl Expression {
 
     pub(super) fn at(&self) -> Position {
         self.at
+    }
+
+    /// As it is written.
+    pub(super) fn source(&self) -> &str {
+        &self.source
     }
 
     /// The literal texts that the expression may come to: itself, or the sides of its `? :`.
@@ -242,6 +296,20 @@ impl Expression {
             let value = or_default(value);
             let found = value.downcast_ref::<CelString>().map(|found| found.inner().to_owned());
             found.ok_or_else(|| wrong(value, "a string"))
+        })
+    }
+
+    /// The text, or else the bytes.
+    pub(super) fn to_text_or_bytes(
+        &self,
+        facts: &Facts<'_>,
+    ) -> Result<Result<String, Vec<u8>>, UnlocatedError> {
+        self.evaluate(facts, |value| {
+            if let Some(text) = value.downcast_ref::<CelString>() {
+                return Ok(Ok(text.inner().to_owned()));
+            }
+            let bytes = value.downcast_ref::<CelBytes>().map(|bytes| Err(bytes.inner().to_vec()));
+            bytes.ok_or_else(|| wrong(value, "a string or bytes"))
         })
     }
 

@@ -33,6 +33,10 @@ pub struct Facts<'a> {
     definition: (&'a str, u32),
     request: Part<'a>,
     responses: Vec<Part<'a>>,
+    /// What lookups found, by the steps whose calls they looked for.
+    found: Vec<(usize, Part<'a>)>,
+    /// The response that is being judged, of a call or of an undo.
+    judged: Option<Part<'a>>,
     meter: Meter,
 }
 
@@ -56,6 +60,8 @@ impl<'a> Facts<'a> {
             definition,
             request: Part::new(request.0, Some(request.1)),
             responses: responses.map(|descriptor| Part::new(descriptor, None)).collect(),
+            found: Vec::new(),
+            judged: None,
             meter: Meter::new(),
         }
     }
@@ -73,6 +79,38 @@ impl<'a> Facts<'a> {
     /// The response of a step, where there is one.
     pub(super) fn response(&self, step: StepId) -> Option<&[u8]> {
         self.responses.get(usize::from(step.0))?.bytes
+    }
+
+    /// Whether the step's response came. One without any field says nothing, as what the definition takes for done although
+    /// there was no response (`answers: { ALREADY_EXISTS: done }`), so it counts as none.
+    pub(super) fn has_response(&self, step: StepId) -> bool {
+        let part = self.responses.get(usize::from(step.0));
+        part.and_then(|part| part.bytes).is_some_and(|bytes| !bytes.is_empty())
+    }
+
+    pub(super) fn with_found(
+        mut self,
+        step: StepId,
+        descriptor: &'a MessageDescriptor,
+        bytes: &'a [u8],
+    ) -> Self {
+        self.found.push((usize::from(step.0), Part::new(descriptor, Some(bytes))));
+        self
+    }
+
+    /// Whether the lookup of the step's call found something.
+    pub(super) fn has_found(&self, step: StepId) -> bool {
+        self.found_of(usize::from(step.0)).is_some()
+    }
+
+    fn found_of(&self, step: usize) -> Option<&Part<'a>> {
+        self.found.iter().find(|(of, _)| *of == step).map(|(_, part)| part)
+    }
+
+    /// Sets the response that is being judged.
+    pub(super) fn judging(mut self, descriptor: &'a MessageDescriptor, bytes: &'a [u8]) -> Self {
+        self.judged = Some(Part::new(descriptor, Some(bytes)));
+        self
     }
 
     /// What evaluating over these facts has taken so far, in thousandths of what it may take
@@ -96,17 +134,19 @@ impl<'a> Facts<'a> {
     fn root(&self, root: Root) -> Result<Selected<'_>, UnlocatedError> {
         match root {
             Root::Request => self.request.selected(&self.meter),
-            Root::Step(step) => match self.responses.get(step) {
-                Some(part) => part.selected(&self.meter),
-                None => Err(UnlocatedError::new(
-                    ErrorKind::Type,
-                    "these facts are of another definition",
-                )),
-            },
+            Root::Step(step) => self.part(self.responses.get(step)),
+            Root::Found(step) => self.part(self.found_of(step)),
+            Root::Response => self.part(self.judged.as_ref()),
             Root::Saga(field) => {
                 Ok(Selected { value: Cow::Owned(self.about(field)), present: true })
             }
         }
+    }
+
+    fn part<'p>(&self, part: Option<&'p Part<'a>>) -> Result<Selected<'p>, UnlocatedError> {
+        let other =
+            || UnlocatedError::new(ErrorKind::Type, "these facts are of another definition");
+        part.ok_or_else(other)?.selected(&self.meter)
     }
 
     fn about(&self, field: SagaField) -> Value {

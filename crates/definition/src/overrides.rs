@@ -36,6 +36,16 @@ impl Class {
     }
 }
 
+/// Whether a code has the form of a reason (`google.rpc.ErrorInfo`): at most 63 of `[A-Z][A-Z0-9_]`. It is journaled, shown,
+/// and compared with what a definition's overrides name.
+#[must_use]
+pub fn is_reason(code: &str) -> bool {
+    let form = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    code.len() <= 63
+        && code.bytes().next().is_some_and(|first| first.is_ascii_uppercase())
+        && code.bytes().all(form)
+}
+
 /// The statuses that may be overridden: all but OK, where the body speaks.
 const STATUSES: [&str; 16] = [
     "CANCELLED",
@@ -91,13 +101,11 @@ pub(super) fn check_name(name: &str) -> Result<(), (String, String)> {
         return Ok(());
     }
     if name == "OK" {
-        let cure = "remove it; an OK is judged by the `result` field of the response";
+        let cure = "remove it; an OK is judged by the `result` field of the response, or by `declined_if: …`";
         return Err(("OK cannot be overridden".to_owned(), cure.to_owned()));
     }
-    let upper_snake = name.starts_with(|c: char| c.is_ascii_uppercase())
-        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let what = || format!("`{name}` is neither a gRPC status nor a reason");
-    if !upper_snake {
+    if !is_reason(name) {
         return Err((
             what(),
             "write a status such as NOT_FOUND or an UPPER_SNAKE reason".to_owned(),

@@ -16,6 +16,10 @@ pub(super) enum Root {
     Request,
     /// The response of a step, by its index.
     Step(usize),
+    /// What the lookup of a step found.
+    Found(usize),
+    /// The response that is being judged.
+    Response,
     Saga(SagaField),
 }
 

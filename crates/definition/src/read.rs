@@ -66,6 +66,22 @@ impl<'n> Fields<'n> {
         node.text()
     }
 
+    /// The entries of a mapping whose keys are free.
+    pub(super) fn map(
+        &self,
+        key: &str,
+        example: &str,
+        problems: &mut Problems,
+    ) -> Option<&'n [(Text, Node)]> {
+        let node = self.take(key, problems)?;
+        let Kind::Map(entries) = &node.kind else {
+            let what = format!("`{key}` is {}, not a mapping", node.describe());
+            problems.add(node.at, what, format!("write `{key}: {{ {example} }}`"));
+            return None;
+        };
+        Some(entries)
+    }
+
     pub(super) fn duration(&self, key: &str, problems: &mut Problems) -> Option<Duration> {
         let text = self.text(key, problems)?;
         match duration::parse(&text.value) {
@@ -142,12 +158,7 @@ impl<'n> Fields<'n> {
 
     pub(super) fn answers(&self, problems: &mut Problems) -> Overrides {
         let mut overrides = Overrides::default();
-        let Some(node) = self.take("answers", problems) else { return overrides };
-        let Kind::Map(entries) = &node.kind else {
-            let what = format!("`answers` is {}, not a mapping", node.describe());
-            problems.add(node.at, what, "write `answers: { NOT_FOUND: done }`");
-            return overrides;
-        };
+        let entries = self.map("answers", "NOT_FOUND: done", problems).unwrap_or_default();
         for (name, value) in entries {
             if let Err((what, cure)) = overrides::check_name(&name.value) {
                 problems.add(name.at, what, cure);

@@ -34,6 +34,12 @@ impl<'d> Scope<'d> {
         self
     }
 
+    /// Gives `name` a meaning before whatever else is called so.
+    pub(super) fn over(mut self, name: &str, meaning: Name) -> Self {
+        self.names.insert(0, (name.to_owned(), meaning));
+        self
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Name> {
         self.names.iter().find(|(known, _)| known == name).map(|(_, meaning)| meaning)
     }

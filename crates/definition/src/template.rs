@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, MethodDescriptor, Value,
+};
 
 use super::assign::{self, Item};
 use super::error::{EvaluationError, UnlocatedError};
@@ -39,6 +41,27 @@ impl Template {
     /// The empty message.
     pub(super) fn empty(wanted: &MessageDescriptor) -> Self {
         Template::Fields(wanted.clone(), Vec::new())
+    }
+
+    /// A template for the method's request. Without the method, the expressions are still read, so that their own mistakes
+    /// are not held back.
+    pub(super) fn request(
+        node: Option<&Node>,
+        method: Option<&MethodDescriptor>,
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        match (node, method) {
+            (Some(node), Some(method)) => {
+                Some(Self::compile(node, &method.input(), scope, problems))
+            }
+            (None, Some(method)) => Some(Self::empty(&method.input())),
+            (Some(node), None) => {
+                Self::check_expressions(node, scope, problems);
+                None
+            }
+            (None, None) => None,
+        }
     }
 
     /// Compiles `node` into a template of `wanted`; every mistake becomes a problem.

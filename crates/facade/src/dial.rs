@@ -92,6 +92,8 @@ pub struct Peer {
     pub max_calls: Option<NonZero<usize>>,
     /// How many bytes of a response are taken from it; a call that is answered with more has no answer that can be used.
     pub max_response: NonZero<usize>,
+    /// What it is called by (`:authority`); its address where there is none.
+    pub authority: Option<Authority>,
 }
 
 impl Peer {
@@ -111,6 +113,7 @@ impl Peer {
             max_connections: Self::MAX_CONNECTIONS,
             max_calls: None,
             max_response: Self::MAX_RESPONSE,
+            authority: None,
         }
     }
 }

@@ -41,6 +41,26 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         Event::UndoIntended { step, request } => {
             begin_attempts(&mut state.steps[step.index()].undo, request, at)
         }
+        Event::LookupIntended { step, request } => {
+            // A call that was not answered may be under way: what it leaves is found when its time is over.
+            let over = at.after(definition.step(*step).timeout);
+            let step = &mut state.steps[step.index()];
+            begin_attempts(&mut step.undo, request, over);
+            step.looks_up = true;
+        }
+        Event::LookupAnswered { step, answer, jitter } => {
+            undo_answered(state, definition, *step, answer, *jitter, at);
+            let step = &mut state.steps[step.index()];
+            match answer {
+                Answer::Done { response } => {
+                    step.found = Some(response.clone());
+                    step.looks_up = false;
+                    step.undo = DirectionState::default();
+                }
+                Answer::NothingToUndo => step.looks_up = false,
+                _ => {}
+            }
+        }
         Event::CallAnswered { step, answer, jitter } => {
             call_answered(state, definition, *step, answer, *jitter, at)
         }

@@ -55,6 +55,10 @@ pub enum Event {
     UndoIntended { step: StepId, request: Bytes },
     /// An attempt of the undo came to something.
     UndoAnswered { step: StepId, answer: Answer, jitter: Jitter },
+    /// Before the step's undo, a reading call asks what its call came to, always with this request.
+    LookupIntended { step: StepId, request: Bytes },
+    /// An attempt of the lookup came to something: to a response that the undo is made by, or to nothing to undo.
+    LookupAnswered { step: StepId, answer: Answer, jitter: Jitter },
     /// The saga needs a person.
     Parked { step: Option<StepId>, reason: Reason },
     /// A node took the saga up again: calls that were under way may have landed.

@@ -49,7 +49,9 @@ pub(crate) fn check(
         Event::CallAnswered { step, answer, .. } => rules.call_answered(*step, answer),
         Event::TurnedBack { .. } => rules.not_held().and_then(|()| rules.may_turn_back()),
         Event::UndoIntended { step, .. } => rules.may_undo(*step),
-        Event::UndoAnswered { step, .. } => rules.undo_answered(*step),
+        Event::UndoAnswered { step, .. } => rules.undo_answered(*step, false),
+        Event::LookupIntended { step, .. } => rules.may_look_up(*step),
+        Event::LookupAnswered { step, .. } => rules.undo_answered(*step, true),
         Event::Parked { step, .. } => rules.may_park(*step),
         Event::Paused { .. } => rules.not_held(),
         Event::Resumed { .. } => match state.hold {
@@ -83,6 +85,8 @@ fn mentioned(event: &Event) -> Option<StepId> {
         | Event::CallAnswered { step, .. }
         | Event::UndoIntended { step, .. }
         | Event::UndoAnswered { step, .. }
+        | Event::LookupIntended { step, .. }
+        | Event::LookupAnswered { step, .. }
         | Event::SkippedByHand { step, .. } => Some(*step),
         Event::TurnedBack { cause } => cause.step,
         Event::Parked { step, .. } => *step,
@@ -183,9 +187,19 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn undo_answered(&self, step: StepId) -> Result<(), IllegalEvent> {
-        match self.state.at(step).undo.progress {
-            Progress::Open { .. } => Ok(()),
+    /// A lookup comes before the undo, once, and where there is no response that would say the same.
+    fn may_look_up(&self, step: StepId) -> Result<(), IllegalEvent> {
+        match self.state.at(step).found {
+            Some(_) => refuse(format!("{} has been looked up already", self.name(step))),
+            None => self.may_undo(step),
+        }
+    }
+
+    fn undo_answered(&self, step: StepId, is_lookup: bool) -> Result<(), IllegalEvent> {
+        let known = self.state.at(step);
+        match known.undo.progress {
+            Progress::Open { .. } if known.looks_up == is_lookup => Ok(()),
+            _ if is_lookup => refuse(format!("{} has no lookup under way", self.name(step))),
             _ => refuse(format!("{} has no undo under way", self.name(step))),
         }
     }

@@ -143,6 +143,10 @@ pub(crate) struct StepState {
     pub(crate) call: DirectionState,
     pub(crate) undo: DirectionState,
     pub(crate) response: Option<Bytes>,
+    /// What `undo` holds is a lookup, by which the undo itself is made then.
+    pub(crate) looks_up: bool,
+    /// What the lookup found.
+    pub(crate) found: Option<Bytes>,
     pub(crate) reason: Option<Reason>,
 }
 
@@ -282,6 +286,18 @@ impl SagaState {
             || sent.attempts > 0
             || !sent.request.is_empty();
         has_begun.then_some(&sent.request)
+    }
+
+    /// What a lookup found of a step whose response never came.
+    #[must_use]
+    pub fn found(&self, step: StepId) -> Option<&Bytes> {
+        self.steps.get(step.index())?.found.as_ref()
+    }
+
+    /// Whether the undo that is to be under way for a step is a lookup still.
+    #[must_use]
+    pub fn looks_up(&self, step: StepId) -> bool {
+        self.steps.get(step.index()).is_some_and(|step| step.looks_up)
     }
 
     /// The reply of a saga that succeeded.

@@ -39,6 +39,15 @@ pub(super) fn show(definition: &Compiled, record: &Record) -> Shown {
             shown.step = name(*step);
             show_answer(&mut shown, answer);
         }
+        Event::LookupIntended { step, .. } => {
+            shown.set_kind(EventKind::LookupIntended);
+            shown.step = name(*step);
+        }
+        Event::LookupAnswered { step, answer, .. } => {
+            shown.set_kind(EventKind::LookupAnswered);
+            shown.step = name(*step);
+            show_answer(&mut shown, answer);
+        }
         Event::Parked { step, reason } => {
             shown.set_kind(EventKind::Parked);
             shown.step = step.map(name).unwrap_or_default();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use clock::Clock;
-use definition::{Compiled, EvaluationError, Facts, Identity, Prepared};
+use definition::{Compiled, EvaluationError, Facts, Identity, Prepared, PreparedUndo};
+use http::HeaderMap;
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
 use crate::journal::Header;
@@ -97,9 +98,21 @@ impl Running {
                 },
             },
             Direction::Undo => match definition.prepare_undo(step, facts) {
-                Ok(request) => Event::UndoIntended { step, request },
+                Ok(PreparedUndo::Request(request)) => Event::UndoIntended { step, request },
+                Ok(PreparedUndo::Lookup(request)) => Event::LookupIntended { step, request },
+                Ok(PreparedUndo::Attention) => {
+                    Event::Parked { step: Some(step), reason: response_unknown() }
+                }
                 Err(fault) => Event::Parked { step: Some(step), reason: failed(&fault) },
             },
+        }
+    }
+
+    /// What goes with a step's call and undo by the definition.
+    pub(crate) fn metadata(&self, step: StepId) -> Result<HeaderMap, Reason> {
+        match self.definition.step(step).has_metadata() {
+            true => self.definition.metadata(step, &self.facts()).map_err(|fault| failed(&fault)),
+            false => Ok(HeaderMap::new()),
         }
     }
 
@@ -136,11 +149,23 @@ pub(crate) fn facts<'f>(
     let steps = 0..definition.engine().steps().len();
     steps.filter_map(|index| u16::try_from(index).ok().map(StepId)).fold(
         definition.facts(identity, request),
-        |facts, step| match state.response(step) {
-            Some(response) => facts.with_response(step, response),
-            None => facts,
+        |facts, step| {
+            let facts = match state.response(step) {
+                Some(response) => facts.with_response(step, response),
+                None => facts,
+            };
+            match state.found(step) {
+                Some(found) => definition.with_found(facts, step, found),
+                None => facts,
+            }
         },
     )
+}
+
+fn response_unknown() -> Reason {
+    let why = "the response of the call never came, and the call may have taken effect; the definition leaves \
+               its undo to a person";
+    Reason::new(proto::facade::v1::Reason::ResponseUnknown.code(), why)
 }
 
 fn failed(fault: &EvaluationError) -> Reason {

@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use definition::Compiled;
+use definition::{Compiled, Method, Overrides};
 use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use proto::facade::v1::Reason::NoUndo;
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     journal::{self, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
-    outbound::Attempt,
+    outbound::{Attempt, Judge},
 };
 
 /// Orders that may wait for one saga's task.
@@ -265,19 +265,27 @@ impl SagaTask {
         let definition = Arc::clone(&self.saga.definition);
         let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
         let trace = self.trace.clone();
+        let metadata = self.saga.metadata(step);
+        let method = match direction {
+            Direction::Forward => Method::Call,
+            Direction::Undo if self.saga.state.looks_up(step) => Method::Lookup,
+            Direction::Undo => Method::Undo,
+        };
         let cut_off = self.cut_off(direction);
         let mut published = self.published.subscribe();
         let call = async move {
             let compiled = definition.step(step);
-            let target = match direction {
-                Direction::Forward => Some(&compiled.call),
-                Direction::Undo => compiled.undo.as_ref(),
-            };
-            let Some(target) = target else {
+            let Some(target) = compiled.target(method) else {
                 let none = Reason::new(NoUndo.code(), "the step has no undo");
                 return (step, direction, Answer::Unusable(none));
             };
+            let metadata = match metadata {
+                Ok(metadata) => metadata,
+                Err(reason) => return (step, direction, Answer::Unusable(reason)),
+            };
             let rules = definition.engine().step(step);
+            // What the definition says of answers is said of effects, which a lookup has none of.
+            let no_overrides = Overrides::default();
             let attempt = Attempt {
                 saga_id: &header.saga_id,
                 step: &rules.name,
@@ -287,7 +295,10 @@ impl SagaTask {
                 request,
                 timeout: rules.timeout,
                 cut_off,
-                overrides: &compiled.answers,
+                overrides: if method == Method::Lookup { &no_overrides } else { &compiled.answers },
+                metadata,
+                judge: Judge::of(&definition, step, method, &header.request),
+                is_lookup: method == Method::Lookup,
             };
             // An attempt that waits for a stream is dropped when its saga changes state or the node stops: it was decided on
             // before that.
@@ -362,6 +373,9 @@ impl SagaTask {
         let jitter = Jitter(rand::rng().random());
         self.saga.record(match direction {
             Direction::Forward => Event::CallAnswered { step, answer, jitter },
+            Direction::Undo if self.saga.state.looks_up(step) => {
+                Event::LookupAnswered { step, answer, jitter }
+            }
             Direction::Undo => Event::UndoAnswered { step, answer, jitter },
         })
     }

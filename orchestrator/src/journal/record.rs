@@ -65,6 +65,8 @@ mod kind {
     pub(super) const RESOLVED: u32 = 15;
     pub(super) const SUCCEEDED: u32 = 16;
     pub(super) const COMPENSATED: u32 = 17;
+    pub(super) const LOOKUP_INTENDED: u32 = 90;
+    pub(super) const LOOKUP_ANSWERED: u32 = 91;
 }
 
 mod answer {
@@ -127,6 +129,12 @@ fn store(event: &Event) -> StoredRecord {
         }
         Event::UndoAnswered { step, answer, jitter } => {
             store_answer(step_of(kind::UNDO_ANSWERED, step), answer, *jitter)
+        }
+        Event::LookupIntended { step, request } => {
+            StoredRecord { payload: request.clone(), ..step_of(kind::LOOKUP_INTENDED, step) }
+        }
+        Event::LookupAnswered { step, answer, jitter } => {
+            store_answer(step_of(kind::LOOKUP_ANSWERED, step), answer, *jitter)
         }
         Event::Parked { step, reason } => store_reason(
             StoredRecord { step: step.map(|step| step.0.into()), ..of(kind::PARKED) },
@@ -194,6 +202,14 @@ fn restore(stored: StoredRecord) -> Result<Event, Error> {
         kind::TURNED_BACK => Event::TurnedBack { cause: Cause { step, reason: reason() } },
         kind::UNDO_INTENDED => Event::UndoIntended { step: the_step()?, request: stored.payload },
         kind::UNDO_ANSWERED => Event::UndoAnswered {
+            step: the_step()?,
+            answer: restore_answer(&stored, reason())?,
+            jitter,
+        },
+        kind::LOOKUP_INTENDED => {
+            Event::LookupIntended { step: the_step()?, request: stored.payload }
+        }
+        kind::LOOKUP_ANSWERED => Event::LookupAnswered {
             step: the_step()?,
             answer: restore_answer(&stored, reason())?,
             jitter,
@@ -278,6 +294,11 @@ mod tests {
                 step,
                 answer,
                 jitter
+            }),
+            (step(), payloads())
+                .prop_map(|(step, request)| Event::LookupIntended { step, request }),
+            (step(), answers(), jitter()).prop_map(|(step, answer, jitter)| {
+                Event::LookupAnswered { step, answer, jitter }
             }),
             (some_step(), reasons()).prop_map(|(step, reason)| Event::Parked { step, reason }),
             ".{0,9}".prop_map(|node| Event::Recovered { node }),

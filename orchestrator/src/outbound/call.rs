@@ -16,7 +16,7 @@ use participant::{
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
-use super::{Participants, classify};
+use super::{Judge, Participant, Participants, classify};
 use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
@@ -56,6 +56,12 @@ pub struct Attempt<'a> {
     pub cut_off: Option<Timestamp>,
     /// How the definition reads this participant's answers.
     pub overrides: &'a Overrides,
+    /// What goes with it by the definition; it has no name of ours.
+    pub metadata: HeaderMap,
+    /// What the definition says of the responses.
+    pub judge: Option<Judge<'a>>,
+    /// A reading call before an undo. It has no key, and names no step: it has no effect that could be kept under them.
+    pub is_lookup: bool,
 }
 
 impl Attempt<'_> {
@@ -77,7 +83,7 @@ impl Attempt<'_> {
             }
         };
         let _under_way = participant.under_way();
-        let headers = match self.headers() {
+        let headers = match self.headers(&participant) {
             Ok(headers) => headers,
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
@@ -104,7 +110,10 @@ impl Attempt<'_> {
             Err(NoStream::AllTaken(why)) => return classify::not_sent(&why),
             Err(NoStream::Unreachable(status)) => Err(status),
         };
-        classify::read(result, &self.target.output, self.direction, self.overrides)
+        if self.is_lookup && classify::is_not_found(&result) {
+            return Answer::NothingToUndo;
+        }
+        classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
     }
 
     /// How long this attempt may still take.
@@ -115,7 +124,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn headers(&self) -> Result<HeaderMap, String> {
+    /// Our own entries stand whatever else goes with the call; a step's stand over its participant's.
+    fn headers(&mut self, participant: &Participant) -> Result<HeaderMap, String> {
         let direction = match self.direction {
             Direction::Forward => participant::Direction::Forward,
             Direction::Undo => participant::Direction::Undo,
@@ -126,6 +136,13 @@ impl Attempt<'_> {
         let saga_id = HeaderValue::from_str(self.saga_id).map_err(invalid)?;
         let key = HeaderValue::try_from(key.text()).map_err(invalid)?;
         let mut headers = HeaderMap::with_capacity(HEADER_CAPACITY);
+        if let Some(metadata) = participant.metadata() {
+            headers.extend(HeaderMap::clone(&metadata));
+        }
+        headers.extend(std::mem::take(&mut self.metadata));
+        if self.is_lookup {
+            return Ok(headers);
+        }
         headers.insert(&SAGA_ID, never_indexed(saga_id));
         headers.insert(&SAGA_STEP, HeaderValue::from_str(self.step).map_err(invalid)?);
         headers.insert(&SAGA_DIRECTION, HeaderValue::from_static(direction.as_str()));
@@ -241,6 +258,9 @@ mod tests {
             timeout: Duration::from_secs(5),
             cut_off: None,
             overrides,
+            metadata: HeaderMap::new(),
+            judge: None,
+            is_lookup: false,
         }
     }
 

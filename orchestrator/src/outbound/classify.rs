@@ -13,7 +13,9 @@ use saga::{Answer, Direction, Reason};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use definition::{Class, Overrides};
+use definition::{Class, Overrides, is_reason};
+
+use super::judge::Judge;
 
 /// The wait after a push-back that does not say how long.
 const DEFAULT_PUSH_BACK: Duration = Duration::from_secs(1);
@@ -31,11 +33,18 @@ pub fn read(
     output: &MessageDescriptor,
     direction: Direction,
     overrides: &Overrides,
+    judge: Option<Judge<'_>>,
 ) -> Answer {
     match result {
-        Ok(response) => read_body(response, output, direction, overrides),
+        Ok(response) => read_body(response, output, direction, overrides, judge),
         Err(status) => read_status(&status, direction, overrides),
     }
+}
+
+/// Whether a lookup was told that there is nothing of the kind.
+#[must_use]
+pub(super) fn is_not_found(result: &CallResult) -> bool {
+    matches!(result, Err(status) if status.code() == Code::NotFound)
 }
 
 /// The answer of an attempt that has certainly not been made, whatever the definition's overrides say of statuses.
@@ -50,6 +59,7 @@ fn read_body(
     output: &MessageDescriptor,
     direction: Direction,
     overrides: &Overrides,
+    judge: Option<Judge<'_>>,
 ) -> Answer {
     let values = definition::count_values(output, &response);
     if values > MAX_VALUES {
@@ -64,7 +74,15 @@ fn read_body(
             return Answer::Unknown(Reason::new(Registered::GarbledAnswer.code(), what));
         }
     };
-    let Some(reason) = decline(&message) else { return Answer::Done { response } };
+    let judged = match decline(&message) {
+        None => judge.map_or(Ok(None), |judge| judge.decline(&response)),
+        declined => Ok(declined),
+    };
+    let reason = match judged {
+        Ok(Some(reason)) => reason,
+        Ok(None) => return Answer::Done { response },
+        Err(reason) => return Answer::Unusable(reason),
+    };
     match overrides.class("OK", Some(&reason.code)) {
         Some(class) => overridden(class, reason, response),
         None if direction == Direction::Undo && reason.code == Registered::NothingToUndo.code() => {
@@ -103,17 +121,8 @@ fn decline(message: &DynamicMessage) -> Option<Reason> {
     })
 }
 
-/// Whether a participant's code has the form of a reason (`google.rpc.ErrorInfo`): at most 63 of `[A-Z][A-Z0-9_]`. It is
-/// journaled, shown, and compared with what the definition's overrides name.
-fn is_reason(code: &str) -> bool {
-    let form = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    code.len() <= 63
-        && code.bytes().next().is_some_and(|first| first.is_ascii_uppercase())
-        && code.bytes().all(form)
-}
-
 /// As much of a participant's text as a reason may have: it is journaled, and passed on to undos.
-fn kept(words: &str) -> Cow<'_, str> {
+pub(super) fn kept(words: &str) -> Cow<'_, str> {
     echo::cut(words, echo::SENTENCE)
 }
 
@@ -240,7 +249,7 @@ mod tests {
     }
 
     fn classified(result: CallResult) -> Answer {
-        read(result, &output(), Direction::Forward, &Overrides::default())
+        read(result, &output(), Direction::Forward, &Overrides::default(), None)
     }
 
     #[test]
@@ -252,7 +261,13 @@ mod tests {
         );
         assert!(matches!(classified(Ok(Bytes::from_static(b"\xff\xff"))), Answer::Unknown(_)));
         let undo = |code| {
-            read(Ok(freeze(result(false, code))), &output(), Direction::Undo, &Overrides::default())
+            read(
+                Ok(freeze(result(false, code))),
+                &output(),
+                Direction::Undo,
+                &Overrides::default(),
+                None,
+            )
         };
         assert_eq!(undo("NOTHING_TO_UNDO"), Answer::NothingToUndo);
         assert!(matches!(undo("ORDER_STATE"), Answer::Declined(_)));

@@ -2,8 +2,12 @@
 
 pub mod call;
 pub mod classify;
+mod judge;
 pub mod participants;
 pub mod reflection;
+mod secrets;
 
 pub use call::Attempt;
+pub use judge::Judge;
 pub use participants::{Participant, Participants};
+pub(crate) use secrets::keep_fresh;

@@ -14,7 +14,11 @@ use facade::{
     caller::{Client, Network, Transport},
     dial::Peer,
 };
+use http::HeaderMap;
 use tonic::service::Routes;
+
+use super::secrets::Secrets;
+use crate::config::Metadata;
 
 /// One service and the way to it.
 #[derive(Clone, Debug)]
@@ -22,6 +26,7 @@ pub struct Participant {
     client: Client,
     address: String,
     calls: Arc<AtomicUsize>,
+    secrets: Option<Arc<Secrets>>,
 }
 
 /// A call that is under way.
@@ -46,6 +51,12 @@ impl Participant {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What goes with every call to it.
+    #[must_use]
+    pub fn metadata(&self) -> Option<Arc<HeaderMap>> {
+        self.secrets.as_ref().map(|secrets| secrets.entries())
     }
 
     /// Where it is, for a person: an address, or `in process`.
@@ -86,12 +97,42 @@ impl Participants {
 
     fn add(&self, service: &str, transport: Transport, address: String) {
         let client = Client::new(self.clock.clone(), transport);
-        let participant = Participant { client, address, calls: Arc::default() };
+        let participant = Participant { client, address, calls: Arc::default(), secrets: None };
+        self.insert(service, &participant);
+    }
+
+    fn insert(&self, service: &str, participant: &Participant) {
         self.by_service.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.insert(service.to_owned(), participant.clone());
             known
         });
+    }
+
+    /// Sends `metadata` with every call to `service` from now on, which is known already.
+    ///
+    /// # Errors
+    /// A sentence that begins with the entry's name: a file cannot be read, or holds what cannot be sent.
+    pub fn add_metadata(&self, service: &str, metadata: &Metadata) -> Result<(), String> {
+        let secrets = Some(Arc::new(Secrets::read(metadata)?));
+        if let Some(participant) = self.find(service) {
+            self.insert(service, &Participant { secrets, ..participant });
+        }
+        Ok(())
+    }
+
+    /// Whether files are to be read again.
+    pub(crate) fn have_secrets_in_files(&self) -> bool {
+        self.secrets().iter().any(|(_, secrets)| secrets.has_files())
+    }
+
+    /// The metadata of all that have some.
+    pub(super) fn secrets(&self) -> Vec<(String, Arc<Secrets>)> {
+        let known = self.by_service.load();
+        let secrets = |(service, participant): (&String, &Participant)| {
+            Some((service.clone(), Arc::clone(participant.secrets.as_ref()?)))
+        };
+        known.iter().filter_map(secrets).collect()
     }
 
     /// Forgets them all. A node is its own participant: as long as it is known here, it keeps itself alive.

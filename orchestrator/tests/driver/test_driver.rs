@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -13,7 +14,7 @@ use facade::{Facade, log::Calls};
 use futures::future::BoxFuture;
 use orchestrator::{
     Config, Node,
-    config::{Definitions, Limits},
+    config::{Definitions, Limits, Participant},
     driver::Driver,
     journal, node,
     outbound::Participants,
@@ -23,7 +24,10 @@ use proto::saga::v1::{
     GetSagaRequest, Saga, SagaState, StartSagaRequest, saga_service_client::SagaServiceClient,
 };
 use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
 use tonic::{
     Request, Response, Status,
     body::Body,
@@ -31,12 +35,13 @@ use tonic::{
     metadata::MetadataMap,
     server::{Grpc, NamedService, UnaryService},
     service::Routes,
+    transport::{Server, server::TcpIncoming},
 };
 
 const WORK: &str = r#"
     syntax = "proto3";
     package work.v1;
-    service Work { rpc Do(Job) returns (Job); rpc Undo(Job) returns (Job); }
+    service Work { rpc Do(Job) returns (Job); rpc Undo(Job) returns (Job); rpc Find(Job) returns (Job); }
     service Front { rpc Order(Job) returns (Job); }
     message Job {
       string id = 1;
@@ -79,17 +84,28 @@ pub(crate) struct TestDriver {
 
 /// A call that the participant has, and has not answered.
 pub(crate) struct Arrived {
-    /// `freeze forward` or `freeze undo`.
+    /// `freeze forward` or `freeze undo`; `lookup` where the caller names no step.
     pub(crate) call: String,
     /// How long its caller waits.
     pub(crate) limit: Duration,
     pub(crate) at: Timestamp,
+    pub(crate) metadata: MetadataMap,
+    /// What its caller calls the participant; empty within the process.
+    pub(crate) authority: String,
+    /// The `id` that it was sent.
+    pub(crate) id: String,
     answer: oneshot::Sender<Result<Bytes, Status>>,
 }
 
 impl Arrived {
     pub(crate) fn done(self) {
         self.say(Ok(Bytes::new()));
+    }
+
+    /// Answers with a job of this id, of less than 128 bytes.
+    pub(crate) fn job(self, id: &str) {
+        let head = [0x0a, u8::try_from(id.len()).unwrap()];
+        self.say(Ok([head.as_slice(), id.as_bytes()].concat().into()));
     }
 
     pub(crate) fn say(self, answer: Result<Bytes, Status>) {
@@ -115,6 +131,22 @@ impl TestDriver {
 
     /// With these limits, and these definitions.
     pub(crate) async fn within(limits: Limits, definitions: &[&str]) -> Self {
+        Self::wired(limits, definitions, None).await
+    }
+
+    /// With the participant behind a port, configured so.
+    pub(crate) async fn over_the_network(
+        definition: &str,
+        participant: &dyn Fn(SocketAddr) -> Participant,
+    ) -> Self {
+        Self::wired(Limits::default(), &[definition], Some(participant)).await
+    }
+
+    async fn wired(
+        limits: Limits,
+        definitions: &[&str],
+        participant: Option<&dyn Fn(SocketAddr) -> Participant>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sagas = folder.path().join("sagas");
         std::fs::create_dir(&sagas).unwrap();
@@ -124,14 +156,22 @@ impl TestDriver {
         }
         let (clock, time) = Clock::manual(START_TIME);
         let (arrived, arrivals) = mpsc::unbounded_channel();
-        let work = Work { arrived, clock: clock.clone() };
+        let work = Work { arrived, clock: clock.clone(), authority: String::new() };
         let data = folder.path().join("data");
         let config = Config {
             definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
             limits,
             ..Config::default()
         };
-        let in_process = vec![(Work::NAME.to_owned(), Routes::new(work.clone()))];
+        let (mut in_process, mut config) = (Vec::new(), config);
+        let routes = Routes::new(work.clone());
+        match participant {
+            None => in_process.push((Work::NAME.to_owned(), routes)),
+            Some(participant) => {
+                let participant = participant(serve(routes).await);
+                config.participants.insert(Work::NAME.to_owned(), participant);
+            }
+        }
         let facade = Facade::new(clock.clone(), Calls::Notable);
         let journal: journal::Shared = Arc::new(node::open_journal(&data, &clock).await.unwrap());
         let shared = Arc::clone(&journal);
@@ -232,6 +272,8 @@ impl TestDriver {
 struct Work {
     arrived: mpsc::UnboundedSender<Arrived>,
     clock: Clock,
+    /// What the caller of this call calls it.
+    authority: String,
 }
 
 impl UnaryService<Bytes> for Work {
@@ -240,10 +282,16 @@ impl UnaryService<Bytes> for Work {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let metadata = request.metadata();
-        let call = format!("{} {}", text(metadata, "saga-step"), text(metadata, "saga-direction"));
+        let call = match metadata.contains_key("saga-step") {
+            true => format!("{} {}", text(metadata, "saga-step"), text(metadata, "saga-direction")),
+            false => "lookup".to_owned(),
+        };
         let (limit, at) = (limit(text(metadata, "grpc-timeout")), self.clock.now());
         let (answer, answered) = oneshot::channel();
-        let _ = self.arrived.send(Arrived { call, limit, at, answer });
+        let authority = std::mem::take(&mut self.authority);
+        let (metadata, request) = (metadata.clone(), request.into_inner());
+        let id = String::from_utf8(request.get(2..).unwrap_or_default().to_vec()).unwrap();
+        let _ = self.arrived.send(Arrived { call, limit, at, metadata, authority, id, answer });
         Box::pin(async move {
             match answered.await {
                 Ok(answer) => answer.map(Response::new),
@@ -252,6 +300,15 @@ impl UnaryService<Bytes> for Work {
             }
         })
     }
+}
+
+async fn serve(routes: Routes) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut server = Server::builder();
+    let serving = server.add_routes(routes).serve_with_incoming(TcpIncoming::from(listener));
+    tokio::spawn(serving);
+    address
 }
 
 fn text<'m>(metadata: &'m MetadataMap, name: &str) -> &'m str {
@@ -279,7 +336,8 @@ impl Service<http::Request<Body>> for Work {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let work = self.clone();
+        let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let work = Self { authority, ..self.clone() };
         Box::pin(async move { Ok(Grpc::new(facade::codec::Raw).unary(work, request).await) })
     }
 }

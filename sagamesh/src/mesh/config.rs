@@ -8,7 +8,7 @@ use facade::{
 };
 use orchestrator::{
     MAX_RUNNING,
-    config::{Definitions, Participants, Sagas},
+    config::{Definitions, Participants, Sagas, problems_of},
     retention::{Keep, KeepAnswers},
 };
 use schemars::JsonSchema;
@@ -64,7 +64,8 @@ impl config::Config for Config {
         let Limits { sagas, connections, requests, responses, stop_timeout, .. } = &self.limits;
         let (sagas, connections) = (sagas.problems(), connections.problems(*stop_timeout));
         let bytes = [requests.problems(), responses.problems()].concat();
-        let mut problems = [self.log.problems(), sagas, connections, bytes].concat();
+        let participants = problems_of(&self.participants);
+        let mut problems = [self.log.problems(), participants, sagas, connections, bytes].concat();
         if self.listen.port_base > Listen::HIGHEST_BASE {
             problems.push(Problem::new(
                 "listen.port_base",

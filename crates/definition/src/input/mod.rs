@@ -14,10 +14,12 @@ use std::collections::BTreeMap;
 
 use prost_reflect::Kind;
 
+use super::compiled::CompiledStep;
 use super::expression::{Expression, Form};
 use super::path::{Path, Root, Segment};
 use super::problem::Position;
 use super::template::{FieldTemplate, Template};
+use super::undo_with::UndoWith;
 use code::{keys_of, surely, uses};
 use place::Place;
 use used::Used;
@@ -44,22 +46,19 @@ struct Need {
 
 impl InputUse {
     /// What a step uses: what it sends is sure where nothing can skip it.
-    pub(super) fn add_step(
-        &mut self,
-        name: &str,
-        when: Option<&Expression>,
-        with: &Template,
-        undo_with: Option<&Template>,
-    ) {
+    pub(super) fn add_step(&mut self, name: &str, compiled: &CompiledStep) {
+        let CompiledStep { when, with, metadata, undo_with, .. } = compiled;
         let mut step = StepUse { all: self, step: name, is_sure: true, is_secret: false };
         if let Some(when) = when {
             step.expression(when, Some(&Place::Whole(Kind::Bool)));
         }
         step.is_sure = when.is_none();
         step.template(with);
+        metadata.expressions().for_each(|expression| step.expression(expression, None));
         step.is_sure = false;
-        if let Some(undo_with) = undo_with {
-            step.template(undo_with);
+        undo_with.iter().flat_map(UndoWith::templates).for_each(|undo| step.template(undo));
+        for decline in [&compiled.declined_if, &compiled.undo_declined_if].into_iter().flatten() {
+            decline.expressions().for_each(|expression| step.expression(expression, None));
         }
     }
 

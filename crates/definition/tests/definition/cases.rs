@@ -166,7 +166,7 @@ pub(crate) const CASES: &[Case] = &[
     ]),
     // What an expression may see.
     ("reason: saga.reason,", "reason: freeze.freeze_no,", &[
-        "t.yaml:13:26: the response of `freeze` may never have come when it is undone; leave it out: the participant finds what to undo by the saga id and the step in the metadata",
+        "t.yaml:13:26: the response of `freeze` may never have come when it is undone; use it under `when_known`, beside a `when_unknown`; or leave it out, where the participant finds what to undo by the saga id and the step in the metadata",
     ]),
     ("reason: saga.reason,", "reason: charge.payment_no,", &[
         "t.yaml:13:26: `charge` may not be done before `freeze`; `charge` comes after `freeze`; turn them round",
@@ -255,7 +255,7 @@ pub(crate) const CASES: &[Case] = &[
         "t.yaml:4:11: `deadline`: a duration of nothing; write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d",
     ]),
     ("key: ", "timeout: 5s\nkey: ", &[
-        "t.yaml:4:1: the definition has no key `timeout`; there is `saga`, `version`, `serves`, `input`, `key`, `deadline`, `descriptors`, `answers`, `steps`, `reply`, `output`",
+        "t.yaml:4:1: the definition has no key `timeout`; there is `saga`, `version`, `serves`, `input`, `key`, `deadline`, `descriptors`, `answers`, `steps`, `reply`, `output`, `participants`",
     ]),
     ("  - step: charge\n    when", "  - when", &[
         "t.yaml:14:5: a step has no name; begin it with `step: the_name`",
@@ -296,7 +296,7 @@ pub(crate) const CASES: &[Case] = &[
     ("    pivot: true", "    answers: { ALREADY_EXIST: done, NOT_FOUND: fine, OK: done }", &[
         "t.yaml:18:16: `ALREADY_EXIST` is neither a gRPC status nor a reason; did you mean `ALREADY_EXISTS`?",
         "t.yaml:18:48: `fine` is no way to take an answer; there is `done`, `declined`, `unknown`, `attention`",
-        "t.yaml:18:54: OK cannot be overridden; remove it; an OK is judged by the `result` field of the response",
+        "t.yaml:18:54: OK cannot be overridden; remove it; an OK is judged by the `result` field of the response, or by `declined_if: …`",
     ]),
     ("    pivot: true", "    undo_with: {}", &[
         "t.yaml:18:5: `undo_with` without `undo`; add `undo: package.Service/Method`, or remove it",

@@ -4,11 +4,14 @@
 
 mod budget;
 mod cases;
+mod decline;
 mod evaluate;
 mod input;
 mod json;
+mod metadata;
 mod output;
 mod presence;
 mod problems;
 mod property;
 mod shop;
+mod undo_with;

@@ -22,7 +22,7 @@ use h2::client::SendRequest;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
     header::{CONTENT_TYPE, TE},
-    uri::{PathAndQuery, Scheme},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use tonic::Status;
 
@@ -47,6 +47,8 @@ struct Peer {
     address: Address,
     pool: Mutex<Pool>,
     max_response: usize,
+    /// What the peer is called by.
+    authority: Authority,
 }
 
 /// One stream of a connection, for one call. Dropped, it goes to the call that has waited longest.
@@ -76,7 +78,8 @@ impl Network {
     pub fn to(peer: &dial::Peer) -> Self {
         let pool = Mutex::new(Pool::new(peer.max_connections.get(), peer.max_calls));
         let (address, max_response) = (peer.address.clone(), peer.max_response.get());
-        Self { peer: Arc::new(Peer { address, pool, max_response }) }
+        let authority = peer.authority.clone().unwrap_or_else(|| address.authority().clone());
+        Self { peer: Arc::new(Peer { address, pool, max_response, authority }) }
     }
 
     /// A stream, where one is free now.
@@ -152,8 +155,7 @@ impl Peer {
     fn request(&self, path: PathAndQuery, mut headers: HeaderMap) -> Result<Request<()>, Status> {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        let target =
-            Uri::builder().scheme(Scheme::HTTP).authority(self.address.authority().clone());
+        let target = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone());
         let target = target.path_and_query(path).build();
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;

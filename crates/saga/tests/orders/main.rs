@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a journal that cannot be written has failed its test")]
 
+mod lookups;
 mod shown;
 mod stuck;
 mod time;

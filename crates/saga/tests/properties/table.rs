@@ -50,7 +50,7 @@ impl History<'_> {
             Event::CallAnswered { step, .. } => {
                 at_most(self.was_called(*step) && !self.is_passed(*step))
             }
-            Event::UndoIntended { step, .. } => at_most(
+            Event::UndoIntended { step, .. } | Event::LookupIntended { step, .. } => at_most(
                 (moving || status == Status::Attention)
                     && self.turned()
                     && self.definition.step(*step).undo
@@ -61,6 +61,8 @@ impl History<'_> {
             Event::UndoAnswered { step, .. } => {
                 at_most(self.undo_begun(*step) && !self.is_undone(*step))
             }
+            // No saga that is played here looks anything up.
+            Event::LookupAnswered { .. } => Verdict::Refused,
             Event::SkippedByHand { step, .. } if self.turned() => at_most(
                 self.definition.step(*step).undo
                     && self.was_called(*step)

@@ -3,6 +3,8 @@
 //! `/livez` says that the process runs, and depends on nothing else: a process whose database is away must not be started
 //! again for it. `/readyz` says whether it can take work, and what keeps it from that.
 
+use std::iter;
+
 use axum::{Router, routing::get};
 use http::StatusCode;
 use tonic::service::Routes;
@@ -30,18 +32,28 @@ pub(crate) fn router(roles: Vec<Role>, health: Routes) -> Router {
         .fallback(async || (StatusCode::NOT_FOUND, INDEX))
 }
 
+/// What the roles lack while they can take work is told, and keeps nobody away.
 fn readyz(roles: &[Role]) -> (StatusCode, String) {
     let missing = missing(roles);
-    match missing.is_empty() {
-        true => (StatusCode::OK, "ready\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
+    if missing.is_empty() {
+        let lines = iter::once("ready".to_owned()).chain(of_each(roles, Readiness::lacks));
+        return (StatusCode::OK, lines.collect::<Vec<_>>().join("\n") + "\n");
     }
+    (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
 }
 
 /// What keeps the roles from taking work.
 pub(crate) fn missing(roles: &[Role]) -> Vec<String> {
+    of_each(roles, Readiness::missing)
+}
+
+/// The sentences of each role, with its name before them.
+fn of_each(roles: &[Role], sentences: fn(&Readiness) -> Vec<String>) -> Vec<String> {
     let of_role = |Role { name, readiness, .. }: &Role| {
-        readiness.missing().into_iter().map(move |why| format!("{name}: {why}")).collect::<Vec<_>>()
+        sentences(readiness)
+            .into_iter()
+            .map(move |why| format!("{name}: {why}"))
+            .collect::<Vec<_>>()
     };
     roles.iter().flat_map(of_role).collect()
 }

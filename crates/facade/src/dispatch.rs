@@ -1,7 +1,11 @@
 //! Which method a path names, what answers it, and how large its requests may be.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use prost_reflect::MethodDescriptor;
 use proto::rules::Bounds;
@@ -34,6 +38,7 @@ pub(crate) struct Method {
     pub(crate) route: Arc<dyn Route>,
     pub(crate) bounds: Bounds,
     pub(crate) max_size: MaxSize,
+    is_mounted: bool,
 }
 
 /// How large a message may be.
@@ -63,11 +68,11 @@ fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// Every method behind the facade, by path. Cheap to clone.
+/// Every method behind the facade, by path. Cheap to clone; all clones see what is added.
 #[derive(Clone, Default)]
 pub(crate) struct Routes {
     limits: Requests,
-    by_path: Arc<ByPath>,
+    by_path: Arc<ArcSwap<ByPath>>,
 }
 
 impl Routes {
@@ -76,27 +81,55 @@ impl Routes {
     }
 
     /// Adds methods whose messages are known when the program is built.
-    pub(crate) fn mount(&mut self, routes: Vec<Arc<dyn Route>>) {
+    pub(crate) fn mount(&self, routes: Vec<Arc<dyn Route>>) {
         for route in routes {
-            let method = self.method(route);
-            Arc::make_mut(&mut self.by_path).insert(path(method.route.method()), method);
+            self.add(self.method(route, true));
         }
     }
 
-    /// Adds a method that is known only at run time, unless one of that path is there.
-    pub(crate) fn add(&mut self, method: &MethodDescriptor, handler: Arc<dyn Handler>) {
+    /// Adds a method that is known only at run time, in the place of an earlier one of that path; one that is mounted
+    /// stays. Calls that are under way go on with what they found.
+    pub(crate) fn serve(&self, method: &MethodDescriptor, handler: Arc<dyn Handler>) {
         let route = Dynamic { method: method.clone(), handler };
-        let added = self.method(Arc::new(route));
-        Arc::make_mut(&mut self.by_path).entry(path(method)).or_insert(added);
+        self.add(self.method(Arc::new(route), false));
     }
 
-    pub(crate) fn find(&self, path: &str) -> Option<&Arc<Method>> {
-        self.by_path.get(path)
+    /// The same, without keeping the methods alive.
+    pub(crate) fn downgrade(&self) -> WeakRoutes {
+        WeakRoutes { limits: self.limits.clone(), by_path: Arc::downgrade(&self.by_path) }
     }
 
-    fn method(&self, route: Arc<dyn Route>) -> Arc<Method> {
+    pub(crate) fn find(&self, path: &str) -> Option<Arc<Method>> {
+        self.by_path.load().get(path).cloned()
+    }
+
+    fn add(&self, method: Arc<Method>) {
+        let path = path(method.route.method());
+        self.by_path.rcu(|known| {
+            let mut known = ByPath::clone(known);
+            if method.is_mounted || known.get(&path).is_none_or(|earlier| !earlier.is_mounted) {
+                known.insert(path.clone(), Arc::clone(&method));
+            }
+            known
+        });
+    }
+
+    fn method(&self, route: Arc<dyn Route>, is_mounted: bool) -> Arc<Method> {
         let bounds = Bounds::of(&route.method().input());
         let max_size = MaxSize::of(&bounds, &self.limits);
-        Arc::new(Method { route, bounds, max_size })
+        Arc::new(Method { route, bounds, max_size, is_mounted })
+    }
+}
+
+/// The methods of a server, for as long as there is the server: what answers one of them may serve others.
+#[derive(Clone)]
+pub(crate) struct WeakRoutes {
+    limits: Requests,
+    by_path: Weak<ArcSwap<ByPath>>,
+}
+
+impl WeakRoutes {
+    pub(crate) fn upgrade(&self) -> Option<Routes> {
+        Some(Routes { limits: self.limits.clone(), by_path: self.by_path.upgrade()? })
     }
 }

@@ -70,7 +70,7 @@ where
         let layers = self.layer.facade.layers();
         let (context, held) = layers.before(&head);
         let span = layers.span(&context);
-        let method = self.layer.routes.find(request.uri().path()).cloned();
+        let method = self.layer.routes.find(request.uri().path());
         request.extensions_mut().insert(Arc::clone(&context));
         let answered = held.map(|held| {
             let request = self.layer.bounded(request, &context, method.as_deref());

@@ -179,9 +179,14 @@ impl Process {
         let part = readiness.part("listener");
         part.ready();
         health.set_ready(readiness.missing().is_empty()).await;
-        let mut changes = readiness.changes();
+        let (mut changes, mut services) = (readiness.changes(), health.changes());
         self.spawn_until_stop(format!("the health of {role}"), async move {
-            while changes.changed().await.is_ok() {
+            loop {
+                // Their senders are held here, so neither ends.
+                let _ = tokio::select! {
+                    changed = changes.changed() => changed,
+                    changed = services.changed() => changed,
+                };
                 health.set_ready(readiness.missing().is_empty()).await;
             }
         });
@@ -312,12 +317,21 @@ impl Process {
         self.spawn_into(0, name.to_owned(), async move |stop: CancellationToken| {
             let terms = terms(Budget::default(), stop);
             let serving = listener::serve(listener, router, Protocol::Any, terms);
-            let mut changes: Vec<_> =
-                roles.iter().map(|Role { readiness, .. }| readiness.changes()).collect();
+            let mut changes: Vec<_> = roles
+                .iter()
+                .map(|Role { readiness, health, .. }| (readiness.changes(), health.changes()))
+                .collect();
             let following = async {
                 while !changes.is_empty() {
-                    let change = changes.iter_mut().map(|changes| Box::pin(changes.changed()));
-                    select_all(change).await.0.ok();
+                    let change = changes.iter_mut().map(|(parts, services)| {
+                        Box::pin(async {
+                            let _ = tokio::select! {
+                                changed = parts.changed() => changed,
+                                changed = services.changed() => changed,
+                            };
+                        })
+                    });
+                    select_all(change).await;
                     set_health(&roles, &health).await;
                 }
                 std::future::pending::<()>().await;
@@ -335,7 +349,7 @@ async fn set_health(roles: &[Role], health: &Health) {
     health.set_ready(admin::missing(roles).is_empty()).await;
     for role in roles {
         for service in role.health.names() {
-            health.set(service, role.readiness.missing().is_empty()).await;
+            health.set(&service, role.readiness.missing().is_empty()).await;
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Whether a role can take work: each of its parts says so for itself.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::watch;
 
@@ -11,6 +14,7 @@ type Parts = BTreeMap<&'static str, Option<String>>;
 #[derive(Clone, Debug)]
 pub struct Readiness {
     parts: Arc<watch::Sender<Parts>>,
+    lacks: Arc<Mutex<Vec<String>>>,
 }
 
 /// One part of a role, such as its database. It cannot take work until it says so.
@@ -22,7 +26,7 @@ pub struct Part {
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self { parts: Arc::new(watch::Sender::new(Parts::new())) }
+        Self { parts: Arc::new(watch::Sender::new(Parts::new())), lacks: Arc::default() }
     }
 }
 
@@ -41,6 +45,17 @@ impl Readiness {
         let parts = self.parts.borrow();
         let missing = parts.iter().filter_map(|(name, why)| Some((name, why.as_ref()?)));
         missing.map(|(name, why)| format!("{name}: {why}")).collect()
+    }
+
+    /// Says what the role lacks while it takes work all the same, a sentence each, in the place of what was said before.
+    pub fn set_lacks(&self, sentences: Vec<String>) {
+        *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = sentences;
+    }
+
+    /// What the role lacks while it takes work all the same.
+    #[must_use]
+    pub fn lacks(&self) -> Vec<String> {
+        self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A receiver that is notified of every change.

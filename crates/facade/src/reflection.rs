@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use arc_swap::ArcSwap;
 use futures::StreamExt;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -16,41 +17,50 @@ use crate::foreign::Foreign;
 /// Bytes of a request: it is a name, and the answer says it again.
 const MAX_REQUEST: usize = 16 * 1024;
 
-/// The services that a server shows, each with the pool that describes it.
+/// The services that every server has beside its own, each with its descriptor set.
+pub(crate) const OF_EVERY_SERVER: [(&str, &[u8]); 3] = [
+    ("grpc.health.v1.Health", tonic_health::pb::FILE_DESCRIPTOR_SET),
+    ("grpc.reflection.v1.ServerReflection", tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET),
+    (
+        "grpc.reflection.v1alpha.ServerReflection",
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ),
+];
+
+type ByName = BTreeMap<String, DescriptorPool>;
+
+/// The services that a server shows, each with the pool that describes it. Cheap to clone; all clones see what is added.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DescribedServices {
-    services: Arc<BTreeMap<String, DescriptorPool>>,
+    services: Arc<ArcSwap<ByName>>,
 }
 
 impl DescribedServices {
     /// What every server has beside its own services: health, and reflection itself.
     pub(crate) fn of_every_server() -> Self {
-        let mut shown = Self::default();
-        let sets = [
-            ("grpc.health.v1.Health", tonic_health::pb::FILE_DESCRIPTOR_SET),
-            ("grpc.reflection.v1.ServerReflection", tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET),
-            (
-                "grpc.reflection.v1alpha.ServerReflection",
-                tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-            ),
-        ];
-        for (service, set) in sets {
+        let shown = Self::default();
+        for (service, set) in OF_EVERY_SERVER {
             let pool = DescriptorPool::decode(set).expect("the crates ship sound descriptors");
             shown.add(service, &pool);
         }
         shown
     }
 
-    pub(crate) fn add(&mut self, service: &str, pool: &DescriptorPool) {
-        Arc::make_mut(&mut self.services).insert(service.to_owned(), pool.clone());
+    /// Shows a service, by this pool from now on.
+    pub(crate) fn add(&self, service: &str, pool: &DescriptorPool) {
+        self.services.rcu(|known| {
+            let mut known = ByName::clone(known);
+            known.insert(service.to_owned(), pool.clone());
+            known
+        });
     }
 
     fn names(&self) -> Vec<String> {
-        self.services.keys().cloned().collect()
+        self.services.load().keys().cloned().collect()
     }
 
     fn find<T>(&self, look: impl Fn(&DescriptorPool) -> Option<T>) -> Option<T> {
-        self.services.values().chain([error_details()]).find_map(look)
+        self.services.load().values().chain([error_details()]).find_map(look)
     }
 
     /// The file that declares a symbol, and all that it imports.

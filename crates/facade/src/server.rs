@@ -9,7 +9,7 @@ pub use crate::mount::{Mount, Mounting};
 use crate::{
     Facade,
     budget::Budget,
-    dispatch::Routes,
+    dispatch::{Routes, WeakRoutes},
     dynamic::Handler,
     entry,
     foreign::Beside,
@@ -39,7 +39,7 @@ impl Server {
 
     /// Adds a service.
     #[must_use]
-    pub fn with(mut self, mount: Mount) -> Self {
+    pub fn with(self, mount: Mount) -> Self {
         let Mount { name, pool, routes, databases: _ } = mount;
         self.routes.mount(routes);
         self.shown.add(name, &pool);
@@ -68,15 +68,21 @@ impl Server {
         self
     }
 
+    /// What can be served beside the mounted services, now and while the server runs.
+    #[must_use]
+    pub fn dynamic(&self) -> DynamicMethods {
+        let (routes, shown) = (self.routes.downgrade(), self.shown.clone());
+        DynamicMethods { routes, shown, health: self.health.clone() }
+    }
+
     /// Serves a method that is known only at run time. One of a service that is mounted stays that service's.
     pub fn serve(&mut self, method: &MethodDescriptor, handler: Arc<dyn Handler>) {
-        self.routes.add(method, handler);
+        self.dynamic().serve(method, handler);
     }
 
     /// Shows a service that is served by [`Server::serve`] or [`Server::beside`] in reflection and health.
     pub fn show(&mut self, service: &str, pool: &DescriptorPool) {
-        self.shown.add(service, pool);
-        self.health.add(service);
+        self.dynamic().show(service, pool);
     }
 
     /// Closes the list of services.
@@ -98,6 +104,38 @@ impl Server {
             .layer(entry);
         (Service { routes: tonic::service::Routes::from(router), budget }, self.health)
     }
+}
+
+/// The methods of a server that are known only at run time, before it is built and while it runs. Cheap to clone. What answers
+/// a method of the server may hold it: it keeps no server alive.
+#[derive(Clone)]
+pub struct DynamicMethods {
+    routes: WeakRoutes,
+    shown: DescribedServices,
+    health: Health,
+}
+
+impl DynamicMethods {
+    /// Answers the method by `handler` from the next call on, whatever answered it before; one of a service that is mounted
+    /// stays that service's. Calls that are under way go on as they began. Reflection and health show nothing of it by
+    /// themselves: see [`DynamicMethods::show`].
+    pub fn serve(&self, method: &MethodDescriptor, handler: Arc<dyn Handler>) {
+        if let Some(routes) = self.routes.upgrade() {
+            routes.serve(method, handler);
+        }
+    }
+
+    /// Shows a service in reflection, by this pool from now on, and in health.
+    pub fn show(&self, service: &str, pool: &DescriptorPool) {
+        self.shown.add(service, pool);
+        self.health.add(service);
+    }
+}
+
+/// Whether every server has this service: health, or reflection. Nobody else can serve it.
+#[must_use]
+pub fn is_of_every_server(service: &str) -> bool {
+    reflection::OF_EVERY_SERVER.iter().any(|(name, _)| *name == service)
 }
 
 /// A built server: call it within the process, or have the process serve it.

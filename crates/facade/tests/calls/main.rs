@@ -4,6 +4,7 @@
 
 mod bounded;
 mod deadlines;
+mod dynamic;
 mod large;
 mod logged;
 mod messages;

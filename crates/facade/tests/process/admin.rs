@@ -7,7 +7,7 @@ use facade::{
     log::Calls,
     process::Process,
     readiness::{Part, Readiness},
-    server::Server,
+    server::{DynamicMethods, Server},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -22,6 +22,8 @@ use tonic_health::pb::{
 };
 
 struct Running {
+    readiness: Readiness,
+    methods: DynamicMethods,
     admin: String,
     grpc: String,
     database: Part,
@@ -36,15 +38,16 @@ async fn start() -> Running {
     process.serve_admin_on(admin);
     let readiness = Readiness::default();
     let database = readiness.part("database");
-    let server = Server::new(Facade::new(Clock::system(), Calls::Notable)).build();
+    let server = Server::new(Facade::new(Clock::system(), Calls::Notable));
+    let methods = server.dynamic();
     process.stage();
-    process.serve("stock", &readiness, server, grpc).await;
+    process.serve("stock", &readiness, server.build(), grpc).await;
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(process.run(async {
         let _ = stopped.await;
     }));
     let [admin, grpc] = addresses;
-    Running { admin, grpc, database, stop, ended }
+    Running { readiness, methods, admin, grpc, database, stop, ended }
 }
 
 async fn listener() -> TcpListener {
@@ -110,6 +113,33 @@ async fn grpc_health_follows_on_both_listeners() {
         wait_for(address, "readiness", ServingStatus::NotServing).await;
         wait_for(address, "liveness", ServingStatus::Serving).await;
     }
+}
+
+#[tokio::test]
+async fn a_service_that_comes_while_the_process_runs_has_health_on_both_listeners() {
+    let running = start().await;
+    running.database.ready();
+    let pool = prost_reflect::DescriptorPool::new();
+    running.methods.show("late.v1.Late", &pool);
+    for address in [&running.admin, &running.grpc] {
+        wait_for(address, "late.v1.Late", ServingStatus::Serving).await;
+    }
+    running.database.not_ready("the disk is full");
+    for address in [&running.admin, &running.grpc] {
+        wait_for(address, "late.v1.Late", ServingStatus::NotServing).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_role_lacks_while_it_takes_work_is_told_and_keeps_nobody_away() {
+    let running = start().await;
+    running.database.ready();
+    running.readiness.set_lacks(vec!["the definition in a.yaml is pending: why".to_owned()]);
+    let (status, body) = get(&running.admin, "/readyz").await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert_eq!(body, "ready\nstock: the definition in a.yaml is pending: why\n");
+    running.readiness.set_lacks(Vec::new());
+    assert_eq!(get(&running.admin, "/readyz").await.1, "ready\n");
 }
 
 #[tokio::test]

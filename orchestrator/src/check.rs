@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use clock::Clock;
 use definition::{Problem, load};
 
-use crate::{config::Participants, describe::Describer};
+use crate::{
+    config::Participants,
+    describe::{Beside, Described, ask},
+    outbound::reflection,
+};
 
-/// Checks the definition in `path`, asking `participants`  by reflection; says of it that it is sound,
+/// Checks the definition in `path`, asking `participants` by reflection; says of it that it is sound,
 /// and what a saga of it is started with.
 ///
 /// # Errors
@@ -17,11 +21,12 @@ pub async fn file(
     participants: &Participants,
     descriptors: &[PathBuf],
 ) -> Result<String, Vec<Problem>> {
-    let clock = Clock::system();
-    let describer = Describer { clock: &clock, participants, files: descriptors };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let draft = load::read(path)?;
-    let compiled = describer.compile(draft, folder).await?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let beside = Beside::Files { folder, further: descriptors.to_vec() };
+    let described = Described::read(load::read(path)?, &beside);
+    let asked = described.to_ask(participants);
+    let contracts = ask(&Clock::system(), participants, asked, reflection::LIMIT).await;
+    let compiled = described.compile(&contracts).map_err(|unsound| unsound.problems)?;
     let steps = compiled.engine().steps().len();
     let serves = compiled
         .serves()

@@ -1,10 +1,11 @@
 //! What an orchestrator is configured by, beside what every process is.
 
 mod authority;
+mod definitions;
 mod metadata;
 mod sagas;
 
-use std::{collections::BTreeMap, fmt, num::NonZero, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, num::NonZero, time::Duration};
 
 use facade::{
     config::{
@@ -22,7 +23,7 @@ use serde::{
 };
 use store::retention::{Keep, KeepAnswers};
 
-pub use self::{authority::Authority, metadata::Metadata, sagas::Sagas};
+pub use self::{authority::Authority, definitions::Definitions, metadata::Metadata, sagas::Sagas};
 
 /// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
 pub const MAX_RUNNING: usize = 10_000;
@@ -79,8 +80,9 @@ impl config::Config for Config {
         let Limits { sagas, connections, requests, responses, stop_timeout, .. } = &self.limits;
         let (sagas, connections) = (sagas.problems(), connections.problems(*stop_timeout));
         let bytes = [requests.problems(), responses.problems()].concat();
-        let participants = problems_of(&self.participants);
-        [self.log.problems(), participants, sagas, connections, bytes].concat()
+        let (participants, definitions) =
+            (problems_of(&self.participants), self.definitions.problems());
+        [self.log.problems(), participants, definitions, sagas, connections, bytes].concat()
     }
 }
 
@@ -189,16 +191,6 @@ pub fn problems_of(participants: &Participants) -> Vec<Problem> {
         participant.metadata.problems(&format!("participants.{service}.metadata"))
     };
     participants.iter().flat_map(problems).collect()
-}
-
-/// Where definitions come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Definitions {
-    /// Those that the program brings, by name: `[shop]` has PlaceOrder and CancelOrder.
-    pub bundles: Vec<String>,
-    /// A folder of definitions; none where it is left out.
-    pub folder: Option<PathBuf>,
 }
 
 /// How much an orchestrator takes on at once.

@@ -15,6 +15,7 @@ pub mod outbound;
 pub mod registry;
 pub mod retention;
 
+mod definitions;
 mod describe;
 
 #[expect(unreachable_pub, reason = "facade-build generates it")]

@@ -1,9 +1,8 @@
 //! One orchestrator process, wired in the order in which things must be there.
 
-use std::{collections::BTreeMap, path::Path, slice, sync::Arc, time::Duration};
+use std::{path::Path, slice, sync::Arc, time::Duration};
 
 use clock::Clock;
-use definition::{Compiled, Draft, load};
 use facade::{
     Facade,
     budget::Budget,
@@ -19,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
-    api::{saga_service::Handlers, served::Served},
-    config::{self, Config, Limits, Retention},
-    describe::Describer,
+    api::saga_service::Handlers,
+    config::{Config, Limits, Retention},
+    definitions::{Definitions, files::Files},
     driver::Driver,
     handlers::saga_service,
     journal::{self, Journal, tables::Tables},
@@ -61,13 +60,14 @@ impl Bundle {
     }
 }
 
-/// An open node: its journal is open, its definitions are registered, and nothing runs yet.
+/// An open node: its journal is open, those of its definitions that are sound are registered, and nothing runs yet.
 pub struct Node {
     driver: Driver,
     journal: journal::Shared,
     participants: Participants,
     service: Service,
     health: Health,
+    files: Files,
     limits: Limits,
     retention: Retention,
     /// Connections to participants.
@@ -79,7 +79,8 @@ impl Node {
     /// the network; an address for the same service wins.
     ///
     /// # Errors
-    /// Sentences with the cure: the folder cannot be used, or every problem of every definition.
+    /// Sentences with the cure: the folder cannot be used, or a bundle is unknown. A definition that is unsound, or whose
+    /// participant is away, keeps no node from starting.
     pub async fn open(
         config: Config,
         available_bundles: &[Bundle],
@@ -94,7 +95,7 @@ impl Node {
     /// Opens a node on a journal that is open already; one that does not open closes it.
     ///
     /// # Errors
-    /// Every problem of every definition, a line each.
+    /// Sentences with the cure: the journal cannot be read, or a bundle is unknown.
     pub async fn with_journal(
         config: Config,
         available_bundles: &[Bundle],
@@ -120,7 +121,7 @@ impl Node {
     ) -> Result<Self, String> {
         let clock = facade.clock().clone();
         let bundles = Bundle::find(available_bundles, &config.definitions.bundles)?;
-        let mut registry = Registry::load(journal.as_ref())
+        let registry = Registry::load(journal.as_ref())
             .await
             .map_err(|error| format!("the journal: {error}"))?;
         let participants = Participants::new(clock.clone());
@@ -135,14 +136,6 @@ impl Node {
                     .map_err(|why| format!("participants.{service}.metadata.{why}"))?;
             }
         }
-        let mut loader = Loader {
-            clock: &clock,
-            journal: journal.as_ref(),
-            registry: &mut registry,
-            participants: &config.participants,
-        };
-        let definitions = loader.load(&bundles, config.definitions.folder.as_deref()).await?;
-
         let driver = Driver::new(
             clock,
             Arc::clone(&journal),
@@ -150,13 +143,40 @@ impl Node {
             Arc::new(registry),
             &config.limits,
         );
-        let (service, health) = serve_api(&driver, facade, &definitions, &config.limits.sagas)?;
+        let server = Server::new(facade.clone());
+        let definitions = Definitions::new(
+            driver.clone(),
+            config.participants.clone(),
+            &config.definitions,
+            server.dynamic(),
+        );
+        definitions.serve();
+        let definitions = Arc::new(definitions);
+        let mut files = Files::new(
+            Arc::clone(&definitions),
+            driver.clock().clone(),
+            &bundles,
+            &config.definitions,
+        );
+        files.look().await;
+        let handlers = Handlers::new(driver.clone(), definitions, &config.limits.sagas);
+        let (service, health) = server.with(saga_service::mount(handlers)).build();
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
         let peers = config.participants.values();
         let outgoing = peers.map(|participant| participant.max_connections.get()).sum();
         let Config { limits, retention, .. } = config;
-        Ok(Self { driver, journal, participants, service, health, limits, retention, outgoing })
+        Ok(Self {
+            driver,
+            journal,
+            participants,
+            service,
+            health,
+            files,
+            limits,
+            retention,
+            outgoing,
+        })
     }
 
     /// What the node serves, for calls from within the process.
@@ -175,8 +195,17 @@ impl Node {
     /// drains; then the journal is closed.
     pub async fn join(self, process: &mut Process, listener: TcpListener) {
         const ROLE: &str = "orchestrator";
-        let Self { driver, journal, participants, service, health, limits: _, retention, outgoing } =
-            self;
+        let Self {
+            driver,
+            journal,
+            participants,
+            service,
+            health,
+            files,
+            limits: _,
+            retention,
+            outgoing,
+        } = self;
         process.reserve_outgoing(outgoing);
         let (clock, readiness) = (driver.clock().clone(), Readiness::default());
         process.stage();
@@ -193,6 +222,7 @@ impl Node {
         let removing = retention::run(clock, Keep::NOTHING, removal_from, keys);
         process.spawn_until_stop("the removal of keys", removing);
         process.serve(ROLE, &readiness, (service, health), listener).await;
+        process.spawn_until_stop("the files of definitions", files.watch(readiness));
 
         process.stage();
         let recovering = driver.clone();
@@ -254,100 +284,6 @@ pub async fn open_journal(folder: &Path, clock: &Clock) -> Result<Tables, String
     Tables::open(&folder.join("orchestrator.db"), clock)
         .await
         .map_err(|error| facade::wire::causes(&error))
-}
-
-/// Mounts `SagaService` and every method that a definition serves.
-fn serve_api(
-    driver: &Driver,
-    facade: &Facade,
-    definitions: &[Arc<Compiled>],
-    limits: &config::Sagas,
-) -> Result<(Service, Health), String> {
-    let handlers = Handlers::new(driver.clone(), limits);
-    let mut server = Server::new(facade.clone()).with(saga_service::mount(handlers));
-    let mut served_by: BTreeMap<String, String> = BTreeMap::new();
-    for definition in definitions {
-        let Some(method) = definition.serves() else { continue };
-        let earlier = served_by.insert(method.full_name().to_owned(), definition.name().to_owned());
-        if let Some(other) = earlier.filter(|other| other != definition.name()) {
-            return Err(format!(
-                "{} is served by two definitions, {other} and {}: let one of them serve another method",
-                method.full_name(),
-                definition.name()
-            ));
-        }
-        let parent = method.parent_service();
-        server.show(parent.full_name(), parent.parent_pool());
-        server.serve(method, Served::new(driver.clone(), definition, method));
-    }
-    Ok(server.build())
-}
-
-/// Reads and registers definitions.
-struct Loader<'a> {
-    clock: &'a Clock,
-    journal: &'a dyn Journal,
-    registry: &'a mut Registry,
-    participants: &'a config::Participants,
-}
-
-impl Loader<'_> {
-    /// The definitions of `bundles`, and those in `folder`.
-    ///
-    /// # Errors
-    /// Every problem of every file, a line each.
-    async fn load(
-        &mut self,
-        bundles: &[Bundle],
-        folder: Option<&Path>,
-    ) -> Result<Vec<Arc<Compiled>>, String> {
-        let (mut loaded, mut problems) = (Vec::new(), Vec::new());
-        for (file, source) in bundles.iter().flat_map(|bundle| bundle.files) {
-            self.load_one(Draft::parse(file, source), Path::new(""), &mut loaded, &mut problems)
-                .await;
-        }
-        if let Some(folder) = folder {
-            let files = load::files(folder).map_err(|error| {
-                format!(
-                    "the folder of definitions {} cannot be read: {error}; make it, or leave it out",
-                    folder.display()
-                )
-            })?;
-            for file in files {
-                self.load_one(load::read(&file), folder, &mut loaded, &mut problems).await;
-            }
-        }
-        if problems.is_empty() { Ok(loaded) } else { Err(problems.join("\n")) }
-    }
-
-    async fn load_one(
-        &mut self,
-        draft: Result<Draft, Vec<definition::Problem>>,
-        folder: &Path,
-        loaded: &mut Vec<Arc<Compiled>>,
-        problems: &mut Vec<String>,
-    ) {
-        let draft = match draft {
-            Ok(draft) => draft,
-            Err(found) => return problems.extend(found.iter().map(ToString::to_string)),
-        };
-        // A source that is registered needs no descriptors: it runs by those that it was registered with, also while
-        // its participants are down.
-        if let Some(known) = self.registry.find_hash(&draft.hash()) {
-            return loaded.push(known.compiled);
-        }
-        let describer =
-            Describer { clock: self.clock, participants: self.participants, files: &[] };
-        match describer.compile(draft, folder).await {
-            Ok(compiled) => {
-                match self.registry.register(self.journal, self.clock, compiled).await {
-                    Ok(compiled) => loaded.push(compiled),
-                    Err(why) => problems.push(why),
-                }
-            }
-            Err(found) => problems.extend(found.iter().map(ToString::to_string)),
-        }
-    }
 }
 
 /// Runs the role `orchestrator` until the process is told to stop, with the definitions of those of `available_bundles` that the

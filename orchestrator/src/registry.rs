@@ -1,10 +1,16 @@
-//! The definitions that this node can run: immutable, by content hash, kept in the store with their descriptors. All are
-//! registered before the node runs.
+//! The definitions that this node can run: immutable, by content hash, kept in the store with their descriptors.
+//!
+//! Memory follows the table: whoever registers writes a row and has the registry read what is new, and a node reads what
+//! other nodes have registered in the same way.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use clock::Clock;
+use arc_swap::ArcSwap;
 use definition::{Compiled, Descriptors, Draft};
+use tokio::sync::Mutex;
 
 use crate::journal::{self, Definition, Journal};
 
@@ -17,10 +23,44 @@ pub struct Registered {
     pub compiled: Arc<Compiled>,
 }
 
-/// All registered definitions.
+impl Registered {
+    /// Whether no saga begins by it any more because a person said so.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.stored.archived_at.is_some()
+    }
+
+    /// Whether it serves the method of this full name.
+    #[must_use]
+    pub fn serves(&self, method: &str) -> bool {
+        self.compiled.serves().is_some_and(|served| served.full_name() == method)
+    }
+}
+
+/// All registered definitions. Whoever looks sees them as they are at one moment, and waits for nobody.
 #[derive(Debug, Default)]
 pub struct Registry {
+    known: ArcSwap<Known>,
+    /// The number of the next change that is news; held while what is new is read.
+    next_change: Mutex<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Known {
     by_hash: HashMap<String, Registered>,
+    /// The versions of each name, the newest first.
+    by_name: BTreeMap<String, Vec<Registered>>,
+}
+
+impl Known {
+    fn insert(&mut self, registered: Registered) {
+        let stored = &registered.stored;
+        self.by_hash.insert(stored.hash.clone(), registered.clone());
+        let versions = self.by_name.entry(stored.name.clone()).or_default();
+        versions.retain(|known| known.stored.version != stored.version);
+        versions.push(registered);
+        versions.sort_by_key(|known| std::cmp::Reverse(known.stored.version));
+    }
 }
 
 impl Registry {
@@ -30,11 +70,28 @@ impl Registry {
     /// # Errors
     /// When the store cannot be read.
     pub async fn load(journal: &dyn Journal) -> Result<Self, journal::Error> {
-        let mut registry = Self::default();
-        for stored in journal.definitions().await? {
-            match compile(&stored) {
-                Ok(compiled) => registry
-                    .insert(Registered { stored: Arc::new(stored), compiled: Arc::new(compiled) }),
+        let registry = Self::default();
+        registry.refresh(journal).await?;
+        Ok(registry)
+    }
+
+    /// Reads what was registered, archived or unarchived since it looked last, by this node or another; whether there was
+    /// something.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn refresh(&self, journal: &dyn Journal) -> Result<bool, journal::Error> {
+        let mut next_change = self.next_change.lock().await;
+        let news = journal.definitions(*next_change).await?;
+        let Some(last_change) = news.last().map(|last| last.change) else { return Ok(false) };
+        let mut known = Known::clone(&self.known.load());
+        for stored in news.into_iter().map(Arc::new) {
+            let compiled = match known.by_hash.get(&stored.hash) {
+                Some(earlier) => Ok(Arc::clone(&earlier.compiled)),
+                None => compile(Arc::clone(&stored)).await,
+            };
+            match compiled {
+                Ok(compiled) => known.insert(Registered { stored, compiled }),
                 Err(why) => {
                     tracing::error!(
                         definition = stored.name,
@@ -45,97 +102,66 @@ impl Registry {
                 }
             }
         }
-        Ok(registry)
+        self.known.store(Arc::new(known));
+        // Only now, since whoever waits for this may go away on the way.
+        *next_change = last_change + 1;
+        Ok(true)
     }
 
-    /// Registers a definition, unless this very source is.
-    ///
-    /// # Errors
-    /// A sentence when its name and version are registered with another source, or the store fails.
-    pub async fn register(
-        &mut self,
-        journal: &dyn Journal,
-        clock: &Clock,
-        compiled: Compiled,
-    ) -> Result<Arc<Compiled>, String> {
-        if let Some(known) = self.find_hash(compiled.hash()) {
-            return Ok(known.compiled);
-        }
-        let offered = Definition {
-            hash: compiled.hash().to_owned(),
-            name: compiled.name().to_owned(),
-            version: compiled.version(),
-            source: compiled.source().to_owned(),
-            file: compiled.file().to_owned(),
-            descriptors: compiled.descriptors().to_vec().into(),
-            registered_at: clock.now(),
-        };
-        let hash = offered.hash.clone();
-        let stored = journal
-            .register(offered)
-            .await
-            .map_err(|error| format!("{} was not registered: {error}", compiled.file()))?;
-        if stored.hash != hash {
-            return Err(format!(
-                "{}: {} version {} is registered with another content, and a registered definition never changes: \
-                 give this one the version {}",
-                compiled.file(),
-                stored.name,
-                stored.version,
-                stored.version.saturating_add(1)
-            ));
-        }
-        let compiled = Arc::new(compiled);
-        self.insert(Registered { stored: Arc::new(stored), compiled: Arc::clone(&compiled) });
-        Ok(compiled)
-    }
-
-    fn insert(&mut self, registered: Registered) {
-        self.by_hash.insert(registered.stored.hash.clone(), registered);
+    /// How many there are, each version counted.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.known.load().by_hash.len()
     }
 
     /// The definition with this content hash.
     #[must_use]
     pub fn find_hash(&self, hash: &str) -> Option<Registered> {
-        self.by_hash.get(hash).cloned()
+        self.known.load().by_hash.get(hash).cloned()
     }
 
     /// The definition of this name: this version of it, or with 0 the newest.
     #[must_use]
     pub fn find(&self, name: &str, version: u32) -> Option<Registered> {
-        self.by_hash
-            .values()
-            .filter(|registered| registered.stored.name == name)
-            .filter(|registered| version == 0 || registered.stored.version == version)
-            .max_by_key(|registered| registered.stored.version)
-            .cloned()
+        self.find_where(name, |known| version == 0 || known.stored.version == version)
     }
 
     /// The newest definition of this name that serves the method of this full name.
     #[must_use]
     pub fn find_serving(&self, name: &str, method: &str) -> Option<Registered> {
-        self.by_hash
+        self.find_where(name, |known| known.serves(method))
+    }
+
+    fn find_where(&self, name: &str, is_it: impl Fn(&Registered) -> bool) -> Option<Registered> {
+        self.known.load().by_name.get(name)?.iter().find(|known| is_it(known)).cloned()
+    }
+
+    /// The newest version of each name, by name.
+    #[must_use]
+    pub fn newest(&self) -> Vec<Registered> {
+        self.known
+            .load()
+            .by_name
             .values()
-            .filter(|registered| registered.stored.name == name)
-            .filter(|registered| {
-                registered.compiled.serves().is_some_and(|served| served.full_name() == method)
-            })
-            .max_by_key(|registered| registered.stored.version)
+            .filter_map(|versions| versions.first())
             .cloned()
+            .collect()
     }
 
     /// All of them, by name, the newest version first.
     #[must_use]
     pub fn all(&self) -> Vec<Registered> {
-        let mut all: Vec<Registered> = self.by_hash.values().cloned().collect();
-        all.sort_by(|one, other| {
-            (&one.stored.name, other.stored.version).cmp(&(&other.stored.name, one.stored.version))
-        });
-        all
+        self.known.load().by_name.values().flatten().cloned().collect()
     }
 }
 
-fn compile(stored: &Definition) -> Result<Compiled, String> {
+/// Compiles a definition beside the event loop, where a large one takes milliseconds.
+async fn compile(stored: Arc<Definition>) -> Result<Arc<Compiled>, String> {
+    let compiled = tokio::task::spawn_blocking(move || compile_now(&stored)).await;
+    compiled.map_err(|panicked| panicked.to_string())?.map(Arc::new)
+}
+
+fn compile_now(stored: &Definition) -> Result<Compiled, String> {
     let descriptors =
         Descriptors::decode(&stored.descriptors).map_err(|error| error.to_string())?;
     let sentences = |problems: Vec<definition::Problem>| {

@@ -199,10 +199,14 @@ impl Descriptors {
         }
     }
 
+    /// Each pool as an encoded `FileDescriptorSet`, as a node takes them from a caller.
+    pub fn sets(&self) -> Vec<Vec<u8>> {
+        self.pools.iter().map(DescriptorPool::encode_to_vec).collect()
+    }
+
     /// The bytes that [`Descriptors::decode`] reads again.
     pub fn encode(&self) -> Vec<u8> {
-        Stored { pools: self.pools.iter().map(DescriptorPool::encode_to_vec).collect() }
-            .encode_to_vec()
+        Stored { pools: self.sets() }.encode_to_vec()
     }
 
     /// Reads what [`Descriptors::encode`] wrote.

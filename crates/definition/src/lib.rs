@@ -56,3 +56,4 @@ pub use overrides::{Class, Overrides, is_reason};
 pub use problem::{Position, Problem};
 pub use undo_with::PreparedUndo;
 pub use wire::count_values;
+pub use yaml::MAX_SOURCE;

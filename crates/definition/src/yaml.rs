@@ -9,7 +9,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use super::problem::{Position, Problems};
 
 /// Longest file that is read, in bytes. A definition of 256 steps is a tenth of it.
-const MAX_BYTES: usize = 512 * 1024;
+pub const MAX_SOURCE: usize = 512 * 1024;
 
 /// A value of the document.
 #[derive(Debug, Clone)]
@@ -109,8 +109,8 @@ fn number_of(text: &str) -> Option<Literal> {
 
 /// Reads the one document of `source`. What cannot be read is a problem, and then there is no tree.
 pub(super) fn parse(source: &str, problems: &mut Problems) -> Option<Node> {
-    if source.len() > MAX_BYTES {
-        let what = format!("the file has {} bytes, more than {MAX_BYTES}", source.len());
+    if source.len() > MAX_SOURCE {
+        let what = format!("the file has {} bytes, more than {MAX_SOURCE}", source.len());
         problems.add(Position::START, what, "split it into several sagas");
         return None;
     }

@@ -3,6 +3,7 @@
 pub mod saga_service;
 pub mod served;
 
+mod definitions;
 mod events;
 mod looks;
 mod payloads;
@@ -15,7 +16,8 @@ use facade::Failure;
 use proto::{facade::v1::Reason, rules};
 
 use crate::{
-    driver::{Refusal, StartError},
+    driver::{Driver, Refusal, StartError},
+    journal::Filter,
     registry::Registered,
 };
 
@@ -47,6 +49,25 @@ fn retired(definition: &Registered, current: &Registered) -> Failure {
         (&definition.stored.name, definition.stored.version, current.stored.version);
     let message = format!("{name} version {old} is retired: the current one is version {new}");
     Failure::new(Reason::DefinitionRetired, message)
+}
+
+/// A start by a definition that is archived.
+fn archived(definition: &Registered) -> Failure {
+    let (name, version) = (&definition.stored.name, definition.stored.version);
+    let message = format!("{name} version {version} is archived: no saga begins by it");
+    Failure::new(Reason::DefinitionArchived, message)
+}
+
+/// Whether a saga was started under this key, removed since or not.
+async fn is_started(driver: &Driver, definition: &str, key: &str) -> Result<bool, Failure> {
+    let journal = driver.journal();
+    let filter =
+        Filter { definition: definition.to_owned(), key: key.to_owned(), ..Filter::default() };
+    let found = journal.list(&filter, "", 1).await.map_err(Failure::unavailable)?;
+    if !found.is_empty() {
+        return Ok(true);
+    }
+    Ok(journal.removed_saga(definition, key).await.map_err(Failure::unavailable)?.is_some())
 }
 
 /// A start that there is no room for.

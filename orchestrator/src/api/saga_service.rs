@@ -15,19 +15,24 @@ use proto::{
     facade::v1::Reason,
     rules::{Violation, dynamic_violations},
     saga::v1::{
-        CancelSagaRequest, CancelSagaResponse, GetDefinitionRequest, GetDefinitionResponse,
-        GetSagaRequest, GetSagaResponse, ListDefinitionsRequest, ListDefinitionsResponse,
-        ListSagasRequest, ListSagasResponse, PauseSagaRequest, PauseSagaResponse,
+        ArchiveDefinitionRequest, ArchiveDefinitionResponse, CancelSagaRequest, CancelSagaResponse,
+        CheckDefinitionRequest, CheckDefinitionResponse, GetDefinitionRequest,
+        GetDefinitionResponse, GetSagaRequest, GetSagaResponse, ListDefinitionsRequest,
+        ListDefinitionsResponse, ListSagasRequest, ListSagasResponse, PauseSagaRequest,
+        PauseSagaResponse, RegisterDefinitionRequest, RegisterDefinitionResponse,
         ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest, ResumeSagaResponse,
         RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest, SkipStepResponse,
-        StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse, WaitUntil,
+        StartSagaRequest, StartSagaResponse, UnarchiveDefinitionRequest,
+        UnarchiveDefinitionResponse, WaitSagaRequest, WaitSagaResponse, WaitUntil,
         WatchSagaRequest, WatchSagaResponse,
     },
 };
 use saga::{Event, Status};
 
 use super::{
-    abandoned, check_key,
+    abandoned, archived, check_key,
+    definitions::DefinitionHandlers,
+    is_started,
     looks::Looks,
     not_started, payloads,
     read::{self, SagaSnapshot},
@@ -36,9 +41,11 @@ use super::{
 };
 use crate::{
     config::Sagas,
+    definitions::Definitions,
     driver::{Driver, OrderError, Requester, Start},
     handlers::saga_service::SagaService,
     journal::Filter,
+    registry::Registered,
 };
 
 /// How long WaitSaga waits at most, and how long where the request sets no timeout.
@@ -55,16 +62,17 @@ fn is_settled(status: Status) -> bool {
 /// The handlers.
 pub struct Handlers {
     driver: Driver,
+    definition_handlers: DefinitionHandlers,
     looks: Looks,
     watchers: Arc<Watchers>,
 }
 
 impl Handlers {
     /// Handlers over `driver`.
-    #[must_use]
-    pub fn new(driver: Driver, limits: &Sagas) -> Self {
-        let watchers = Arc::new(Watchers::new(limits));
-        Self { driver, looks: Looks::default(), watchers }
+    pub(crate) fn new(driver: Driver, definitions: Arc<Definitions>, limits: &Sagas) -> Self {
+        let (definition_handlers, watchers) =
+            (DefinitionHandlers::new(definitions), Arc::new(Watchers::new(limits)));
+        Self { driver, definition_handlers, looks: Looks::default(), watchers }
     }
 
     async fn show(&self, saga_id: &str) -> Result<Option<Saga>, Failure> {
@@ -102,18 +110,6 @@ impl Handlers {
         // Retention removed it after the start was refused, or somebody deleted it.
         let removed = journal.removed_saga(definition, key).await.map_err(Failure::unavailable)?;
         removed.map(|removed| removed.ending.status).ok_or_else(|| read::missing_saga(saga_id))
-    }
-
-    /// Whether a saga was started under this key, removed since or not.
-    async fn is_started(&self, definition: &str, key: &str) -> Result<bool, Failure> {
-        let journal = self.driver.journal();
-        let filter =
-            Filter { definition: definition.to_owned(), key: key.to_owned(), ..Filter::default() };
-        let found = journal.list(&filter, "", 1).await.map_err(Failure::unavailable)?;
-        if !found.is_empty() {
-            return Ok(true);
-        }
-        Ok(journal.removed_saga(definition, key).await.map_err(Failure::unavailable)?.is_some())
     }
 
     /// Carries an operator's order out and shows the saga after it.
@@ -180,14 +176,14 @@ impl SagaService for Handlers {
         let key = start_key(&definition, &input, &request.key)?;
         let name = definition.name().to_owned();
         // One that was started before this was looked for is found again.
-        if !broken.is_empty() && !self.is_started(&name, &key).await? {
+        if !broken.is_empty() && !is_started(&self.driver, &name, &key).await? {
             return Err(Failure::Invalid(broken));
         }
-        if let Some(current) = registry.find(&name, 0)
-            && current.stored.version > registered.stored.version
-            && !self.is_started(&name, &key).await?
+        let newest = registry.find(&name, 0).unwrap_or_else(|| registered.clone());
+        if let Some(refusal) = no_start(&registered, &newest)
+            && !is_started(&self.driver, &name, &key).await?
         {
-            return Err(retired(&registered, &current));
+            return Err(refusal);
         }
         // Nobody waits for its end.
         let requester = Requester { peer: call.caller().peer, waits: false, rest: None };
@@ -367,23 +363,7 @@ impl SagaService for Handlers {
         _: Call,
         request: ListDefinitionsRequest,
     ) -> Result<Reply<ListDefinitionsResponse>, Failure> {
-        let page = Page::<(String, u32)>::read(request.page_size, &request.page_token, &[])?;
-        let mut all = self.driver.registry().all();
-        if let Some((name, version)) = &page.cursor {
-            // Versions run downwards within a name.
-            all.retain(|one| (&one.stored.name, *version) > (name, one.stored.version));
-        }
-        all.truncate(usize::try_from(page.fetch()).unwrap_or(usize::MAX));
-        let (definitions, next_page_token) = page.cut(all, |one| {
-            let cursor = (one.stored.name.clone(), one.stored.version);
-            (cursor, view::definition(&one, false))
-        });
-        Ok(ListDefinitionsResponse {
-            definitions,
-            next_page_token,
-            ..ListDefinitionsResponse::default()
-        }
-        .into())
+        self.definition_handlers.list(&request)
     }
 
     async fn get_definition(
@@ -391,15 +371,39 @@ impl SagaService for Handlers {
         _: Call,
         request: GetDefinitionRequest,
     ) -> Result<Reply<GetDefinitionResponse>, Failure> {
-        let registered =
-            self.driver.registry().find(&request.name, request.version).ok_or_else(|| {
-                Failure::new(
-                    Reason::DefinitionUnknown,
-                    format!("no definition {} is registered", request.name),
-                )
-            })?;
-        let definition = Some(view::definition(&registered, true));
-        Ok(GetDefinitionResponse { definition, ..GetDefinitionResponse::default() }.into())
+        self.definition_handlers.get(&request)
+    }
+
+    async fn register_definition(
+        &self,
+        _: Call,
+        request: RegisterDefinitionRequest,
+    ) -> Result<Reply<RegisterDefinitionResponse>, Failure> {
+        self.definition_handlers.register(request).await
+    }
+
+    async fn check_definition(
+        &self,
+        _: Call,
+        request: CheckDefinitionRequest,
+    ) -> Result<Reply<CheckDefinitionResponse>, Failure> {
+        self.definition_handlers.check(request).await
+    }
+
+    async fn archive_definition(
+        &self,
+        _: Call,
+        request: ArchiveDefinitionRequest,
+    ) -> Result<Reply<ArchiveDefinitionResponse>, Failure> {
+        self.definition_handlers.archive(request).await
+    }
+
+    async fn unarchive_definition(
+        &self,
+        _: Call,
+        request: UnarchiveDefinitionRequest,
+    ) -> Result<Reply<UnarchiveDefinitionResponse>, Failure> {
+        self.definition_handlers.unarchive(request).await
     }
 }
 
@@ -462,6 +466,15 @@ fn start_key(
             format!("the definition makes its key of the input ({own}): leave the key empty"),
         )),
         None => check_key("key", given.to_owned()),
+    }
+}
+
+/// Why no saga begins by this version of a definition any more.
+fn no_start(registered: &Registered, newest: &Registered) -> Option<Failure> {
+    match newest.stored.version > registered.stored.version {
+        _ if newest.is_archived() => Some(archived(newest)),
+        true => Some(retired(registered, newest)),
+        false => None,
     }
 }
 

@@ -12,7 +12,7 @@ use proto::{canonical, facade::v1::Reason};
 use saga::{SagaState, Status};
 
 use super::{
-    abandoned, check_key, not_started,
+    abandoned, archived, check_key, is_started, not_started,
     read::{self, SagaSnapshot},
     refused, retired, sentence,
 };
@@ -54,7 +54,7 @@ impl Handler for Served {
             (self.driver.clone(), self.definition.clone(), self.method.clone());
         Box::pin(async move {
             let registered = serving(driver.registry(), &definition, &method)?;
-            answer(&driver, registered.compiled, &method, &call, request).await
+            answer(&driver, &registered, &method, &call, request).await
         })
     }
 }
@@ -79,17 +79,21 @@ fn serving(
 
 async fn answer(
     driver: &Driver,
-    definition: Arc<Compiled>,
+    registered: &Registered,
     method: &MethodDescriptor,
     call: &Call,
     request: DynamicMessage,
 ) -> Result<Reply<DynamicMessage>, Failure> {
+    let definition = &registered.compiled;
     // What nobody here knows would be journaled, and told to nobody.
     let request: Bytes = canonical::encode(canonical::known(request)).into();
     let key = definition
         .key(&request)
         .map_err(|fault| Failure::invalid("", fault.to_string()))?
         .map_or(Ok(String::new()), |key| check_key("key", key))?;
+    if registered.is_archived() && !is_started(driver, definition.name(), &key).await? {
+        return Err(archived(registered));
+    }
     let limit = match call.limit() {
         Some(limit) => limit.saturating_sub(ANSWER_MARGIN.min(limit / 4)),
         None => definition.engine().deadline() + WAIT_BEYOND_DEADLINE,
@@ -97,7 +101,7 @@ async fn answer(
     // Whatever waits for the disk leaves only the rest of the caller's time.
     let remaining = || limit.saturating_sub(call.elapsed());
     let requester = Requester { peer: call.caller().peer, waits: true, rest: Some(remaining()) };
-    let compiled = Arc::clone(&definition);
+    let compiled = Arc::clone(definition);
     let start = driver.start(compiled, key.clone(), request, call.trace(), &requester);
     let started = start.await.map_err(not_started)?;
     let saga_id = match started {

@@ -1,15 +1,18 @@
 //! Sagas, steps and definitions as the API shows them.
 
+use definition::{Compiled, Problem};
 use facade::Trace;
 use prost_types::Timestamp;
-use proto::saga::v1::{Definition, Saga, SagaState as State, Step, StepState};
+use proto::saga::v1::{
+    Definition, DefinitionProblem, DefinitionState, Saga, SagaState as State, Step, StepState,
+};
 use saga::{Status, StepId, StepStatus};
 
 use super::{
     read::{SagaHistory, SagaSnapshot},
     sentence,
 };
-use crate::{journal::IndexRow, registry::Registered};
+use crate::{definitions::Unregistered, journal::IndexRow, registry::Registered};
 
 pub(super) fn timestamp(ms: u64) -> Timestamp {
     facade::wire::instant(clock::Timestamp(ms))
@@ -129,17 +132,70 @@ fn step(history: &SagaHistory, name: &str, id: StepId) -> Step {
 
 pub(super) fn definition(registered: &Registered, with_source: bool) -> Definition {
     let stored = &registered.stored;
-    let served = registered.compiled.serves();
-    let input = if with_source { registered.compiled.input_shape() } else { String::new() };
-    Definition {
-        input,
-        name: stored.name.clone(),
-        version: stored.version,
+    let mut definition = Definition {
+        input: if with_source { registered.compiled.input_shape() } else { String::new() },
         hash: stored.hash.clone(),
         source: if with_source { stored.source.clone() } else { String::new() },
+        registered_at: Some(timestamp(stored.registered_at.0)),
+        archived_at: stored.archived_at.map(|archived_at| timestamp(archived_at.0)),
+        ..sound(&registered.compiled)
+    };
+    if registered.is_archived() {
+        definition.set_state(DefinitionState::Archived);
+    }
+    definition
+}
+
+/// A sound definition, as if it were registered.
+pub(super) fn sound(compiled: &Compiled) -> Definition {
+    let served = compiled.serves();
+    let mut definition = Definition {
+        name: compiled.name().to_owned(),
+        version: compiled.version(),
+        hash: compiled.hash().to_owned(),
+        file: compiled.file().to_owned(),
         served_method: served
             .map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()))
             .unwrap_or_default(),
-        registered_at: Some(timestamp(stored.registered_at.0)),
+        ..Definition::default()
+    };
+    definition.set_state(DefinitionState::Registered);
+    definition
+}
+
+/// A file whose definition is not registered.
+pub(super) fn unregistered(file: &Unregistered) -> Definition {
+    Definition {
+        next_attempt_at: Some(timestamp(file.next_attempt_at.0)),
+        ..refused(&file.file, (&file.name, file.version), file.is_pending, &file.problems)
     }
+}
+
+/// A definition that is not registered, and why.
+pub(super) fn refused(
+    file: &str,
+    (name, version): (&str, u32),
+    is_pending: bool,
+    problems: &[Problem],
+) -> Definition {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let problem = |problem: &Problem| DefinitionProblem {
+        file: problem.file.clone(),
+        line: number(problem.line),
+        column: number(problem.column),
+        what: problem.what.clone(),
+        cure: problem.cure.clone(),
+    };
+    let mut definition = Definition {
+        name: name.to_owned(),
+        version,
+        file: file.to_owned(),
+        problems: problems.iter().map(problem).collect(),
+        ..Definition::default()
+    };
+    definition.set_state(match is_pending {
+        true => DefinitionState::Pending,
+        false => DefinitionState::Refused,
+    });
+    definition
 }

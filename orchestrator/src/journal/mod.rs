@@ -216,6 +216,10 @@ pub struct Definition {
     pub descriptors: Bytes,
     /// When it was registered.
     pub registered_at: Timestamp,
+    /// When it was archived: no saga begins by it any more.
+    pub archived_at: Option<Timestamp>,
+    /// The number of its last change among those of all definitions, given by the journal.
+    pub change: u64,
 }
 
 /// Why the journal did not do what it was asked.
@@ -399,8 +403,17 @@ pub trait Journal: Send + Sync + 'static {
     /// Registers a definition, unless it is; the one that is registered under its name and version then.
     async fn register(&self, definition: Definition) -> Result<Definition, Error>;
 
-    /// Every registered definition.
-    async fn definitions(&self) -> Result<Vec<Definition>, Error>;
+    /// Archives a definition, or with no instant unarchives it: one version, or with 0 all. What stands so already stays
+    /// as it is.
+    async fn archive(
+        &self,
+        name: &str,
+        version: u32,
+        archived_at: Option<Timestamp>,
+    ) -> Result<(), Error>;
+
+    /// The definitions whose last change has this number or a greater one, the first change first; from 0 on, all.
+    async fn definitions(&self, from: u64) -> Result<Vec<Definition>, Error>;
 
     /// The database that it is in.
     fn database(&self) -> &Database;

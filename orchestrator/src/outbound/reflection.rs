@@ -10,7 +10,7 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use tonic::{Code, Status};
 
 /// How long a participant is given to describe itself.
-const LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// The descriptors of `service`, from the participant at `address`.
 ///

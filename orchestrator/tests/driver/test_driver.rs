@@ -159,7 +159,7 @@ impl TestDriver {
         let work = Work { arrived, clock: clock.clone(), authority: String::new() };
         let data = folder.path().join("data");
         let config = Config {
-            definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
+            definitions: Definitions { folder: Some(sagas), ..Definitions::default() },
             limits,
             ..Config::default()
         };

@@ -35,6 +35,8 @@ fn definition(hash: &str) -> Definition {
         file: "d.yaml".to_owned(),
         descriptors: Bytes::from_static(b"described"),
         registered_at: Timestamp(5),
+        archived_at: None,
+        change: 1,
     }
 }
 
@@ -304,7 +306,7 @@ async fn a_registered_definition_is_kept_as_it_is() {
     assert_eq!(journal.register(definition("one")).await.unwrap(), definition("one"));
     let kept = journal.register(definition("another")).await.unwrap();
     assert_eq!(kept.hash, "one", "name and version are taken: the first stays");
-    assert_eq!(journal.definitions().await.unwrap(), [definition("one")]);
+    assert_eq!(journal.definitions(0).await.unwrap(), [definition("one")]);
 }
 
 #[tokio::test]

@@ -45,7 +45,10 @@ impl Default for Config {
             listen: Listen::default(),
             database: Database { folder: "./sagamesh-data".into() },
             participants: Participants::new(),
-            definitions: Definitions { bundles: vec![SHOP.name.to_owned()], folder: None },
+            definitions: Definitions {
+                bundles: vec![SHOP.name.to_owned()],
+                ..Definitions::default()
+            },
             limits: Limits::default(),
             retention: Retention::default(),
             log: Log {
@@ -65,7 +68,9 @@ impl config::Config for Config {
         let (sagas, connections) = (sagas.problems(), connections.problems(*stop_timeout));
         let bytes = [requests.problems(), responses.problems()].concat();
         let participants = problems_of(&self.participants);
-        let mut problems = [self.log.problems(), participants, sagas, connections, bytes].concat();
+        let definitions = self.definitions.problems();
+        let mut problems =
+            [self.log.problems(), participants, definitions, sagas, connections, bytes].concat();
         if self.listen.port_base > Listen::HIGHEST_BASE {
             problems.push(Problem::new(
                 "listen.port_base",

@@ -66,7 +66,7 @@ impl System {
         let config = orchestrator::Config {
             database: Database { folder: data },
             participants,
-            definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
+            definitions: Definitions { folder: Some(sagas), ..Definitions::default() },
             limits: Limits { max_running, sagas: all_room(), ..Limits::default() },
             retention: Retention { keep_finished, ..Retention::default() },
             ..orchestrator::Config::default()

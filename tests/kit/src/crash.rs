@@ -298,8 +298,17 @@ impl Journal for CrashingJournal {
         self.journal.register(definition).await
     }
 
-    async fn definitions(&self) -> Result<Vec<Definition>, Error> {
-        self.journal.definitions().await
+    async fn archive(
+        &self,
+        name: &str,
+        version: u32,
+        archived_at: Option<clock::Timestamp>,
+    ) -> Result<(), Error> {
+        self.journal.archive(name, version, archived_at).await
+    }
+
+    async fn definitions(&self, from: u64) -> Result<Vec<Definition>, Error> {
+        self.journal.definitions(from).await
     }
 
     fn database(&self) -> &Database {

@@ -24,7 +24,7 @@ use orchestrator::{
     driver::Driver,
     journal,
 };
-use proto::saga::v1::saga_service_client::SagaServiceClient;
+use proto::saga::v1::{ListDefinitionsRequest, saga_service_client::SagaServiceClient};
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -200,8 +200,8 @@ impl Mesh {
         let config = Config {
             database: Database { folder: self.data() },
             definitions: Definitions {
-                bundles: Vec::new(),
                 folder: Some(self.folder.path().join("sagas")),
+                ..Definitions::default()
             },
             limits: Limits {
                 sagas: Sagas {
@@ -228,6 +228,7 @@ impl Mesh {
         });
         let in_process = in_process.collect();
         let node = Node::with_journal(config, &[], in_process, &facade, journal).await?;
+        all_registered(&node).await?;
         let _ = seam.driver.set(node.driver().clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         Ok((node, services, listener))
@@ -383,6 +384,18 @@ impl Mesh {
         let crash_switch = self.crash_switch.clone();
         async move { crash_switch.crashed().await }
     }
+}
+
+/// A node starts without the definitions that it cannot register; a test is not about that.
+async fn all_registered(node: &Node) -> Result<(), String> {
+    let mut sagas = SagaServiceClient::new(node.service().in_process());
+    let listed = sagas.list_definitions(ListDefinitionsRequest::default()).await;
+    let listed = listed.map_err(|status| status.to_string())?.into_inner();
+    let problems = listed.definitions.iter().flat_map(|definition| &definition.problems);
+    let told: Vec<String> = problems
+        .map(|told| format!("{}:{}: {}; {}", told.file, told.line, told.what, told.cure))
+        .collect();
+    if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
 }
 
 impl Drop for Mesh {

@@ -117,6 +117,8 @@ impl World {
                 "request_id" | "submit_token" | "key" => format!("storm-{}", rng.next_u64()),
                 "saga_id" => some(&self.errands, rng),
                 "step" => ["look", "wait", "none"][rng.random_range(0..3)].to_owned(),
+                // The others start it.
+                "name" if rpc.name.ends_with("rchiveDefinition") => "nobody".to_owned(),
                 "definition" | "name" => "errand".to_owned(),
                 "input_json" => format!("{{\"order_no\": \"{}\"}}", self.waits),
                 "points" if checkout => {

@@ -23,7 +23,7 @@ const UNKNOWN_SAGA: &str = "01a1fc83-9174-7037-aca6-b77ab92c89c2";
 /// A method, a request of it as JSON in which SAGA and ORDER stand for ids, and the status and reason that it comes to.
 type Row = (&'static str, &'static str, Code, &'static str);
 
-const UNKNOWN: [Row; 26] = [
+const UNKNOWN: [Row; 28] = [
     ("SagaService/StartSaga", r#"{"definition": "x", "key": "k"}"#, NF, "DEFINITION_UNKNOWN"),
     ("SagaService/GetSaga", r#"{"saga_id": "SAGA"}"#, NF, "SAGA_UNKNOWN"),
     ("SagaService/WaitSaga", r#"{"saga_id": "SAGA"}"#, NF, "SAGA_UNKNOWN"),
@@ -41,6 +41,8 @@ const UNKNOWN: [Row; 26] = [
         NF,
         "DEFINITION_UNKNOWN",
     ),
+    ("SagaService/ArchiveDefinition", r#"{"name": "x"}"#, NF, "DEFINITION_UNKNOWN"),
+    ("SagaService/UnarchiveDefinition", r#"{"name": "x"}"#, NF, "DEFINITION_UNKNOWN"),
     ("OrderService/GetOrder", r#"{"order_no": "O-9"}"#, NF, "ORDER_UNKNOWN"),
     ("OrderService/ShipOrder", r#"{"order_no": "O-9", "request_id": "r"}"#, NF, "ORDER_UNKNOWN"),
     (
@@ -78,7 +80,13 @@ const UNKNOWN: [Row; 26] = [
 ];
 
 /// Of ada's order, which is paid, and its saga, which has ended.
-const STATES: [Row; 10] = [
+const STATES: [Row; 11] = [
+    (
+        "SagaService/RegisterDefinition",
+        r#"{"source": "saga: place-order\nversion: 1\nsteps:\n  - step: look\n    call: sagamesh.stock.v1.StockService/GetProduct\n"}"#,
+        Code::AlreadyExists,
+        "ALREADY_EXISTS",
+    ),
     ("SagaService/CancelSaga", STEERED, FP, "SAGA_STATE"),
     ("SagaService/RetrySaga", STEERED, FP, "SAGA_STATE"),
     ("SagaService/PauseSaga", STEERED, FP, "SAGA_STATE"),
@@ -138,7 +146,7 @@ const DECLINE: [&str; 17] = [
 ];
 
 /// The undo of a charge, and lists and writes that have nothing to say no to beside a broken request or a key that is used.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "PaymentService/Refund",
     "PaymentService/ListPayments",
     "OrderService/ListOrders",
@@ -147,6 +155,7 @@ const OTHERS: [&str; 8] = [
     "PointsService/OpenAccount",
     "SagaService/ListSagas",
     "SagaService/ListDefinitions",
+    "SagaService/CheckDefinition",
 ];
 
 fn named(every: &[Rpc], name: &str) -> Rpc {

@@ -39,6 +39,7 @@ fn value(field: &FieldDescriptor) -> Option<Value> {
 pub(crate) fn entry(field: &FieldDescriptor, unique_by: Option<&str>, number: usize) -> Value {
     match (field.kind(), rule::inner(field)) {
         (Kind::Enum(_), _) => Value::EnumNumber(1),
+        (Kind::Bytes, _) => Value::Bytes(bytes::Bytes::new()),
         (_, Some(inner)) => {
             let mut entry = message(&inner);
             if let Some(by) = unique_by {

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use tests::{Mesh, Wiring, shop::code};
+use proto::saga::v1::{DefinitionProblem, DefinitionState, ListDefinitionsRequest};
+use tests::{
+    Mesh, Wiring,
+    shop::{code, order},
+};
 
 /// A read of the catalogue as a saga.
 fn definition(version: u32, step: &str) -> String {
@@ -16,12 +20,19 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
-async fn refusal(wiring: Wiring) -> String {
-    wiring.try_start().await.err().expect("the mesh must not start")
+/// The problems of the files that are not registered, a line each.
+async fn problems(mesh: &Mesh) -> String {
+    let request = ListDefinitionsRequest::default();
+    let listed = mesh.sagas().list_definitions(request).await.unwrap().into_inner();
+    let problems = listed.definitions.iter().flat_map(|definition| &definition.problems);
+    let line = |told: &DefinitionProblem| {
+        format!("{}:{}: {}; {}\n", told.file, told.line, told.what, told.cure)
+    };
+    problems.map(line).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_problem_of_every_file_is_told_at_once_with_its_place() {
+async fn every_problem_of_every_file_is_told_at_once_with_its_place_and_the_shop_sells() {
     let sagas = tempfile::tempdir().unwrap();
     write(
         sagas.path(),
@@ -29,9 +40,12 @@ async fn every_problem_of_every_file_is_told_at_once_with_its_place() {
         &definition(1, "look").replace("sku: request.sku", "skv: request.sku"),
     );
     write(sagas.path(), "two.yaml", &definition(1, "look").replace("GetProduct", "GetProdukt"));
-    let why = refusal(Wiring::default().with_sagas(sagas.path())).await;
-    assert!(why.contains("one.yaml:6:") && why.contains("skv"), "{why}");
-    assert!(why.contains("two.yaml:5:") && why.contains("GetProdukt"), "{why}");
+    let mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    let told = problems(&mesh).await;
+    assert!(told.contains("one.yaml:6:") && told.contains("skv"), "{told}");
+    assert!(told.contains("two.yaml:5:") && told.contains("GetProdukt"), "{told}");
+    mesh.open_shop().await;
+    mesh.place_successfully(order("t-1", "ada", "tea", 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,8 +56,9 @@ async fn a_participant_that_nobody_named_is_an_error_with_the_cure() {
         "one.yaml",
         &definition(1, "look").replace("sagamesh.stock.v1", "other.v1"),
     );
-    let why = refusal(Wiring::default().with_sagas(sagas.path())).await;
-    assert!(why.contains("--participant other.v1.StockService=ADDRESS"), "{why}");
+    let mesh = Wiring::default().with_sagas(sagas.path()).start().await;
+    let told = problems(&mesh).await;
+    assert!(told.contains("--participant other.v1.StockService=ADDRESS"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,8 +68,28 @@ async fn a_registered_version_never_changes() {
     let folder = Wiring::default().with_sagas(sagas.path()).start().await.stop().await;
 
     write(sagas.path(), "look.yaml", &definition(1, "peek"));
-    let why = refusal(Wiring::default().on(folder).with_sagas(sagas.path())).await;
-    assert!(why.contains("give this one the version 2"), "{why}");
+    let mesh = Wiring::default().on(folder).with_sagas(sagas.path()).start().await;
+    let told = problems(&mesh).await;
+    assert!(told.contains("give this one the version 2"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_is_registered_by_the_contracts_that_ship_while_its_services_are_away() {
+    // Bound, so that nobody else gets the port, and nobody listens.
+    let away = tokio::net::TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = away.local_addr().unwrap();
+    let services = ["order.v1.Order", "stock.v1.Stock", "points.v1.Points", "payment.v1.Payment"];
+    let wiring = services.into_iter().fold(Wiring::default(), |wiring, service| {
+        wiring.with_participant(&format!("sagamesh.{service}Service"), address)
+    });
+    let mesh = wiring.start().await;
+    let request = ListDefinitionsRequest::default();
+    let listed = mesh.sagas().list_definitions(request).await.unwrap().into_inner();
+    assert!(!listed.definitions.is_empty());
+    for definition in listed.definitions {
+        assert_eq!(definition.state(), DefinitionState::Registered, "{definition:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

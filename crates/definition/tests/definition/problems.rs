@@ -284,13 +284,13 @@ fn files_are_found_and_read_from_a_folder() {
     for name in ["b.yaml", "a.yml", "notes.md"] {
         std::fs::write(folder.path().join(name), PLACE).unwrap();
     }
-    let files = load::files(folder.path()).unwrap();
+    let files = load::files(folder.path(), 10).unwrap();
     let names: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
     assert_eq!(names, ["a.yml", "b.yaml"]);
     assert_eq!(load::read(&files[0]).unwrap().name(), "place");
     let missing = load::read(&folder.path().join("c.yaml")).unwrap_err();
     assert!(missing[0].to_string().contains("c.yaml:1:1: cannot read it: "), "{}", missing[0]);
-    assert!(load::files(&folder.path().join("none")).is_err());
+    assert!(load::files(&folder.path().join("none"), 10).is_err());
 }
 
 #[test]

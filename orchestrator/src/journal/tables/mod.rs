@@ -5,6 +5,7 @@
 //! from the one that ended first, and keys from the one that is due first. Letting in again all sagas that stand aside for
 //! one reason takes their rows as they come: two nodes that do so at once may fail for each other, and are run again.
 
+mod definitions;
 mod keys;
 mod list;
 mod query;
@@ -35,6 +36,7 @@ const SCHEMA: Schema = Schema::own(&[
     ("journal", include_str!("../../../migrations/0001_journal.sql")),
     ("retention", include_str!("../../../migrations/0002_retention.sql")),
     ("asleep", include_str!("../../../migrations/0003_asleep.sql")),
+    ("registrations", include_str!("../../../migrations/0004_registrations.sql")),
 ]);
 
 /// The journal in a database of its own.
@@ -206,11 +208,22 @@ impl Journal for Tables {
     }
 
     async fn register(&self, definition: Definition) -> Result<Definition, Error> {
-        self.write(move |connection| statements::register(connection, &definition)).await
+        self.write(move |connection| definitions::register(connection, &definition)).await
     }
 
-    async fn definitions(&self) -> Result<Vec<Definition>, Error> {
-        self.database.read(query::definitions).await
+    async fn archive(
+        &self,
+        name: &str,
+        version: u32,
+        archived_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.write(move |connection| definitions::archive(connection, &name, version, archived_at))
+            .await
+    }
+
+    async fn definitions(&self, from: u64) -> Result<Vec<Definition>, Error> {
+        self.database.read(move |connection| definitions::changed(connection, from)).await
     }
 
     fn database(&self) -> &Database {

@@ -3,7 +3,7 @@
 use store::{Connection, Value};
 
 use super::rows;
-use crate::journal::{Asleep, Definition, Entry, Error, IndexRow, Loaded, Number, Unfinished};
+use crate::journal::{Asleep, Entry, Error, IndexRow, Loaded, Number, Unfinished};
 
 const FIND: &str = "
     select id, definition_hash, definition, version, key, trace, deadline, created_at, updated_at, state,
@@ -27,11 +27,6 @@ const ASLEEP: &str = "
 const NUMBER: &str = "select number from saga where id = ?1";
 
 const ENTRIES: &str = "select place, at, record, link from event where place between ?1 and ?2 order by place limit ?3";
-
-const DEFINITIONS: &str = "
-    select hash, name, version, source, file, descriptors, registered_at
-    from definition
-    order by name, version desc";
 
 pub(super) fn find(connection: &Connection, saga_id: &str) -> Result<Option<IndexRow>, Error> {
     connection.optional(FIND, [saga_id], rows::index_row_with_request)
@@ -114,8 +109,4 @@ pub(super) fn asleep(
             definition: row.get(2)?,
         })
     })
-}
-
-pub(super) fn definitions(connection: &Connection) -> Result<Vec<Definition>, Error> {
-    connection.all(DEFINITIONS, (), rows::definition)
 }

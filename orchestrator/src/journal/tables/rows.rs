@@ -9,7 +9,7 @@ use store::Row;
 pub(super) use store::millis;
 
 use crate::journal::{
-    Definition, Entry, Error, Header, IndexRow, Link, NamedCause, Number, Standing, StateRecord,
+    Entry, Error, Header, IndexRow, Link, NamedCause, Number, Standing, StateRecord,
 };
 
 /// The bits of a record's place that are its sequence number. A saga that comes to so many records has been tried again
@@ -39,11 +39,11 @@ pub(super) fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, Error
     Ok(Timestamp(u64::try_from(millis).unwrap_or_default()))
 }
 
-fn blob(row: &Row<'_>, column: usize) -> Result<Bytes, Error> {
+pub(super) fn blob(row: &Row<'_>, column: usize) -> Result<Bytes, Error> {
     Ok(row.bytes(column)?.into())
 }
 
-fn version(row: &Row<'_>, column: usize) -> Result<u32, Error> {
+pub(super) fn version(row: &Row<'_>, column: usize) -> Result<u32, Error> {
     let version: i64 = row.get(column)?;
     u32::try_from(version).map_err(|_| Error::Unreadable(format!("version {version}")))
 }
@@ -164,17 +164,5 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Error> {
         at: timestamp(row, 1)?,
         record: blob(row, 2)?,
         link: link(&row.bytes(3)?)?,
-    })
-}
-
-pub(super) fn definition(row: &Row<'_>) -> Result<Definition, Error> {
-    Ok(Definition {
-        hash: row.get(0)?,
-        name: row.get(1)?,
-        version: version(row, 2)?,
-        source: row.get(3)?,
-        file: row.get(4)?,
-        descriptors: blob(row, 5)?,
-        registered_at: timestamp(row, 6)?,
     })
 }

@@ -7,7 +7,7 @@ use saga::Reason;
 use store::Connection;
 
 use super::rows;
-use crate::journal::{Definition, Entry, Error, Header, Number, Readmit, Standing};
+use crate::journal::{Entry, Error, Header, Number, Readmit, Standing};
 
 const INSERT_SAGA: &str = "
     insert into saga
@@ -52,16 +52,6 @@ const CLOSE_ASIDE: &str = "
         aside_message = ?4 || ' (it stood aside: ' || aside_message || ')'
     where id = ?1 and aside_code is not null
       and state not in ('SUCCEEDED', 'COMPENSATED', 'RESOLVED')";
-
-const INSERT_DEFINITION: &str = "
-    insert into definition (hash, name, version, source, file, descriptors, registered_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-    on conflict do nothing";
-
-const FIND_DEFINITION: &str = "
-    select hash, name, version, source, file, descriptors, registered_at
-    from definition
-    where name = ?1 and version = ?2";
 
 /// The numbers of new sagas, each given once. Where its saga was not kept, a number is left out.
 #[derive(Debug, Default)]
@@ -174,16 +164,4 @@ pub(super) fn close_aside(
 ) -> Result<bool, Error> {
     let values = (saga_id, rows::millis(at), &why.code, &why.message);
     Ok(connection.execute(CLOSE_ASIDE, values)? > 0)
-}
-
-/// The definition that has this one's name and version from now on.
-pub(super) fn register(
-    connection: &Connection,
-    definition: &Definition,
-) -> Result<Definition, Error> {
-    let Definition { hash, name, version, source, file, descriptors, registered_at } = definition;
-    let registered_at = rows::millis(*registered_at);
-    let values = (hash, name, version, source, file, descriptors.as_ref(), registered_at);
-    connection.execute(INSERT_DEFINITION, values)?;
-    connection.one(FIND_DEFINITION, (name, version), rows::definition)
 }

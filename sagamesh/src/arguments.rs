@@ -9,8 +9,8 @@ use orchestrator::config::{self, Participant};
 use crate::{
     command::{
         backup::{Backup, Restore},
-        check::Check,
         config::Config,
+        definition::{Definition, check::Check},
         order::Order,
         saga::Saga,
     },
@@ -79,7 +79,9 @@ pub(crate) enum Command {
     Order(Order),
     /// Start, watch and steer sagas
     Saga(Saga),
-    /// Check a definition without running it
+    /// Register, check, list and archive definitions
+    Definition(Definition),
+    /// Check definitions without running them; the same as `definition check`
     Check(Check),
     /// Copy the databases of a mesh, which may be running, as they all are at one moment
     Backup(Backup),

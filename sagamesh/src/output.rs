@@ -119,7 +119,7 @@ fn to_json<M: Name>(message: &M) -> CommandResult<String> {
 }
 
 /// JSON whose texts a terminal does not obey either: `serde_json` escapes control characters of ASCII alone.
-fn escaped_json(json: &str) -> String {
+pub(crate) fn escaped_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         match is_unshowable(character) && character != '\n' {

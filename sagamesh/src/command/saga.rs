@@ -6,12 +6,13 @@ mod wait;
 
 use clap::{Args, Subcommand, ValueEnum};
 use proto::saga::v1::{
-    CancelSagaRequest, GetDefinitionRequest, GetSagaRequest, ListDefinitionsRequest,
-    ListSagasRequest, PauseSagaRequest, ResolveSagaRequest, ResumeSagaRequest, RetrySagaRequest,
-    Saga as Shown, SagaState, SkipStepRequest, saga_service_client::SagaServiceClient,
+    CancelSagaRequest, GetSagaRequest, ListSagasRequest, PauseSagaRequest, ResolveSagaRequest,
+    ResumeSagaRequest, RetrySagaRequest, Saga as Shown, SagaState, SkipStepRequest,
+    saga_service_client::SagaServiceClient,
 };
 use tonic::transport::Channel;
 
+use super::definition;
 use crate::{
     arguments::{Format, Global},
     connect::{self, request, success},
@@ -77,12 +78,12 @@ enum Verb {
         after_help = "Example:\n  sagamesh saga resolve SAGA_ID --reason 'settled with the customer'"
     )]
     Resolve(Steer),
-    /// List the registered definitions
+    /// List the definitions, as `sagamesh definition list` does
     #[command(after_help = "Example:\n  sagamesh saga definitions")]
     Definitions,
-    /// Show a registered definition's source
+    /// Show a definition's source, as `sagamesh definition get` does
     #[command(after_help = "Example:\n  sagamesh saga definition place-order")]
-    Definition(Definition),
+    Definition(definition::Named),
 }
 
 #[derive(Debug, Args)]
@@ -131,15 +132,6 @@ struct List {
     /// At most this many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1000))]
     limit: i32,
-}
-
-#[derive(Debug, Args)]
-struct Definition {
-    /// Its name
-    name: String,
-    /// Its version; the newest when it is left out
-    #[arg(long, default_value_t = 0)]
-    version: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -199,8 +191,8 @@ pub(crate) async fn run(global: &Global, saga: Saga) -> CommandResult {
                 client.skip_step(request(global, SkipStepRequest { saga_id, step, reason })).await;
             show_one(global, success("the step was not skipped", global, answer)?.saga)
         }
-        Verb::Definitions => definitions(global, &mut client).await,
-        Verb::Definition(wanted) => definition(global, &mut client, wanted).await,
+        Verb::Definitions => definition::list(global).await,
+        Verb::Definition(wanted) => definition::get(global, wanted).await,
     }
 }
 
@@ -227,47 +219,5 @@ async fn list(global: &Global, client: &mut Client, wanted: List) -> CommandResu
     if !found.next_page_token.is_empty() {
         anstream::eprintln!("there are more: raise --limit");
     }
-    Ok(())
-}
-
-async fn definitions(global: &Global, client: &mut Client) -> CommandResult {
-    let answer = client.list_definitions(request(global, ListDefinitionsRequest::default())).await;
-    let found = success("the definitions were not listed", global, answer)?;
-    if global.output == Format::Json {
-        return output::json(&found);
-    }
-    let rows: Vec<Vec<String>> = found
-        .definitions
-        .into_iter()
-        .map(|one| {
-            vec![
-                one.name,
-                one.version.to_string(),
-                one.served_method,
-                one.hash.chars().take(12).collect(),
-            ]
-        })
-        .collect();
-    output::table(&["DEFINITION", "VERSION", "SERVES", "HASH"], &rows);
-    Ok(())
-}
-
-async fn definition(global: &Global, client: &mut Client, wanted: Definition) -> CommandResult {
-    let message = GetDefinitionRequest { name: wanted.name, version: wanted.version };
-    let answer = client.get_definition(request(global, message)).await;
-    // The source has lines of its own.
-    let source = match &answer {
-        Ok(response) => response.get_ref().definition.as_ref(),
-        Err(_) => None,
-    };
-    let source = source.map(|definition| definition.source.clone()).unwrap_or_default();
-    let found = success("the definition was not found", global, answer)?;
-    if global.output == Format::Json {
-        return output::json(&found);
-    }
-    if let Some(definition) = &found.definition {
-        anstream::eprintln!("input: {}", definition.input);
-    }
-    anstream::print!("{}", output::escaped_lines(&source));
     Ok(())
 }

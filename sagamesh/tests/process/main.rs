@@ -11,6 +11,7 @@ use std::{
 mod backup;
 mod bounded;
 mod content;
+mod definitions;
 mod roles;
 mod shop;
 

@@ -51,7 +51,9 @@ impl Timeline {
             EventKind::Parked => {
                 Some(format!("{} {step} needs a person: {}", red("!"), reason(event)))
             }
-            EventKind::Recovered => Some(format!("{} {}", gray("⟳"), event.message)),
+            EventKind::Recovered | EventKind::Woken => {
+                Some(format!("{} {}", gray("⟳"), event.message))
+            }
             EventKind::Paused => Some(by_hand("paused", event)),
             EventKind::Resumed => Some(by_hand("resumed", event)),
             EventKind::Retried => Some(by_hand("retried", event)),

@@ -44,7 +44,7 @@ fn forward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Co
     if state.steps.iter().all(StepState::is_passed) {
         return vec![Command::Finish(Outcome::Succeeded)];
     }
-    let no_way_back = only_goes_forward(definition, state);
+    let no_way_back = only_goes_forward(definition, state, now);
     if !no_way_back && let Some(cause) = turn_back_cause(definition, state, now) {
         return vec![Command::Record(Event::TurnedBack { cause })];
     }
@@ -76,8 +76,10 @@ fn turn_back_cause(definition: &Definition, state: &SagaState, now: Timestamp) -
             .reason
             .clone()
             .unwrap_or_else(|| Reason::new("UNKNOWN", "no reason was given"));
-        let reason = match state.at(step).call.progress {
-            Progress::Exhausted => {
+        let call = &state.at(step).call;
+        let reason = match call.progress {
+            // A call that was last not sent, or pushed back, has that as its reason.
+            Progress::Exhausted if call.deferred == 0 => {
                 Reason::new(Reason::STEP_UNANSWERED, format!("no definite answer: {reason}"))
             }
             _ => reason,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     answer::Reason,
     definition::{Definition, Direction, StepId},
-    event::{Cause, Outcome},
+    event::{Cause, Outcome, TimeRules},
     standing::only_goes_forward,
     timestamp::Timestamp,
 };
@@ -88,6 +88,8 @@ pub enum StepStatus {
     Undone,
     /// It needs a person.
     Stuck,
+    /// Attempts of its call were made, and none has reached its participant.
+    NotSent,
 }
 
 /// A step, as it is shown.
@@ -152,6 +154,14 @@ pub(crate) struct StepState {
     pub(crate) reason: Option<Reason>,
 }
 
+impl DirectionState {
+    /// Whether attempts were made, and none has reached the participant.
+    pub(crate) fn was_never_sent(&self) -> bool {
+        let unsettled = matches!(self.progress, Progress::Open { .. } | Progress::Exhausted);
+        unsettled && self.attempts > 0 && !self.may_have_landed
+    }
+}
+
 impl StepState {
     /// Settled going forward: what waits for it may begin.
     pub(crate) fn is_passed(&self) -> bool {
@@ -162,8 +172,7 @@ impl StepState {
     pub(crate) fn needs_undo(&self) -> bool {
         let landed = match self.call.progress {
             Progress::Done | Progress::Open { .. } => true,
-            // Without any answer, nothing tells whether the call that was intended has been made.
-            Progress::Exhausted => self.call.may_have_landed || self.call.attempts == 0,
+            Progress::Exhausted => !self.call.was_never_sent(),
             Progress::NoEffect | Progress::Idle | Progress::Skipped => self.call.may_have_landed,
         };
         landed
@@ -187,6 +196,7 @@ pub struct SagaState {
     pub(crate) started_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) deadline: Timestamp,
+    pub(crate) rules: TimeRules,
     pub(crate) steps: Vec<StepState>,
     pub(crate) cause: Option<Cause>,
     pub(crate) hold: Option<(Hold, Cause)>,
@@ -206,6 +216,7 @@ impl SagaState {
             started_at: Timestamp(0),
             updated_at: Timestamp(0),
             deadline: Timestamp(u64::MAX),
+            rules: TimeRules::default(),
             steps: vec![StepState::default(); definition.steps().len()],
             cause: None,
             hold: None,
@@ -319,10 +330,19 @@ impl SagaState {
         })
     }
 
-    /// Whether the saga goes forward and its deadline or an operator can still turn it back.
+    /// Whether the saga goes forward, and its deadline or an operator can turn it back at `now`.
     #[must_use]
-    pub fn can_turn_back(&self, definition: &Definition) -> bool {
-        self.cause.is_none() && !only_goes_forward(definition, self)
+    pub fn can_turn_back(&self, definition: &Definition, now: Timestamp) -> bool {
+        self.cause.is_none() && !only_goes_forward(definition, self, now)
+    }
+
+    /// When the last attempt of a call begins as long as the saga can be turned back: what is left until its deadline then is
+    /// for undoing.
+    pub(crate) fn calls_until(&self, definition: &Definition) -> Option<Timestamp> {
+        match self.rules {
+            TimeRules::V1 => None,
+            TimeRules::V2 => Some(self.deadline.before(definition.time_to_undo())),
+        }
     }
 
     pub(crate) fn at(&self, step: StepId) -> &StepState {
@@ -372,6 +392,7 @@ impl SagaState {
             (Progress::Idle, Progress::Open { .. }) if step.call.attempts == 0 => {
                 StepStatus::Running
             }
+            (Progress::Idle, _) if step.call.was_never_sent() => StepStatus::NotSent,
             (Progress::Idle, Progress::Open { .. } | Progress::Exhausted) => StepStatus::Unknown,
             (Progress::Idle, Progress::Done) => StepStatus::Done,
             (Progress::Idle, Progress::NoEffect) => StepStatus::Declined,

@@ -57,6 +57,11 @@ pub(super) fn show(definition: &Compiled, record: &Record) -> Shown {
             shown.set_kind(EventKind::Recovered);
             shown.message = format!("taken up by node {node}");
         }
+        Event::Woken { node } => {
+            shown.set_kind(EventKind::Woken);
+            shown.message =
+                format!("taken up by node {node}, which does not count the time it slept");
+        }
         Event::Paused { reason } => by_hand(&mut shown, EventKind::Paused, reason),
         Event::Resumed { reason } => by_hand(&mut shown, EventKind::Resumed, reason),
         Event::Retried { reason } => by_hand(&mut shown, EventKind::Retried, reason),

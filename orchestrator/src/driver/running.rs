@@ -36,7 +36,10 @@ impl Running {
     pub(crate) fn decide_all(&mut self) -> Result<NextActions, IllegalEvent> {
         let mut used = 0;
         loop {
-            let commands = saga::decide(self.definition.engine(), &self.state, self.now());
+            // Recorded at the instant at which it was decided: a moment later an attempt may be due that was not then, and what
+            // was decided does not fit any more.
+            let now = self.now();
+            let commands = saga::decide(self.definition.engine(), &self.state, now);
             let mut actions = NextActions { calls: Vec::new(), wake: None };
             let mut events = Vec::new();
             for command in commands {
@@ -59,7 +62,7 @@ impl Running {
             }
             for event in events {
                 let turns = matches!(event, Event::TurnedBack { .. } | Event::Parked { .. });
-                self.record(event)?;
+                self.record_at(now, event)?;
                 if turns {
                     // The remaining events were decided for the other direction: the engine decides again.
                     break;
@@ -73,7 +76,11 @@ impl Running {
 
     /// Applies an event; one that is refused leaves nothing behind.
     pub(crate) fn record(&mut self, event: Event) -> Result<(), IllegalEvent> {
-        let record = Record { seq: self.state.next_seq(), at: self.now(), event };
+        self.record_at(self.now(), event)
+    }
+
+    fn record_at(&mut self, at: saga::Timestamp, event: Event) -> Result<(), IllegalEvent> {
+        let record = Record { seq: self.state.next_seq(), at, event };
         saga::apply(Arc::make_mut(&mut self.state), self.definition.engine(), &record)?;
         self.recorded.push(record);
         Ok(())

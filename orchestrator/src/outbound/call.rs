@@ -55,6 +55,8 @@ pub struct Attempt<'a> {
     pub request: Bytes,
     /// How long the answer is waited for, from when the call is made.
     pub timeout: Duration,
+    /// When it is not sent any more: a call that waits for a stream then is not made.
+    pub send_by: Option<Timestamp>,
     /// When the saga turns back whatever this attempt comes to: it is not waited for beyond that.
     pub cut_off: Option<Timestamp>,
     /// How the definition reads this participant's answers.
@@ -88,7 +90,8 @@ impl Attempt<'_> {
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
         let (client, clock) = (participant.client(), participants.clock());
-        let remaining = self.remaining(clock);
+        let remaining = time_until(self.cut_off, clock);
+        let max_wait = MAX_STREAM_WAIT.min(time_until(self.send_by, clock));
         let mut call = facade::caller::Outgoing {
             path: self.target.path.clone(),
             request: std::mem::take(&mut self.request),
@@ -99,12 +102,12 @@ impl Attempt<'_> {
         };
         let stream = tokio::select! {
             biased;
-            stream = client.stream(&call, MAX_STREAM_WAIT.min(remaining)) => stream,
+            stream = client.stream(&call, max_wait) => stream,
             () = withdrawn => Err(NotSent::new(Obstacle::Withdrawn, WITHDRAWN_MESSAGE)),
         };
         let result = match stream {
             Ok(stream) => {
-                call.limit = self.timeout.min(self.remaining(clock));
+                call.limit = self.timeout.min(time_until(self.cut_off, clock));
                 client.unary(stream, call).await
             }
             Err(not_sent) => Err(not_sent.into()),
@@ -117,14 +120,6 @@ impl Attempt<'_> {
 
     fn read(&self, result: CallResult) -> Answer {
         classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
-    }
-
-    /// How long this attempt may still take.
-    fn remaining(&self, clock: &Clock) -> Duration {
-        match self.cut_off {
-            Some(cut_off) => cut_off.since(clock.now()).max(MIN_ATTEMPT_TIMEOUT),
-            None => Duration::MAX,
-        }
     }
 
     /// Our own entries stand whatever else goes with the call; a step's stand over its participant's.
@@ -152,6 +147,14 @@ impl Attempt<'_> {
         headers.insert(&SAGA_ATTEMPT, HeaderValue::from(self.number));
         headers.insert(&IDEMPOTENCY_KEY, never_indexed(key));
         Ok(headers)
+    }
+}
+
+/// How long an attempt may take that ends at `instant`.
+fn time_until(instant: Option<Timestamp>, clock: &Clock) -> Duration {
+    match instant {
+        Some(instant) => instant.since(clock.now()).max(MIN_ATTEMPT_TIMEOUT),
+        None => Duration::MAX,
     }
 }
 
@@ -259,6 +262,7 @@ mod tests {
             target,
             request: Bytes::new(),
             timeout: Duration::from_secs(5),
+            send_by: None,
             cut_off: None,
             overrides,
             metadata: HeaderMap::new(),
@@ -302,7 +306,7 @@ mod tests {
             taken.push(take(&participants, &target).await);
         }
         let withdrawn = CancellationToken::new();
-        let hurried = Attempt { cut_off: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
+        let hurried = Attempt { send_by: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
         let in_line = hurried.make(&participants, &trace, withdrawn.cancelled());
         let (answer, ()) = tokio::join!(in_line, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
@@ -322,7 +326,7 @@ mod tests {
                 taken.push(take(&participants, &target).await);
             }
             let withdrawn = CancellationToken::new();
-            let attempt = Attempt { cut_off, ..attempt(&target, &overrides) };
+            let attempt = Attempt { send_by: cut_off, cut_off, ..attempt(&target, &overrides) };
             let (answer, ()) =
                 tokio::join!(attempt.make(&participants, &trace, withdrawn.cancelled()), async {
                     time.advance(Duration::from_millis(1_500));

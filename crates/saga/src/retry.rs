@@ -72,8 +72,18 @@ impl Retry {
     /// The wait after `attempt` (from 1): between half and the whole of `min(cap, base * 2^(attempt - 1))`.
     #[must_use]
     pub fn backoff(&self, attempt: u32, jitter: Jitter) -> Duration {
+        self.backoff_within(Duration::MAX, attempt, jitter)
+    }
+
+    /// As [`Self::backoff`], and no longer than `longest`.
+    pub(crate) fn backoff_within(
+        &self,
+        longest: Duration,
+        attempt: u32,
+        jitter: Jitter,
+    ) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        let ceiling = self.base.saturating_mul(1 << doublings).min(self.cap);
+        let ceiling = self.base.saturating_mul(1 << doublings).min(self.cap).min(longest);
         let half = ceiling / 2;
         // Computed in whole nanoseconds: it cannot overflow, and every machine replays to the same instant.
         half + Duration::from_nanos_u128(

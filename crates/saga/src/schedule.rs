@@ -17,6 +17,10 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 /// answer.
 const PUSH_BACK_START: u32 = 3;
 
+/// A call that is not sent is not left alone for longer than this, or than a quarter of the time since its first attempt: so
+/// a participant that was away is found at work again not much later than it is.
+const NOT_SENT_LONGEST: Duration = Duration::from_secs(1);
+
 /// What one direction of a step may use up.
 pub(crate) struct Budget<'a> {
     pub(crate) policy: &'a Retry,
@@ -42,21 +46,30 @@ impl Budget<'_> {
                 attempt.counted = attempt.counted.saturating_add(1);
             }
         }
-        let due = at.after(self.wait(attempt, answer, jitter).max(MIN_WAIT));
+        let due = at.after(self.wait(attempt, answer, jitter, at).max(MIN_WAIT));
         // Not past the end of the budget: a participant may ask to be left alone for a year.
         let last = self.last(attempt);
         let spent = last.is_some_and(|last| at >= last) || self.has_no_attempt_left(attempt);
         (last.map_or(due, |last| due.min(last)), spent)
     }
 
-    fn wait(&self, attempt: &DirectionState, answer: &Answer, jitter: Jitter) -> Duration {
+    fn wait(
+        &self,
+        attempt: &DirectionState,
+        answer: &Answer,
+        jitter: Jitter,
+        at: Timestamp,
+    ) -> Duration {
         match answer {
             Answer::PushedBack { wait, .. } if self.rules == TimeRules::V1 => *wait,
             Answer::PushedBack { wait, .. } => {
                 let deferred = attempt.deferred.saturating_add(PUSH_BACK_START);
                 self.policy.backoff(deferred, jitter).max(*wait)
             }
-            Answer::NotSent(_) => self.policy.backoff(attempt.deferred, jitter),
+            Answer::NotSent(_) => {
+                let longest = NOT_SENT_LONGEST.max(at.since(attempt.first_at) / 4);
+                self.policy.backoff_within(longest, attempt.deferred, jitter)
+            }
             _ => self.policy.backoff(attempt.counted, jitter),
         }
     }

@@ -50,6 +50,25 @@ fn a_call_that_was_not_sent_uses_up_no_attempt_and_is_sent_again_after_a_growing
 }
 
 #[test]
+fn a_participant_that_comes_back_is_found_not_much_later_than_after_a_quarter_of_its_absence() {
+    let policy = Retry { cap: Duration::from_secs(10), age_limit: None, ..Retry::call_default() };
+    let definition = vec![pivot("charge"), Step { retry: policy, ..behind("confirm") }];
+    let mut saga = Journal::of(definition);
+    saga.done(0, A).intended(0, B);
+    let (mut at, mut waited) = (1, Vec::new());
+    while at < 120_000 {
+        saga.answered(at, B, not_sent());
+        waited.push((at, waits(&saga, at)));
+        at += waits(&saga, at);
+    }
+    for (at, wait) in &waited {
+        assert!(*wait <= (at / 4 + 2).clamp(1_000, 10_000), "{wait} ms at {at}");
+    }
+    assert!(waited.len() < 40, "{} attempts", waited.len());
+    assert_eq!(waited.last().map(|(_, wait)| *wait), Some(10_000));
+}
+
+#[test]
 fn a_step_that_was_never_sent_turns_its_saga_back_with_the_true_cause_and_has_nothing_to_undo() {
     let mut saga = Journal::of(vec![Step { retry: patient(), ..step("freeze") }]);
     saga.intended(1, A).answered(8_900, A, not_sent());

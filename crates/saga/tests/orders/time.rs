@@ -452,6 +452,36 @@ fn a_deadline_and_an_age_are_not_put_off_by_a_clock_that_ran_ahead() {
     assert_eq!(saga.needs_a_person_for(1_010), Some(A));
 }
 
+#[test]
+fn time_without_a_node_counts_no_further_than_the_waits_explain() {
+    const DAY: u64 = 86_400_000;
+    let taken_up: [fn() -> Event; 2] =
+        [|| Event::Recovered { node: "n2".to_owned() }, || Event::Woken { node: "n2".to_owned() }];
+    let aged = || Retry { age_limit: Some(ms(4_000)), ..doubling() };
+    for event in taken_up {
+        // It waits for 100 ms, and an attempt may take a second.
+        let mut call = under_way(1_000, Direction::Forward, aged());
+        call.answered(1_900, A, unknown()).add(DAY, event());
+        assert_eq!(call.state.deadline(), Timestamp(DAY + DEADLINE.0 - 3_000));
+        assert_eq!(call.calls(DAY), [(Direction::Forward, A)]);
+        call.answered(DAY + 1_999, A, unknown());
+        assert_eq!(call.waits(DAY + 1_999), DAY + 2_000, "four seconds old");
+
+        let mut undo = under_way(1_000, Direction::Undo, aged());
+        undo.undo_answered(1_900, A, unknown()).add(DAY, event());
+        undo.undo_answered(DAY + 1_999, A, unknown());
+        assert_eq!(undo.waits(DAY + 1_999), DAY + 2_000);
+    }
+}
+
+#[test]
+fn a_day_counts_for_a_saga_of_before() {
+    let mut saga = Journal::before(vec![step("freeze")]);
+    saga.intended(1, A).recovered(86_400_000);
+    assert_eq!(saga.turns_back(86_400_000), Reason::DEADLINE_PASSED);
+    assert!(saga.prepares(86_400_000, Direction::Undo, A));
+}
+
 mod jumps {
     use proptest::prelude::*;
 

@@ -336,6 +336,13 @@ impl SagaState {
         self.cause.is_none() && !only_goes_forward(definition, self, now)
     }
 
+    /// Whether the saga turns back at its deadline unless the pivot's call, where that has no undo, is sent before.
+    #[must_use]
+    pub fn deadline_holds(&self, definition: &Definition) -> bool {
+        // Before every instant, nothing is under way.
+        self.can_turn_back(definition, Timestamp(0))
+    }
+
     /// When the last attempt of a call begins as long as the saga can be turned back: what is left until its deadline then is
     /// for undoing.
     pub(crate) fn calls_until(&self, definition: &Definition) -> Option<Timestamp> {

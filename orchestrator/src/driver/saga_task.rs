@@ -316,12 +316,10 @@ impl SagaTask {
         self.calls.push(call.boxed());
     }
 
-    /// A call before the pivot has passed is not sent behind the saga's deadline. An undo has the time that it needs.
+    /// A call is not sent behind the deadline that turns its saga back. An undo has the time that it needs.
     fn send_by(&self, direction: Direction) -> Option<clock::Timestamp> {
         let Running { definition, state, .. } = &self.saga;
-        let holds = direction == Direction::Forward
-            && state.cause().is_none()
-            && !state.pivot_passed(definition.engine());
+        let holds = direction == Direction::Forward && state.deadline_holds(definition.engine());
         holds.then(|| clock::Timestamp(state.deadline().0))
     }
 

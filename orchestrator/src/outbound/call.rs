@@ -29,6 +29,9 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const WITHDRAWN_MESSAGE: &str =
     "the call was in line for a stream when the saga turned back or was held, or the node stopped";
 
+/// The message of an attempt that fell due behind the deadline of its saga.
+const TOO_LATE_MESSAGE: &str = "the saga's deadline passed before the call was sent";
+
 /// How many headers a call has: ours, the trace's, and those that gRPC adds.
 const HEADER_CAPACITY: usize = 12;
 
@@ -55,7 +58,7 @@ pub struct Attempt<'a> {
     pub request: Bytes,
     /// How long the answer is waited for, from when the call is made.
     pub timeout: Duration,
-    /// When it is not sent any more: a call that waits for a stream then is not made.
+    /// From when on it is not sent any more.
     pub send_by: Option<Timestamp>,
     /// When the saga turns back whatever this attempt comes to: it is not waited for beyond that.
     pub cut_off: Option<Timestamp>,
@@ -90,6 +93,9 @@ impl Attempt<'_> {
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
         let (client, clock) = (participant.client(), participants.clock());
+        if self.send_by.is_some_and(|send_by| send_by <= clock.now()) {
+            return self.read(Err(NotSent::new(Obstacle::Withdrawn, TOO_LATE_MESSAGE).into()));
+        }
         let remaining = time_until(self.cut_off, clock);
         let max_wait = MAX_STREAM_WAIT.min(time_until(self.send_by, clock));
         let mut call = facade::caller::Outgoing {
@@ -311,6 +317,41 @@ mod tests {
         let (answer, ()) = tokio::join!(in_line, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
         assert!(matches!(answer, Answer::NotSent(_)), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_behind_the_deadline_of_its_saga_is_not_sent() {
+        let (clock, _) = Clock::manual(Timestamp(2_000));
+        let (told, mut timeouts) = mpsc::unbounded_channel();
+        let (participants, _) = serving(&clock, Routes::new(Timeouts(told))).await;
+        let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
+        for (send_by, is_sent) in [(Some(Timestamp(2_000)), false), (Some(Timestamp(2_001)), true)]
+        {
+            let late = Attempt { send_by, ..attempt(&target, &overrides) };
+            let answer = late.make(&participants, &trace, std::future::pending()).await;
+            assert_eq!(matches!(answer, Answer::NotSent(_)), !is_sent, "{answer:?}");
+            assert_eq!(timeouts.try_recv().is_ok(), is_sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_participant_that_is_not_there_is_not_sent_to_and_its_address_is_told() {
+        let (clock, _) = Clock::manual(Timestamp(0));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let participants = Participants::new(clock);
+        let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
+        let nobody = attempt(&target, &overrides);
+        let answer = nobody.make(&participants, &trace, std::future::pending()).await;
+        let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
+        assert!(reason.message.contains("--participant"), "{reason}");
+
+        participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()));
+        let refused = attempt(&target, &overrides);
+        let answer = refused.make(&participants, &trace, std::future::pending()).await;
+        let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
+        assert!(reason.message.starts_with(&format!("{address}: Connection refused")), "{reason}");
     }
 
     #[tokio::test]

@@ -127,6 +127,12 @@ fn a_pivot_without_an_undo_is_turned_back_from_as_long_as_nothing_of_it_was_sent
     assert_eq!(saga.decide(101), [Command::Finish(Outcome::Compensated)]);
 
     let mut saga = Journal::of(vec![charge()]);
+    saga.intended(1, A).answered(2, A, not_sent());
+    assert!(saga.state.deadline_holds(&saga.definition), "it is not sent behind the deadline");
+    saga.answered(200, A, unknown());
+    assert!(!saga.state.deadline_holds(&saga.definition));
+
+    let mut saga = Journal::of(vec![charge()]);
     saga.intended(1, A).answered(2, A, unknown()).answered(8_950, A, not_sent());
     assert_eq!(waits(&saga, 8_950), 100, "one attempt may have landed, so no deadline holds");
     saga.answered(DEADLINE.0 + 1, A, not_sent());

@@ -106,10 +106,12 @@ impl Running {
                 Err(fault) => self.call_impossible(step, failed(&fault)),
             },
             Direction::Undo => match definition.prepare_undo(step, facts) {
-                Ok(PreparedUndo::Request(request)) => match self.too_large(step, direction, &request) {
-                    Some(reason) => Event::Parked { step: Some(step), reason },
-                    None => Event::UndoIntended { step, request },
-                },
+                Ok(PreparedUndo::Request(request)) => {
+                    match self.too_large(step, direction, &request) {
+                        Some(reason) => Event::Parked { step: Some(step), reason },
+                        None => Event::UndoIntended { step, request },
+                    }
+                }
                 Ok(PreparedUndo::Lookup(request)) => Event::LookupIntended { step, request },
                 Ok(PreparedUndo::Attention) => {
                     Event::Parked { step: Some(step), reason: response_unknown() }

@@ -188,7 +188,9 @@ pub(crate) fn step_state(state: StepState) -> String {
         match state {
             StepState::Done => AnsiColor::Green,
             StepState::Declined | StepState::Stuck => AnsiColor::Red,
-            StepState::Undone | StepState::Undoing | StepState::Unknown => AnsiColor::Yellow,
+            StepState::Undone | StepState::Undoing | StepState::Unknown | StepState::NotSent => {
+                AnsiColor::Yellow
+            }
             _ => AnsiColor::BrightBlack,
         },
     )

@@ -51,7 +51,9 @@ impl Timeline {
             EventKind::Parked => {
                 Some(format!("{} {step} needs a person: {}", red("!"), reason(event)))
             }
-            EventKind::Recovered => Some(format!("{} {}", gray("⟳"), event.message)),
+            EventKind::Recovered | EventKind::Woken => {
+                Some(format!("{} {}", gray("⟳"), event.message))
+            }
             EventKind::Paused => Some(by_hand("paused", event)),
             EventKind::Resumed => Some(by_hand("resumed", event)),
             EventKind::Retried => Some(by_hand("retried", event)),
@@ -85,6 +87,9 @@ impl Timeline {
             }
             (AnswerKind::PushedBack, _) => {
                 format!("{} {step} was asked to wait: {}", gray("…"), reason(event))
+            }
+            (AnswerKind::NotSent, _) => {
+                format!("{} {step} was not sent: {}; sent again", gray("…"), reason(event))
             }
             (AnswerKind::Unusable, _) => {
                 format!("{} {step} cannot be called: {}", red("✗"), reason(event))

@@ -271,6 +271,7 @@ impl Check<'_> {
             answers: draft.answers.clone().over(&self.draft.answers),
             declined_if: self.decline(index, Direction::Forward, problems),
             undo_declined_if: self.decline(index, Direction::Undo, problems),
+            max_request: draft.max_request.or(self.draft.max_request),
             when: match when {
                 Some(compiled) => Some(compiled?),
                 None => None,

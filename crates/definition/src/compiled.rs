@@ -1,5 +1,7 @@
 //! A definition that is sound: every name resolved, every expression compiled, immutable.
 
+use std::num::NonZeroUsize;
+
 use bytes::Bytes;
 use http::{HeaderMap, uri::PathAndQuery};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
@@ -71,6 +73,8 @@ pub struct CompiledStep {
     pub undo: Option<Target>,
     /// What the definition says of answers, the step's own words first.
     pub answers: Overrides,
+    /// How many bytes of a request the participant takes, where the definition says so.
+    pub max_request: Option<NonZeroUsize>,
     pub(super) when: Option<Expression>,
     pub(super) with: Template,
     /// Of the call and of the undo.

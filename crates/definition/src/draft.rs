@@ -4,6 +4,7 @@
 //! what [`Draft::compile`] finds, so that a file's problems all come at once.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use saga::Retry;
@@ -23,7 +24,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest name of a saga, in characters.
 const MAX_NAME: usize = 64;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "saga",
     "version",
     "serves",
@@ -36,8 +37,9 @@ const KEYS: [&str; 12] = [
     "reply",
     "output",
     "participants",
+    "max_request",
 ];
-const STEP_KEYS: [&str; 17] = [
+const STEP_KEYS: [&str; 18] = [
     "step",
     "after",
     "when",
@@ -55,6 +57,7 @@ const STEP_KEYS: [&str; 17] = [
     "message",
     "undo_declined_if",
     "metadata",
+    "max_request",
 ];
 
 /// A name of the form `pkg.Service/Method`.
@@ -95,6 +98,7 @@ pub(super) struct StepDraft {
     pub(super) declined_if: Option<DeclineDraft>,
     pub(super) undo_declined_if: Option<DeclineDraft>,
     pub(super) metadata: Option<Node>,
+    pub(super) max_request: Option<NonZeroUsize>,
 }
 
 /// One YAML file, read but not yet checked against descriptors.
@@ -118,6 +122,8 @@ pub struct Draft {
     pub(super) reply: Option<Node>,
     pub(super) output: Option<Node>,
     pub(super) participants: Vec<ParticipantDraft>,
+    /// For steps that do not say themselves.
+    pub(super) max_request: Option<NonZeroUsize>,
     pub(super) problems: Problems,
 }
 
@@ -155,6 +161,7 @@ impl Draft {
             reply: fields.take("reply", p).cloned(),
             output: fields.take("output", p).cloned(),
             participants: ParticipantDraft::read(&fields, p),
+            max_request: fields.size("max_request", p),
             problems: Problems::new(file),
         };
         draft.check_served(&fields, p);
@@ -363,6 +370,7 @@ fn step(node: &Node, problems: &mut Problems) -> Option<StepDraft> {
         declined_if: DeclineDraft::read(&fields, p),
         undo_declined_if: DeclineDraft::read_undo(&fields, p),
         metadata: fields.take("metadata", p).cloned(),
+        max_request: fields.size("max_request", p),
         name,
     })
 }

@@ -35,6 +35,7 @@ mod read;
 mod scalar;
 mod scope;
 mod signatures;
+mod size;
 mod template;
 mod typecheck;
 mod types;

@@ -97,7 +97,7 @@ pub(super) fn did_you_mean<'a>(
     names: impl IntoIterator<Item = &'a str>,
     otherwise: &str,
 ) -> String {
-    const MAX_LISTED_NAMES: usize = 12;
+    const MAX_LISTED_NAMES: usize = 16;
     let names: Vec<&str> = names.into_iter().collect();
     match closest(wrong, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),

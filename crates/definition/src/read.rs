@@ -1,7 +1,7 @@
 //! Reading a YAML tree field by field, noting what does not fit and going on.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clock::duration;
@@ -9,6 +9,7 @@ use saga::{Attempts, Retry};
 
 use super::overrides::{self, Class, Overrides};
 use super::problem::{Position, Problems, did_you_mean};
+use super::size;
 use super::yaml::{Kind, Literal, Node, Text};
 
 /// The entries of a mapping whose keys are fixed.
@@ -88,6 +89,17 @@ impl<'n> Fields<'n> {
             Ok(duration) => Some(duration),
             Err(what) => {
                 problems.add(text.at, format!("`{key}`: {what}"), duration::CURE);
+                None
+            }
+        }
+    }
+
+    pub(super) fn size(&self, key: &str, problems: &mut Problems) -> Option<NonZeroUsize> {
+        let text = self.text(key, problems)?;
+        match size::parse(&text.value) {
+            Ok(size) => Some(size),
+            Err(what) => {
+                problems.add(text.at, format!("`{key}`: {what}"), size::CURE);
                 None
             }
         }

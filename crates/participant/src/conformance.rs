@@ -74,7 +74,8 @@ macro_rules! conformance {
                 the_request_id_of_one_user_is_nobody_elses,
                 a_request_from_before_keys_named_users_is_answered_to_its_user_alone,
                 another_saga_or_step_is_another_key,
-                an_answer_comes_after_the_commit;
+                an_answer_comes_after_the_commit,
+                a_repeat_that_meets_its_call_still_running_waits_for_it_and_gets_its_answer;
             undo:
                 an_undo_takes_effect_once_and_is_given_its_calls_response,
                 a_repeat_of_a_call_that_was_undone_gets_its_answer_and_no_effect,

@@ -1,7 +1,8 @@
 //! The inbox: each key takes effect at most once, a repeat gets the first answer byte for byte, and no call
 //! takes effect after its undo.
 //!
-//! The row and the effect are one local transaction. The key is claimed first, so two deliveries that race take turns on
+//! The row and the effect are one local transaction. A delivery that meets the work of an earlier one still running waits for
+//! its end and gets its answer; where its caller does not wait that long, it asks again. The key is claimed first, so two deliveries that race take turns on
 //! it, and an undo that finds no call leaves a tombstone on the call's key.
 //!
 //! | arrives | the inbox holds | what happens |

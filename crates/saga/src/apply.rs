@@ -4,9 +4,11 @@ use crate::{
     answer::{Answer, Reason},
     definition::{Definition, StepId},
     event::{Cause, Event, Outcome, Record},
+    instants::{Correction, not_counted},
     legal::{IllegalEvent, check},
-    retry::{Attempts, Jitter, Retry},
-    standing::{is_blocked, may_have_begun, only_goes_forward},
+    retry::Jitter,
+    schedule::Budget,
+    standing::{is_blocked, may_have_begun},
     state::{DirectionState, Hold, Progress, SagaState, Status, StepState},
     timestamp::Timestamp,
 };
@@ -30,9 +32,10 @@ pub fn apply(
 fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
     let at = record.at;
     match &record.event {
-        Event::Started { deadline } => {
+        Event::Started { deadline, rules } => {
             state.started_at = at;
             state.deadline = *deadline;
+            state.rules = *rules;
         }
         Event::Skipped { step } => state.steps[step.index()].call.progress = Progress::Skipped,
         Event::CallIntended { step, request } => {
@@ -86,7 +89,8 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
                 }
             }
         }
-        Event::Recovered { .. } => recovered(state, at),
+        Event::Recovered { .. } => recovered(state, definition, at),
+        Event::Woken { .. } => Correction::of(state, definition, at).apply(state, at),
         Event::Paused { reason } => {
             state.hold = Some((Hold::Paused, by_hand(Reason::PAUSED_BY_OPERATOR, reason)));
             state.held_at = at;
@@ -122,13 +126,14 @@ fn begin_attempts(attempt: &mut DirectionState, request: &bytes::Bytes, at: Time
 
 fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
     let mut steps = std::mem::take(&mut state.steps);
-    for step in &mut steps {
-        match step.call.progress {
-            // The call waits for its next attempt, or for a person: no further attempt is made.
-            Progress::Open { due } if step.call.stuck || !may_have_begun(state, due, at, true) => {
+    for (id, step) in (0..).map(StepId).zip(&mut steps) {
+        if let Progress::Open { due } = step.call.progress {
+            // No further attempt is made of a call that waits for its next one, or for a person; nor of one that is given up,
+            // as a saga can be turned back for its budget that was started when calls had a smaller one.
+            let is_given_up = cause.step == Some(id);
+            if is_given_up || step.call.stuck || !may_have_begun(state, due, at, true) {
                 step.call.progress = Progress::Exhausted;
             }
-            _ => {}
         }
         step.call.stuck = false;
     }
@@ -145,14 +150,16 @@ fn call_answered(
     jitter: Jitter,
     at: Timestamp,
 ) {
-    let pivot_passed = state.pivot_passed(definition);
-    // A step that cannot be turned back from is limited by its age alone, not by its attempts.
-    let no_way_back = only_goes_forward(definition, state);
+    let (rules, pivot_passed) = (definition.step(id), state.pivot_passed(definition));
     let backward = state.cause.is_some();
-    let policy = &definition.step(id).retry;
+    let until = state.calls_until(definition);
+    let time_rules = state.rules;
     let step = &mut state.steps[id.index()];
     step.call.attempts += 1;
+    step.call.stuck = false;
     step.reason = answer.reason().cloned();
+    step.call.may_have_landed |=
+        matches!(answer, Answer::Unknown(_) | Answer::PushedBack { .. } | Answer::Unusable(_));
     match answer {
         Answer::Done { response } => {
             step.call.progress = Progress::Done;
@@ -161,23 +168,25 @@ fn call_answered(
         // Behind the pivot there is no way back: a person must look.
         Answer::Declined(_) if pivot_passed => mark_stuck(&mut step.call, at),
         Answer::Declined(_) | Answer::NothingToUndo => step.call.progress = Progress::NoEffect,
-        Answer::Unknown(_) | Answer::PushedBack { .. } | Answer::Unusable(_) if backward => {
-            step.call.may_have_landed = true;
+        Answer::Unknown(_)
+        | Answer::PushedBack { .. }
+        | Answer::NotSent(_)
+        | Answer::Unusable(_)
+            if backward =>
+        {
             step.call.progress = Progress::Exhausted;
         }
-        Answer::Unusable(_) => {
-            step.call.may_have_landed = true;
-            mark_stuck(&mut step.call, at);
-        }
-        Answer::Unknown(_) | Answer::PushedBack { .. } => {
-            step.call.may_have_landed = true;
-            schedule_retry(&mut step.call, policy, answer, jitter, at);
-            let exhausted = is_exhausted(&step.call, policy);
-            if is_too_old(&step.call, policy, at) || (exhausted && !no_way_back) {
-                match no_way_back {
-                    true => mark_stuck(&mut step.call, at),
-                    false => step.call.progress = Progress::Exhausted,
-                }
+        Answer::Unusable(_) => mark_stuck(&mut step.call, at),
+        Answer::Unknown(_) | Answer::PushedBack { .. } | Answer::NotSent(_) => {
+            let in_doubt = rules.pivot && !rules.undo && step.call.may_have_landed;
+            let no_way_back = pivot_passed || in_doubt;
+            let until = until.filter(|_| !no_way_back);
+            let budget = Budget { policy: &rules.retry, until, rules: time_rules };
+            let (due, spent) = budget.spend(&mut step.call, answer, jitter, at);
+            match (spent, no_way_back) {
+                (false, _) => step.call.progress = Progress::Open { due },
+                (true, false) => step.call.progress = Progress::Exhausted,
+                (true, true) => mark_stuck(&mut step.call, at),
             }
         }
     }
@@ -191,7 +200,7 @@ fn undo_answered(
     jitter: Jitter,
     at: Timestamp,
 ) {
-    let policy = &definition.step(id).undo_retry;
+    let (policy, rules) = (&definition.step(id).undo_retry, state.rules);
     let step = &mut state.steps[id.index()];
     step.undo.attempts += 1;
     if let Some(reason) = answer.reason() {
@@ -201,10 +210,11 @@ fn undo_answered(
         Answer::Done { .. } => step.undo.progress = Progress::Done,
         Answer::NothingToUndo => step.undo.progress = Progress::NoEffect,
         Answer::Declined(_) | Answer::Unusable(_) => mark_stuck(&mut step.undo, at),
-        Answer::Unknown(_) | Answer::PushedBack { .. } => {
-            schedule_retry(&mut step.undo, policy, answer, jitter, at);
-            if is_too_old(&step.undo, policy, at) || is_exhausted(&step.undo, policy) {
-                mark_stuck(&mut step.undo, at);
+        Answer::Unknown(_) | Answer::PushedBack { .. } | Answer::NotSent(_) => {
+            let budget = Budget { policy, until: None, rules };
+            match budget.spend(&mut step.undo, answer, jitter, at) {
+                (due, false) => step.undo.progress = Progress::Open { due },
+                (_, true) => mark_stuck(&mut step.undo, at),
             }
         }
     }
@@ -215,40 +225,9 @@ fn mark_stuck(attempt: &mut DirectionState, at: Timestamp) {
     attempt.stuck = true;
 }
 
-fn schedule_retry(
-    attempt: &mut DirectionState,
-    policy: &Retry,
-    answer: &Answer,
-    jitter: Jitter,
-    at: Timestamp,
-) {
-    let wait = match answer {
-        Answer::PushedBack { wait, .. } => *wait,
-        _ => {
-            attempt.counted += 1;
-            policy.backoff(attempt.counted, jitter)
-        }
-    };
-    // At least a millisecond: an attempt that is due at once would not show that it is waiting. Not past the age limit:
-    // a participant may ask to be left alone for a year, and then a person must learn of it.
-    let due = at.after(wait.max(std::time::Duration::from_millis(1)));
-    let last = policy.age_limit.map_or(due, |limit| attempt.first_at.after(limit));
-    attempt.progress = Progress::Open { due: due.min(last) };
-}
-
-fn is_exhausted(attempt: &DirectionState, policy: &Retry) -> bool {
-    match policy.attempts {
-        Attempts::Limited(limit) => attempt.counted >= limit.get(),
-        Attempts::Unlimited => false,
-    }
-}
-
-fn is_too_old(attempt: &DirectionState, policy: &Retry, at: Timestamp) -> bool {
-    policy.age_limit.is_some_and(|limit| at.since(attempt.first_at) >= limit)
-}
-
 /// What was under way when the node stopped may have landed. It is due at once.
-fn recovered(state: &mut SagaState, at: Timestamp) {
+fn recovered(state: &mut SagaState, definition: &Definition, at: Timestamp) {
+    let correction = Correction::of(state, definition, at);
     let backward = state.cause.is_some();
     // What was due by the last record was under way, even when this node's clock is behind that of the last one.
     let by = at.max(state.updated_at);
@@ -275,29 +254,7 @@ fn recovered(state: &mut SagaState, at: Timestamp) {
         }
     }
     state.steps = steps;
-    set_back(state, at);
-}
-
-/// What was still to come as long after the last record comes as long after now, where the clock has been set back since: it
-/// may have run ahead by years.
-fn set_back(state: &mut SagaState, now: Timestamp) {
-    let last = state.updated_at;
-    if now >= last {
-        return;
-    }
-    let closer = |instant: Timestamp| match instant > last {
-        true => now.after(instant.since(last)),
-        false => instant,
-    };
-    state.deadline = closer(state.deadline);
-    for step in &mut state.steps {
-        for attempt in [&mut step.call, &mut step.undo] {
-            attempt.first_at = attempt.first_at.min(now);
-            if let Progress::Open { due } = &mut attempt.progress {
-                *due = closer(*due);
-            }
-        }
-    }
+    correction.apply(state, at);
 }
 
 /// Lets a held saga go on. The time that it was blocked counts neither towards its deadline nor as age.
@@ -307,13 +264,7 @@ fn release_hold(state: &mut SagaState, at: Timestamp) {
     if !was_blocked {
         return;
     }
-    let held = at.since(state.held_at);
-    state.deadline = state.deadline.after(held);
-    for step in &mut state.steps {
-        for attempt in [&mut step.call, &mut step.undo] {
-            attempt.first_at = attempt.first_at.after(held);
-        }
-    }
+    not_counted(state, at.since(state.held_at));
 }
 
 fn retried(state: &mut SagaState, at: Timestamp) {
@@ -325,6 +276,7 @@ fn retried(state: &mut SagaState, at: Timestamp) {
             if let Progress::Open { due } = &mut attempt.progress {
                 *due = (*due).min(at);
                 attempt.counted = 0;
+                attempt.deferred = 0;
                 attempt.first_at = at;
             }
         }

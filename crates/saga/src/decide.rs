@@ -44,7 +44,7 @@ fn forward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Co
     if state.steps.iter().all(StepState::is_passed) {
         return vec![Command::Finish(Outcome::Succeeded)];
     }
-    let no_way_back = only_goes_forward(definition, state);
+    let no_way_back = only_goes_forward(definition, state, now);
     if !no_way_back && let Some(cause) = turn_back_cause(definition, state, now) {
         return vec![Command::Record(Event::TurnedBack { cause })];
     }
@@ -67,28 +67,29 @@ fn forward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Co
 }
 
 fn turn_back_cause(definition: &Definition, state: &SagaState, now: Timestamp) -> Option<Cause> {
+    const PASSED: &str = "the saga's deadline passed before its pivot";
+    let is_late = now >= state.deadline;
     let failed = definition.ids().find(|step| {
         matches!(state.at(*step).call.progress, Progress::NoEffect | Progress::Exhausted)
     });
-    if let Some(step) = failed {
-        let reason = state
-            .at(step)
-            .reason
-            .clone()
-            .unwrap_or_else(|| Reason::new("UNKNOWN", "no reason was given"));
-        let reason = match state.at(step).call.progress {
-            Progress::Exhausted => {
-                Reason::new(Reason::STEP_UNANSWERED, format!("no definite answer: {reason}"))
-            }
-            _ => reason,
-        };
-        return Some(Cause { step: Some(step), reason });
-    }
-    (now >= state.deadline).then(|| {
-        let reason =
-            Reason::new(Reason::DEADLINE_PASSED, "the saga's deadline passed before its pivot");
-        Cause { step: None, reason }
-    })
+    let Some(step) = failed else {
+        let reason = Reason::new(Reason::DEADLINE_PASSED, PASSED);
+        return is_late.then_some(Cause { step: None, reason });
+    };
+    let call = &state.at(step).call;
+    let reason = state.at(step).reason.clone();
+    let reason = reason.unwrap_or_else(|| Reason::new("UNKNOWN", "no reason was given"));
+    let reason = match call.progress {
+        Progress::Exhausted if is_late => {
+            Reason::new(Reason::DEADLINE_PASSED, format!("{PASSED}: {reason}"))
+        }
+        // A call that was last not sent, or pushed back, has that as its reason.
+        Progress::Exhausted if call.deferred == 0 => {
+            Reason::new(Reason::STEP_UNANSWERED, format!("no definite answer: {reason}"))
+        }
+        _ => reason,
+    };
+    Some(Cause { step: Some(step), reason })
 }
 
 fn backward(definition: &Definition, state: &SagaState, now: Timestamp) -> Vec<Command> {

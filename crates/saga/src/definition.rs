@@ -128,6 +128,13 @@ impl Definition {
         self.deadline
     }
 
+    /// How much of [`Self::deadline`] is left for undoing when the last attempt of a call begins: a tenth, and 10 seconds at
+    /// most.
+    #[must_use]
+    pub fn time_to_undo(&self) -> Duration {
+        (self.deadline / 10).min(Duration::from_secs(10))
+    }
+
     /// The order of the steps.
     #[must_use]
     pub fn graph(&self) -> &Graph {

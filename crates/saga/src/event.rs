@@ -38,11 +38,29 @@ pub enum Outcome {
     Compensated,
 }
 
+/// By which rules about time a saga runs: those that it was started under, for its records were made by them and are read
+/// by them again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeRules {
+    /// Of sagas whose start names none: a call is asked until the deadline itself, a push-back is waited for as told, and
+    /// all the time counts in which no node ran the saga.
+    #[default]
+    V1,
+    /// A call is asked until there is only the time left that undoing takes, push-backs in a row are waited for longer and
+    /// longer, and time without a node does not count.
+    V2,
+}
+
+impl TimeRules {
+    /// Those that a saga is started under.
+    pub const CURRENT: Self = Self::V2;
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The saga was started.
-    Started { deadline: Timestamp },
+    Started { deadline: Timestamp, rules: TimeRules },
     /// The step's condition was false.
     Skipped { step: StepId },
     /// The step's call is made from now on, always with this request and key.
@@ -63,6 +81,8 @@ pub enum Event {
     Parked { step: Option<StepId>, reason: Reason },
     /// A node took the saga up again: calls that were under way may have landed.
     Recovered { node: String },
+    /// A node took the saga up again that slept, with nothing under way, at an instant that its wait does not explain.
+    Woken { node: String },
     /// An operator holds the saga.
     Paused { reason: String },
     /// An operator lets a held saga go on.

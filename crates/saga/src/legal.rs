@@ -43,7 +43,7 @@ pub(crate) fn check(
     }
     let rules = Rules { state, definition, at: record.at };
     match &record.event {
-        Event::Started { .. } | Event::Recovered { .. } => Ok(()),
+        Event::Started { .. } | Event::Recovered { .. } | Event::Woken { .. } => Ok(()),
         Event::Skipped { step } => rules.may_begin(*step).and_then(|()| rules.conditional(*step)),
         Event::CallIntended { step, .. } => rules.may_begin(*step),
         Event::CallAnswered { step, answer, .. } => rules.call_answered(*step, answer),
@@ -131,7 +131,7 @@ impl Rules<'_> {
         if self.state.pivot_passed(self.definition) {
             return refuse("it is too late: the saga is past its pivot and only goes forward");
         }
-        if only_goes_forward(self.definition, self.state) {
+        if only_goes_forward(self.definition, self.state, self.at) {
             return refuse(
                 "it is too late: the pivot's call is under way, and has no undo that could take it back",
             );
@@ -222,7 +222,7 @@ impl Rules<'_> {
         {
             return refuse(format!("{name}: its call is under way; wait for its answer"));
         }
-        let can_turn_back = self.state.can_turn_back(self.definition);
+        let can_turn_back = self.state.can_turn_back(self.definition, self.at);
         match open.progress {
             Progress::Open { due }
                 if !open.stuck && may_have_begun(self.state, due, self.at, can_turn_back) =>

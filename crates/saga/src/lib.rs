@@ -6,14 +6,16 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use saga::{Answer, Command, Definition, Event, Jitter, Record, Retry, SagaState, Status, Step, Timestamp, apply, decide};
+//! use saga::{
+//!     Answer, Command, Definition, Event, Jitter, Record, Retry, SagaState, Status, Step, TimeRules, Timestamp, apply, decide,
+//! };
 //!
 //! let step = Step {
 //!     name: "freeze_stock".to_owned(), after: None, pivot: false, undo: true, conditional: false,
 //!     timeout: Duration::from_secs(5), retry: Retry::call_default(), undo_retry: Retry::undo_default(),
 //! };
 //! let definition = Definition::new(vec![step], Duration::from_secs(30)).expect("it is sound");
-//! let mut journal = vec![Event::Started { deadline: Timestamp(30_000) }];
+//! let mut journal = vec![Event::Started { deadline: Timestamp(30_000), rules: TimeRules::CURRENT }];
 //! let mut state = SagaState::new(&definition);
 //! let mut seq = 0;
 //! while let Some(event) = journal.pop() {
@@ -42,8 +44,10 @@ mod decide;
 mod definition;
 mod event;
 mod graph;
+mod instants;
 mod legal;
 mod retry;
+mod schedule;
 mod standing;
 mod state;
 mod timestamp;
@@ -53,7 +57,7 @@ pub use apply::apply;
 pub use command::Command;
 pub use decide::decide;
 pub use definition::{Definition, DefinitionFault, Direction, Step, StepId};
-pub use event::{Cause, Event, Outcome, Record};
+pub use event::{Cause, Event, Outcome, Record, TimeRules};
 pub use graph::Graph;
 pub use legal::IllegalEvent;
 pub use retry::{Attempts, Jitter, Retry, RetryFault};

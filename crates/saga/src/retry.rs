@@ -7,7 +7,7 @@ use std::{num::NonZeroU32, time::Duration};
 pub enum Attempts {
     /// This many, the first one included.
     Limited(NonZeroU32),
-    /// Only [`Retry::age_limit`] and the saga's deadline end it.
+    /// Only [`Retry::age_limit`], and before the pivot the saga's deadline, end it.
     Unlimited,
 }
 
@@ -19,13 +19,13 @@ pub struct Jitter(pub u16);
 /// The retry policy of a call or of an undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// How many attempts may end with an unknown outcome.
+    /// How many attempts may end with an unknown outcome. Those that were not sent, or pushed back, do not count.
     pub attempts: Attempts,
     /// The longest wait after the first attempt; doubles with each one. At least a millisecond.
     pub base: Duration,
     /// No wait is longer than this, except one that the participant asked for. Not below `base`.
     pub cap: Duration,
-    /// How long after its first attempt an unanswered call counts as hopeless; `None`: never.
+    /// How long after its first attempt a call that is not answered, or not sent, counts as hopeless; `None`: never.
     pub age_limit: Option<Duration>,
 }
 
@@ -46,11 +46,12 @@ pub enum RetryFault {
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Retry {
-    /// For a call: 5 attempts, 100 ms to 10 s apart, for an hour at most.
+    /// For a call: as many attempts as it takes, 100 ms to 10 s apart, for an hour at most. Before the pivot the saga's deadline
+    /// ends them.
     #[must_use]
     pub fn call_default() -> Self {
         Self {
-            attempts: NonZeroU32::new(5).map_or(Attempts::Unlimited, Attempts::Limited),
+            attempts: Attempts::Unlimited,
             base: Duration::from_millis(100),
             cap: Duration::from_secs(10),
             age_limit: Some(Duration::from_secs(3600)),
@@ -71,8 +72,18 @@ impl Retry {
     /// The wait after `attempt` (from 1): between half and the whole of `min(cap, base * 2^(attempt - 1))`.
     #[must_use]
     pub fn backoff(&self, attempt: u32, jitter: Jitter) -> Duration {
+        self.backoff_within(Duration::MAX, attempt, jitter)
+    }
+
+    /// As [`Self::backoff`], and no longer than `longest`.
+    pub(crate) fn backoff_within(
+        &self,
+        longest: Duration,
+        attempt: u32,
+        jitter: Jitter,
+    ) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        let ceiling = self.base.saturating_mul(1 << doublings).min(self.cap);
+        let ceiling = self.base.saturating_mul(1 << doublings).min(self.cap).min(longest);
         let half = ceiling / 2;
         // Computed in whole nanoseconds: it cannot overflow, and every machine replays to the same instant.
         half + Duration::from_nanos_u128(

@@ -7,11 +7,17 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Whether there is no way back: the pivot is passed, or its call may have landed and has no undo.
-pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState) -> bool {
+/// Whether there is no way back: the pivot is passed, or its call has no undo and may have landed, or may be under way at
+/// `at`.
+pub(crate) fn only_goes_forward(definition: &Definition, state: &SagaState, at: Timestamp) -> bool {
     definition.pivot().is_some_and(|pivot| {
-        let in_doubt = !definition.step(pivot).undo
-            && matches!(state.at(pivot).call.progress, Progress::Open { .. });
+        let call = &state.at(pivot).call;
+        let in_doubt = match call.progress {
+            Progress::Open { due } => {
+                !definition.step(pivot).undo && (call.may_have_landed || due <= at)
+            }
+            _ => false,
+        };
         in_doubt || state.pivot_passed(definition)
     })
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     answer::Reason,
     definition::{Definition, Direction, StepId},
-    event::{Cause, Outcome},
+    event::{Cause, Outcome, TimeRules},
     standing::only_goes_forward,
     timestamp::Timestamp,
 };
@@ -88,6 +88,8 @@ pub enum StepStatus {
     Undone,
     /// It needs a person.
     Stuck,
+    /// Attempts of its call were made, and none has reached its participant.
+    NotSent,
 }
 
 /// A step, as it is shown.
@@ -132,6 +134,8 @@ pub(crate) struct DirectionState {
     pub(crate) attempts: u32,
     /// How many of these count against the limit of attempts.
     pub(crate) counted: u32,
+    /// How many of the last ones, one after the other, were not sent or pushed back.
+    pub(crate) deferred: u32,
     pub(crate) first_at: Timestamp,
     /// An attempt may have landed although no answer says so.
     pub(crate) may_have_landed: bool,
@@ -150,6 +154,14 @@ pub(crate) struct StepState {
     pub(crate) reason: Option<Reason>,
 }
 
+impl DirectionState {
+    /// Whether attempts were made, and none has reached the participant.
+    pub(crate) fn was_never_sent(&self) -> bool {
+        let unsettled = matches!(self.progress, Progress::Open { .. } | Progress::Exhausted);
+        unsettled && self.attempts > 0 && !self.may_have_landed
+    }
+}
+
 impl StepState {
     /// Settled going forward: what waits for it may begin.
     pub(crate) fn is_passed(&self) -> bool {
@@ -159,9 +171,9 @@ impl StepState {
     /// Whether it left, or may have left, an effect that an undo must take back.
     pub(crate) fn needs_undo(&self) -> bool {
         let landed = match self.call.progress {
-            Progress::Done | Progress::Exhausted | Progress::Open { .. } => true,
-            Progress::NoEffect => self.call.may_have_landed,
-            Progress::Idle | Progress::Skipped => self.call.may_have_landed,
+            Progress::Done | Progress::Open { .. } => true,
+            Progress::Exhausted => !self.call.was_never_sent(),
+            Progress::NoEffect | Progress::Idle | Progress::Skipped => self.call.may_have_landed,
         };
         landed
             && !matches!(
@@ -184,6 +196,7 @@ pub struct SagaState {
     pub(crate) started_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) deadline: Timestamp,
+    pub(crate) rules: TimeRules,
     pub(crate) steps: Vec<StepState>,
     pub(crate) cause: Option<Cause>,
     pub(crate) hold: Option<(Hold, Cause)>,
@@ -203,6 +216,7 @@ impl SagaState {
             started_at: Timestamp(0),
             updated_at: Timestamp(0),
             deadline: Timestamp(u64::MAX),
+            rules: TimeRules::default(),
             steps: vec![StepState::default(); definition.steps().len()],
             cause: None,
             hold: None,
@@ -316,10 +330,26 @@ impl SagaState {
         })
     }
 
-    /// Whether the saga goes forward and its deadline or an operator can still turn it back.
+    /// Whether the saga goes forward, and its deadline or an operator can turn it back at `now`.
     #[must_use]
-    pub fn can_turn_back(&self, definition: &Definition) -> bool {
-        self.cause.is_none() && !only_goes_forward(definition, self)
+    pub fn can_turn_back(&self, definition: &Definition, now: Timestamp) -> bool {
+        self.cause.is_none() && !only_goes_forward(definition, self, now)
+    }
+
+    /// Whether the saga turns back at its deadline unless the pivot's call, where that has no undo, is sent before.
+    #[must_use]
+    pub fn deadline_holds(&self, definition: &Definition) -> bool {
+        // Before every instant, nothing is under way.
+        self.can_turn_back(definition, Timestamp(0))
+    }
+
+    /// When the last attempt of a call begins as long as the saga can be turned back: what is left until its deadline then is
+    /// for undoing.
+    pub(crate) fn calls_until(&self, definition: &Definition) -> Option<Timestamp> {
+        match self.rules {
+            TimeRules::V1 => None,
+            TimeRules::V2 => Some(self.deadline.before(definition.time_to_undo())),
+        }
     }
 
     pub(crate) fn at(&self, step: StepId) -> &StepState {
@@ -369,6 +399,7 @@ impl SagaState {
             (Progress::Idle, Progress::Open { .. }) if step.call.attempts == 0 => {
                 StepStatus::Running
             }
+            (Progress::Idle, _) if step.call.was_never_sent() => StepStatus::NotSent,
             (Progress::Idle, Progress::Open { .. } | Progress::Exhausted) => StepStatus::Unknown,
             (Progress::Idle, Progress::Done) => StepStatus::Done,
             (Progress::Idle, Progress::NoEffect) => StepStatus::Declined,

@@ -15,6 +15,12 @@ impl Timestamp {
         Self(self.0.saturating_add(ms))
     }
 
+    /// The instant `duration` earlier; stays at the smallest instant instead of overflowing.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_millis().try_into().unwrap_or(u64::MAX)))
+    }
+
     /// How long after `earlier` this is; zero when it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

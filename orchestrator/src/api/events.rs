@@ -57,6 +57,11 @@ pub(super) fn show(definition: &Compiled, record: &Record) -> Shown {
             shown.set_kind(EventKind::Recovered);
             shown.message = format!("taken up by node {node}");
         }
+        Event::Woken { node } => {
+            shown.set_kind(EventKind::Woken);
+            shown.message =
+                format!("taken up by node {node}, which does not count the time it slept");
+        }
         Event::Paused { reason } => by_hand(&mut shown, EventKind::Paused, reason),
         Event::Resumed { reason } => by_hand(&mut shown, EventKind::Resumed, reason),
         Event::Retried { reason } => by_hand(&mut shown, EventKind::Retried, reason),
@@ -87,6 +92,7 @@ fn show_answer(shown: &mut Shown, answer: &Answer) {
         Answer::Unknown(_) => AnswerKind::Unknown,
         Answer::PushedBack { .. } => AnswerKind::PushedBack,
         Answer::Unusable(_) => AnswerKind::Unusable,
+        Answer::NotSent(_) => AnswerKind::NotSent,
     });
     if let Some(reason) = answer.reason() {
         show_reason(shown, reason);

@@ -65,6 +65,9 @@ fn step(history: &SagaHistory, name: &str, id: StepId, now: Timestamp) -> Option
     let (what, attempts) = match view.status {
         StepStatus::Running => ("waits for its answer", view.attempts),
         StepStatus::Undoing => ("is being undone", view.undo_attempts),
+        StepStatus::NotSent if history.replayer.state.cause().is_none() => {
+            ("is sent again", view.attempts)
+        }
         StepStatus::Unknown if history.replayer.state.cause().is_none() => {
             ("is asked again", view.attempts)
         }

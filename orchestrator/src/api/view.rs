@@ -55,6 +55,7 @@ fn step_state(status: StepStatus) -> StepState {
         StepStatus::Undoing => StepState::Undoing,
         StepStatus::Undone => StepState::Undone,
         StepStatus::Stuck => StepState::Stuck,
+        StepStatus::NotSent => StepState::NotSent,
     }
 }
 

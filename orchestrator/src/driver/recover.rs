@@ -6,6 +6,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use clock::Timestamp;
 use definition::Compiled;
 use facade::wire::causes;
 use futures::{FutureExt, StreamExt};
@@ -21,6 +22,8 @@ pub(super) const PAGE_SIZE: u32 = 256;
 pub(super) const MAX_TAKE_UPS: usize = 64;
 /// How often the journal is searched for sagas that no task runs.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a saga may sleep beyond its instant, as where there is no room for it, before that is put down.
+const MAX_OVERSLEEP: Duration = Duration::from_mins(1);
 
 impl Driver {
     /// Takes up what is left unfinished and what is due, now and again, until the driver stops.
@@ -148,10 +151,18 @@ impl Driver {
             return Ok(false);
         }
         let Replayer { mut state, mut link } = replayer;
-        match asleep_until {
-            // It had nothing under way.
-            Some(_) => self.context.journal.wake(number).await?,
-            None => link = self.recovered(&definition, number, &mut state, link).await?,
+        let node = self.node.to_string();
+        let taken_up = match asleep_until {
+            // It had nothing under way, and goes on as if it had not slept.
+            Some(until) => {
+                self.context.journal.wake(number).await?;
+                let is_out_of_time = is_out_of_time(&state, until, self.context.clock.now());
+                is_out_of_time.then_some(Event::Woken { node })
+            }
+            None => Some(Event::Recovered { node }),
+        };
+        if let Some(event) = taken_up {
+            link = self.record(&definition, number, &mut state, link, event).await?;
         }
         let permit = permit.unwrap_or_else(|| self.context.admission.take_up(definition.name()));
         let (mut task, handle) = self.task(Arc::new(header), definition, state, link, permit);
@@ -162,25 +173,29 @@ impl Driver {
         Ok(true)
     }
 
-    /// Puts down that calls which were under way may have landed.
-    async fn recovered(
+    /// Puts down that the saga is taken up, and what that means for its calls and its instants.
+    async fn record(
         &self,
         definition: &Compiled,
         number: Number,
         state: &mut SagaState,
         link: Link,
+        event: Event,
     ) -> Result<Link, TakeUpError> {
-        let recovered = Record {
-            seq: state.next_seq(),
-            at: saga::Timestamp(self.context.clock.now().0),
-            event: Event::Recovered { node: self.node.to_string() },
-        };
-        saga::apply(state, definition.engine(), &recovered)
+        let at = saga::Timestamp(self.context.clock.now().0);
+        let taken_up = Record { seq: state.next_seq(), at, event };
+        saga::apply(state, definition.engine(), &taken_up)
             .map_err(|refused| TakeUpError::unreadable(refused.to_string()))?;
-        let (entries, link) = record::encode_all(std::slice::from_ref(&recovered), link);
+        let (entries, link) = record::encode_all(std::slice::from_ref(&taken_up), link);
         self.context.journal.append(number, entries, None).await?;
         Ok(link)
     }
+}
+
+/// Whether a saga that was asleep `until` then is taken up at an instant that its wait does not explain: no node ran, or the
+/// clock jumped.
+fn is_out_of_time(state: &SagaState, until: Timestamp, now: Timestamp) -> bool {
+    now.0 < state.updated_at().0 || now.since(until) > MAX_OVERSLEEP
 }
 
 /// How a saga is taken up.

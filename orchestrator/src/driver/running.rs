@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use clock::Clock;
 use definition::{Compiled, EvaluationError, Facts, Identity, Prepared, PreparedUndo};
 use http::HeaderMap;
+use proto::facade::v1::Reason::MessageTooLarge;
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
 use crate::journal::Header;
@@ -36,7 +38,10 @@ impl Running {
     pub(crate) fn decide_all(&mut self) -> Result<NextActions, IllegalEvent> {
         let mut used = 0;
         loop {
-            let commands = saga::decide(self.definition.engine(), &self.state, self.now());
+            // Recorded at the instant at which it was decided: a moment later an attempt may be due that was not then, and what
+            // was decided does not fit any more.
+            let now = self.now();
+            let commands = saga::decide(self.definition.engine(), &self.state, now);
             let mut actions = NextActions { calls: Vec::new(), wake: None };
             let mut events = Vec::new();
             for command in commands {
@@ -59,7 +64,7 @@ impl Running {
             }
             for event in events {
                 let turns = matches!(event, Event::TurnedBack { .. } | Event::Parked { .. });
-                self.record(event)?;
+                self.record_at(now, event)?;
                 if turns {
                     // The remaining events were decided for the other direction: the engine decides again.
                     break;
@@ -73,7 +78,11 @@ impl Running {
 
     /// Applies an event; one that is refused leaves nothing behind.
     pub(crate) fn record(&mut self, event: Event) -> Result<(), IllegalEvent> {
-        let record = Record { seq: self.state.next_seq(), at: self.now(), event };
+        self.record_at(self.now(), event)
+    }
+
+    fn record_at(&mut self, at: saga::Timestamp, event: Event) -> Result<(), IllegalEvent> {
+        let record = Record { seq: self.state.next_seq(), at, event };
         saga::apply(Arc::make_mut(&mut self.state), self.definition.engine(), &record)?;
         self.recorded.push(record);
         Ok(())
@@ -83,22 +92,26 @@ impl Running {
         saga::Timestamp(self.clock.now().0)
     }
 
-    /// Evaluates what a step sends. A fault of the saga's own values is a decline of the step.
+    /// Evaluates what a step sends. A fault of the saga's own values is a decline of the step, and so is a request that its
+    /// participant would not take.
     fn prepare(&self, step: StepId, direction: Direction, facts: &Facts<'_>) -> Event {
         let definition = &self.definition;
         match direction {
             Direction::Forward => match definition.prepare_call(step, facts) {
                 Ok(Prepared::Skip) => Event::Skipped { step },
-                Ok(Prepared::Request(request)) => Event::CallIntended { step, request },
-                Err(fault) => match self.state.pivot_passed(definition.engine()) {
-                    false => Event::TurnedBack {
-                        cause: saga::Cause { step: Some(step), reason: failed(&fault) },
-                    },
-                    true => Event::Parked { step: Some(step), reason: failed(&fault) },
+                Ok(Prepared::Request(request)) => match self.too_large(step, direction, &request) {
+                    Some(reason) => self.call_impossible(step, reason),
+                    None => Event::CallIntended { step, request },
                 },
+                Err(fault) => self.call_impossible(step, failed(&fault)),
             },
             Direction::Undo => match definition.prepare_undo(step, facts) {
-                Ok(PreparedUndo::Request(request)) => Event::UndoIntended { step, request },
+                Ok(PreparedUndo::Request(request)) => {
+                    match self.too_large(step, direction, &request) {
+                        Some(reason) => Event::Parked { step: Some(step), reason },
+                        None => Event::UndoIntended { step, request },
+                    }
+                }
                 Ok(PreparedUndo::Lookup(request)) => Event::LookupIntended { step, request },
                 Ok(PreparedUndo::Attention) => {
                     Event::Parked { step: Some(step), reason: response_unknown() }
@@ -116,10 +129,31 @@ impl Running {
         }
     }
 
+    fn call_impossible(&self, step: StepId, reason: Reason) -> Event {
+        match self.state.pivot_passed(self.definition.engine()) {
+            false => Event::TurnedBack { cause: saga::Cause { step: Some(step), reason } },
+            true => Event::Parked { step: Some(step), reason },
+        }
+    }
+
+    /// Why a request is not sent that is larger than the definition says its participant takes.
+    fn too_large(&self, step: StepId, direction: Direction, request: &Bytes) -> Option<Reason> {
+        let taken = self.definition.step(step).max_request?;
+        (request.len() > taken.get()).then(|| {
+            let name = &self.definition.engine().step(step).name;
+            let undo = if direction == Direction::Undo { "the undo of " } else { "" };
+            let why = format!(
+                "the request of {undo}{name} has {} bytes, and its participant takes {taken} (max_request)",
+                request.len()
+            );
+            Reason::new(MessageTooLarge.code(), why)
+        })
+    }
+
     fn finish(&self, outcome: Outcome) -> Event {
         let definition = &self.definition;
         if outcome == Outcome::Compensated || definition.serves().is_none() {
-            return Event::Finished { outcome, reply: bytes::Bytes::new() };
+            return Event::Finished { outcome, reply: Bytes::new() };
         }
         match definition.reply(&self.facts()) {
             Ok(reply) => Event::Finished { outcome, reply },

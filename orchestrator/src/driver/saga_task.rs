@@ -11,7 +11,9 @@ use facade::Trace;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use proto::facade::v1::Reason::NoUndo;
 use rand::Rng;
-use saga::{Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId};
+use saga::{
+    Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId, TimeRules,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
@@ -121,7 +123,7 @@ impl SagaTask {
     /// state that the index has to show where that is not RUNNING.
     pub(crate) fn begin(&mut self) -> Result<(Vec<Entry>, Option<Standing>), saga::IllegalEvent> {
         let deadline = saga::Timestamp(self.header().deadline.0);
-        self.saga.record(Event::Started { deadline })?;
+        self.saga.record(Event::Started { deadline, rules: TimeRules::CURRENT })?;
         self.first_actions = Some(self.saga.decide_all()?);
         let (entries, _, changed) = self.encode();
         Ok((entries, changed))
@@ -271,7 +273,7 @@ impl SagaTask {
             Direction::Undo if self.saga.state.looks_up(step) => Method::Lookup,
             Direction::Undo => Method::Undo,
         };
-        let cut_off = self.cut_off(direction);
+        let (send_by, cut_off) = (self.send_by(direction), self.cut_off(direction));
         let mut published = self.published.subscribe();
         let call = async move {
             let compiled = definition.step(step);
@@ -294,6 +296,7 @@ impl SagaTask {
                 target,
                 request,
                 timeout: rules.timeout,
+                send_by,
                 cut_off,
                 overrides: if method == Method::Lookup { &no_overrides } else { &compiled.answers },
                 metadata,
@@ -313,12 +316,18 @@ impl SagaTask {
         self.calls.push(call.boxed());
     }
 
-    /// A call that the saga's deadline will turn back is not waited for beyond it. An undo has the time that it needs.
+    /// A call is not sent behind the deadline that turns its saga back. An undo has the time that it needs.
+    fn send_by(&self, direction: Direction) -> Option<clock::Timestamp> {
+        let Running { definition, state, .. } = &self.saga;
+        let holds = direction == Direction::Forward && state.deadline_holds(definition.engine());
+        holds.then(|| clock::Timestamp(state.deadline().0))
+    }
+
+    /// A call that the saga's deadline will turn back is not waited for beyond it.
     fn cut_off(&self, direction: Direction) -> Option<clock::Timestamp> {
         let Running { definition, state, .. } = &self.saga;
-        let can_turn_back =
-            direction == Direction::Forward && state.can_turn_back(definition.engine());
-        can_turn_back.then(|| clock::Timestamp(state.deadline().0))
+        let can_turn_back = state.can_turn_back(definition.engine(), self.saga.now());
+        self.send_by(direction).filter(|_| can_turn_back)
     }
 
     /// Waits until something happens, and takes all that has happened.

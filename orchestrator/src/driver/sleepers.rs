@@ -55,10 +55,19 @@ impl NextLook {
 impl Driver {
     /// Takes up the sagas that are asleep when they are due, until the driver stops.
     pub(super) async fn wake_sleepers(&self) {
+        let mut set_right = false;
         while !self.context.stop.is_cancelled() {
             self.next_look.begins();
             let clock = &self.context.clock;
-            let next = match self.wake_due().await {
+            let woken = async {
+                if !set_right {
+                    // Once is enough: the clock of a process only goes forward.
+                    self.context.journal.make_due(clock.now()).await?;
+                    set_right = true;
+                }
+                self.wake_due().await
+            };
+            let next = match woken.await {
                 Ok(Woken { next, .. }) => next,
                 Err(error) => {
                     tracing::error!(

@@ -356,6 +356,10 @@ pub trait Journal: Send + Sync + 'static {
     /// Puts down that a task runs a saga that was asleep: whatever happens, it is found by [`Journal::unfinished`] then.
     async fn wake(&self, saga: Number) -> Result<(), Error>;
 
+    /// Makes every saga due that is asleep until an instant and whose last record was made after `now`: it fell asleep by a
+    /// clock that has been set back since, and may be waiting for an instant that is years ahead.
+    async fn make_due(&self, now: Timestamp) -> Result<(), Error>;
+
     /// The sagas that are asleep after the one at `after`, but for those of the definitions `but`; the next to be due first.
     async fn asleep(
         &self,

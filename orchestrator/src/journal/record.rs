@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use prost::Message;
-use saga::{Answer, Cause, Event, Jitter, Outcome, Reason, Record, StepId, Timestamp};
+use saga::{Answer, Cause, Event, Jitter, Outcome, Reason, Record, StepId, TimeRules, Timestamp};
 
 use super::{Entry, Link};
 
@@ -17,6 +17,9 @@ pub enum Error {
     /// A kind that this program does not know.
     #[error("the record is of kind {0}, which this program does not know")]
     Kind(u32),
+    /// Rules about time that this program does not know.
+    #[error("the saga runs by rules about time of version {0}, which this program does not know")]
+    TimeRules(u32),
     /// A part that its kind needs is missing.
     #[error("the record has no {0}")]
     Missing(&'static str),
@@ -45,6 +48,9 @@ struct StoredRecord {
     /// Milliseconds since the Unix epoch.
     #[prost(uint64, tag = "9")]
     deadline_ms: u64,
+    /// By which rules about time the saga runs; 0 in records of before there was a second set of them.
+    #[prost(uint32, tag = "60")]
+    time_rules: u32,
 }
 
 mod kind {
@@ -67,6 +73,7 @@ mod kind {
     pub(super) const COMPENSATED: u32 = 17;
     pub(super) const LOOKUP_INTENDED: u32 = 90;
     pub(super) const LOOKUP_ANSWERED: u32 = 91;
+    pub(super) const WOKEN: u32 = 60;
 }
 
 mod answer {
@@ -76,6 +83,7 @@ mod answer {
     pub(super) const UNKNOWN: u32 = 4;
     pub(super) const PUSHED_BACK: u32 = 5;
     pub(super) const UNUSABLE: u32 = 6;
+    pub(super) const NOT_SENT: u32 = 60;
 }
 
 /// Encodes records and links each to the one before it; gives the last link.
@@ -107,8 +115,12 @@ fn store(event: &Event) -> StoredRecord {
     let step_of = |kind, step: &StepId| StoredRecord { step: Some(step.0.into()), ..of(kind) };
     let by_hand = |kind, reason: &String| StoredRecord { message: reason.clone(), ..of(kind) };
     match event {
-        Event::Started { deadline } => {
-            StoredRecord { deadline_ms: deadline.0, ..of(kind::STARTED) }
+        Event::Started { deadline, rules } => {
+            let time_rules = match rules {
+                TimeRules::V1 => 0,
+                TimeRules::V2 => 2,
+            };
+            StoredRecord { deadline_ms: deadline.0, time_rules, ..of(kind::STARTED) }
         }
         Event::Skipped { step } => step_of(kind::SKIPPED, step),
         Event::CallIntended { step, request } => {
@@ -140,7 +152,8 @@ fn store(event: &Event) -> StoredRecord {
             StoredRecord { step: step.map(|step| step.0.into()), ..of(kind::PARKED) },
             reason,
         ),
-        Event::Recovered { node } => StoredRecord { message: node.clone(), ..of(kind::RECOVERED) },
+        Event::Recovered { node } => by_hand(kind::RECOVERED, node),
+        Event::Woken { node } => by_hand(kind::WOKEN, node),
         Event::Paused { reason } => by_hand(kind::PAUSED, reason),
         Event::Resumed { reason } => by_hand(kind::RESUMED, reason),
         Event::Retried { reason } => by_hand(kind::RETRIED, reason),
@@ -176,6 +189,7 @@ fn store_answer(stored: StoredRecord, answer: &Answer, jitter: Jitter) -> Stored
         Answer::Declined(reason) => told(stored, answer::DECLINED, reason),
         Answer::Unknown(reason) => told(stored, answer::UNKNOWN, reason),
         Answer::Unusable(reason) => told(stored, answer::UNUSABLE, reason),
+        Answer::NotSent(reason) => told(stored, answer::NOT_SENT, reason),
         Answer::PushedBack { reason, wait } => {
             let wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
             told(StoredRecord { wait_ms, ..stored }, answer::PUSHED_BACK, reason)
@@ -191,7 +205,14 @@ fn restore(stored: StoredRecord) -> Result<Event, Error> {
     let jitter = Jitter(stored.jitter.try_into().unwrap_or(u16::MAX));
     let by_hand = || stored.message.clone();
     Ok(match stored.kind {
-        kind::STARTED => Event::Started { deadline: Timestamp(stored.deadline_ms) },
+        kind::STARTED => Event::Started {
+            deadline: Timestamp(stored.deadline_ms),
+            rules: match stored.time_rules {
+                0 => TimeRules::V1,
+                2 => TimeRules::V2,
+                unknown => return Err(Error::TimeRules(unknown)),
+            },
+        },
         kind::SKIPPED => Event::Skipped { step: the_step()? },
         kind::CALL_INTENDED => Event::CallIntended { step: the_step()?, request: stored.payload },
         kind::CALL_ANSWERED => Event::CallAnswered {
@@ -216,6 +237,7 @@ fn restore(stored: StoredRecord) -> Result<Event, Error> {
         },
         kind::PARKED => Event::Parked { step, reason: reason() },
         kind::RECOVERED => Event::Recovered { node: by_hand() },
+        kind::WOKEN => Event::Woken { node: by_hand() },
         kind::PAUSED => Event::Paused { reason: by_hand() },
         kind::RESUMED => Event::Resumed { reason: by_hand() },
         kind::RETRIED => Event::Retried { reason: by_hand() },
@@ -237,6 +259,7 @@ fn restore_answer(stored: &StoredRecord, reason: Reason) -> Result<Answer, Error
         answer::DECLINED => Answer::Declined(reason),
         answer::UNKNOWN => Answer::Unknown(reason),
         answer::UNUSABLE => Answer::Unusable(reason),
+        answer::NOT_SENT => Answer::NotSent(reason),
         answer::PUSHED_BACK => {
             Answer::PushedBack { reason, wait: std::time::Duration::from_millis(stored.wait_ms) }
         }
@@ -271,6 +294,7 @@ mod tests {
                 wait: Duration::from_millis(ms)
             }),
             reasons().prop_map(Answer::Unusable),
+            reasons().prop_map(Answer::NotSent),
         ]
     }
 
@@ -279,7 +303,10 @@ mod tests {
         let some_step = || proptest::option::of(step());
         let jitter = || any::<u16>().prop_map(Jitter);
         prop_oneof![
-            any::<u64>().prop_map(|ms| Event::Started { deadline: Timestamp(ms) }),
+            (any::<u64>(), any::<bool>()).prop_map(|(ms, first)| Event::Started {
+                deadline: Timestamp(ms),
+                rules: if first { TimeRules::V1 } else { TimeRules::V2 },
+            }),
             step().prop_map(|step| Event::Skipped { step }),
             (step(), payloads()).prop_map(|(step, request)| Event::CallIntended { step, request }),
             (step(), answers(), jitter()).prop_map(|(step, answer, jitter)| Event::CallAnswered {
@@ -302,6 +329,7 @@ mod tests {
             }),
             (some_step(), reasons()).prop_map(|(step, reason)| Event::Parked { step, reason }),
             ".{0,9}".prop_map(|node| Event::Recovered { node }),
+            ".{0,9}".prop_map(|node| Event::Woken { node }),
             ".{0,9}".prop_map(|reason| Event::Paused { reason }),
             ".{0,9}".prop_map(|reason| Event::Resumed { reason }),
             ".{0,9}".prop_map(|reason| Event::Retried { reason }),

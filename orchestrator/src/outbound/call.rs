@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use facade::{
     Trace,
-    caller::{NoStream, never_indexed},
+    caller::{NotSent, Obstacle, never_indexed},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header::InvalidHeaderValue};
 use participant::{
@@ -16,7 +16,10 @@ use participant::{
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
-use super::{Judge, Participant, Participants, classify};
+use super::{
+    Judge, Participant, Participants,
+    classify::{self, CallResult},
+};
 use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
@@ -25,6 +28,9 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The message of an attempt that was withdrawn while it waited for a stream.
 const WITHDRAWN_MESSAGE: &str =
     "the call was in line for a stream when the saga turned back or was held, or the node stopped";
+
+/// The message of an attempt that fell due behind the deadline of its saga.
+const TOO_LATE_MESSAGE: &str = "the saga's deadline passed before the call was sent";
 
 /// How many headers a call has: ours, the trace's, and those that gRPC adds.
 const HEADER_CAPACITY: usize = 12;
@@ -52,6 +58,8 @@ pub struct Attempt<'a> {
     pub request: Bytes,
     /// How long the answer is waited for, from when the call is made.
     pub timeout: Duration,
+    /// From when on it is not sent any more.
+    pub send_by: Option<Timestamp>,
     /// When the saga turns back whatever this attempt comes to: it is not waited for beyond that.
     pub cut_off: Option<Timestamp>,
     /// How the definition reads this participant's answers.
@@ -75,11 +83,8 @@ impl Attempt<'_> {
         let participant = match participants.find(&self.target.service) {
             Some(participant) => participant,
             None => {
-                let no_participant = no_participant(&self.target.service);
-                return Answer::Unknown(Reason::new(
-                    Registered::Unavailable.code(),
-                    no_participant,
-                ));
+                let why = no_participant(&self.target.service);
+                return self.read(Err(NotSent::new(Obstacle::NoPeer, why).into()));
             }
         };
         let _under_way = participant.under_way();
@@ -88,7 +93,11 @@ impl Attempt<'_> {
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
         let (client, clock) = (participant.client(), participants.clock());
-        let remaining = self.remaining(clock);
+        if self.send_by.is_some_and(|send_by| send_by <= clock.now()) {
+            return self.read(Err(NotSent::new(Obstacle::Withdrawn, TOO_LATE_MESSAGE).into()));
+        }
+        let remaining = time_until(self.cut_off, clock);
+        let max_wait = MAX_STREAM_WAIT.min(time_until(self.send_by, clock));
         let mut call = facade::caller::Outgoing {
             path: self.target.path.clone(),
             request: std::mem::take(&mut self.request),
@@ -99,29 +108,24 @@ impl Attempt<'_> {
         };
         let stream = tokio::select! {
             biased;
-            stream = client.stream(&call, MAX_STREAM_WAIT.min(remaining)) => stream,
-            () = withdrawn => return classify::not_sent(WITHDRAWN_MESSAGE),
+            stream = client.stream(&call, max_wait) => stream,
+            () = withdrawn => Err(NotSent::new(Obstacle::Withdrawn, WITHDRAWN_MESSAGE)),
         };
         let result = match stream {
             Ok(stream) => {
-                call.limit = self.timeout.min(self.remaining(clock));
+                call.limit = self.timeout.min(time_until(self.cut_off, clock));
                 client.unary(stream, call).await
             }
-            Err(NoStream::AllTaken(why)) => return classify::not_sent(&why),
-            Err(NoStream::Unreachable(status)) => Err(status),
+            Err(not_sent) => Err(not_sent.into()),
         };
         if self.is_lookup && classify::is_not_found(&result) {
             return Answer::NothingToUndo;
         }
-        classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
+        self.read(result)
     }
 
-    /// How long this attempt may still take.
-    fn remaining(&self, clock: &Clock) -> Duration {
-        match self.cut_off {
-            Some(cut_off) => cut_off.since(clock.now()).max(MIN_ATTEMPT_TIMEOUT),
-            None => Duration::MAX,
-        }
+    fn read(&self, result: CallResult) -> Answer {
+        classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
     }
 
     /// Our own entries stand whatever else goes with the call; a step's stand over its participant's.
@@ -149,6 +153,14 @@ impl Attempt<'_> {
         headers.insert(&SAGA_ATTEMPT, HeaderValue::from(self.number));
         headers.insert(&IDEMPOTENCY_KEY, never_indexed(key));
         Ok(headers)
+    }
+}
+
+/// How long an attempt may take that ends at `instant`.
+fn time_until(instant: Option<Timestamp>, clock: &Clock) -> Duration {
+    match instant {
+        Some(instant) => instant.since(clock.now()).max(MIN_ATTEMPT_TIMEOUT),
+        None => Duration::MAX,
     }
 }
 
@@ -256,6 +268,7 @@ mod tests {
             target,
             request: Bytes::new(),
             timeout: Duration::from_secs(5),
+            send_by: None,
             cut_off: None,
             overrides,
             metadata: HeaderMap::new(),
@@ -265,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_attempt_that_gets_no_stream_is_pushed_back_with_the_peers_limit_after_a_while() {
+    async fn an_attempt_that_gets_no_stream_is_not_sent_and_names_the_peers_limit_after_a_while() {
         let (clock, time) = Clock::manual(Timestamp(0));
         let (participants, address) = narrow(&clock).await;
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
@@ -283,15 +296,14 @@ mod tests {
             time.advance_to_next().await;
         });
         assert_eq!(clock.now(), Timestamp(30_000));
-        let Answer::PushedBack { reason, wait } = answer else { panic!("{answer:?}") };
-        assert_eq!(reason.code, "UNAVAILABLE");
+        let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
+        assert_eq!(reason.code, "NOT_SENT");
         let limit = format!("{address} takes 4 at once (connections: 4)");
         assert!(reason.message.contains(&limit), "{reason}");
-        assert!(!wait.is_zero());
     }
 
     #[tokio::test]
-    async fn an_attempt_in_line_is_pushed_back_at_the_sagas_deadline() {
+    async fn an_attempt_in_line_is_not_sent_any_more_at_the_sagas_deadline() {
         let (clock, time) = Clock::manual(Timestamp(0));
         let (participants, _) = narrow(&clock).await;
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
@@ -300,11 +312,46 @@ mod tests {
             taken.push(take(&participants, &target).await);
         }
         let withdrawn = CancellationToken::new();
-        let hurried = Attempt { cut_off: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
+        let hurried = Attempt { send_by: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
         let in_line = hurried.make(&participants, &trace, withdrawn.cancelled());
         let (answer, ()) = tokio::join!(in_line, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
-        assert!(matches!(answer, Answer::PushedBack { .. }), "{answer:?}");
+        assert!(matches!(answer, Answer::NotSent(_)), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_behind_the_deadline_of_its_saga_is_not_sent() {
+        let (clock, _) = Clock::manual(Timestamp(2_000));
+        let (told, mut timeouts) = mpsc::unbounded_channel();
+        let (participants, _) = serving(&clock, Routes::new(Timeouts(told))).await;
+        let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
+        for (send_by, is_sent) in [(Some(Timestamp(2_000)), false), (Some(Timestamp(2_001)), true)]
+        {
+            let late = Attempt { send_by, ..attempt(&target, &overrides) };
+            let answer = late.make(&participants, &trace, std::future::pending()).await;
+            assert_eq!(matches!(answer, Answer::NotSent(_)), !is_sent, "{answer:?}");
+            assert_eq!(timeouts.try_recv().is_ok(), is_sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_participant_that_is_not_there_is_not_sent_to_and_its_address_is_told() {
+        let (clock, _) = Clock::manual(Timestamp(0));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let participants = Participants::new(clock);
+        let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
+        let nobody = attempt(&target, &overrides);
+        let answer = nobody.make(&participants, &trace, std::future::pending()).await;
+        let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
+        assert!(reason.message.contains("--participant"), "{reason}");
+
+        participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()));
+        let refused = attempt(&target, &overrides);
+        let answer = refused.make(&participants, &trace, std::future::pending()).await;
+        let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
+        assert!(reason.message.starts_with(&format!("{address}: Connection refused")), "{reason}");
     }
 
     #[tokio::test]
@@ -320,7 +367,7 @@ mod tests {
                 taken.push(take(&participants, &target).await);
             }
             let withdrawn = CancellationToken::new();
-            let attempt = Attempt { cut_off, ..attempt(&target, &overrides) };
+            let attempt = Attempt { send_by: cut_off, cut_off, ..attempt(&target, &overrides) };
             let (answer, ()) =
                 tokio::join!(attempt.make(&participants, &trace, withdrawn.cancelled()), async {
                     time.advance(Duration::from_millis(1_500));

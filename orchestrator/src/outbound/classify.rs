@@ -6,7 +6,10 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use facade::{caller::is_too_large, echo};
+use facade::{
+    caller::{CallError, NotSent, is_too_large},
+    echo,
+};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
@@ -15,16 +18,16 @@ use tonic_types::StatusExt;
 
 use definition::{Class, Overrides, is_reason};
 
-use super::judge::Judge;
-
-/// The wait after a push-back that does not say how long.
-const DEFAULT_PUSH_BACK: Duration = Duration::from_secs(1);
+use super::{
+    judge::Judge,
+    message_size::{self, TooLarge},
+};
 
 /// How many values a response may have: each can take a hundred times its bytes in memory.
 const MAX_VALUES: usize = 250_000;
 
-/// What a call returned: the encoded response, or the status.
-pub type CallResult = Result<Bytes, Status>;
+/// What a call returned: the encoded response, or why there is none.
+pub type CallResult = Result<Bytes, CallError>;
 
 /// Classifies what a call returned as an answer.
 #[must_use]
@@ -37,21 +40,20 @@ pub fn read(
 ) -> Answer {
     match result {
         Ok(response) => read_body(response, output, direction, overrides, judge),
-        Err(status) => read_status(&status, direction, overrides),
+        Err(CallError::NotSent(not_sent)) => read_not_sent(&not_sent),
+        Err(CallError::Status(status)) => read_status(&status, direction, overrides),
     }
 }
 
 /// Whether a lookup was told that there is nothing of the kind.
 #[must_use]
 pub(super) fn is_not_found(result: &CallResult) -> bool {
-    matches!(result, Err(status) if status.code() == Code::NotFound)
+    matches!(result, Err(CallError::Status(status)) if status.code() == Code::NotFound)
 }
 
 /// The answer of an attempt that has certainly not been made, whatever the definition's overrides say of statuses.
-#[must_use]
-pub(super) fn not_sent(why: &str) -> Answer {
-    let reason = Reason::new(Registered::Unavailable.code(), why);
-    Answer::PushedBack { reason, wait: DEFAULT_PUSH_BACK }
+fn read_not_sent(not_sent: &NotSent) -> Answer {
+    Answer::NotSent(Reason::new(Registered::NotSent.code(), kept(&not_sent.message)))
 }
 
 fn read_body(
@@ -137,6 +139,16 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
     if let Some(class) = overrides.class(name(status.code()), given_reason) {
         return overridden(class, reason, Bytes::new());
     }
+    match message_size::too_large(status) {
+        Some(TooLarge::Request) => {
+            return Answer::Declined(Reason::new(
+                Registered::MessageTooLarge.code(),
+                reason.message,
+            ));
+        }
+        Some(TooLarge::Response) => return too_large(status.message()),
+        None => {}
+    }
     if let Some(wait) = push_back(status) {
         return Answer::PushedBack { reason, wait };
     }
@@ -165,11 +177,12 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
     }
 }
 
-/// How long the participant asks to be left alone, where it does.
+/// How long the participant asks to be left alone, where it does; no time at all where it does not say how long: the engine
+/// has a back-off for it.
 fn push_back(status: &Status) -> Option<Duration> {
     let retry_delay = facade::wire::retry_delay(status);
     match status.code() {
-        Code::ResourceExhausted => Some(retry_delay.unwrap_or(DEFAULT_PUSH_BACK)),
+        Code::ResourceExhausted => Some(retry_delay.unwrap_or_default()),
         Code::Unavailable => retry_delay,
         _ => None,
     }
@@ -248,7 +261,8 @@ mod tests {
         Some(ResultInfo { success, code: code.to_owned(), ..ResultInfo::default() })
     }
 
-    fn classified(result: CallResult) -> Answer {
+    fn classified(result: Result<Bytes, Status>) -> Answer {
+        let result = result.map_err(CallError::Status);
         read(result, &output(), Direction::Forward, &Overrides::default(), None)
     }
 
@@ -290,6 +304,7 @@ mod tests {
                 Answer::Unknown(_) => "unknown",
                 Answer::PushedBack { .. } => "pushed back",
                 Answer::Unusable(_) => "unusable",
+                Answer::NotSent(_) => "not sent",
             };
             assert_eq!(found, expected, "{code:?}");
             assert_eq!(answer.reason().unwrap().code, name(code));
@@ -314,11 +329,19 @@ mod tests {
         let details = details.encode_to_vec().into();
         let senseless =
             classified(Err(Status::with_details(Code::ResourceExhausted, "busy", details)));
-        assert!(matches!(senseless, Answer::PushedBack { wait, .. } if wait == DEFAULT_PUSH_BACK));
+        assert!(matches!(senseless, Answer::PushedBack { wait, .. } if wait.is_zero()));
         let untold = classified(Err(Status::resource_exhausted("busy")));
-        assert!(
-            matches!(untold, Answer::PushedBack { wait, .. } if wait == Duration::from_secs(1))
-        );
+        assert!(matches!(untold, Answer::PushedBack { wait, .. } if wait.is_zero()));
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_is_declined_in_the_servers_words_and_not_asked_again() {
+        let words = "Received message larger than max (6000005 vs. 4194304)";
+        let told = classified(Err(Status::resource_exhausted(words)));
+        assert_eq!(told, Answer::Declined(Reason::new("MESSAGE_TOO_LARGE", words)));
+        let words = "grpc: trying to send message larger than max (6000005 vs. 4194304)";
+        let told = classified(Err(Status::resource_exhausted(words)));
+        assert_eq!(told, Answer::Unusable(Reason::new("ANSWER_TOO_LARGE", words)));
     }
 
     #[test]

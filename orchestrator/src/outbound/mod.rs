@@ -3,6 +3,7 @@
 pub mod call;
 pub mod classify;
 mod judge;
+mod message_size;
 pub mod participants;
 pub mod reflection;
 mod secrets;

@@ -8,6 +8,7 @@ mod budget;
 mod callers;
 mod content;
 mod decline;
+mod jumps;
 mod limits;
 mod metadata;
 mod operators;

@@ -103,3 +103,89 @@ async fn an_answer_that_is_too_large_is_not_asked_for_again_in_either_direction(
     tokio::task::yield_now().await;
     assert!(test_driver.arrivals.try_recv().is_err(), "nothing is asked again");
 }
+
+const TOO_LARGE: &str = "Received message larger than max (6000005 vs. 4194304)";
+
+/// A definition whose last step is behind its pivot.
+const CONFIRM: &str = "
+    pivot: true
+  - step: confirm
+    call: work.v1.Work/Do
+";
+
+#[tokio::test]
+async fn a_request_that_its_participant_finds_too_large_is_not_sent_again_on_either_side_of_the_pivot()
+ {
+    let too_large = || Err(Status::resource_exhausted(TOO_LARGE));
+    let steps = [FREEZE_AND_CHARGE[0], FREEZE_AND_CHARGE[1], CONFIRM];
+    let mut test_driver = TestDriver::open(&definition("", &steps)).await;
+
+    let before = test_driver.start("before").await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.say(too_large());
+    test_driver.called("freeze undo").await.done();
+    let saga = test_driver.stands(&before, SagaState::Compensated).await;
+    assert_eq!((saga.reason.as_str(), saga.message.as_str()), ("MESSAGE_TOO_LARGE", TOO_LARGE));
+
+    let behind = test_driver.start("behind").await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.done();
+    test_driver.called("confirm forward").await.say(too_large());
+    let saga = test_driver.stands(&behind, SagaState::Attention).await;
+    assert_eq!((saga.reason.as_str(), saga.message.as_str()), ("MESSAGE_TOO_LARGE", TOO_LARGE));
+
+    let undo = test_driver.start("undo").await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.say(too_large());
+    test_driver.called("freeze undo").await.say(too_large());
+    let saga = test_driver.stands(&undo, SagaState::Attention).await;
+    assert_eq!(saga.steps[0].reason, "MESSAGE_TOO_LARGE");
+    test_driver.pass(86_400_000);
+    tokio::task::yield_now().await;
+    assert!(test_driver.arrivals.try_recv().is_err(), "nothing is asked again");
+}
+
+#[tokio::test]
+async fn a_request_above_the_limit_that_the_definition_states_is_not_sent_at_all() {
+    let large = "    with: { id: \"'x'.size() == 1 ? '0123456789' : ''\" }\n";
+    let charge = FREEZE_AND_CHARGE[1];
+    let head = "max_request: 11B\n";
+    for (limit, taken) in [("", false), ("    max_request: 12B\n", true)] {
+        let steps = [FREEZE_AND_CHARGE[0], charge, large, limit];
+        let mut test_driver = TestDriver::open(&definition(head, &steps)).await;
+        let saga_id = test_driver.start("k").await;
+        test_driver.called("freeze forward").await.done();
+        if taken {
+            test_driver.called("charge forward").await.done();
+            test_driver.stands(&saga_id, SagaState::Succeeded).await;
+            continue;
+        }
+        test_driver.called("freeze undo").await.done();
+        let saga = test_driver.stands(&saga_id, SagaState::Compensated).await;
+        assert_eq!(saga.reason, "MESSAGE_TOO_LARGE");
+        let told = "the request of charge has 12 bytes, and its participant takes 11 (max_request)";
+        assert_eq!(saga.message, told);
+        assert_eq!(saga.steps[1].attempts, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_request_above_the_stated_limit_needs_a_person_behind_the_pivot_and_for_an_undo() {
+    let large = "    with: { id: \"'0123456789'\" }\n    max_request: 4B\n";
+    let steps = [FREEZE_AND_CHARGE[0], FREEZE_AND_CHARGE[1], CONFIRM, large];
+    let mut test_driver = TestDriver::open(&definition("", &steps)).await;
+    let behind = test_driver.start("k").await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.done();
+    let saga = test_driver.stands(&behind, SagaState::Attention).await;
+    assert_eq!(saga.reason, "MESSAGE_TOO_LARGE");
+
+    let large_undo = "    undo_with: { id: \"'0123456789'\" }\n    max_request: 4B\n";
+    let steps = [FREEZE_AND_CHARGE[0], large_undo, FREEZE_AND_CHARGE[1]];
+    let mut test_driver = TestDriver::open(&definition("", &steps)).await;
+    let undo = test_driver.start("k").await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.say(Err(Status::not_found("as the test says")));
+    let saga = test_driver.stands(&undo, SagaState::Attention).await;
+    assert!(saga.steps[0].message.starts_with("the request of the undo of freeze has 12 bytes"));
+}

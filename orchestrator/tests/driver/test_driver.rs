@@ -185,17 +185,16 @@ impl TestDriver {
 
     /// Another driver on the same journal, as the next process would have.
     pub(crate) async fn next_driver(&self) -> Driver {
+        self.next_driver_by(self.clock.clone()).await
+    }
+
+    /// As [`Self::next_driver`], where the clock of the machine has been set.
+    pub(crate) async fn next_driver_by(&self, clock: Clock) -> Driver {
         let journal = Arc::clone(&self.journal);
         let registry = Registry::load(journal.as_ref()).await.unwrap();
-        let participants = Participants::new(self.clock.clone());
+        let participants = Participants::new(clock.clone());
         participants.add_in_process(Work::NAME, Routes::new(self.work.clone()));
-        Driver::new(
-            self.clock.clone(),
-            journal,
-            participants,
-            Arc::new(registry),
-            &Limits::default(),
-        )
+        Driver::new(clock, journal, participants, Arc::new(registry), &Limits::default())
     }
 
     pub(crate) fn sagas(&self) -> SagaServiceClient<Routes> {

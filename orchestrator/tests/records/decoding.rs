@@ -13,7 +13,7 @@ use orchestrator::{
     journal::{Entry, Header, Link, record},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
-use saga::{Answer, Cause, Event, Jitter, Outcome, Reason, Record, StepId, Timestamp};
+use saga::{Answer, Cause, Event, Jitter, Outcome, Reason, Record, StepId, TimeRules, Timestamp};
 
 use stage::damage::{Change, changes, config, in_time};
 
@@ -53,7 +53,7 @@ pub(crate) fn history() -> Vec<Record> {
         |name: &str, answer| Event::UndoAnswered { step: step(name), answer, jitter: Jitter(9) };
     let undo = |name: &str| Event::UndoIntended { step: step(name), request: bytes("an undo") };
     let events = vec![
-        Event::Started { deadline: Timestamp(30_000) },
+        Event::Started { deadline: Timestamp(30_000), rules: TimeRules::CURRENT },
         called("quote"),
         called("member"),
         answered("member", done()),

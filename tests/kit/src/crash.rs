@@ -230,6 +230,10 @@ impl Journal for CrashingJournal {
         self.journal.wake(saga).await
     }
 
+    async fn make_due(&self, now: clock::Timestamp) -> Result<(), Error> {
+        self.journal.make_due(now).await
+    }
+
     async fn asleep(
         &self,
         after: &Asleep,

@@ -12,6 +12,8 @@ pub enum Fault {
     Status(Code),
     /// The participant pushes back with RESOURCE_EXHAUSTED and a `RetryInfo` of 50 ms.
     PushBack,
+    /// The participant's library finds the request too large, with RESOURCE_EXHAUSTED, and the participant never sees it.
+    TooLarge,
     /// The call takes effect and its answer comes too late.
     TimeOutAfter,
     /// The connection breaks after the call took effect.
@@ -72,6 +74,7 @@ impl Fault {
         let others = [
             Self::Decline,
             Self::PushBack,
+            Self::TooLarge,
             Self::TimeOutAfter,
             Self::ResetAfter,
             Self::Twice,
@@ -92,7 +95,7 @@ impl Fault {
             | Self::ResetAfter
             | Self::LateDelivery
             | Self::Garbage => Effect::Again,
-            Self::Decline => Effect::Declined,
+            Self::Decline | Self::TooLarge => Effect::Declined,
             Self::Status(code) => match code {
                 Code::InvalidArgument
                 | Code::FailedPrecondition

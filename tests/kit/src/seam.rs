@@ -136,6 +136,10 @@ impl Scripted {
                 let details = ErrorDetails::with_retry_info(Some(PUSH_BACK));
                 Status::with_error_details(Code::ResourceExhausted, "not now", details).into_http()
             }
+            Fault::TooLarge => {
+                let words = "Received message larger than max (6000005 vs. 4194304)";
+                Status::resource_exhausted(words).into_http()
+            }
             Fault::TimeOutAfter => {
                 self.deliver(slot, &parts, body).await;
                 Status::deadline_exceeded("the answer came too late").into_http()

@@ -18,3 +18,4 @@ mod retention;
 mod shedding;
 mod streams;
 mod traces;
+mod unavailable;

@@ -1,6 +1,6 @@
 //! What an operator can do with a saga, and what is refused with a reason.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use proto::saga::v1::{
     CancelSagaRequest, EventKind, GetSagaRequest, ListSagasRequest, PauseSagaRequest,
@@ -12,15 +12,17 @@ use tests::{
     Mesh, Wiring,
     shop::{code, order},
 };
+use tonic::server::NamedService;
+
+use crate::unavailable::Unavailable;
 
 /// What is said of an order that the saga's state does not allow.
 const SAGA_STATE: &str = "FailedPrecondition SAGA_STATE";
-const PAYMENT: &str = "sagamesh.payment.v1.PaymentService";
 
-/// A mesh whose payment service is down, and a saga that waits for it.
+/// A mesh whose payment service carries nothing out, and a saga that waits for it.
 pub(crate) async fn waiting_for_payment() -> (Mesh, String) {
-    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
-    let mesh = Wiring::default().with_participant(PAYMENT, nobody).start().await;
+    let wiring = Wiring::default();
+    let mesh = wiring.with_participant(Unavailable::NAME, Unavailable::serve().await).start().await;
     mesh.open_shop().await;
     let mut checkout = mesh.checkout();
     let mut request = tonic::Request::new(order("t-1", "ada", "tea", 1));

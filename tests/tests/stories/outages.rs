@@ -78,7 +78,7 @@ async fn a_caller_learns_the_step_and_the_reason_and_the_saga_moves_when_the_par
         assert_eq!(saga.state(), SagaState::Running);
         assert!(saga.next.contains("charge_payment"), "{}", saga.next);
         let charge = saga.steps.iter().find(|step| step.step == "charge_payment").unwrap();
-        assert_eq!(charge.state(), StepState::Unknown);
+        assert_eq!(charge.state(), StepState::NotSent);
         if late.message().contains("next in") && charge.next_attempt_at.is_some() {
             between = Some(saga_id);
             break;

@@ -29,8 +29,8 @@ pub(crate) const BUGS: &[Bug] = &[
         sentence: "A step that started and was never answered is not undone.",
         edits: &[Edit {
             file: "crates/saga/src/state.rs",
-            find: "Progress::Done | Progress::Exhausted | Progress::Open { .. } => true,",
-            replace: "Progress::Done => true, Progress::Exhausted | Progress::Open { .. } => !PLANTED,",
+            find: "Progress::Exhausted => !self.call.was_never_sent(),",
+            replace: "Progress::Exhausted => !PLANTED && !self.call.was_never_sent(),",
         }],
     },
     Bug {
@@ -55,9 +55,9 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "BudgetNeverSpent",
         sentence: "A call before the pivot is tried again for ever.",
         edits: &[Edit {
-            file: "crates/saga/src/apply.rs",
-            find: "attempt.counted >= limit.get()",
-            replace: "!PLANTED && attempt.counted >= limit.get()",
+            file: "crates/saga/src/schedule.rs",
+            find: "last.is_some_and(|last| at >= last) || self.has_no_attempt_left(attempt);",
+            replace: "!PLANTED && (last.is_some_and(|last| at >= last) || self.has_no_attempt_left(attempt));",
         }],
     },
     Bug {

@@ -255,7 +255,7 @@ pub(crate) const CASES: &[Case] = &[
         "t.yaml:4:11: `deadline`: a duration of nothing; write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d",
     ]),
     ("key: ", "timeout: 5s\nkey: ", &[
-        "t.yaml:4:1: the definition has no key `timeout`; there is `saga`, `version`, `serves`, `input`, `key`, `deadline`, `descriptors`, `answers`, `steps`, `reply`, `output`, `participants`",
+        "t.yaml:4:1: the definition has no key `timeout`; there is `saga`, `version`, `serves`, `input`, `key`, `deadline`, `descriptors`, `answers`, `steps`, `reply`, `output`, `participants`, `max_request`",
     ]),
     ("  - step: charge\n    when", "  - when", &[
         "t.yaml:14:5: a step has no name; begin it with `step: the_name`",
@@ -289,6 +289,12 @@ pub(crate) const CASES: &[Case] = &[
     ("    pivot: true", "    retry: { attempts: many, cup: 1s }", &[
         "t.yaml:18:24: `attempts` is `many`; write a whole number from 1, or `unlimited`",
         "t.yaml:18:30: `retry` has no key `cup`; did you mean `cap`?",
+    ]),
+    ("    pivot: true", "    max_request: 4MB", &[
+        "t.yaml:18:18: `max_request`: `4MB` is not a size; write a whole number and a unit: 65536B, 512KiB, 4MiB or 1GiB",
+    ]),
+    ("    pivot: true", "    max_request: 0", &[
+        "t.yaml:18:18: `max_request`: a size of nothing; write a whole number and a unit: 65536B, 512KiB, 4MiB or 1GiB",
     ]),
     ("    pivot: true", "    retry: 5", &[
         "t.yaml:18:12: `retry` is a number, not a mapping; write `attempts: …`",

@@ -9,6 +9,7 @@ mod large;
 mod logged;
 mod messages;
 mod network;
+mod never_sent;
 mod peer;
 mod refused;
 mod server;

@@ -144,6 +144,12 @@ impl Peer {
         self.send(HEADERS, END | END_HEADERS, call.stream, TRAILERS).await;
     }
 
+    /// Ends a call without an answer.
+    pub(crate) async fn reset(&mut self, stream: u32, reason: h2::Reason) {
+        self.under_way.remove(&stream);
+        self.send(RST_STREAM, 0, stream, &u32::from(reason).to_be_bytes()).await;
+    }
+
     /// Takes no call any more behind that on stream `last`.
     pub(crate) async fn go_away(&mut self, last: u32) {
         let mut payload = last.to_be_bytes().to_vec();

@@ -129,6 +129,39 @@ pub async fn an_answer_comes_after_the_commit<B: TestStore>(test_store: &B) {
     assert_eq!(test_store.count("gated").await, 1);
 }
 
+/// A caller that gave up its first attempt makes the second while the work of the first is under way.
+pub async fn a_repeat_that_meets_its_call_still_running_waits_for_it_and_gets_its_answer<
+    B: TestStore,
+>(
+    test_store: &B,
+) {
+    let service = TestService::on(test_store);
+    for gives_up in [false, true] {
+        let step = format!("given_up_{gives_up}");
+        let (at, mut keeper) = gate();
+        let deliver = |work: Call| {
+            let (service, step) = (service.clone(), step.clone());
+            tokio::spawn(async move { service.call(&step, work).await })
+        };
+        let first = deliver(gated::<B>(at, &step, "done"));
+        (&mut keeper.reached).await.expect("the work runs");
+        if gives_up {
+            first.abort();
+        }
+        let repeat = deliver(never());
+        tokio::task::yield_now().await;
+        assert!(!repeat.is_finished(), "answered before the first was");
+        keeper.open();
+        let repeat = answered(repeat.await.expect("no panic"));
+        assert!(repeat.repeated);
+        assert_eq!(repeat.outcome, Decision::Done(Bytes::from_static(b"done")));
+        if !gives_up {
+            assert_eq!(repeat, again(&answered(first.await.expect("no panic"))));
+        }
+        assert_eq!(test_store.count(&step).await, 1);
+    }
+}
+
 fn counted(runs: Arc<AtomicUsize>, work: Call) -> Call {
     Arc::new(move |connection| {
         runs.fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a journal that cannot be written has failed its test")]
 
 mod lookups;
+mod never_sent;
 mod shown;
 mod stuck;
 mod time;
@@ -13,7 +14,8 @@ use std::{num::NonZeroU32, time::Duration};
 use bytes::Bytes;
 use saga::{
     Answer, Attempts, Command, Definition, Direction, Event, IllegalEvent, Jitter, Outcome, Reason,
-    Record, Retry, SagaState, Status, Step, StepId, StepStatus, Timestamp, apply, decide,
+    Record, Retry, SagaState, Status, Step, StepId, StepStatus, TimeRules, Timestamp, apply,
+    decide,
 };
 
 const DEADLINE: Timestamp = Timestamp(10_000);
@@ -59,10 +61,19 @@ struct Journal {
 
 impl Journal {
     fn of(steps: Vec<Step>) -> Self {
+        Self::started(steps, TimeRules::CURRENT)
+    }
+
+    /// Of a saga that was started before the rules about time had a number.
+    fn before(steps: Vec<Step>) -> Self {
+        Self::started(steps, TimeRules::V1)
+    }
+
+    fn started(steps: Vec<Step>, rules: TimeRules) -> Self {
         let definition = Definition::new(steps, Duration::from_secs(10)).unwrap();
         let state = SagaState::new(&definition);
         let mut journal = Self { definition, state };
-        journal.add(0, Event::Started { deadline: DEADLINE });
+        journal.add(0, Event::Started { deadline: DEADLINE, rules });
         journal
     }
 
@@ -128,6 +139,10 @@ fn pushed_back() -> Answer {
 
 fn declined() -> Answer {
     Answer::Declined(Reason::new("INSUFFICIENT_FUNDS", "the wallet is empty"))
+}
+
+fn not_sent() -> Answer {
+    Answer::NotSent(Reason::new("NOT_SENT", "connection refused"))
 }
 
 fn unusable() -> Answer {
@@ -248,7 +263,8 @@ fn a_retry_prepares_again_what_could_not_be_prepared() {
 
 #[test]
 fn a_saga_recovered_after_its_deadline_undoes_the_lost_call_without_repeating_it() {
-    let mut saga = Journal::of(vec![step("freeze")]);
+    let slow = Step { timeout: Duration::from_secs(20), ..step("freeze") };
+    let mut saga = Journal::of(vec![slow]);
     saga.intended(1, A).add(20_000, Event::Recovered { node: "n2".to_owned() });
     let [Command::Record(turned)] = &saga.decide(20_000)[..] else {
         panic!("the deadline has passed: {:?}", saga.decide(20_000));
@@ -309,8 +325,10 @@ fn a_decline_behind_the_pivot_needs_a_person_and_a_retry_asks_again() {
 }
 
 #[test]
-fn a_call_behind_the_pivot_outlives_its_attempts_but_not_its_age() {
-    let mut saga = Journal::of(vec![pivot("charge"), behind("confirm")]);
+fn a_call_behind_the_pivot_without_a_limit_of_attempts_is_asked_until_it_is_too_old() {
+    let endless = Retry { attempts: Attempts::Unlimited, ..retry() };
+    let confirm = Step { retry: endless, ..behind("confirm") };
+    let mut saga = Journal::of(vec![pivot("charge"), confirm]);
     saga.done(1, A).intended(2, B);
     for at in (3..1_500).step_by(100) {
         saga.answered(at, B, unknown());

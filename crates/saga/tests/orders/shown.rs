@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use saga::{
     Command, Direction, Event, Outcome, Reason, SagaState, Status, Step, StepId, StepStatus,
-    Timestamp,
+    TimeRules, Timestamp,
 };
 
 use crate::{A, B, C, DEADLINE, Journal, behind, by_hand, done, pivot, step, unknown};
@@ -31,7 +31,9 @@ fn names_are_those_that_stand_in_journals_keys_and_the_index() {
 fn a_saga_shows_its_instants_its_responses_and_its_reply() {
     let mut saga = Journal::of(vec![step("a"), step("b")]);
     saga.state = SagaState::new(&saga.definition);
-    saga.add(5, Event::Started { deadline: DEADLINE }).done(7, A).done(9, B);
+    saga.add(5, Event::Started { deadline: DEADLINE, rules: TimeRules::CURRENT })
+        .done(7, A)
+        .done(9, B);
     assert_eq!((saga.state.started_at(), saga.state.updated_at()), (Timestamp(5), Timestamp(9)));
     assert_eq!(saga.state.response(A), Some(&Bytes::from_static(b"done")));
     assert_eq!((saga.state.response(StepId(9)), saga.state.reply()), (None, None));

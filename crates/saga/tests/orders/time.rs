@@ -76,6 +76,10 @@ impl Journal {
         event.clone()
     }
 
+    fn can_turn_back(&self) -> bool {
+        self.state.can_turn_back(&self.definition, self.state.updated_at())
+    }
+
     fn turns_back(&mut self, at: u64) -> String {
         match self.recorded(at) {
             Event::TurnedBack { cause } => cause.reason.code,
@@ -138,14 +142,33 @@ fn a_back_off_ends_where_the_jitter_of_its_answer_says() {
 }
 
 #[test]
-fn a_push_back_is_waited_for_as_told_beyond_any_cap_and_a_millisecond_at_least() {
+fn a_push_back_is_waited_for_as_told_beyond_any_cap_and_push_backs_in_a_row_for_longer_and_longer()
+{
+    let policy = Retry { cap: ms(1_800), ..doubling() };
     for direction in BOTH {
-        let mut saga = under_way(1, direction, doubling());
-        for (at, told, wait) in [(1_000, 5_000, 5_000), (7_000, 3, 3), (8_000, 0, 1)] {
+        let mut saga = under_way(1, direction, policy.clone());
+        for (at, told, wait) in [(1, 2_000, 2_000), (2_100, 3, 1_600), (3_800, 0, 1_800)] {
             saga.attempt(at, direction, push_back(ms(told)));
             assert_eq!(saga.waits(at), at + wait, "{direction:?}");
         }
+        saga.attempt(5_600, direction, unknown()).attempt(5_601, direction, push_back(ms(0)));
+        assert_eq!(saga.waits(5_601), 6_401, "the row was broken");
     }
+}
+
+#[test]
+fn a_saga_of_before_waits_for_a_push_back_as_told_and_asks_until_its_deadline() {
+    let mut saga = Journal::before(vec![Step {
+        retry: Retry { age_limit: None, ..retry() },
+        ..step("freeze")
+    }]);
+    saga.intended(1, A);
+    for at in [100, 200, 300] {
+        saga.answered(at, A, push_back(ms(7)));
+        assert_eq!(saga.waits(at), at + 7);
+    }
+    saga.answered(9_900, A, unknown());
+    assert_eq!(saga.waits(9_900), DEADLINE.0);
 }
 
 #[test]
@@ -200,11 +223,12 @@ fn an_undo_grows_old_from_its_own_first_attempt() {
 
 #[test]
 fn a_pivot_without_an_undo_that_grows_too_old_needs_a_person_and_is_not_turned_back_from() {
-    let mut saga = Journal::of(vec![Step { undo: false, ..pivot("charge") }]);
+    let endless = Retry { attempts: Attempts::Unlimited, ..retry() };
+    let mut saga = Journal::of(vec![Step { undo: false, retry: endless, ..pivot("charge") }]);
     saga.intended(1, A);
     for at in [100, 300, 500, 700] {
         saga.answered(at, A, unknown());
-        assert_eq!(saga.waits(at), at + 100, "its attempts are not counted");
+        assert_eq!(saga.waits(at), at + 100);
     }
     saga.answered(2_001, A, unknown());
     assert_eq!(saga.needs_a_person_for(2_001), Some(A));
@@ -306,7 +330,7 @@ fn a_restart_shortens_no_wait_and_makes_no_call_younger() {
         saga.attempt(1_001, direction, unknown()).recovered(1_050);
         assert_eq!(saga.waits(1_050), 1_101, "{direction:?}");
         assert_eq!(saga.state.step(A).reason.unwrap().code, "UNAVAILABLE");
-        saga.recovered(2_900).attempt(2_999, direction, unknown());
+        saga.recovered(2_100).attempt(2_999, direction, unknown());
         assert_eq!(saga.waits(2_999), 3_000, "{direction:?}");
         saga.attempt(3_000, direction, unknown());
         assert!(matches!(saga.decide(3_000)[..], [Command::Record(_)]), "{direction:?}");
@@ -325,7 +349,7 @@ fn behind_the_pivot_no_deadline_is_waited_for_and_none_ends_anything() {
     saga.answered(DEADLINE.0 + 2, B, done());
     assert_eq!(saga.decide(DEADLINE.0 + 3).len(), 1);
     assert_eq!(saga.state.status(), Status::Running);
-    assert!(!saga.state.can_turn_back(&saga.definition));
+    assert!(!saga.can_turn_back());
 }
 
 #[test]
@@ -333,7 +357,7 @@ fn the_deadline_turns_back_from_a_pivot_that_can_be_undone_and_from_no_other() {
     for undo in [true, false] {
         let mut saga = Journal::of(vec![Step { undo, ..pivot("charge") }]);
         saga.intended(9_500, A);
-        assert_eq!(saga.state.can_turn_back(&saga.definition), undo);
+        assert_eq!(saga.can_turn_back(), undo);
         match undo {
             true => assert_eq!(saga.turns_back(DEADLINE.0), Reason::DEADLINE_PASSED),
             false => assert_eq!(saga.calls(DEADLINE.0), [(Direction::Forward, A)]),
@@ -347,7 +371,7 @@ fn a_saga_that_turns_back_has_no_deadline_any_more() {
     saga.undo_answered(9_990, A, unknown());
     assert_eq!(saga.waits(9_990), 10_090);
     assert_eq!(saga.calls(10_090), [(Direction::Undo, A)]);
-    assert!(!saga.state.can_turn_back(&saga.definition));
+    assert!(!saga.can_turn_back());
 }
 
 #[test]
@@ -358,11 +382,18 @@ fn a_call_under_way_at_the_deadline_is_waited_for_and_one_that_waited_is_not_mad
     assert_eq!(saga.calls(DEADLINE.0), [(Direction::Forward, A)]);
     assert!(!saga.prepares(DEADLINE.0, Direction::Undo, A));
 
-    // The attempt is due at the deadline, and the node decides a while after it.
-    let mut saga =
-        Journal::of(vec![Step { retry: Retry { age_limit: None, ..retry() }, ..step("freeze") }]);
+    // The attempt waits, and the node decides a while after the deadline.
+    let long = Retry { age_limit: None, base: ms(5_000), cap: ms(5_000), ..retry() };
+    let mut saga = Journal::of(vec![Step { retry: long, ..step("freeze") }]);
+    saga.intended(1, A).answered(8_900, A, unknown());
+    assert_eq!(saga.waits(8_900), 9_000);
+    assert_eq!(saga.turns_back(10_500), Reason::DEADLINE_PASSED);
+    assert_eq!(saga.calls(10_500), [(Direction::Forward, A)], "it may be under way");
+    let mut saga = Journal::before(vec![Step {
+        retry: Retry { age_limit: None, ..retry() },
+        ..step("freeze")
+    }]);
     saga.intended(1, A).answered(9_900, A, unknown());
-    assert_eq!(saga.waits(9_900), DEADLINE.0);
     assert_eq!(saga.turns_back(10_500), Reason::DEADLINE_PASSED);
     assert_eq!(saga.calls(10_500), []);
     assert!(saga.prepares(10_500, Direction::Undo, A));
@@ -419,6 +450,36 @@ fn a_deadline_and_an_age_are_not_put_off_by_a_clock_that_ran_ahead() {
     let due = saga.waits(500);
     saga.attempt(due.max(1_010), Direction::Undo, unknown());
     assert_eq!(saga.needs_a_person_for(1_010), Some(A));
+}
+
+#[test]
+fn time_without_a_node_counts_no_further_than_the_waits_explain() {
+    const DAY: u64 = 86_400_000;
+    let taken_up: [fn() -> Event; 2] =
+        [|| Event::Recovered { node: "n2".to_owned() }, || Event::Woken { node: "n2".to_owned() }];
+    let aged = || Retry { age_limit: Some(ms(4_000)), ..doubling() };
+    for event in taken_up {
+        // It waits for 100 ms, and an attempt may take a second.
+        let mut call = under_way(1_000, Direction::Forward, aged());
+        call.answered(1_900, A, unknown()).add(DAY, event());
+        assert_eq!(call.state.deadline(), Timestamp(DAY + DEADLINE.0 - 3_000));
+        assert_eq!(call.calls(DAY), [(Direction::Forward, A)]);
+        call.answered(DAY + 1_999, A, unknown());
+        assert_eq!(call.waits(DAY + 1_999), DAY + 2_000, "four seconds old");
+
+        let mut undo = under_way(1_000, Direction::Undo, aged());
+        undo.undo_answered(1_900, A, unknown()).add(DAY, event());
+        undo.undo_answered(DAY + 1_999, A, unknown());
+        assert_eq!(undo.waits(DAY + 1_999), DAY + 2_000);
+    }
+}
+
+#[test]
+fn a_day_counts_for_a_saga_of_before() {
+    let mut saga = Journal::before(vec![step("freeze")]);
+    saga.intended(1, A).recovered(86_400_000);
+    assert_eq!(saga.turns_back(86_400_000), Reason::DEADLINE_PASSED);
+    assert!(saga.prepares(86_400_000, Direction::Undo, A));
 }
 
 mod jumps {

@@ -8,6 +8,7 @@ pub(crate) enum Reply {
     Declined,
     Unknown { landed: bool },
     PushedBack { wait_ms: u64 },
+    NotSent,
     Unusable,
 }
 

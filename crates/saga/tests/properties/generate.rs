@@ -8,7 +8,8 @@ use saga::{Attempts, Definition, Retry, Step};
 use crate::case::{Case, Order, Reply};
 
 fn retries() -> impl Strategy<Value = Retry> {
-    (1_u32..4, 1_u64..50, proptest::option::of(50_u64..2_000)).prop_map(|(attempts, base, age)| {
+    // None of a policy's attempts: as many as it takes.
+    (0_u32..4, 1_u64..50, proptest::option::of(50_u64..2_000)).prop_map(|(attempts, base, age)| {
         Retry {
             attempts: NonZeroU32::new(attempts).map_or(Attempts::Unlimited, Attempts::Limited),
             base: Duration::from_millis(base),
@@ -57,6 +58,7 @@ fn replies() -> impl Strategy<Value = Reply> {
         2 => Just(Reply::Declined),
         3 => any::<bool>().prop_map(|landed| Reply::Unknown { landed }),
         1 => (1_u64..300).prop_map(|wait_ms| Reply::PushedBack { wait_ms }),
+        2 => Just(Reply::NotSent),
         1 => Just(Reply::Unusable),
     ]
 }

@@ -20,7 +20,8 @@ use case::Case;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use run::Run;
 use saga::{
-    Answer, Cause, Event, Jitter, Outcome, Reason, Record, SagaState, Timestamp, apply, decide,
+    Answer, Cause, Event, Jitter, Outcome, Reason, Record, SagaState, TimeRules, Timestamp, apply,
+    decide,
 };
 use table::{History, Verdict};
 
@@ -79,6 +80,8 @@ fn a_saga_ends_with_all_its_effects_or_none_and_in_order() {
         "skipped by hand",
         "resolved",
         "in doubt at a pivot without undo",
+        "not sent",
+        "ended with a step that was never sent and is not undone",
     ];
     over_all(&claimed, |case| Run::new(case).play().met());
 }
@@ -144,7 +147,10 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
                 refused(Event::Skipped { step: beyond }, record.seq);
                 met.push("refused unknown step");
                 if record.seq > 0 {
-                    refused(Event::Started { deadline: record.at }, record.seq);
+                    refused(
+                        Event::Started { deadline: record.at, rules: TimeRules::CURRENT },
+                        record.seq,
+                    );
                 }
             }
             for (state, record) in states.iter().skip(1).zip(&run.records) {
@@ -190,10 +196,11 @@ fn every_event(case: &Case, at: Timestamp) -> Vec<Event> {
     let reason = || Reason::new("SCRIPTED", "as the test says");
     let jitter = Jitter(0);
     let mut events = vec![
-        Event::Started { deadline: at },
+        Event::Started { deadline: at, rules: TimeRules::CURRENT },
         Event::TurnedBack { cause: Cause { step: None, reason: reason() } },
         Event::Parked { step: None, reason: reason() },
         Event::Recovered { node: "n".to_owned() },
+        Event::Woken { node: "n".to_owned() },
         Event::Paused { reason: by_hand() },
         Event::Resumed { reason: by_hand() },
         Event::Retried { reason: by_hand() },
@@ -210,7 +217,9 @@ fn every_event(case: &Case, at: Timestamp) -> Vec<Event> {
             Event::SkippedByHand { step, reason: by_hand() },
         ]);
         let done = || Answer::Done { response: "".into() };
-        for answer in [done(), Answer::NothingToUndo, Answer::Unknown(reason())] {
+        for answer in
+            [done(), Answer::NothingToUndo, Answer::Unknown(reason()), Answer::NotSent(reason())]
+        {
             events.push(Event::CallAnswered { step, answer: answer.clone(), jitter });
             events.push(Event::UndoAnswered { step, answer, jitter });
         }

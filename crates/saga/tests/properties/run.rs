@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use saga::{
     Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId,
-    Timestamp, apply, decide,
+    TimeRules, Timestamp, apply, decide,
 };
 
 use crate::{
@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
 
     pub(crate) fn play(mut self) -> Self {
         let deadline = self.now.after(self.case.definition.deadline());
-        self.record(Event::Started { deadline });
+        self.record(Event::Started { deadline, rules: TimeRules::CURRENT });
         for _ in 0..4_000 {
             if self.state.is_ended() {
                 self.judge();
@@ -234,6 +234,11 @@ impl<'a> Run<'a> {
 
     /// The node stops: what was under way may land or not, and its answer is lost.
     fn crash(&mut self) {
+        // Also a call that waits, or was only intended: the engine is not told that it was not under way.
+        self.world.sent.extend(self.records.iter().filter_map(|record| match record.event {
+            Event::CallIntended { step, .. } => Some(step),
+            _ => None,
+        }));
         for ((step, direction), (_, reply)) in std::mem::take(&mut self.calls) {
             let landed = matches!(reply, Reply::Done | Reply::Unknown { landed: true });
             match direction {
@@ -288,8 +293,15 @@ impl<'a> Run<'a> {
                 self.met.push("pushed back");
                 Answer::PushedBack { reason: reason(), wait: Duration::from_millis(wait_ms) }
             }
+            (Reply::NotSent, _) => {
+                self.met.push("not sent");
+                Answer::NotSent(reason())
+            }
             (Reply::Unusable, _) => Answer::Unusable(reason()),
         };
+        if direction == Direction::Forward && !matches!(answer, Answer::NotSent(_)) {
+            self.world.sent.insert(step);
+        }
         if direction == Direction::Forward
             && self.state.cause().is_some()
             && matches!(answer, Answer::Done { .. })

@@ -35,13 +35,14 @@ impl History<'_> {
         let moving = matches!(status, Status::Running | Status::Compensating);
         match event {
             Event::Started { .. } => Verdict::Refused,
-            Event::Recovered { .. } => Verdict::Fits,
+            Event::Recovered { .. } | Event::Woken { .. } => Verdict::Fits,
             Event::Parked { .. } | Event::Paused { .. } => verdict(moving),
             Event::Resumed { .. } => verdict(status == Status::Paused),
             Event::Retried { .. } => verdict(moving || status == Status::Attention),
             Event::Resolved { .. } => verdict(!moving),
-            Event::Cancelled { .. } => verdict(self.has_a_way_back()),
-            Event::TurnedBack { .. } => verdict(moving && self.has_a_way_back()),
+            Event::Cancelled { .. } => self.way_back(),
+            Event::TurnedBack { .. } if !moving => Verdict::Refused,
+            Event::TurnedBack { .. } => self.way_back(),
             Event::Skipped { step } => {
                 verdict(self.may_begin(*step) && self.definition.step(*step).conditional)
             }
@@ -128,16 +129,33 @@ impl History<'_> {
             && self.all_before_is_passed(step)
     }
 
-    fn has_a_way_back(&self) -> bool {
-        let past = self.definition.pivot().is_some_and(|pivot| {
-            let passed = self.is_passed(pivot) && self.all_before_is_passed(pivot);
-            let in_doubt = !self.definition.step(pivot).undo
-                && self.was_called(pivot)
-                && !self.is_passed(pivot)
-                && !self.was_declined(pivot);
-            passed || in_doubt
+    fn way_back(&self) -> Verdict {
+        let Some(pivot) = self.definition.pivot() else { return verdict(!self.turned()) };
+        let passed = self.is_passed(pivot) && self.all_before_is_passed(pivot);
+        let in_doubt = !self.definition.step(pivot).undo
+            && self.was_called(pivot)
+            && !self.is_passed(pivot)
+            && !self.was_declined(pivot);
+        match passed || self.turned() {
+            true => Verdict::Refused,
+            // As long as it waits for its next attempt, or where it is given up.
+            false if in_doubt => at_most(self.was_never_sent(pivot)),
+            false => Verdict::Fits,
+        }
+    }
+
+    /// Every attempt that was made of the call has certainly not reached the participant.
+    fn was_never_sent(&self, wanted: StepId) -> bool {
+        let intended = |record: &Record| matches!(record.event, Event::CallIntended { step, .. } if step == wanted);
+        let Some(from) = self.records.iter().position(intended) else { return false };
+        let answers = self.records[from..].iter().filter_map(|record| match &record.event {
+            Event::CallAnswered { step, answer, .. } if *step == wanted => {
+                Some(matches!(answer, Answer::NotSent(_)))
+            }
+            Event::Recovered { .. } => Some(false),
+            _ => None,
         });
-        !past && !self.turned()
+        answers.clone().count() > 0 && answers.into_iter().all(|not_sent| not_sent)
     }
 
     fn was_declined(&self, wanted: StepId) -> bool {
@@ -167,7 +185,7 @@ impl History<'_> {
             .ids()
             .filter(|later| self.definition.graph().ancestors(*later).contains(&step))
             .filter(|later| self.definition.step(*later).undo && self.was_called(*later))
-            .filter(|later| !self.was_declined(*later))
+            .filter(|later| !self.was_declined(*later) && !self.was_never_sent(*later))
             .all(|later| self.is_undone(later))
     }
 }

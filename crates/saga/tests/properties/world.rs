@@ -10,6 +10,8 @@ pub(crate) struct World {
     pub(crate) effects: BTreeSet<StepId>,
     /// Calls that were sent at least once.
     pub(crate) called: BTreeSet<StepId>,
+    /// Steps of which an attempt may have reached the participant, by what the engine was told.
+    pub(crate) sent: BTreeSet<StepId>,
     /// Undos that took effect: a call that comes later is refused.
     pub(crate) undone: BTreeSet<StepId>,
 }

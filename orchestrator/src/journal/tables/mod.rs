@@ -138,6 +138,10 @@ impl Journal for Tables {
         self.write(move |connection| statements::sleep(connection, saga, None)).await
     }
 
+    async fn make_due(&self, now: Timestamp) -> Result<(), Error> {
+        self.write(move |connection| statements::make_due(connection, now)).await
+    }
+
     async fn asleep(
         &self,
         after: &Asleep,

@@ -7,7 +7,7 @@ use saga::Reason;
 use store::Connection;
 
 use super::rows;
-use crate::journal::{Entry, Error, Header, Number, Readmit, Standing};
+use crate::journal::{Entry, Error, FOR_A_PERSON, Header, Number, Readmit, Standing};
 
 const INSERT_SAGA: &str = "
     insert into saga
@@ -28,6 +28,15 @@ const SET_STANDING: &str = "
     where number = ?1";
 
 const SLEEP: &str = "update saga set asleep_until = ?2 where number = ?1";
+
+// Whose last record was made after `?1`, and who waits for an instant.
+const MAKE_DUE: &str = "
+    update saga set asleep_until = ?1
+    where asleep_until is not null and asleep_until > ?1 and asleep_until < ?2
+        and (
+            select at from event where place between number << 20 and number << 20 | 1048575
+            order by place desc limit 1
+        ) > ?1";
 
 // What stands aside is not asleep: it is taken up when it is let in again.
 const SET_ASIDE: &str =
@@ -139,6 +148,12 @@ pub(super) fn sleep(
     until: Option<Timestamp>,
 ) -> Result<(), Error> {
     connection.execute(SLEEP, (number, until.map(rows::millis)))?;
+    Ok(())
+}
+
+/// Makes the sagas due that fell asleep by a clock that stood further ahead than `now`.
+pub(super) fn make_due(connection: &Connection, now: Timestamp) -> Result<(), Error> {
+    connection.execute(MAKE_DUE, (rows::millis(now), rows::millis(FOR_A_PERSON)))?;
     Ok(())
 }
 

@@ -30,6 +30,7 @@ impl Run<'_> {
                     self.world.called.contains(&step),
                     "{step:?} is undone and was never called"
                 );
+                assert!(self.world.sent.contains(&step), "{step:?} is undone and was never sent");
                 assert!(
                     !self.calls.contains_key(&(step, Direction::Forward)),
                     "{step:?} is undone under way"
@@ -111,6 +112,11 @@ impl Run<'_> {
                         "COMPENSATED, and {step:?} still holds: {:?}",
                         self.state
                     );
+                }
+                let called = |step: &StepId| self.world.called.contains(step);
+                let never_sent = |step: &StepId| called(step) && !self.world.sent.contains(step);
+                if definition.ids().any(|step| never_sent(&step)) {
+                    self.met.push("ended with a step that was never sent and is not undone");
                 }
                 let pivot = definition.pivot().filter(|pivot| !definition.step(*pivot).undo);
                 assert!(

@@ -14,11 +14,13 @@ use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{
-        Error, MapAccess, Visitor,
+        Error, IgnoredAny, MapAccess, Visitor,
         value::{MapAccessDeserializer, StrDeserializer},
     },
 };
 use store::retention::{Keep, KeepAnswers};
+
+use crate::outbound::CallLimits;
 
 pub use sagas::Sagas;
 
@@ -90,29 +92,41 @@ pub struct Participant {
     /// How many connections there are to it; the next is made when all streams of those that are open are taken.
     #[schemars(with = "usize")]
     pub max_connections: NonZero<usize>,
-    /// How many calls are under way to it at once, for one that does not say so itself. Further ones wait, and use up
-    /// neither their time nor an attempt; as many as it allows where it is left out.
-    #[schemars(with = "Option<usize>")]
-    pub max_calls: Option<NonZero<usize>>,
     /// How many bytes of a response are taken from it. A step that is answered with more needs a person
     /// (ANSWER_TOO_LARGE): what is taken stands in the journal, and asking again would get the same.
     #[schemars(with = "usize")]
     pub max_response: NonZero<usize>,
+    /// How many calls are under way to it at once; fewer as long as it pushes calls back or answers slowly. Further ones
+    /// wait in line, and use up neither their time nor an attempt.
+    #[schemars(with = "usize")]
+    pub in_flight: NonZero<usize>,
+    /// How many calls to it begin in a second, at once no more than a tenth of that; as many as there are where it is left
+    /// out.
+    #[schemars(with = "Option<u32>")]
+    pub rate: Option<NonZero<u32>>,
 }
 
 impl Participant {
-    /// A participant that is used as much as it allows.
+    /// A participant that is used as much as one is by default.
     #[must_use]
     pub fn at(address: Address) -> Self {
-        let Peer { address, max_connections, max_calls, max_response } = Peer::at(address);
-        Self { address, max_connections, max_calls, max_response }
+        let Peer { address, max_connections, max_response } = Peer::at(address);
+        let CallLimits { in_flight, rate } = CallLimits::default();
+        Self { address, max_connections, max_response, in_flight, rate }
     }
 
     /// The way to it.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        let Self { address, max_connections, max_calls, max_response } = self.clone();
-        Peer { address, max_connections, max_calls, max_response }
+        let Self { address, max_connections, max_response, .. } = self.clone();
+        Peer { address, max_connections, max_response }
+    }
+
+    /// How much it may be called.
+    #[must_use]
+    pub fn call_limits(&self) -> CallLimits {
+        let Self { in_flight, rate, .. } = *self;
+        CallLimits { in_flight, rate }
     }
 }
 
@@ -129,10 +143,14 @@ struct Settings {
     address: Address,
     #[serde(default = "max_connections")]
     max_connections: NonZero<usize>,
-    #[serde(default)]
-    max_calls: Option<NonZero<usize>>,
     #[serde(default = "max_response")]
     max_response: NonZero<usize>,
+    #[serde(default = "in_flight")]
+    in_flight: NonZero<usize>,
+    #[serde(default)]
+    rate: Option<NonZero<u32>>,
+    /// What `in_flight` was called.
+    max_calls: Option<IgnoredAny>,
 }
 
 fn max_connections() -> NonZero<usize> {
@@ -141,6 +159,10 @@ fn max_connections() -> NonZero<usize> {
 
 fn max_response() -> NonZero<usize> {
     Peer::MAX_RESPONSE
+}
+
+fn in_flight() -> NonZero<usize> {
+    CallLimits::IN_FLIGHT
 }
 
 struct AddressOrSettings;
@@ -157,9 +179,13 @@ impl<'de> Visitor<'de> for AddressOrSettings {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, settings: A) -> Result<Participant, A::Error> {
-        let Settings { address, max_connections, max_calls, max_response } =
-            Settings::deserialize(MapAccessDeserializer::new(settings))?;
-        Ok(Participant { address, max_connections, max_calls, max_response })
+        let settings = Settings::deserialize(MapAccessDeserializer::new(settings))?;
+        let Settings { address, max_connections, max_response, in_flight, rate, max_calls } =
+            settings;
+        if max_calls.is_some() {
+            return Err(A::Error::custom("max_calls is in_flight now: give that the same number"));
+        }
+        Ok(Participant { address, max_connections, max_response, in_flight, rate })
     }
 }
 

@@ -128,7 +128,7 @@ impl Node {
             participants.add_in_process(&service, routes);
         }
         for (service, participant) in &config.participants {
-            participants.add_peer(service, &participant.peer());
+            participants.add_peer(service, &participant.peer(), participant.call_limits());
         }
         let mut loader = Loader {
             clock: &clock,

@@ -2,8 +2,10 @@
 
 pub mod call;
 pub mod classify;
+pub mod limiter;
 pub mod participants;
 pub mod reflection;
 
 pub use call::Attempt;
+pub use limiter::CallLimits;
 pub use participants::{Participant, Participants};

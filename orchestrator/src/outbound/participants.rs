@@ -1,12 +1,6 @@
 //! Which participant serves which service, and where it is reached.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use clock::Clock;
@@ -16,32 +10,20 @@ use facade::{
 };
 use tonic::service::Routes;
 
+use super::{
+    CallLimits,
+    limiter::{Limiter, Snapshot},
+};
+
 /// One service and the way to it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Participant {
     client: Client,
     address: String,
-    calls: Arc<AtomicUsize>,
-}
-
-/// A call that is under way.
-#[derive(Debug)]
-pub struct UnderWay(Arc<AtomicUsize>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    limiter: Limiter,
 }
 
 impl Participant {
-    /// Counts a call as under way until what it gives is dropped.
-    #[must_use]
-    pub fn under_way(&self) -> UnderWay {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(&self.calls))
-    }
-
     /// Makes the calls.
     #[must_use]
     pub fn client(&self) -> &Client {
@@ -53,13 +35,18 @@ impl Participant {
     pub fn address(&self) -> &str {
         &self.address
     }
+
+    /// How much it may be called.
+    pub(super) fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
 }
 
 /// All participants, by the full name of their service. Cheap to clone; all clones see what is added.
 #[derive(Clone, Debug)]
 pub struct Participants {
     clock: Clock,
-    by_service: Arc<ArcSwap<HashMap<String, Participant>>>,
+    by_service: Arc<ArcSwap<HashMap<String, Arc<Participant>>>>,
 }
 
 impl Participants {
@@ -74,22 +61,25 @@ impl Participants {
         &self.clock
     }
 
-    /// Calls `service` over the network from now on. No connection is made before the first call.
-    pub fn add_peer(&self, service: &str, peer: &Peer) {
-        self.add(service, Transport::Network(Network::to(peer)), peer.address.to_string());
+    /// Calls `service` over the network from now on, within these limits. No connection is made before the first call.
+    pub fn add_peer(&self, service: &str, peer: &Peer, limits: CallLimits) {
+        let transport = Transport::Network(Network::to(peer));
+        let limiter = Limiter::new(self.clock.clone(), limits);
+        self.add(service, transport, peer.address.to_string(), limiter);
     }
 
     /// Calls `service` within this process from now on.
     pub fn add_in_process(&self, service: &str, routes: Routes) {
-        self.add(service, Transport::InProcess(routes), "in process".to_owned());
+        let transport = Transport::InProcess(routes);
+        self.add(service, transport, "in process".to_owned(), Limiter::unlimited());
     }
 
-    fn add(&self, service: &str, transport: Transport, address: String) {
+    fn add(&self, service: &str, transport: Transport, address: String, limiter: Limiter) {
         let client = Client::new(self.clock.clone(), transport);
-        let participant = Participant { client, address, calls: Arc::default() };
+        let participant = Arc::new(Participant { client, address, limiter });
         self.by_service.rcu(|known| {
             let mut known = HashMap::clone(known);
-            known.insert(service.to_owned(), participant.clone());
+            known.insert(service.to_owned(), Arc::clone(&participant));
             known
         });
     }
@@ -102,8 +92,15 @@ impl Participants {
     /// How many calls to `service` are under way or in line.
     #[must_use]
     pub fn under_way(&self, service: &str) -> usize {
+        self.by_service.load().get(service).map_or(0, |known| known.limiter.calls())
+    }
+
+    /// How the limits of each participant outside of this process stand, by service.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, Snapshot)> {
         let known = self.by_service.load();
-        known.get(service).map_or(0, |known| known.calls.load(Ordering::Relaxed))
+        let lines = known.iter().map(|(service, known)| Some((service, known.limiter.snapshot()?)));
+        lines.flatten().map(|(service, line)| (service.clone(), line)).collect()
     }
 
     /// Whether `service` is served within this process.
@@ -115,7 +112,7 @@ impl Participants {
 
     /// Who serves `service`.
     #[must_use]
-    pub fn find(&self, service: &str) -> Option<Participant> {
+    pub fn find(&self, service: &str) -> Option<Arc<Participant>> {
         self.by_service.load().get(service).cloned()
     }
 }

@@ -90,7 +90,7 @@ async fn five_roles_in_five_processes_place_an_order_are_ready_and_stop_well() {
     for ((name, service), port) in SERVICES.iter().zip(base + 1..) {
         roles.push(Role::start(name, folder.path(), port, "retention: {keep_inbox: 90d}\n"));
         participants
-            .push_str(&format!("  {service}: {{address: '127.0.0.1:{port}', max_calls: 8}}\n"));
+            .push_str(&format!("  {service}: {{address: '127.0.0.1:{port}', in_flight: 8}}\n"));
     }
     let rest = format!("{participants}definitions: {{bundles: [shop]}}\n");
     roles.push(Role::start("orchestrator", folder.path(), base, &rest));

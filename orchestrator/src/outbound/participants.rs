@@ -8,11 +8,12 @@ use facade::{
     caller::{Client, Network, Transport},
     dial::Peer,
 };
+use saga::Direction;
 use tonic::service::Routes;
 
 use super::{
     CallLimits,
-    limiter::{Limiter, Snapshot},
+    limiter::{Limiter, Place, Snapshot},
 };
 
 /// One service and the way to it.
@@ -108,6 +109,18 @@ impl Participants {
     pub fn is_within(&self, service: &str) -> bool {
         let known = self.by_service.load();
         known.get(service).is_some_and(|known| known.client.is_within())
+    }
+
+    /// Where a saga's call to `service` stands in line, if it waits there.
+    #[must_use]
+    pub fn place(
+        &self,
+        service: &str,
+        saga_id: &str,
+        step: &str,
+        direction: Direction,
+    ) -> Option<Place> {
+        self.by_service.load().get(service)?.limiter.place(saga_id, step, direction)
     }
 
     /// Who serves `service`.

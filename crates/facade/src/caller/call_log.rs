@@ -9,7 +9,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use proto::shown::redacted;
 
 use super::CallError;
-use crate::echo;
+use crate::{echo, redact};
 
 /// Each part is a counted reference: a call that is not logged must not pay for its line.
 pub(super) struct CallLog {

@@ -7,6 +7,7 @@ mod aside;
 mod budget;
 mod callers;
 mod content;
+mod in_line;
 mod limits;
 mod operators;
 mod restarts;

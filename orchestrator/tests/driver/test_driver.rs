@@ -9,14 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use clock::{Clock, ManualTime, Timestamp};
-use facade::{Facade, log::Calls};
+use facade::{Facade, dial::Address, log::Calls};
 use futures::future::BoxFuture;
 use orchestrator::{
     Config, Node,
-    config::{Definitions, Limits},
+    config::{self, Definitions, Limits, Participant},
     driver::Driver,
     journal, node,
-    outbound::Participants,
+    outbound::{CallLimits, Participants},
     registry::Registry,
 };
 use proto::saga::v1::{
@@ -31,6 +31,7 @@ use tonic::{
     metadata::MetadataMap,
     server::{Grpc, NamedService, UnaryService},
     service::Routes,
+    transport::{Server, server::TcpIncoming},
 };
 
 const WORK: &str = r#"
@@ -115,6 +116,15 @@ impl TestDriver {
 
     /// With these limits, and these definitions.
     pub(crate) async fn within(limits: Limits, definitions: &[&str]) -> Self {
+        Self::new(limits, definitions, None).await
+    }
+
+    /// With a participant outside of the process, which may be called so much.
+    pub(crate) async fn calling(limits: CallLimits, definitions: &[&str]) -> Self {
+        Self::new(Limits::default(), definitions, Some(limits)).await
+    }
+
+    async fn new(limits: Limits, definitions: &[&str], outside: Option<CallLimits>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sagas = folder.path().join("sagas");
         std::fs::create_dir(&sagas).unwrap();
@@ -126,12 +136,21 @@ impl TestDriver {
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let work = Work { arrived, clock: clock.clone() };
         let data = folder.path().join("data");
+        let (mut participants, mut in_process) = (config::Participants::new(), Vec::new());
+        match outside {
+            Some(CallLimits { in_flight, rate }) => {
+                let at = Participant::at(serve(work.clone()).await);
+                let participant = Participant { in_flight, rate, ..at };
+                participants.insert(Work::NAME.to_owned(), participant);
+            }
+            None => in_process.push((Work::NAME.to_owned(), Routes::new(work.clone()))),
+        }
         let config = Config {
+            participants,
             definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
             limits,
             ..Config::default()
         };
-        let in_process = vec![(Work::NAME.to_owned(), Routes::new(work.clone()))];
         let facade = Facade::new(clock.clone(), Calls::Notable);
         let journal: journal::Shared = Arc::new(node::open_journal(&data, &clock).await.unwrap());
         let shared = Arc::clone(&journal);
@@ -225,6 +244,15 @@ impl TestDriver {
     pub(crate) fn took(&self) -> Duration {
         self.clock.now().since(START_TIME)
     }
+}
+
+/// Serves it over the network.
+async fn serve(work: Work) -> Address {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = Server::builder().add_service(work);
+    tokio::spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
+    address.parse().unwrap()
 }
 
 /// The participant.

@@ -17,7 +17,7 @@ steps:
   - step: work
     call: work.v1.Work/Do
     with: { id: request.id }
-    timeout: 2s
+    timeout: 5s
     retry: { attempts: 2, base: 10ms, cap: 10ms }
     undo: work.v1.Work/Undo
 ";
@@ -34,10 +34,10 @@ fn calls_and_keys(work: &Work) -> (usize, usize) {
     (calls.len(), keys.len())
 }
 
-/// Five hundred jobs of eight workers take five seconds, and each call has two.
+/// Five hundred jobs of eight workers take eight seconds, and each call has five.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_sagas_at_once_succeed_with_a_participant_of_eight_workers() {
-    let job = Duration::from_millis(80);
+    let job = Duration::from_millis(130);
     let work = Work::serve(Capacity { workers: 8, job, ..Capacity::default() }).await;
     let participant = participant(&work);
     let mesh = mesh(ONCE_DEFINITION, |wiring| wiring.with(Work::NAME, participant)).await;

@@ -26,9 +26,11 @@ steps:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_sagas_at_once_succeed_with_a_participant_of_four_streams() {
-    let job = Duration::from_millis(40);
+    // They take five seconds, and each call has three.
+    let job = Duration::from_millis(160);
     let work = Work::serve(Capacity { streams: 4, job, ..Capacity::default() }).await;
-    let mesh = mesh(ONCE_DEFINITION, |wiring| with(wiring, &work)).await;
+    let once = ONCE_DEFINITION.replace("timeout: 500ms", "timeout: 3s");
+    let mesh = mesh(&once, |wiring| with(wiring, &work)).await;
     all_succeed(&mesh, 500).await;
     let calls = work.calls_of("/Do");
     let keys: HashSet<&str> = calls.iter().map(|call| call.key.as_str()).collect();

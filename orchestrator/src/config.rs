@@ -96,8 +96,8 @@ pub struct Participant {
     /// (ANSWER_TOO_LARGE): what is taken stands in the journal, and asking again would get the same.
     #[schemars(with = "usize")]
     pub max_response: NonZero<usize>,
-    /// How many calls are under way to it at once; fewer as long as it pushes calls back or answers slowly. Further ones
-    /// wait in line, and use up neither their time nor an attempt.
+    /// How many calls are under way to it at once, 64 where it is left out; fewer at first, and as long as it pushes calls back
+    /// or answers slowly. Further ones wait in line, and use up neither their time nor an attempt.
     #[schemars(with = "usize")]
     pub in_flight: NonZero<usize>,
     /// How many calls to it begin in a second, at once no more than a tenth of that; as many as there are where it is left

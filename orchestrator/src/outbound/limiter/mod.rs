@@ -65,19 +65,16 @@ pub struct Place {
     pub line: Snapshot,
 }
 
-/// The limits of one participant. Cheap to clone; all clones are one.
-#[derive(Clone, Debug)]
-pub(super) struct Limiter(Arc<Inner>);
-
+/// The limits of one participant.
 #[derive(Debug)]
-enum Inner {
+pub(super) enum Limiter {
     /// What is within this process has the process' own limits; its calls are counted.
     Unlimited(AtomicUsize),
-    Limited(Limited),
+    Limited(Arc<Limited>),
 }
 
 #[derive(Debug)]
-struct Limited {
+pub(super) struct Limited {
     clock: Clock,
     hashes: RandomState,
     state: Mutex<State>,
@@ -102,14 +99,14 @@ pub(super) struct Permit<'l> {
 impl Limiter {
     /// For a participant within this process.
     pub(super) fn unlimited() -> Self {
-        Self(Arc::new(Inner::Unlimited(AtomicUsize::new(0))))
+        Self::Unlimited(AtomicUsize::new(0))
     }
 
     /// For a participant that may be called so much.
     pub(super) fn new(clock: Clock, limits: CallLimits) -> Self {
         let gate = Gate::new(limits.in_flight, limits.rate, clock.now());
         let state = Mutex::new(State { gate, look_at: None });
-        Self(Arc::new(Inner::Limited(Limited { clock, hashes: RandomState::new(), state })))
+        Self::Limited(Arc::new(Limited { clock, hashes: RandomState::new(), state }))
     }
 
     /// Waits until a call may begin: in the order of the sagas, undos first. Whoever goes away before leaves the line.
@@ -119,99 +116,48 @@ impl Limiter {
         step: &str,
         direction: Direction,
     ) -> Permit<'_> {
-        let entry = match &*self.0 {
-            Inner::Unlimited(calls) => {
+        let entry = match self {
+            Self::Unlimited(calls) => {
                 calls.fetch_add(1, Ordering::Relaxed);
                 None
             }
-            Inner::Limited(limited) => {
+            Self::Limited(limited) => {
                 let entered = limited.state().gate.enter(limited.clock.now());
                 Some(match entered {
                     Some(entry) => entry,
                     // Boxed, because most calls begin at once and need no memory for this future.
-                    None => Box::pin(self.wait(limited.caller(saga_id, step, direction))).await,
+                    None => Box::pin(limited.wait(limited.caller(saga_id, step, direction))).await,
                 })
             }
         };
         Permit { limiter: Some(self), entry }
     }
 
-    async fn wait(&self, caller: Caller) -> Entry {
-        let (sender, turn) = oneshot::channel();
-        let mut waiting = Waiting { limiter: self, ticket: None, turn };
-        self.change(|gate, _| waiting.ticket = Some(gate.join(caller, sender)));
-        match (&mut waiting.turn).await {
-            Ok(entry) => {
-                waiting.ticket = None;
-                entry
-            }
-            // The other end stands in the line until the turn comes.
-            Err(_) => std::future::pending().await,
-        }
-    }
-
     /// How many calls are under way or wait.
     pub(super) fn calls(&self) -> usize {
-        let Snapshot { in_flight, waiting, .. } = match &*self.0 {
-            Inner::Unlimited(calls) => return calls.load(Ordering::Relaxed),
-            Inner::Limited(limited) => limited.snapshot(),
-        };
-        in_flight + waiting
+        match self {
+            Self::Unlimited(calls) => calls.load(Ordering::Relaxed),
+            Self::Limited(limited) => {
+                let Snapshot { in_flight, waiting, .. } = limited.snapshot();
+                in_flight + waiting
+            }
+        }
     }
 
     /// How it stands; `None` where nothing is limited.
     pub(super) fn snapshot(&self) -> Option<Snapshot> {
-        match &*self.0 {
-            Inner::Unlimited(_) => None,
-            Inner::Limited(limited) => Some(limited.snapshot()),
+        match self {
+            Self::Unlimited(_) => None,
+            Self::Limited(limited) => Some(limited.snapshot()),
         }
     }
 
     /// Where a saga's call stands in line, if it does.
     pub(super) fn place(&self, saga_id: &str, step: &str, direction: Direction) -> Option<Place> {
-        let Inner::Limited(limited) = &*self.0 else { return None };
+        let Self::Limited(limited) = self else { return None };
         let state = limited.state();
         let ahead = state.gate.ahead_of(limited.caller(saga_id, step, direction))?;
         Some(Place { position: ahead + 1, line: state.gate.snapshot(limited.clock.now()) })
-    }
-
-    /// Changes the state, and lets begin what may begin by that.
-    fn change(&self, change: impl FnOnce(&mut Gate<oneshot::Sender<Entry>>, Timestamp)) {
-        let Inner::Limited(limited) = &*self.0 else { return };
-        let now = limited.clock.now();
-        let mut state = limited.state();
-        change(&mut state.gate, now);
-        loop {
-            match state.gate.next(now) {
-                Next::Go(turn, entry) => {
-                    // Whoever goes away at this moment waits for the lock to leave the line.
-                    if let Err(entry) = turn.send(entry) {
-                        state.gate.end(entry, Signal::None, now);
-                    }
-                }
-                Next::At(instant) => {
-                    if state.look_at.is_none_or(|earlier| instant < earlier) {
-                        state.look_at = self.look_at(&limited.clock, instant);
-                    }
-                    return;
-                }
-                Next::Idle => return,
-            }
-        }
-    }
-
-    /// Looks at the line again at this instant. Outside of a runtime nothing begins any more.
-    fn look_at(&self, clock: &Clock, instant: Timestamp) -> Option<Timestamp> {
-        let runtime = Handle::try_current().ok()?;
-        let (clock, limiter) = (clock.clone(), Arc::downgrade(&self.0));
-        runtime.spawn(async move {
-            clock.sleep_until(instant).await;
-            let Some(limiter) = limiter.upgrade().map(Self) else { return };
-            let Inner::Limited(limited) = &*limiter.0 else { return };
-            limited.state().look_at.take_if(|look_at| *look_at == instant);
-            limiter.change(|_, _| {});
-        });
-        Some(instant)
     }
 }
 
@@ -227,11 +173,62 @@ impl Limited {
     fn caller(&self, saga_id: &str, step: &str, direction: Direction) -> Caller {
         Caller { saga: self.hashes.hash_one(saga_id), step: self.hashes.hash_one(step), direction }
     }
+
+    async fn wait(self: &Arc<Self>, caller: Caller) -> Entry {
+        let (sender, turn) = oneshot::channel();
+        let mut waiting = Waiting { limited: self, ticket: None, turn };
+        self.change(|gate, _| waiting.ticket = Some(gate.join(caller, sender)));
+        match (&mut waiting.turn).await {
+            Ok(entry) => {
+                waiting.ticket = None;
+                entry
+            }
+            // The other end stands in the line until the turn comes.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Changes the state, and lets begin what may begin by that.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Gate<oneshot::Sender<Entry>>, Timestamp)) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        change(&mut state.gate, now);
+        loop {
+            match state.gate.next(now) {
+                Next::Go(turn, entry) => {
+                    // Whoever goes away at this moment waits for the lock to leave the line.
+                    if let Err(entry) = turn.send(entry) {
+                        state.gate.end(entry, Signal::None, now);
+                    }
+                }
+                Next::At(instant) => {
+                    if state.look_at.is_none_or(|look_at| instant < look_at) {
+                        state.look_at = self.look_at(instant);
+                    }
+                    return;
+                }
+                Next::Idle => return,
+            }
+        }
+    }
+
+    /// Looks at the line again at this instant. Outside of a runtime nothing begins any more.
+    fn look_at(self: &Arc<Self>, instant: Timestamp) -> Option<Timestamp> {
+        let runtime = Handle::try_current().ok()?;
+        let (clock, limited) = (self.clock.clone(), Arc::downgrade(self));
+        runtime.spawn(async move {
+            clock.sleep_until(instant).await;
+            let Some(limited) = limited.upgrade() else { return };
+            limited.state().look_at.take_if(|look_at| *look_at == instant);
+            limited.change(|_, _| {});
+        });
+        Some(instant)
+    }
 }
 
 /// A place in line, which is left when this is dropped.
 struct Waiting<'l> {
-    limiter: &'l Limiter,
+    limited: &'l Arc<Limited>,
     ticket: Option<Ticket>,
     turn: oneshot::Receiver<Entry>,
 }
@@ -240,7 +237,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let turn = &mut self.turn;
-        self.limiter.change(|gate, now| match turn.try_recv() {
+        self.limited.change(|gate, now| match turn.try_recv() {
             Ok(entry) => gate.end(entry, Signal::None, now),
             Err(_) => gate.leave(ticket),
         });
@@ -260,9 +257,10 @@ impl Permit<'_> {
     }
 
     fn has_stream(&mut self, has_stream: bool) {
-        let (Some(limiter), Some(entry)) = (self.limiter, &mut self.entry) else { return };
+        let Some(entry) = &mut self.entry else { return };
+        let Some(Limiter::Limited(limited)) = self.limiter else { return };
         if entry.is_without_stream() == has_stream {
-            limiter.change(|gate, now| match has_stream {
+            limited.change(|gate, now| match has_stream {
                 true => gate.has_stream(entry, now),
                 false => gate.waits_for_stream(entry),
             });
@@ -275,15 +273,14 @@ impl Permit<'_> {
     }
 
     fn release(&mut self, signal: Signal<'_>) {
-        let Some(limiter) = self.limiter.take() else { return };
-        match (&*limiter.0, self.entry) {
-            (Inner::Limited(_), Some(entry)) => {
-                limiter.change(|gate, now| gate.end(entry, signal, now));
+        match (self.limiter.take(), self.entry) {
+            (Some(Limiter::Limited(limited)), Some(entry)) => {
+                limited.change(|gate, now| gate.end(entry, signal, now));
             }
-            (Inner::Limited(_), None) => {}
-            (Inner::Unlimited(calls), _) => {
+            (Some(Limiter::Unlimited(calls)), _) => {
                 calls.fetch_sub(1, Ordering::Relaxed);
             }
+            _ => {}
         }
     }
 }

@@ -389,7 +389,7 @@ async fn a_rate_is_kept_to_by_the_clock_with_nobody_else_to_wake_those_who_wait(
         }
     };
     tokio::select! { () = limited => {}, () = ticking => {} }
-    let super::Inner::Limited(limited) = &*limiter.0 else { panic!() };
+    let Limiter::Limited(limited) = &limiter else { panic!() };
     // Four at once, and eighty at forty a second.
     assert_eq!(limited.clock.now().since(started), Duration::from_secs(2));
 }

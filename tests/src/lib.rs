@@ -131,7 +131,7 @@ impl Wiring {
                 sagas: Sagas {
                     share_per_definition: 100,
                     share_per_participant: 100,
-                    max_delay: Duration::from_mins(1),
+                    max_delay: Duration::from_hours(1),
                     ..Sagas::default()
                 },
                 ..Limits::default()

@@ -17,13 +17,14 @@ use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{
-        Error, MapAccess, Visitor,
+        Error, IgnoredAny, MapAccess, Visitor,
         value::{MapAccessDeserializer, StrDeserializer},
     },
 };
 use store::retention::{Keep, KeepAnswers};
 
 pub use self::{authority::Authority, definitions::Definitions, metadata::Metadata, sagas::Sagas};
+use crate::outbound::CallLimits;
 
 /// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
 pub const MAX_RUNNING: usize = 10_000;
@@ -95,10 +96,6 @@ pub struct Participant {
     /// How many connections there are to it; the next is made when all streams of those that are open are taken.
     #[schemars(with = "usize")]
     pub max_connections: NonZero<usize>,
-    /// How many calls are under way to it at once, for one that does not say so itself. Further ones wait, and use up
-    /// neither their time nor an attempt; as many as it allows where it is left out.
-    #[schemars(with = "Option<usize>")]
-    pub max_calls: Option<NonZero<usize>>,
     /// How many bytes of a response are taken from it. A step that is answered with more needs a person
     /// (ANSWER_TOO_LARGE): what is taken stands in the journal, and asking again would get the same.
     #[schemars(with = "usize")]
@@ -111,25 +108,39 @@ pub struct Participant {
     /// What it is called by in place of its address (`:authority`), for one that stands behind a proxy.
     #[schemars(with = "Option<String>")]
     pub authority: Option<Authority>,
+    /// How many calls are under way to it at once, 64 where it is left out; fewer at first, and as long as it pushes calls back
+    /// or answers slowly. Further ones wait in line, and use up neither their time nor an attempt.
+    #[schemars(with = "usize")]
+    pub in_flight: NonZero<usize>,
+    /// How many calls to it begin in a second, at once no more than a tenth of that; as many as there are where it is left
+    /// out.
+    #[schemars(with = "Option<u32>")]
+    pub rate: Option<NonZero<u32>>,
 }
 
 impl Participant {
-    /// A participant that is used as much as it allows.
+    /// A participant that is used as much as one is by default.
     #[must_use]
     pub fn at(address: Address) -> Self {
-        let Peer { address, max_connections, max_calls, max_response, authority: _ } =
-            Peer::at(address);
+        let Peer { address, max_connections, max_response, authority: _ } = Peer::at(address);
+        let CallLimits { in_flight, rate } = CallLimits::default();
         let metadata = Metadata::default();
-        Self { address, max_connections, max_calls, max_response, metadata, authority: None }
+        Self { address, max_connections, max_response, metadata, authority: None, in_flight, rate }
     }
 
     /// The way to it.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        let Self { address, max_connections, max_calls, max_response, metadata: _, authority } =
-            self.clone();
+        let Self { address, max_connections, max_response, authority, .. } = self.clone();
         let authority = authority.map(|authority| authority.to_uri());
-        Peer { address, max_connections, max_calls, max_response, authority }
+        Peer { address, max_connections, max_response, authority }
+    }
+
+    /// How much it may be called.
+    #[must_use]
+    pub fn call_limits(&self) -> CallLimits {
+        let Self { in_flight, rate, .. } = *self;
+        CallLimits { in_flight, rate }
     }
 }
 
@@ -146,14 +157,18 @@ struct Settings {
     address: Address,
     #[serde(default = "max_connections")]
     max_connections: NonZero<usize>,
-    #[serde(default)]
-    max_calls: Option<NonZero<usize>>,
     #[serde(default = "max_response")]
     max_response: NonZero<usize>,
     #[serde(default)]
     metadata: Metadata,
     #[serde(default)]
     authority: Option<Authority>,
+    #[serde(default = "in_flight")]
+    in_flight: NonZero<usize>,
+    #[serde(default)]
+    rate: Option<NonZero<u32>>,
+    /// What `in_flight` was called.
+    max_calls: Option<IgnoredAny>,
 }
 
 fn max_connections() -> NonZero<usize> {
@@ -162,6 +177,10 @@ fn max_connections() -> NonZero<usize> {
 
 fn max_response() -> NonZero<usize> {
     Peer::MAX_RESPONSE
+}
+
+fn in_flight() -> NonZero<usize> {
+    CallLimits::IN_FLIGHT
 }
 
 struct AddressOrSettings;
@@ -178,9 +197,21 @@ impl<'de> Visitor<'de> for AddressOrSettings {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, settings: A) -> Result<Participant, A::Error> {
-        let Settings { address, max_connections, max_calls, max_response, metadata, authority } =
-            Settings::deserialize(MapAccessDeserializer::new(settings))?;
-        Ok(Participant { address, max_connections, max_calls, max_response, metadata, authority })
+        let settings = Settings::deserialize(MapAccessDeserializer::new(settings))?;
+        let Settings { address, max_connections, max_response, metadata, authority, .. } = settings;
+        let Settings { in_flight, rate, max_calls, .. } = settings;
+        if max_calls.is_some() {
+            return Err(A::Error::custom("max_calls is in_flight now: give that the same number"));
+        }
+        Ok(Participant {
+            address,
+            max_connections,
+            max_response,
+            metadata,
+            authority,
+            in_flight,
+            rate,
+        })
     }
 }
 

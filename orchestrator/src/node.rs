@@ -129,7 +129,7 @@ impl Node {
             participants.add_in_process(&service, routes);
         }
         for (service, participant) in &config.participants {
-            participants.add_peer(service, &participant.peer());
+            participants.add_peer(service, &participant.peer(), participant.call_limits());
             if !participant.metadata.is_empty() {
                 participants
                     .add_metadata(service, &participant.metadata)

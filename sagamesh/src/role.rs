@@ -47,7 +47,7 @@ A config file; each setting may be left out:
     sagamesh.points.v1.PointsService: 127.0.0.1:7073
     sagamesh.payment.v1.PaymentService:
       address: 127.0.0.1:7074
-      max_calls: 64             # at once; further ones wait
+      in_flight: 64             # calls at once; further ones wait in line
   definitions:
     bundles: [shop]             # those that this program brings: PlaceOrder and CancelOrder
     folder: ./sagas

@@ -49,7 +49,7 @@ pub struct Wiring {
     folder: Option<TempDir>,
     data: Option<PathBuf>,
     sagas: Option<PathBuf>,
-    participants: Vec<(String, String)>,
+    participants: Vec<(String, Participant)>,
     damaged: bool,
     max_running: Option<usize>,
     keep_finished: Option<Keep>,
@@ -96,8 +96,15 @@ impl Wiring {
 
     /// With `service` outside the process.
     #[must_use]
-    pub fn with_participant(mut self, service: &str, address: impl ToString) -> Self {
-        self.participants.push((service.to_owned(), address.to_string()));
+    pub fn with_participant(self, service: &str, address: impl ToString) -> Self {
+        let address = address.to_string().parse().expect("an address");
+        self.with(service, Participant::at(address))
+    }
+
+    /// With `service` outside the process, and settings for it.
+    #[must_use]
+    pub fn with(mut self, service: &str, participant: Participant) -> Self {
+        self.participants.push((service.to_owned(), participant));
         self
     }
 
@@ -113,13 +120,10 @@ impl Wiring {
             (folder, _) => folder,
         };
         let data = self.data.unwrap_or_else(|| folder.as_ref().unwrap().path().join("data"));
-        let participants = self.participants.into_iter().map(|(service, address)| {
-            (service, Participant::at(address.parse().expect("an address")))
-        });
         let config = Config {
             listen: Listen { port_base: 0, ..Listen::default() },
             database: Database { folder: data.clone() },
-            participants: participants.collect(),
+            participants: self.participants.into_iter().collect(),
             definitions: Definitions { folder: self.sagas, ..Config::default().definitions },
             limits: Limits {
                 max_running: self.max_running.unwrap_or(MAX_RUNNING),
@@ -127,7 +131,7 @@ impl Wiring {
                 sagas: Sagas {
                     share_per_definition: 100,
                     share_per_participant: 100,
-                    max_delay: Duration::from_mins(1),
+                    max_delay: Duration::from_hours(1),
                     ..Sagas::default()
                 },
                 ..Limits::default()

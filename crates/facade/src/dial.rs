@@ -88,8 +88,6 @@ pub struct Peer {
     pub address: Address,
     /// How many connections there are to it. The next is made when the streams of those that are open are taken.
     pub max_connections: NonZero<usize>,
-    /// How many calls are under way to it at once; as many as it allows itself where there is none.
-    pub max_calls: Option<NonZero<usize>>,
     /// How many bytes of a response are taken from it; a call that is answered with more has no answer that can be used.
     pub max_response: NonZero<usize>,
     /// What it is called by (`:authority`); its address where there is none.
@@ -111,7 +109,6 @@ impl Peer {
         Self {
             address,
             max_connections: Self::MAX_CONNECTIONS,
-            max_calls: None,
             max_response: Self::MAX_RESPONSE,
             authority: None,
         }

@@ -5,6 +5,7 @@ pub mod served;
 
 mod definitions;
 mod events;
+mod in_line;
 mod looks;
 mod payloads;
 mod read;

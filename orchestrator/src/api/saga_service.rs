@@ -81,7 +81,7 @@ impl Handlers {
     }
 
     fn view(&self, found: &SagaSnapshot) -> Saga {
-        view::saga(found, saga::Timestamp(self.driver.clock().now().0))
+        view::saga(found, &self.driver)
     }
 
     /// A saga with what it came to, and, where they are asked for, its payloads.

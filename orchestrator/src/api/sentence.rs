@@ -1,8 +1,9 @@
 //! What is said to a person about where a saga stands.
 
-use saga::{Reason, SagaState, Status, StepId, StepStatus, Timestamp};
+use clock::Timestamp;
+use saga::{Reason, SagaState, Status, StepId, StepStatus};
 
-use super::read::SagaHistory;
+use super::{in_line::InLine, read::SagaHistory};
 
 /// Why the saga turned back, is held, or was closed.
 pub(super) fn why(state: &SagaState) -> Option<&Reason> {
@@ -10,7 +11,7 @@ pub(super) fn why(state: &SagaState) -> Option<&Reason> {
 }
 
 /// What happens next and when, or who must decide what.
-pub(super) fn next(history: &SagaHistory, now: Timestamp) -> String {
+pub(super) fn next(history: &SagaHistory, in_line: &InLine<'_>, now: Timestamp) -> String {
     let state = &history.replayer.state;
     match state.status() {
         Status::Succeeded => "nothing: every step is done".to_owned(),
@@ -20,12 +21,12 @@ pub(super) fn next(history: &SagaHistory, now: Timestamp) -> String {
         Status::Attention => {
             let cure = "a person must look: mend the cause and retry it, skip the step that was handled by hand, or \
                         resolve the saga";
-            match standing(history, now).filter(|_| state.cause().is_some()) {
+            match standing(history, in_line, now).filter(|_| state.cause().is_some()) {
                 Some(standing) => format!("{cure}. {standing}"),
                 None => cure.to_owned(),
             }
         }
-        Status::Running | Status::Compensating => match standing(history, now) {
+        Status::Running | Status::Compensating => match standing(history, in_line, now) {
             Some(standing) => standing,
             None => "the next step is about to begin".to_owned(),
         },
@@ -51,16 +52,26 @@ pub(super) fn next_aside(why: Option<&Reason>, status: Status) -> String {
 
 /// Where the saga stands and why, step by step: `freeze_stock: UNAVAILABLE: connection refused, attempt 7, next in
 /// 1.2 s`. `None` where nothing is under way.
-pub(super) fn standing(history: &SagaHistory, now: Timestamp) -> Option<String> {
+pub(super) fn standing(
+    history: &SagaHistory,
+    in_line: &InLine<'_>,
+    now: Timestamp,
+) -> Option<String> {
     let steps = history.definition.engine().steps();
     let open: Vec<String> = (0..)
         .zip(steps)
-        .filter_map(|(index, rules)| step(history, &rules.name, StepId(index), now))
+        .filter_map(|(index, rules)| step(history, in_line, &rules.name, StepId(index), now))
         .collect();
     (!open.is_empty()).then(|| open.join("; "))
 }
 
-fn step(history: &SagaHistory, name: &str, id: StepId, now: Timestamp) -> Option<String> {
+fn step(
+    history: &SagaHistory,
+    in_line: &InLine<'_>,
+    name: &str,
+    id: StepId,
+    now: Timestamp,
+) -> Option<String> {
     let view = history.replayer.state.step(id);
     let (what, attempts) = match view.status {
         StepStatus::Running => ("waits for its answer", view.attempts),
@@ -75,13 +86,16 @@ fn step(history: &SagaHistory, name: &str, id: StepId, now: Timestamp) -> Option
         _ => return None,
     };
     let undoing = if view.status == StepStatus::Undoing { " (undo)" } else { "" };
+    if let Some(waiting) = in_line.at(id) {
+        return Some(format!("{name}{undoing} {}", waiting.sentence(now)));
+    }
     let mut sentence = match view.reason {
         Some(reason) => {
             format!("{name}{undoing}: {}: {}, attempt {attempts}", reason.code, reason.message)
         }
         None => format!("{name} {what}, attempt {attempts}"),
     };
-    if let Some(due) = view.due.filter(|due| *due > now) {
+    if let Some(due) = view.due.map(|due| Timestamp(due.0)).filter(|due| *due > now) {
         sentence.push_str(&format!(", next in {:.1} s", due.since(now).as_secs_f64()));
     }
     Some(sentence)

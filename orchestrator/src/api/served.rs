@@ -12,7 +12,9 @@ use proto::{canonical, facade::v1::Reason};
 use saga::{SagaState, Status};
 
 use super::{
-    abandoned, archived, check_key, is_started, not_started,
+    abandoned, archived, check_key,
+    in_line::InLine,
+    is_started, not_started,
     read::{self, SagaSnapshot},
     refused, retired, sentence,
 };
@@ -243,11 +245,12 @@ fn declined(
 
 /// The failure for a caller whose time is over while its saga goes on.
 fn still_running(driver: &Driver, saga_id: &str, found: &SagaSnapshot) -> Failure {
-    let now = saga::Timestamp(driver.clock().now().0);
+    let (now, in_line) = (driver.clock().now(), InLine::of(found, driver));
     let state = found.status().as_str();
     let stands = match (&found.index_row.aside, &found.history) {
         (None, Some(history)) => {
-            sentence::standing(history, now).unwrap_or_else(|| sentence::next(history, now))
+            let standing = sentence::standing(history, &in_line, now);
+            standing.unwrap_or_else(|| sentence::next(history, &in_line, now))
         }
         (aside, _) => aside.as_ref().map(ToString::to_string).unwrap_or_default(),
     };

@@ -9,10 +9,11 @@ use proto::saga::v1::{
 use saga::{Status, StepId, StepStatus};
 
 use super::{
+    in_line::InLine,
     read::{SagaHistory, SagaSnapshot},
     sentence,
 };
-use crate::{definitions::Unregistered, journal::IndexRow, registry::Registered};
+use crate::{definitions::Unregistered, driver::Driver, journal::IndexRow, registry::Registered};
 
 pub(super) fn timestamp(ms: u64) -> Timestamp {
     facade::wire::instant(clock::Timestamp(ms))
@@ -98,24 +99,25 @@ fn row(found: &SagaSnapshot) -> Saga {
 }
 
 /// A saga with its steps and what happens next.
-pub(super) fn saga(found: &SagaSnapshot, now: saga::Timestamp) -> Saga {
-    let mut saga = row(found);
+pub(super) fn saga(found: &SagaSnapshot, driver: &Driver) -> Saga {
+    let (mut saga, in_line) = (row(found), InLine::of(found, driver));
     if let Some(history) = &found.history {
-        saga.steps = steps(history);
+        saga.steps = steps(history, &in_line);
     }
     saga.next = match (&found.index_row.aside, &found.history) {
-        (None, Some(history)) => sentence::next(history, now),
+        (None, Some(history)) => sentence::next(history, &in_line, driver.clock().now()),
         (aside, _) => sentence::next_aside(aside.as_ref(), found.status()),
     };
     saga
 }
 
-fn steps(history: &SagaHistory) -> Vec<Step> {
+fn steps(history: &SagaHistory, in_line: &InLine<'_>) -> Vec<Step> {
     let steps = history.definition.engine().steps().iter();
-    steps.zip(0..).map(|(rules, index)| step(history, &rules.name, StepId(index))).collect()
+    let steps = steps.zip(0..);
+    steps.map(|(rules, index)| step(history, in_line, &rules.name, StepId(index))).collect()
 }
 
-fn step(history: &SagaHistory, name: &str, id: StepId) -> Step {
+fn step(history: &SagaHistory, in_line: &InLine<'_>, name: &str, id: StepId) -> Step {
     let view = history.replayer.state.step(id);
     let reason = view.reason;
     let mut step = Step {
@@ -127,6 +129,15 @@ fn step(history: &SagaHistory, name: &str, id: StepId) -> Step {
         next_attempt_at: view.due.map(|due| timestamp(due.0)),
         ..Step::default()
     };
+    if let Some(waiting) = in_line.at(id) {
+        // The attempt that is to be made next is counted as begun, and this one was not made.
+        let attempts = match view.status {
+            StepStatus::Undoing => &mut step.undo_attempts,
+            _ => &mut step.attempts,
+        };
+        *attempts = attempts.saturating_sub(1);
+        step.in_line = Some(waiting.message());
+    }
     step.set_state(step_state(view.status));
     step
 }

@@ -349,6 +349,12 @@ impl Driver {
         &self.context.clock
     }
 
+    /// Whom sagas call.
+    #[must_use]
+    pub fn participants(&self) -> &Participants {
+        &self.context.participants
+    }
+
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> &dyn journal::Journal {

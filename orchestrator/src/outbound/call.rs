@@ -1,6 +1,6 @@
 //! One attempt of a step's call or undo.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
@@ -19,15 +19,12 @@ use saga::{Answer, Direction, Reason};
 use super::{
     Judge, Participant, Participants,
     classify::{self, CallResult},
+    limiter::{self, Timing},
 };
 use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// The message of an attempt that was withdrawn while it waited for a stream.
-const WITHDRAWN_MESSAGE: &str =
-    "the call was in line for a stream when the saga turned back or was held, or the node stopped";
 
 /// The message of an attempt that fell due behind the deadline of its saga.
 const TOO_LATE_MESSAGE: &str = "the saga's deadline passed before the call was sent";
@@ -73,7 +70,8 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Makes the attempt. One that still waits for a stream when it is `withdrawn` is not made.
+    /// Makes the attempt, once the participant's limits let it begin and there is a stream for it. One that still waits for
+    /// that when it is `withdrawn` is not made.
     pub async fn make(
         mut self,
         participants: &Participants,
@@ -87,10 +85,16 @@ impl Attempt<'_> {
                 return self.read(Err(NotSent::new(Obstacle::NoPeer, why).into()));
             }
         };
-        let _under_way = participant.under_way();
         let headers = match self.headers(&participant) {
             Ok(headers) => headers,
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
+        };
+        let withdrawal = || self.read(Err(withdrawn_in_line().into()));
+        let mut withdrawn = pin!(withdrawn);
+        let mut permit = tokio::select! {
+            biased;
+            permit = participant.limiter().enter(self.saga_id, self.step, self.direction) => permit,
+            () = &mut withdrawn => return withdrawal(),
         };
         let (client, clock) = (participant.client(), participants.clock());
         if self.send_by.is_some_and(|send_by| send_by <= clock.now()) {
@@ -100,7 +104,7 @@ impl Attempt<'_> {
         let max_wait = MAX_STREAM_WAIT.min(time_until(self.send_by, clock));
         let mut call = facade::caller::Outgoing {
             path: self.target.path.clone(),
-            request: std::mem::take(&mut self.request),
+            request: self.request.clone(),
             headers,
             trace,
             limit: self.timeout.min(remaining),
@@ -108,23 +112,34 @@ impl Attempt<'_> {
         };
         let stream = tokio::select! {
             biased;
-            stream = client.stream(&call, max_wait) => stream,
-            () = withdrawn => Err(NotSent::new(Obstacle::Withdrawn, WITHDRAWN_MESSAGE)),
+            stream = permit.stream(client.stream(&call, max_wait)) => stream,
+            () = withdrawn => return withdrawal(),
         };
+        let mut timing = Timing { limit: self.timeout, is_cut_short: false };
         let result = match stream {
             Ok(stream) => {
-                call.limit = self.timeout.min(time_until(self.cut_off, clock));
+                timing = self.timing(clock);
+                call.limit = timing.limit;
                 client.unary(stream, call).await
             }
             Err(not_sent) => Err(not_sent.into()),
         };
-        if self.is_lookup && classify::is_not_found(&result) {
-            return Answer::NothingToUndo;
-        }
-        self.read(result)
+        let error = result.as_ref().err().cloned();
+        let answer = self.read(result);
+        permit.end(limiter::signal(error.as_ref(), &answer, &self.target.path, timing));
+        answer
+    }
+
+    /// How long the answer is waited for, from now.
+    fn timing(&self, clock: &Clock) -> Timing {
+        let limit = self.timeout.min(time_until(self.cut_off, clock));
+        Timing { limit, is_cut_short: limit < self.timeout }
     }
 
     fn read(&self, result: CallResult) -> Answer {
+        if self.is_lookup && classify::is_not_found(&result) {
+            return Answer::NothingToUndo;
+        }
         classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
     }
 
@@ -164,6 +179,12 @@ fn time_until(instant: Option<Timestamp>, clock: &Clock) -> Duration {
     }
 }
 
+/// Of an attempt that was withdrawn while it waited in line.
+fn withdrawn_in_line() -> NotSent {
+    let why = "the call was in line when the saga turned back or was held, or the node stopped";
+    NotSent::new(Obstacle::Withdrawn, why)
+}
+
 /// The message where no participant serves a service, with the cure.
 pub(crate) fn no_participant(service: &str) -> String {
     format!(
@@ -191,6 +212,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::outbound::CallLimits;
 
     const SERVICE: &str = "sagamesh.stock.v1.StockService";
 
@@ -242,7 +264,8 @@ mod tests {
         let serving = server.add_routes(routes);
         tokio::spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
         let participants = Participants::new(clock.clone());
-        participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()));
+        let peer = Peer::at(address.parse().unwrap());
+        participants.add_peer(SERVICE, &peer, CallLimits::default());
         (participants, address)
     }
 
@@ -347,7 +370,7 @@ mod tests {
         let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
         assert!(reason.message.contains("--participant"), "{reason}");
 
-        participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()));
+        participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()), CallLimits::default());
         let refused = attempt(&target, &overrides);
         let answer = refused.make(&participants, &trace, std::future::pending()).await;
         let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod classify;
 mod judge;
+pub mod limiter;
 mod message_size;
 pub mod participants;
 pub mod reflection;
@@ -10,5 +11,6 @@ mod secrets;
 
 pub use call::Attempt;
 pub use judge::Judge;
+pub use limiter::CallLimits;
 pub use participants::{Participant, Participants};
 pub(crate) use secrets::keep_fresh;

@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use arc_swap::ArcSwap;
@@ -15,38 +12,26 @@ use facade::{
     dial::Peer,
 };
 use http::HeaderMap;
+use saga::Direction;
 use tonic::service::Routes;
 
-use super::secrets::Secrets;
+use super::{
+    CallLimits,
+    limiter::{Limiter, Place, Snapshot},
+    secrets::Secrets,
+};
 use crate::config::Metadata;
 
 /// One service and the way to it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Participant {
     client: Client,
     address: String,
-    calls: Arc<AtomicUsize>,
-    secrets: Option<Arc<Secrets>>,
-}
-
-/// A call that is under way.
-#[derive(Debug)]
-pub struct UnderWay(Arc<AtomicUsize>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    secrets: OnceLock<Arc<Secrets>>,
+    limiter: Limiter,
 }
 
 impl Participant {
-    /// Counts a call as under way until what it gives is dropped.
-    #[must_use]
-    pub fn under_way(&self) -> UnderWay {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(&self.calls))
-    }
-
     /// Makes the calls.
     #[must_use]
     pub fn client(&self) -> &Client {
@@ -56,7 +41,7 @@ impl Participant {
     /// What goes with every call to it.
     #[must_use]
     pub fn metadata(&self) -> Option<Arc<HeaderMap>> {
-        self.secrets.as_ref().map(|secrets| secrets.entries())
+        self.secrets.get().map(|secrets| secrets.entries())
     }
 
     /// Where it is, for a person: an address, or `in process`.
@@ -64,13 +49,18 @@ impl Participant {
     pub fn address(&self) -> &str {
         &self.address
     }
+
+    /// How much it may be called.
+    pub(super) fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
 }
 
 /// All participants, by the full name of their service. Cheap to clone; all clones see what is added.
 #[derive(Clone, Debug)]
 pub struct Participants {
     clock: Clock,
-    by_service: Arc<ArcSwap<HashMap<String, Participant>>>,
+    by_service: Arc<ArcSwap<HashMap<String, Arc<Participant>>>>,
 }
 
 impl Participants {
@@ -85,26 +75,26 @@ impl Participants {
         &self.clock
     }
 
-    /// Calls `service` over the network from now on. No connection is made before the first call.
-    pub fn add_peer(&self, service: &str, peer: &Peer) {
-        self.add(service, Transport::Network(Network::to(peer)), peer.address.to_string());
+    /// Calls `service` over the network from now on, within these limits. No connection is made before the first call.
+    pub fn add_peer(&self, service: &str, peer: &Peer, limits: CallLimits) {
+        let transport = Transport::Network(Network::to(peer));
+        let limiter = Limiter::new(self.clock.clone(), limits);
+        self.add(service, transport, peer.address.to_string(), limiter);
     }
 
     /// Calls `service` within this process from now on.
     pub fn add_in_process(&self, service: &str, routes: Routes) {
-        self.add(service, Transport::InProcess(routes), "in process".to_owned());
+        let transport = Transport::InProcess(routes);
+        self.add(service, transport, "in process".to_owned(), Limiter::unlimited());
     }
 
-    fn add(&self, service: &str, transport: Transport, address: String) {
+    fn add(&self, service: &str, transport: Transport, address: String, limiter: Limiter) {
         let client = Client::new(self.clock.clone(), transport);
-        let participant = Participant { client, address, calls: Arc::default(), secrets: None };
-        self.insert(service, &participant);
-    }
-
-    fn insert(&self, service: &str, participant: &Participant) {
+        let participant =
+            Arc::new(Participant { client, address, secrets: OnceLock::new(), limiter });
         self.by_service.rcu(|known| {
             let mut known = HashMap::clone(known);
-            known.insert(service.to_owned(), participant.clone());
+            known.insert(service.to_owned(), Arc::clone(&participant));
             known
         });
     }
@@ -114,9 +104,10 @@ impl Participants {
     /// # Errors
     /// A sentence that begins with the entry's name: a file cannot be read, or holds what cannot be sent.
     pub fn add_metadata(&self, service: &str, metadata: &Metadata) -> Result<(), String> {
-        let secrets = Some(Arc::new(Secrets::read(metadata)?));
+        let secrets = Arc::new(Secrets::read(metadata)?);
         if let Some(participant) = self.find(service) {
-            self.insert(service, &Participant { secrets, ..participant });
+            // It is said once, before the first call.
+            let _ = participant.secrets.set(secrets);
         }
         Ok(())
     }
@@ -129,8 +120,8 @@ impl Participants {
     /// The metadata of all that have some.
     pub(super) fn secrets(&self) -> Vec<(String, Arc<Secrets>)> {
         let known = self.by_service.load();
-        let secrets = |(service, participant): (&String, &Participant)| {
-            Some((service.clone(), Arc::clone(participant.secrets.as_ref()?)))
+        let secrets = |(service, participant): (&String, &Arc<Participant>)| {
+            Some((service.clone(), Arc::clone(participant.secrets.get()?)))
         };
         known.iter().filter_map(secrets).collect()
     }
@@ -143,8 +134,15 @@ impl Participants {
     /// How many calls to `service` are under way or in line.
     #[must_use]
     pub fn under_way(&self, service: &str) -> usize {
+        self.by_service.load().get(service).map_or(0, |known| known.limiter.calls())
+    }
+
+    /// How the limits of each participant outside of this process stand, by service.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, Snapshot)> {
         let known = self.by_service.load();
-        known.get(service).map_or(0, |known| known.calls.load(Ordering::Relaxed))
+        let lines = known.iter().map(|(service, known)| Some((service, known.limiter.snapshot()?)));
+        lines.flatten().map(|(service, line)| (service.clone(), line)).collect()
     }
 
     /// Whether `service` is served within this process.
@@ -154,9 +152,21 @@ impl Participants {
         known.get(service).is_some_and(|known| known.client.is_within())
     }
 
+    /// Where a saga's call to `service` stands in line, if it waits there.
+    #[must_use]
+    pub fn place(
+        &self,
+        service: &str,
+        saga_id: &str,
+        step: &str,
+        direction: Direction,
+    ) -> Option<Place> {
+        self.by_service.load().get(service)?.limiter.place(saga_id, step, direction)
+    }
+
     /// Who serves `service`.
     #[must_use]
-    pub fn find(&self, service: &str) -> Option<Participant> {
+    pub fn find(&self, service: &str) -> Option<Arc<Participant>> {
         self.by_service.load().get(service).cloned()
     }
 }

@@ -8,6 +8,7 @@ mod budget;
 mod callers;
 mod content;
 mod decline;
+mod in_line;
 mod jumps;
 mod limits;
 mod metadata;

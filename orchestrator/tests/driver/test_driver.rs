@@ -17,7 +17,7 @@ use orchestrator::{
     config::{Definitions, Limits, Participant},
     driver::Driver,
     journal, node,
-    outbound::Participants,
+    outbound::{CallLimits, Participants},
     registry::Registry,
 };
 use proto::saga::v1::{
@@ -132,6 +132,16 @@ impl TestDriver {
     /// With these limits, and these definitions.
     pub(crate) async fn within(limits: Limits, definitions: &[&str]) -> Self {
         Self::wired(limits, definitions, None).await
+    }
+
+    /// With a participant outside of the process, which may be called so much.
+    pub(crate) async fn calling(limits: CallLimits, definitions: &[&str]) -> Self {
+        let CallLimits { in_flight, rate } = limits;
+        let participant = |address: SocketAddr| {
+            let at = Participant::at(address.to_string().parse().unwrap());
+            Participant { in_flight, rate, ..at }
+        };
+        Self::wired(Limits::default(), definitions, Some(&participant)).await
     }
 
     /// With the participant behind a port, configured so.
@@ -266,6 +276,7 @@ impl TestDriver {
     }
 }
 
+/// Serves it over the network.
 /// The participant.
 #[derive(Clone)]
 struct Work {

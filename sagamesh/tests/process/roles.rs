@@ -90,7 +90,7 @@ async fn five_roles_in_five_processes_place_an_order_are_ready_and_stop_well() {
     for ((name, service), port) in SERVICES.iter().zip(base + 1..) {
         roles.push(Role::start(name, folder.path(), port, "retention: {keep_inbox: 90d}\n"));
         participants
-            .push_str(&format!("  {service}: {{address: '127.0.0.1:{port}', max_calls: 8}}\n"));
+            .push_str(&format!("  {service}: {{address: '127.0.0.1:{port}', in_flight: 8}}\n"));
     }
     let rest = format!("{participants}definitions: {{bundles: [shop]}}\n");
     roles.push(Role::start("orchestrator", folder.path(), base, &rest));
@@ -180,6 +180,25 @@ fn a_flag_that_makes_no_sense_is_told_by_the_setting_that_it_sets() {
 }
 
 #[test]
+fn limits_of_a_participant_that_make_no_sense_are_told_by_their_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orchestrator.yaml");
+    let wrong = [
+        ("max_calls: 8", "participants.a.v1.B", "max_calls is in_flight now"),
+        ("in_flight: 0", "participants.a.v1.B.in_flight", "nonzero"),
+        ("rate: 0", "participants.a.v1.B.rate", "nonzero"),
+        ("rate: 1.5", "participants.a.v1.B.rate", "1.5"),
+    ];
+    for (limit, setting, why) in wrong {
+        let participant = format!("participants: {{a.v1.B: {{address: 'b:1', {limit}}}}}\n");
+        std::fs::write(&file, participant).unwrap();
+        let mut check = sagamesh(&["config", "check", "orchestrator", "--config"]);
+        let told = refused(&check.arg(&file).output().unwrap());
+        assert!(told.contains(setting) && told.contains(why), "{limit}: {told}");
+    }
+}
+
+#[test]
 fn settings_are_shown_with_where_they_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("orchestrator.yaml");
@@ -197,6 +216,7 @@ fn settings_are_shown_with_where_they_came_from() {
     assert_eq!(find("limits.max_running"), ("7".into(), "SAGAMESH__LIMITS__MAX_RUNNING".into()));
     assert_eq!(find("participants.a.v1.B.address"), ("b:1".into(), from_file()));
     assert_eq!(find("participants.a.v1.B.max_connections"), ("4".into(), "default".into()));
+    assert_eq!(find("participants.a.v1.B.in_flight"), ("64".into(), "default".into()));
     assert_eq!(find("retention.keep_keys"), ("7d".into(), "default".into()));
 }
 

@@ -82,7 +82,7 @@ impl Network {
     /// The way to this peer. Nothing is connected before the first call.
     #[must_use]
     pub fn to(peer: &dial::Peer) -> Self {
-        let pool = Mutex::new(Pool::new(peer.max_connections.get(), peer.max_calls));
+        let pool = Mutex::new(Pool::new(peer.max_connections.get()));
         let (address, max_response) = (peer.address.clone(), peer.max_response.get());
         let authority = peer.authority.clone().unwrap_or_else(|| address.authority().clone());
         Self { peer: Arc::new(Peer { address, pool, max_response, authority }) }

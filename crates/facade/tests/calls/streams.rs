@@ -1,13 +1,12 @@
 //! How many calls go out at once: as many as the peer allows, and the others wait without losing of their own time.
 
-use std::{net::SocketAddr, num::NonZero, task::Poll, time::Duration};
+use std::{net::SocketAddr, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use facade::{
     Trace,
     caller::{Obstacle, Outgoing},
-    dial,
 };
 use futures::{FutureExt, future::join_all, poll};
 use http::{HeaderMap, uri::PathAndQuery};
@@ -16,7 +15,7 @@ use tonic::Code;
 
 use crate::{
     messages::buy,
-    network::{LIMIT, at, begin, call, client, listen, timed, to_peer},
+    network::{LIMIT, begin, call, client, listen, timed},
     peer::Peer,
 };
 
@@ -248,45 +247,4 @@ async fn a_connection_that_is_not_made_in_time_is_told_as_such() {
     let hasty = call(&client(address), Bytes::new(), SECOND).await.unwrap_err();
     assert_eq!(hasty.code(), Code::Unavailable, "{hasty:?}");
     assert_eq!(hasty.message(), format!("{address}: no connection within 1000 ms"));
-}
-
-#[tokio::test]
-async fn a_peer_without_a_limit_is_sent_no_more_calls_at_once_than_its_caller_is_set_to() {
-    let (listener, address) = listen().await;
-    let (clock, time) = Clock::manual(Timestamp(0));
-    let client = to_peer(clock, &dial::Peer { max_calls: NonZero::new(3), ..at(address) });
-    let calls: Vec<_> = (0..9).map(|_| begin(&client, b"", SECOND * 3 / 2)).collect();
-    let mut peer = Peer::allowing(&listener, 1_000).await;
-    for _ in 0..3 {
-        let arrived = [peer.call().await, peer.call().await, peer.call().await];
-        peer.round_trip().await;
-        assert_eq!(peer.arrived(), 0, "three at once");
-        time.advance(SECOND);
-        for call in arrived {
-            peer.answer(call).await;
-        }
-    }
-    for answer in join_all(calls).await {
-        answer.unwrap().unwrap();
-    }
-    assert_eq!(peer.most, 3);
-}
-
-#[tokio::test]
-async fn who_waits_in_vain_for_a_call_that_its_own_setting_forbids_is_told_the_setting() {
-    let (listener, address) = listen().await;
-    let (clock, time) = Clock::manual(Timestamp(0));
-    let client = to_peer(clock, &dial::Peer { max_calls: NonZero::new(1), ..at(address) });
-    let first = begin(&client, b"first", LIMIT);
-    let mut peer = Peer::allowing(&listener, 1_000).await;
-    let arrived = peer.call().await;
-    let (trace, buy) = (Trace::start(), buy());
-    let second = outgoing(&trace, &buy);
-    let second = Outgoing { limit: SECOND, ..second };
-    let (told, ()) = tokio::join!(client.stream(&second, SECOND), time.advance_to_next());
-    let told = told.unwrap_err();
-    assert_eq!(told.obstacle, Obstacle::OwnLimit);
-    assert!(told.message.contains("is sent 1 at once (max_calls)"), "{told}");
-    peer.answer(arrived).await;
-    first.await.unwrap().unwrap();
 }

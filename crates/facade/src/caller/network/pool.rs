@@ -8,7 +8,6 @@
 
 use std::{
     collections::VecDeque,
-    num::NonZero,
     sync::{Arc, MutexGuard, PoisonError, Weak, atomic::AtomicU32},
     task::Poll,
     time::Duration,
@@ -30,10 +29,6 @@ pub(super) struct Pool {
     open: Vec<Open>,
     /// How many connections there may be.
     max_connections: usize,
-    /// Calls that are under way, also on retired connections.
-    calls: usize,
-    /// How many calls may be under way at once.
-    max_calls: usize,
     /// The number of the connection that was opened last.
     last_number: u64,
     /// A task is connecting now.
@@ -68,12 +63,10 @@ impl Open {
 
 impl Pool {
     /// No connection yet.
-    pub(super) fn new(max_connections: usize, max_calls: Option<NonZero<usize>>) -> Self {
+    pub(super) fn new(max_connections: usize) -> Self {
         Self {
             open: Vec::new(),
             max_connections,
-            calls: 0,
-            max_calls: max_calls.map_or(usize::MAX, NonZero::get),
             last_number: 0,
             connecting: false,
             refuses_more: false,
@@ -84,9 +77,6 @@ impl Pool {
 
     /// Takes a stream of the first connection that has one free, so that as few connections as possible are used.
     fn take(&mut self, peer: &Arc<Peer>) -> Option<Stream> {
-        if self.calls >= self.max_calls {
-            return None;
-        }
         let mut index = 0;
         while let Some(open) = self.open.get_mut(index) {
             if open.taken >= open.limit {
@@ -94,7 +84,6 @@ impl Pool {
             } else if open.is_ready() {
                 open.taken += 1;
                 open.used = true;
-                self.calls += 1;
                 return Some(Stream {
                     peer: Arc::clone(peer),
                     connection: open.number,
@@ -125,10 +114,7 @@ impl Pool {
         let is_short = self.open.len() < self.max_connections
             && !self.refuses_more
             && self.open.iter().all(|open| open.used);
-        self.calls < self.max_calls
-            && !self.connecting
-            && !self.waiting.is_empty()
-            && (self.open.is_empty() || is_short)
+        !self.connecting && !self.waiting.is_empty() && (self.open.is_empty() || is_short)
     }
 
     /// Takes all waiting callers, where there is no connection and none is being made; they are then failed.
@@ -182,13 +168,6 @@ impl Peer {
         }
         let pool = self.pool();
         let waited = format!("no stream was free within {} ms", waited.as_millis());
-        if pool.calls >= pool.max_calls {
-            let Pool { max_calls, .. } = *pool;
-            return NotSent::new(
-                Obstacle::OwnLimit,
-                format!("{waited}: {} is sent {max_calls} at once (max_calls)", self.address),
-            );
-        }
         let limit = pool.open.iter().fold(0_usize, |sum, open| sum.saturating_add(open.limit));
         NotSent::new(
             Obstacle::NoStream,
@@ -203,7 +182,6 @@ impl Peer {
     /// Gives back the stream of a call that has ended.
     pub(super) fn release(self: &Arc<Self>, number: u64) {
         let mut pool = self.pool();
-        pool.calls -= 1;
         if let Some(index) = pool.position(number) {
             pool.open[index].taken -= 1;
         }

@@ -86,6 +86,9 @@ impl Timeline {
             (AnswerKind::PushedBack, _) => {
                 format!("{} {step} was asked to wait: {}", gray("…"), reason(event))
             }
+            (AnswerKind::NotSent, _) => {
+                format!("{} {step} was not sent: {}; sent again", gray("…"), reason(event))
+            }
             (AnswerKind::Unusable, _) => {
                 format!("{} {step} cannot be called: {}", red("✗"), reason(event))
             }

@@ -2,6 +2,7 @@
 
 mod call_log;
 mod network;
+mod not_sent;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -12,7 +13,10 @@ use prost_reflect::MethodDescriptor;
 use tonic::{Request, Status, client::Grpc, metadata::MetadataMap, service::Routes};
 
 use self::call_log::CallLog;
-pub use self::network::Network;
+pub use self::{
+    network::Network,
+    not_sent::{CallError, NotSent, Obstacle},
+};
 use crate::{Trace, codec::Raw, deadline, dial::Peer};
 
 /// Where a service is reached: over the network, or within this process. Nothing above this seam knows which.
@@ -58,25 +62,6 @@ enum StreamTransport {
     InProcess(Routes),
 }
 
-/// Why a call could not begin.
-#[derive(Clone, Debug)]
-pub enum NoStream {
-    /// The peer allows so many calls at once, and all of these were under way as long as was waited. The call has not
-    /// been made. A sentence with the address and its limit.
-    AllTaken(String),
-    /// There is no connection: UNAVAILABLE, or DEADLINE_EXCEEDED where none was made within the call's own limit.
-    Unreachable(Status),
-}
-
-impl From<NoStream> for Status {
-    fn from(none: NoStream) -> Self {
-        match none {
-            NoStream::AllTaken(why) => Self::unavailable(why),
-            NoStream::Unreachable(status) => status,
-        }
-    }
-}
-
 impl Client {
     /// Calls over `transport`, timed by `clock`.
     #[must_use]
@@ -95,12 +80,8 @@ impl Client {
     /// Dropped before, it gives up its turn.
     ///
     /// # Errors
-    /// See [`NoStream`].
-    pub async fn stream(
-        &self,
-        call: &Outgoing<'_>,
-        max_wait: Duration,
-    ) -> Result<Stream, NoStream> {
+    /// There is no connection, or no stream within the time.
+    pub async fn stream(&self, call: &Outgoing<'_>, max_wait: Duration) -> Result<Stream, NotSent> {
         let transport = match &self.transport {
             Transport::InProcess(routes) => StreamTransport::InProcess(routes.clone()),
             Transport::Network(network) => StreamTransport::Network(match network.free() {
@@ -117,11 +98,11 @@ impl Client {
         network: &Network,
         call: &Outgoing<'_>,
         max_wait: Duration,
-    ) -> Result<network::Stream, NoStream> {
+    ) -> Result<network::Stream, NotSent> {
         let line = CallLog::begin(&call.path, &call.headers, self.clock.timer());
         let waited = network.wait(&self.clock, call.limit, max_wait).await;
-        if let Err(none) = &waited {
-            line.end(call.descriptor, &Err(none.clone().into()));
+        if let Err(not_sent) = &waited {
+            line.end(call.descriptor, &Err(not_sent.clone().into()));
         }
         waited
     }
@@ -129,9 +110,9 @@ impl Client {
     /// Makes the call and gives the encoded response. The call's limit runs from now.
     ///
     /// # Errors
-    /// The callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE where the connection breaks; one that
-    /// [`is_too_large`].
-    pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, Status> {
+    /// [`NotSent`] where that is certain; the callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE
+    /// where the connection breaks; one that [`is_too_large`].
+    pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, CallError> {
         let Outgoing { path, request, mut headers, trace, limit, descriptor } = call;
         let line = CallLog::begin(&path, &headers, self.clock.timer());
         line.request(descriptor, &request);
@@ -154,7 +135,8 @@ impl Client {
             }
         };
         let answer = answered.unwrap_or_else(|_| {
-            Err(Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis())))
+            let late = format!("no answer within {} ms", limit.as_millis());
+            Err(Status::deadline_exceeded(late).into())
         });
         line.end(descriptor, &answer);
         answer
@@ -199,19 +181,20 @@ async fn within(
     path: PathAndQuery,
     headers: HeaderMap,
     message: Bytes,
-) -> Result<Bytes, Status> {
+) -> Result<Bytes, CallError> {
     let metadata = MetadataMap::from_headers(headers);
     let request = Request::from_parts(metadata, tonic::Extensions::new(), message);
     // It is in memory already; tonic would call it OUT_OF_RANGE, which is a decline.
     let mut grpc = Grpc::new(routes).max_decoding_message_size(usize::MAX);
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    grpc.ready().await.map_err(|error| NotSent::new(Obstacle::NoConnection, error.to_string()))?;
     let response = grpc.unary(request, path.clone(), Raw).await?.into_inner();
     match response.len() > Peer::MAX_RESPONSE.get() {
         true => Err(too_large(format!(
             "the response of {path} has {} bytes, and {} are taken",
             response.len(),
             Peer::MAX_RESPONSE
-        ))),
+        ))
+        .into()),
         false => Ok(response),
     }
 }

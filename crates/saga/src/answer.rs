@@ -77,6 +77,9 @@ pub enum Answer {
         /// How long it asked to be left alone.
         wait: Duration,
     },
+    /// The attempt has certainly not reached the participant: made again after a back-off, which uses up no attempt. A step
+    /// of which nothing else is known has nothing to undo.
+    NotSent(Reason),
     /// No retry and no turning back can help (not implemented, not authenticated, data loss): needs a person.
     Unusable(Reason),
 }
@@ -90,6 +93,7 @@ impl Answer {
             Self::Declined(reason)
             | Self::Unknown(reason)
             | Self::PushedBack { reason, .. }
+            | Self::NotSent(reason)
             | Self::Unusable(reason) => Some(reason),
         }
     }

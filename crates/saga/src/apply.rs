@@ -165,12 +165,13 @@ fn call_answered(
             step.call.may_have_landed = true;
             step.call.progress = Progress::Exhausted;
         }
+        Answer::NotSent(_) if backward => step.call.progress = Progress::Exhausted,
         Answer::Unusable(_) => {
             step.call.may_have_landed = true;
             mark_stuck(&mut step.call, at);
         }
-        Answer::Unknown(_) | Answer::PushedBack { .. } => {
-            step.call.may_have_landed = true;
+        Answer::Unknown(_) | Answer::PushedBack { .. } | Answer::NotSent(_) => {
+            step.call.may_have_landed |= !matches!(answer, Answer::NotSent(_));
             schedule_retry(&mut step.call, policy, answer, jitter, at);
             let exhausted = is_exhausted(&step.call, policy);
             if is_too_old(&step.call, policy, at) || (exhausted && !no_way_back) {
@@ -201,7 +202,7 @@ fn undo_answered(
         Answer::Done { .. } => step.undo.progress = Progress::Done,
         Answer::NothingToUndo => step.undo.progress = Progress::NoEffect,
         Answer::Declined(_) | Answer::Unusable(_) => mark_stuck(&mut step.undo, at),
-        Answer::Unknown(_) | Answer::PushedBack { .. } => {
+        Answer::Unknown(_) | Answer::PushedBack { .. } | Answer::NotSent(_) => {
             schedule_retry(&mut step.undo, policy, answer, jitter, at);
             if is_too_old(&step.undo, policy, at) || is_exhausted(&step.undo, policy) {
                 mark_stuck(&mut step.undo, at);
@@ -222,8 +223,13 @@ fn schedule_retry(
     jitter: Jitter,
     at: Timestamp,
 ) {
+    attempt.deferred = match answer {
+        Answer::NotSent(_) => attempt.deferred + 1,
+        _ => 0,
+    };
     let wait = match answer {
         Answer::PushedBack { wait, .. } => *wait,
+        Answer::NotSent(_) => policy.backoff(attempt.deferred, jitter),
         _ => {
             attempt.counted += 1;
             policy.backoff(attempt.counted, jitter)

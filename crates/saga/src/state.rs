@@ -132,6 +132,8 @@ pub(crate) struct DirectionState {
     pub(crate) attempts: u32,
     /// How many of these count against the limit of attempts.
     pub(crate) counted: u32,
+    /// How many of the last ones, one after the other, were not sent or pushed back.
+    pub(crate) deferred: u32,
     pub(crate) first_at: Timestamp,
     /// An attempt may have landed although no answer says so.
     pub(crate) may_have_landed: bool,
@@ -159,9 +161,10 @@ impl StepState {
     /// Whether it left, or may have left, an effect that an undo must take back.
     pub(crate) fn needs_undo(&self) -> bool {
         let landed = match self.call.progress {
-            Progress::Done | Progress::Exhausted | Progress::Open { .. } => true,
-            Progress::NoEffect => self.call.may_have_landed,
-            Progress::Idle | Progress::Skipped => self.call.may_have_landed,
+            Progress::Done | Progress::Open { .. } => true,
+            // Without any answer, nothing tells whether the call that was intended has been made.
+            Progress::Exhausted => self.call.may_have_landed || self.call.attempts == 0,
+            Progress::NoEffect | Progress::Idle | Progress::Skipped => self.call.may_have_landed,
         };
         landed
             && !matches!(

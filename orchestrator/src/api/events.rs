@@ -87,6 +87,7 @@ fn show_answer(shown: &mut Shown, answer: &Answer) {
         Answer::Unknown(_) => AnswerKind::Unknown,
         Answer::PushedBack { .. } => AnswerKind::PushedBack,
         Answer::Unusable(_) => AnswerKind::Unusable,
+        Answer::NotSent(_) => AnswerKind::NotSent,
     });
     if let Some(reason) = answer.reason() {
         show_reason(shown, reason);

@@ -76,6 +76,7 @@ mod answer {
     pub(super) const UNKNOWN: u32 = 4;
     pub(super) const PUSHED_BACK: u32 = 5;
     pub(super) const UNUSABLE: u32 = 6;
+    pub(super) const NOT_SENT: u32 = 60;
 }
 
 /// Encodes records and links each to the one before it; gives the last link.
@@ -176,6 +177,7 @@ fn store_answer(stored: StoredRecord, answer: &Answer, jitter: Jitter) -> Stored
         Answer::Declined(reason) => told(stored, answer::DECLINED, reason),
         Answer::Unknown(reason) => told(stored, answer::UNKNOWN, reason),
         Answer::Unusable(reason) => told(stored, answer::UNUSABLE, reason),
+        Answer::NotSent(reason) => told(stored, answer::NOT_SENT, reason),
         Answer::PushedBack { reason, wait } => {
             let wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
             told(StoredRecord { wait_ms, ..stored }, answer::PUSHED_BACK, reason)
@@ -237,6 +239,7 @@ fn restore_answer(stored: &StoredRecord, reason: Reason) -> Result<Answer, Error
         answer::DECLINED => Answer::Declined(reason),
         answer::UNKNOWN => Answer::Unknown(reason),
         answer::UNUSABLE => Answer::Unusable(reason),
+        answer::NOT_SENT => Answer::NotSent(reason),
         answer::PUSHED_BACK => {
             Answer::PushedBack { reason, wait: std::time::Duration::from_millis(stored.wait_ms) }
         }
@@ -271,6 +274,7 @@ mod tests {
                 wait: Duration::from_millis(ms)
             }),
             reasons().prop_map(Answer::Unusable),
+            reasons().prop_map(Answer::NotSent),
         ]
     }
 

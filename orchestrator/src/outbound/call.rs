@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use facade::{
     Trace,
-    caller::{NoStream, never_indexed},
+    caller::{NotSent, Obstacle, never_indexed},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header::InvalidHeaderValue};
 use participant::{
@@ -16,7 +16,10 @@ use participant::{
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
-use super::{Judge, Participant, Participants, classify};
+use super::{
+    Judge, Participant, Participants,
+    classify::{self, CallResult},
+};
 use definition::{Overrides, Target};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
@@ -75,11 +78,8 @@ impl Attempt<'_> {
         let participant = match participants.find(&self.target.service) {
             Some(participant) => participant,
             None => {
-                let no_participant = no_participant(&self.target.service);
-                return Answer::Unknown(Reason::new(
-                    Registered::Unavailable.code(),
-                    no_participant,
-                ));
+                let why = no_participant(&self.target.service);
+                return self.read(Err(NotSent::new(Obstacle::NoPeer, why).into()));
             }
         };
         let _under_way = participant.under_way();
@@ -100,19 +100,22 @@ impl Attempt<'_> {
         let stream = tokio::select! {
             biased;
             stream = client.stream(&call, MAX_STREAM_WAIT.min(remaining)) => stream,
-            () = withdrawn => return classify::not_sent(WITHDRAWN_MESSAGE),
+            () = withdrawn => Err(NotSent::new(Obstacle::Withdrawn, WITHDRAWN_MESSAGE)),
         };
         let result = match stream {
             Ok(stream) => {
                 call.limit = self.timeout.min(self.remaining(clock));
                 client.unary(stream, call).await
             }
-            Err(NoStream::AllTaken(why)) => return classify::not_sent(&why),
-            Err(NoStream::Unreachable(status)) => Err(status),
+            Err(not_sent) => Err(not_sent.into()),
         };
         if self.is_lookup && classify::is_not_found(&result) {
             return Answer::NothingToUndo;
         }
+        self.read(result)
+    }
+
+    fn read(&self, result: CallResult) -> Answer {
         classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
     }
 
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_attempt_that_gets_no_stream_is_pushed_back_with_the_peers_limit_after_a_while() {
+    async fn an_attempt_that_gets_no_stream_is_not_sent_and_names_the_peers_limit_after_a_while() {
         let (clock, time) = Clock::manual(Timestamp(0));
         let (participants, address) = narrow(&clock).await;
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
@@ -283,15 +286,14 @@ mod tests {
             time.advance_to_next().await;
         });
         assert_eq!(clock.now(), Timestamp(30_000));
-        let Answer::PushedBack { reason, wait } = answer else { panic!("{answer:?}") };
-        assert_eq!(reason.code, "UNAVAILABLE");
+        let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
+        assert_eq!(reason.code, "NOT_SENT");
         let limit = format!("{address} takes 4 at once (connections: 4)");
         assert!(reason.message.contains(&limit), "{reason}");
-        assert!(!wait.is_zero());
     }
 
     #[tokio::test]
-    async fn an_attempt_in_line_is_pushed_back_at_the_sagas_deadline() {
+    async fn an_attempt_in_line_is_not_sent_any_more_at_the_sagas_deadline() {
         let (clock, time) = Clock::manual(Timestamp(0));
         let (participants, _) = narrow(&clock).await;
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
@@ -304,7 +306,7 @@ mod tests {
         let in_line = hurried.make(&participants, &trace, withdrawn.cancelled());
         let (answer, ()) = tokio::join!(in_line, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
-        assert!(matches!(answer, Answer::PushedBack { .. }), "{answer:?}");
+        assert!(matches!(answer, Answer::NotSent(_)), "{answer:?}");
     }
 
     #[tokio::test]

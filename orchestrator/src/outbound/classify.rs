@@ -6,7 +6,10 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use facade::{caller::is_too_large, echo};
+use facade::{
+    caller::{CallError, NotSent, is_too_large},
+    echo,
+};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
@@ -23,8 +26,8 @@ const DEFAULT_PUSH_BACK: Duration = Duration::from_secs(1);
 /// How many values a response may have: each can take a hundred times its bytes in memory.
 const MAX_VALUES: usize = 250_000;
 
-/// What a call returned: the encoded response, or the status.
-pub type CallResult = Result<Bytes, Status>;
+/// What a call returned: the encoded response, or why there is none.
+pub type CallResult = Result<Bytes, CallError>;
 
 /// Classifies what a call returned as an answer.
 #[must_use]
@@ -37,21 +40,20 @@ pub fn read(
 ) -> Answer {
     match result {
         Ok(response) => read_body(response, output, direction, overrides, judge),
-        Err(status) => read_status(&status, direction, overrides),
+        Err(CallError::NotSent(not_sent)) => read_not_sent(&not_sent),
+        Err(CallError::Status(status)) => read_status(&status, direction, overrides),
     }
 }
 
 /// Whether a lookup was told that there is nothing of the kind.
 #[must_use]
 pub(super) fn is_not_found(result: &CallResult) -> bool {
-    matches!(result, Err(status) if status.code() == Code::NotFound)
+    matches!(result, Err(CallError::Status(status)) if status.code() == Code::NotFound)
 }
 
 /// The answer of an attempt that has certainly not been made, whatever the definition's overrides say of statuses.
-#[must_use]
-pub(super) fn not_sent(why: &str) -> Answer {
-    let reason = Reason::new(Registered::Unavailable.code(), why);
-    Answer::PushedBack { reason, wait: DEFAULT_PUSH_BACK }
+fn read_not_sent(not_sent: &NotSent) -> Answer {
+    Answer::NotSent(Reason::new(Registered::NotSent.code(), kept(&not_sent.message)))
 }
 
 fn read_body(
@@ -248,7 +250,8 @@ mod tests {
         Some(ResultInfo { success, code: code.to_owned(), ..ResultInfo::default() })
     }
 
-    fn classified(result: CallResult) -> Answer {
+    fn classified(result: Result<Bytes, Status>) -> Answer {
+        let result = result.map_err(CallError::Status);
         read(result, &output(), Direction::Forward, &Overrides::default(), None)
     }
 
@@ -290,6 +293,7 @@ mod tests {
                 Answer::Unknown(_) => "unknown",
                 Answer::PushedBack { .. } => "pushed back",
                 Answer::Unusable(_) => "unusable",
+                Answer::NotSent(_) => "not sent",
             };
             assert_eq!(found, expected, "{code:?}");
             assert_eq!(answer.reason().unwrap().code, name(code));

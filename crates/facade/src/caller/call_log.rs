@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 use participant::key::{SAGA_DIRECTION, SAGA_STEP};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use proto::shown::redacted;
-use tonic::Status;
 
+use super::CallError;
 use crate::{echo, redact};
 
 /// Each part is a counted reference: a call that is not logged must not pay for its line.
@@ -44,7 +44,7 @@ impl CallLog {
         }
     }
 
-    pub(super) fn end(self, descriptor: &MethodDescriptor, answer: &Result<Bytes, Status>) {
+    pub(super) fn end(self, descriptor: &MethodDescriptor, answer: &Result<Bytes, CallError>) {
         let elapsed_ms = clock::millis(self.timer.elapsed());
         let (callee, step, direction) = (self.path.path(), text(&self.step), text(&self.direction));
         match answer {
@@ -61,7 +61,18 @@ impl CallLog {
                 );
             }
             Ok(_) => {}
-            Err(status) => {
+            Err(CallError::NotSent(not_sent)) => {
+                tracing::info!(
+                    callee,
+                    saga.step = step,
+                    saga.direction = direction,
+                    elapsed_ms,
+                    obstacle = ?not_sent.obstacle,
+                    why = &*echo::cut(&not_sent.message, echo::SENTENCE),
+                    "call not sent"
+                );
+            }
+            Err(CallError::Status(status)) => {
                 let code = format!("{:?}", status.code());
                 tracing::info!(
                     callee,

@@ -7,6 +7,7 @@
 mod connect;
 mod pool;
 mod response;
+mod written;
 
 use std::{
     sync::{
@@ -28,9 +29,13 @@ use tonic::Status;
 
 use self::{
     pool::Pool,
-    response::{Bound, broken, no_head},
+    response::{Bound, no_head},
+    written::Written,
 };
-use super::NoStream;
+use super::{
+    CallError, NotSent, Obstacle,
+    not_sent::{not_written, unprocessed},
+};
 use crate::dial::{self, Address};
 
 /// After how many time-outs in a row, with nothing received from the peer between, a connection is retired. A peer that hangs
@@ -58,6 +63,7 @@ pub(super) struct Stream {
     requests: SendRequest<Bytes>,
     /// How many calls on this connection timed out since something was last received from the peer.
     unanswered: Arc<AtomicU32>,
+    written: Written,
 }
 
 impl std::fmt::Debug for Network {
@@ -91,13 +97,13 @@ impl Network {
     /// `max_wait` in all. Whoever goes away before gives up its turn.
     ///
     /// # Errors
-    /// See [`NoStream`].
+    /// There is no connection, or no stream within the time.
     pub(super) async fn wait(
         &self,
         clock: &Clock,
         connecting: Duration,
         max_wait: Duration,
-    ) -> Result<Stream, NoStream> {
+    ) -> Result<Stream, NotSent> {
         let connecting = connecting.min(max_wait);
         let mut turn = self.peer.queue();
         let mut turn_result = clock.timeout(connecting, &mut turn).await;
@@ -107,8 +113,8 @@ impl Network {
         }
         match turn_result {
             Ok(Ok(Ok(stream))) => Ok(stream),
-            Ok(Ok(Err(status))) => Err(NoStream::Unreachable(status)),
-            Ok(Err(_)) => Err(NoStream::Unreachable(connect::runtime_stopping())),
+            Ok(Ok(Err(status))) => Err(self.peer.no_connection(&status)),
+            Ok(Err(_)) => Err(self.peer.no_connection(&connect::runtime_stopping())),
             Err(_) => Err(self.peer.no_stream_error(max_wait)),
         }
     }
@@ -118,22 +124,32 @@ impl Stream {
     /// Makes a call and gives the encoded response.
     ///
     /// # Errors
-    /// The callee's status; UNAVAILABLE where the connection breaks; one that [`is_too_large`](super::is_too_large).
+    /// [`NotSent`] where that is certain; the callee's status; UNAVAILABLE where the connection breaks; one that
+    /// [`is_too_large`](super::is_too_large).
     pub(super) async fn unary(
         &mut self,
         path: PathAndQuery,
         headers: HeaderMap,
         message: &Bytes,
-    ) -> Result<Bytes, Status> {
+    ) -> Result<Bytes, CallError> {
         let bound = Bound { path: path.clone(), bytes: self.peer.max_response };
         let request = self.peer.request(path, headers)?;
         let message = response::with_prefix(message)?;
-        let (response, mut stream) = self.requests.send_request(request, false).map_err(broken)?;
-        stream.send_data(message, true).map_err(broken)?;
+        let written_before = self.written.bytes();
+        let (response, mut stream) = self
+            .requests
+            .send_request(request, false)
+            .map_err(|error| CallError::NotSent(not_written(&error)))?;
+        let failed = |error| {
+            let written = self.written.bytes() != written_before;
+            unprocessed(&error, written).map_or_else(|| no_head(error).into(), CallError::from)
+        };
+        stream.send_data(message, true).map_err(failed)?;
         let response = response.await;
         let heard = || self.unanswered.store(0, Ordering::Relaxed);
         heard();
-        response::read(response.map_err(no_head)?, &bound, heard).await
+        let response = response.map_err(failed)?;
+        Ok(response::read(response, &bound, heard).await?)
     }
 
     /// The call was not answered in time.
@@ -152,6 +168,10 @@ impl Drop for Stream {
 }
 
 impl Peer {
+    fn no_connection(&self, why: &Status) -> NotSent {
+        NotSent::new(Obstacle::NoConnection, format!("{}: {}", self.address, why.message()))
+    }
+
     fn request(&self, path: PathAndQuery, mut headers: HeaderMap) -> Result<Request<()>, Status> {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

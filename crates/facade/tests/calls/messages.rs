@@ -80,7 +80,7 @@ async fn pay(path: &'static str) -> Result<Bytes, Status> {
         descriptor: &buy,
     };
     let stream = client.stream(&call, Duration::ZERO).await?;
-    client.unary(stream, call).await
+    Ok(client.unary(stream, call).await?)
 }
 
 fn the_one<'a>(lines: &'a [Line], message: &str) -> &'a Line {

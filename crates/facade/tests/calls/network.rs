@@ -71,7 +71,7 @@ pub(crate) async fn call(
         descriptor: &buy(),
     };
     let stream = client.stream(&call, LIMIT).await?;
-    client.unary(stream, call).await
+    Ok(client.unary(stream, call).await?)
 }
 
 /// Begins a call that the test goes on beside.

@@ -9,7 +9,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tonic::Status;
 
-use super::response::broken;
+use super::{
+    response::broken,
+    written::{Counted, Written},
+};
 use crate::dial::{Address, CONNECT_TIMEOUT};
 
 /// How long the peer's first SETTINGS are waited for. The kernel takes a connection also for a process that hangs; SETTINGS
@@ -31,9 +34,11 @@ const LIMIT_UNKNOWN: usize = usize::MAX - 1;
 
 /// A connection that does its work while it is polled.
 pub(super) struct Connection {
-    http: client::Connection<TcpStream, Bytes>,
+    http: client::Connection<Counted<TcpStream>, Bytes>,
     /// How many streams the peer takes at once.
     pub(super) limit: usize,
+    /// How much was written to it.
+    pub(super) written: Written,
 }
 
 impl Connection {
@@ -54,6 +59,8 @@ impl Connection {
             .await
             .map_err(|_| Status::unavailable(format!("no connection within {CONNECT_TIMEOUT:?}")))?
             .map_err(|error| Status::unavailable(error.to_string()))?;
+        let stream = Counted::new(stream);
+        let written = stream.written();
         let (requests, http) = client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -63,7 +70,7 @@ impl Connection {
             .handshake(stream)
             .await
             .map_err(broken)?;
-        let mut connection = Self { http, limit: LIMIT_UNKNOWN };
+        let mut connection = Self { http, limit: LIMIT_UNKNOWN, written };
         match clock.timeout(SETTINGS_TIMEOUT, connection.work()).await {
             Ok(Ok(Some(_))) => Ok((requests, connection)),
             Ok(Ok(None)) => Err(Status::unavailable("the connection closed before SETTINGS came")),

@@ -20,7 +20,7 @@ use h2::client::SendRequest;
 use tokio::{runtime::Handle, sync::oneshot};
 use tonic::Status;
 
-use super::{NoStream, Peer, Stream, connect};
+use super::{NotSent, Obstacle, Peer, Stream, connect, written::Written};
 
 /// What a waiting caller gets: a stream, or why there is none.
 type TurnResult = Result<Stream, Status>;
@@ -55,6 +55,7 @@ struct Open {
     taken: usize,
     used: bool,
     unanswered: Arc<AtomicU32>,
+    written: Written,
 }
 
 impl Open {
@@ -99,6 +100,7 @@ impl Pool {
                     connection: open.number,
                     requests: open.requests.clone(),
                     unanswered: Arc::clone(&open.unanswered),
+                    written: open.written.clone(),
                 });
             } else {
                 self.remove(index);
@@ -163,18 +165,18 @@ impl Peer {
     }
 
     /// Whether there is a connection; otherwise the error for a caller that has waited `waited` for one.
-    pub(super) fn is_connected(&self, waited: Duration) -> Result<(), NoStream> {
+    pub(super) fn is_connected(&self, waited: Duration) -> Result<(), NotSent> {
         match self.pool().open.is_empty() {
             false => Ok(()),
-            true => Err(NoStream::Unreachable(Status::deadline_exceeded(format!(
-                "no connection within {} ms",
-                waited.as_millis()
-            )))),
+            true => Err(NotSent::new(
+                Obstacle::NoConnection,
+                format!("{}: no connection within {} ms", self.address, waited.as_millis()),
+            )),
         }
     }
 
     /// The error for a caller that has waited `waited` for a stream and got none.
-    pub(super) fn no_stream_error(&self, waited: Duration) -> NoStream {
+    pub(super) fn no_stream_error(&self, waited: Duration) -> NotSent {
         if let Err(none) = self.is_connected(waited) {
             return none;
         }
@@ -182,17 +184,20 @@ impl Peer {
         let waited = format!("no stream was free within {} ms", waited.as_millis());
         if pool.calls >= pool.max_calls {
             let Pool { max_calls, .. } = *pool;
-            return NoStream::AllTaken(format!(
-                "{waited}: {} is sent {max_calls} at once (max_calls)",
-                self.address
-            ));
+            return NotSent::new(
+                Obstacle::OwnLimit,
+                format!("{waited}: {} is sent {max_calls} at once (max_calls)", self.address),
+            );
         }
         let limit = pool.open.iter().fold(0_usize, |sum, open| sum.saturating_add(open.limit));
-        NoStream::AllTaken(format!(
-            "{waited}: {} takes {limit} at once (connections: {})",
-            self.address,
-            pool.open.len()
-        ))
+        NotSent::new(
+            Obstacle::NoStream,
+            format!(
+                "{waited}: {} takes {limit} at once (connections: {})",
+                self.address,
+                pool.open.len()
+            ),
+        )
     }
 
     /// Gives back the stream of a call that has ended.
@@ -237,14 +242,20 @@ impl Peer {
     }
 
     /// Adds a connection to the pool, and gives its number.
-    fn connected(self: &Arc<Self>, requests: SendRequest<Bytes>, limit: usize) -> u64 {
+    fn connected(
+        self: &Arc<Self>,
+        requests: SendRequest<Bytes>,
+        limit: usize,
+        written: Written,
+    ) -> u64 {
         let mut pool = self.pool();
         pool.connecting = false;
         pool.refuses_more &= !pool.open.is_empty();
         pool.last_number += 1;
         let number = pool.last_number;
         let unanswered = Arc::default();
-        pool.open.push(Open { number, requests, limit, taken: 0, used: false, unanswered });
+        let (taken, used) = (0, false);
+        pool.open.push(Open { number, requests, limit, taken, used, unanswered, written });
         self.settle(pool);
         number
     }
@@ -328,7 +339,7 @@ impl ConnectTask {
         let Some(peer) = self.peer.take() else { return };
         match connected {
             Ok((requests, connection)) => {
-                let number = peer.connected(requests, connection.limit);
+                let number = peer.connected(requests, connection.limit, connection.written.clone());
                 // Weak: the connection must close when no client holds the peer any more.
                 let weak = Arc::downgrade(&peer);
                 drop(peer);

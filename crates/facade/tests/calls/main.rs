@@ -5,6 +5,7 @@
 mod bounded;
 mod deadlines;
 mod dynamic;
+mod endpoints;
 mod large;
 mod logged;
 mod messages;

@@ -6,10 +6,12 @@
 //! does not allow at once waits here, in the order in which it came.
 
 mod connect;
+mod encoding;
 mod open;
 mod peer;
 mod pool;
 mod response;
+mod status;
 mod subchannel;
 mod tasks;
 mod watch;
@@ -31,6 +33,7 @@ use http::{
 use tonic::Status;
 
 use self::{
+    encoding::{ACCEPTED, GRPC_ACCEPT_ENCODING},
     open::Shared,
     pool::Pool,
     response::{Bound, no_head},
@@ -132,8 +135,8 @@ impl Stream {
     /// Makes a call and gives the encoded response.
     ///
     /// # Errors
-    /// [`NotSent`] where that is certain; the callee's status; UNAVAILABLE where the connection breaks; one that
-    /// [`is_too_large`](super::is_too_large).
+    /// [`NotSent`] where that is certain; the callee's status; UNAVAILABLE where the connection breaks; one with a
+    /// [`Defect`](super::Defect).
     pub(super) async fn unary(
         &mut self,
         path: PathAndQuery,
@@ -187,6 +190,7 @@ fn request(
 ) -> Result<Request<()>, Status> {
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(&GRPC_ACCEPT_ENCODING, ACCEPTED);
     let target = Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(path);
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;

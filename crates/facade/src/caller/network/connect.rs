@@ -22,8 +22,10 @@ const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many bytes the peer may send before they are read, on one stream and on all.
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 5 << 20;
-/// How many bytes of headers are taken with an answer. Trailers are cut off there, and a head that is longer is refused.
-pub(super) const MAX_HEADER_BYTES: u32 = 64 << 10;
+/// How many bytes of headers are taken with an answer. Of trailers what is beyond it is dropped, and a head that is longer is
+/// refused. `h2` can leave it at that one stream up to here, and some way beyond it closes the connection: so it is as much
+/// as gRPC's own clients take at most, though next to nothing of it is kept.
+pub(super) const MAX_HEADER_BYTES: u32 = 16 << 20;
 /// How many streams of a connection may end for what the peer sent on them: malformed answers, and what comes for calls that
 /// were given up. `h2` closes the connection beyond it, and ends the other calls with it; its own limit, 1,024 in all the
 /// time that a connection is open, is there for servers.

@@ -50,6 +50,12 @@ impl Peer {
             authority: None,
         }
     }
+
+    /// How many connections there may be to it, where each of its names has one address.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.max_connections.get().saturating_mul(self.address.targets().count())
+    }
 }
 
 /// A channel for a generated client, over one connection to the first endpoint that takes one. Nothing is connected before

@@ -385,6 +385,22 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_came_and_cannot_be_used_is_told_as_that_and_asked_for_again_only_where_that_may_help()
+     {
+        let overrides = Overrides::default();
+        let answer = |defect: Defect| {
+            let mut status = Status::internal("what is wrong");
+            status.set_source(std::sync::Arc::new(defect));
+            read(Err(status.into()), &output(), Direction::Forward, &overrides)
+        };
+        let garbled = || Reason::new("GARBLED_ANSWER", "what is wrong");
+        assert_eq!(answer(Defect::Encoding), Answer::Unusable(garbled()));
+        assert_eq!(answer(Defect::Garbled), Answer::Unknown(garbled()));
+        let too_large = Reason::new("ANSWER_TOO_LARGE", "what is wrong");
+        assert_eq!(answer(Defect::TooLarge), Answer::Unusable(too_large));
+    }
+
+    #[test]
     fn every_code_of_the_engine_is_in_the_registry() {
         for code in Reason::CODES {
             assert!(Registered::from_code(code).is_some(), "{code}");

@@ -6,7 +6,7 @@ mod endpoint;
 
 use std::{io, num::NonZero};
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint as Target};
 use tower::service_fn;

@@ -391,7 +391,7 @@ mod tests {
         let answer = |defect: Defect| {
             let mut status = Status::internal("what is wrong");
             status.set_source(std::sync::Arc::new(defect));
-            read(Err(status.into()), &output(), Direction::Forward, &overrides)
+            read(Err(status.into()), &output(), Direction::Forward, &overrides, None)
         };
         let garbled = || Reason::new("GARBLED_ANSWER", "what is wrong");
         assert_eq!(answer(Defect::Encoding), Answer::Unusable(garbled()));

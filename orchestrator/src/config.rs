@@ -87,13 +87,15 @@ impl config::Config for Config {
     }
 }
 
-/// A service that sagas call. Where there is only an address to say, it may stand alone: `SERVICE: HOST:PORT`.
+/// A service that sagas call. Where there is only an address to say, it may stand alone: `SERVICE: ADDRESS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Participant {
-    /// Where it listens: `HOST:PORT`.
+    /// Where it listens: `HOST:PORT`, which may be written `dns:///HOST:PORT`, or `unix:/PATH`; several that serve the same
+    /// with commas between. Calls are spread over all addresses of each name.
     #[schemars(with = "String")]
     pub address: Address,
-    /// How many connections there are to it; the next is made when all streams of those that are open are taken.
+    /// How many connections there are to each of its addresses; the next is made when all streams of those that are open are
+    /// taken.
     #[schemars(with = "usize")]
     pub max_connections: NonZero<usize>,
     /// How many bytes of a response are taken from it. A step that is answered with more needs a person
@@ -189,7 +191,7 @@ impl<'de> Visitor<'de> for AddressOrSettings {
     type Value = Participant;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an address (HOST:PORT), or settings of which `address` is one")
+        formatter.write_str("an address (HOST:PORT or unix:/PATH, several with commas between), or settings of which `address` is one")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Participant, E> {

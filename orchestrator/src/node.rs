@@ -164,7 +164,7 @@ impl Node {
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
         let peers = config.participants.values();
-        let outgoing = peers.map(|participant| participant.max_connections.get()).sum();
+        let outgoing = peers.map(|participant| participant.peer().connections()).sum();
         let Config { limits, retention, .. } = config;
         Ok(Self {
             driver,

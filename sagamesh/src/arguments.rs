@@ -100,15 +100,20 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `package.Service=HOST:PORT`.
+/// `package.Service=ADDRESS`; a service may be without a package.
 pub(crate) fn participant(text: &str) -> Result<(String, Address), String> {
     const CURE: &str = "must be SERVICE=ADDRESS, for example hotel.v1.HotelService=127.0.0.1:50051";
     match text.split_once('=') {
-        Some((service, address)) if service.contains('.') => {
+        Some((service, address)) if service.split('.').all(is_identifier) => {
             Ok((service.to_owned(), address.parse()?))
         }
         _ => Err(CURE.to_owned()),
     }
+}
+
+fn is_identifier(part: &str) -> bool {
+    part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && part.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
 /// A participant outside the process.
@@ -166,8 +171,10 @@ mod tests {
     #[test]
     fn a_participant_is_a_service_and_an_address() {
         let (service, address) = participant("a.v1.B=h:1").unwrap();
-        assert_eq!((service.as_str(), address.host_and_port()), ("a.v1.B", "h:1"));
-        for broken in ["", "a.v1.B", "=h:1", "a.v1.B=h", "B=h:1"] {
+        assert_eq!((service.as_str(), address.to_string()), ("a.v1.B", "h:1".to_owned()));
+        let (service, address) = participant("Ledger=h:1,unix:/l").unwrap();
+        assert_eq!((service.as_str(), address.to_string()), ("Ledger", "h:1,unix:/l".to_owned()));
+        for broken in ["", "a.v1.B", "=h:1", "a.v1.B=h", "h:1=h:1", ".B=h:1", "a.v1.B/M=h:1"] {
             assert!(participant(broken).is_err(), "{broken}");
         }
     }

@@ -28,11 +28,10 @@ fn address(server: &str) -> CommandResult<Address> {
 /// The address of the service `offset` ports above the orchestrator's, as `sagamesh dev` lays them out.
 pub(crate) fn beside(global: &Global, offset: u16) -> CommandResult<String> {
     let server = address(&global.server)?;
-    let port = server.port().checked_add(offset).ok_or_else(|| {
+    let beside = server.ports_above(offset).ok_or_else(|| {
         CommandError::new(2, format!("{} has no port {offset} above its own", global.server))
     })?;
-    let host = server.host_and_port().rsplit_once(':').map_or("", |(host, _)| host);
-    Ok(format!("http://{host}:{port}"))
+    Ok(format!("http://{beside}"))
 }
 
 /// A request with the command's time limit.

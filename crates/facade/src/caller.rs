@@ -1,10 +1,11 @@
 //! Calls that go out: one unary call by path, with trace, deadline, metadata and a log line.
 
 mod call_log;
+mod defect;
 mod network;
 mod not_sent;
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Clock;
@@ -14,6 +15,7 @@ use tonic::{Request, Status, client::Grpc, metadata::MetadataMap, service::Route
 
 use self::call_log::CallLog;
 pub use self::{
+    defect::Defect,
     network::Network,
     not_sent::{CallError, NotSent, Obstacle},
 };
@@ -111,7 +113,7 @@ impl Client {
     ///
     /// # Errors
     /// [`NotSent`] where that is certain; the callee's status; DEADLINE_EXCEEDED when the limit passes first; UNAVAILABLE
-    /// where the connection breaks; one that [`is_too_large`].
+    /// where the connection breaks; one with a [`Defect`].
     pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, CallError> {
         let Outgoing { path, request, mut headers, trace, limit, descriptor } = call;
         let line = CallLog::begin(&path, &headers, self.clock.timer());
@@ -143,31 +145,6 @@ impl Client {
     }
 }
 
-/// The source of the status that a caller gets whose callee answers with more than is taken of it.
-#[derive(Debug)]
-struct TooLarge;
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the answer is too large")
-    }
-}
-
-impl Error for TooLarge {}
-
-fn too_large(why: String) -> Status {
-    let mut status = Status::resource_exhausted(why);
-    status.set_source(Arc::new(TooLarge));
-    status
-}
-
-/// Whether a call failed for the size of its answer alone: asking again gets the same, and the call may have taken effect.
-/// The callee cannot say so itself.
-#[must_use]
-pub fn is_too_large(status: &Status) -> bool {
-    status.source().is_some_and(|source| source.is::<TooLarge>())
-}
-
 /// A value that no other call has. It stays out of the table of headers that caller and callee keep (RFC 7541, 6.2.3),
 /// where it would push out what all calls have in common: headers take a sixth fewer instructions to encode by that.
 #[must_use]
@@ -189,12 +166,13 @@ async fn within(
     grpc.ready().await.map_err(|error| NotSent::new(Obstacle::NoConnection, error.to_string()))?;
     let response = grpc.unary(request, path.clone(), Raw).await?.into_inner();
     match response.len() > Peer::MAX_RESPONSE.get() {
-        true => Err(too_large(format!(
-            "the response of {path} has {} bytes, and {} are taken",
-            response.len(),
-            Peer::MAX_RESPONSE
-        ))
-        .into()),
+        true => Err(Defect::TooLarge
+            .status(format!(
+                "the response of {path} has {} bytes, and {} are taken",
+                response.len(),
+                Peer::MAX_RESPONSE
+            ))
+            .into()),
         false => Ok(response),
     }
 }

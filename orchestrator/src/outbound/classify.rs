@@ -7,7 +7,7 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use facade::{
-    caller::{CallError, NotSent, is_too_large},
+    caller::{CallError, Defect, NotSent},
     echo,
 };
 use prost_reflect::{DynamicMessage, MessageDescriptor};
@@ -99,6 +99,16 @@ fn too_large(why: &str) -> Answer {
     Answer::Unusable(Reason::new(Registered::AnswerTooLarge.code(), kept(why)))
 }
 
+/// An answer that came and cannot be used, whatever the definition's overrides say of statuses: it has none of the callee's.
+fn read_defect(defect: Defect, why: &str) -> Answer {
+    let garbled = || Reason::new(Registered::GarbledAnswer.code(), kept(why));
+    match defect {
+        Defect::TooLarge => too_large(why),
+        Defect::Encoding => Answer::Unusable(garbled()),
+        Defect::Garbled => Answer::Unknown(garbled()),
+    }
+}
+
 /// The decline in a response's `result`; `None` where it has none, or says success.
 fn decline(message: &DynamicMessage) -> Option<Reason> {
     let result =
@@ -129,8 +139,8 @@ pub(super) fn kept(words: &str) -> Cow<'_, str> {
 }
 
 fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> Answer {
-    if is_too_large(status) {
-        return too_large(status.message());
+    if let Some(defect) = Defect::of(status) {
+        return read_defect(defect, status.message());
     }
     let info = status.get_details_error_info();
     let given_reason =
@@ -391,6 +401,22 @@ mod tests {
         let Answer::Unusable(reason) = classified(Ok(empty.into())) else { panic!() };
         assert_eq!(reason.code, "ANSWER_TOO_LARGE");
         assert!(reason.message.contains("has 300000 values, and 250000 are taken"), "{reason}");
+    }
+
+    #[test]
+    fn an_answer_that_came_and_cannot_be_used_is_told_as_that_and_asked_for_again_only_where_that_may_help()
+     {
+        let overrides = Overrides::default();
+        let answer = |defect: Defect| {
+            let mut status = Status::internal("what is wrong");
+            status.set_source(std::sync::Arc::new(defect));
+            read(Err(status.into()), &output(), Direction::Forward, &overrides, None)
+        };
+        let garbled = || Reason::new("GARBLED_ANSWER", "what is wrong");
+        assert_eq!(answer(Defect::Encoding), Answer::Unusable(garbled()));
+        assert_eq!(answer(Defect::Garbled), Answer::Unknown(garbled()));
+        let too_large = Reason::new("ANSWER_TOO_LARGE", "what is wrong");
+        assert_eq!(answer(Defect::TooLarge), Answer::Unusable(too_large));
     }
 
     #[test]

@@ -1,19 +1,24 @@
-//! The way to one address: HTTP/2 connections that are made when they are needed, and made again when they broke.
+//! The way to one peer: HTTP/2 connections to the endpoints that its address leads to, made when they are needed, and made
+//! again when they broke.
 //!
 //! It stands on `h2` itself: a call goes from its caller's task onto the connection, with no queue and no task of its own
 //! between, and no stream where one message is sent and one received. A call begins when it has a stream: what the peer
 //! does not allow at once waits here, in the order in which it came.
 
 mod connect;
+mod encoding;
+mod open;
+mod peer;
 mod pool;
 mod response;
+mod status;
+mod subchannel;
+mod tasks;
+mod watch;
 mod written;
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -28,9 +33,10 @@ use http::{
 use tonic::Status;
 
 use self::{
+    encoding::{ACCEPTED, GRPC_ACCEPT_ENCODING},
+    open::Shared,
     pool::Pool,
     response::{Bound, no_head},
-    written::Written,
 };
 use super::{
     CallError, NotSent, Obstacle,
@@ -42,7 +48,7 @@ use crate::dial::{self, Address};
 /// behind a balancer acknowledges all that is sent to it; a new connection may reach one that is well.
 const MAX_TIMEOUTS_IN_A_ROW: u32 = 3;
 
-/// The way to one address. Cheap to clone; all clones share the connections.
+/// The way to one peer. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
 pub struct Network {
     peer: Arc<Peer>,
@@ -52,18 +58,17 @@ struct Peer {
     address: Address,
     pool: Mutex<Pool>,
     max_response: usize,
-    /// What the peer is called by.
-    authority: Authority,
+    /// What the peer is called by, wherever its address leads to.
+    authority: Option<Authority>,
+    /// For what goes on beside the calls; these are timed by their callers' clock.
+    clock: Clock,
 }
 
 /// One stream of a connection, for one call. Dropped, it goes to the call that has waited longest.
 pub(super) struct Stream {
     peer: Arc<Peer>,
-    connection: u64,
+    connection: Arc<Shared>,
     requests: SendRequest<Bytes>,
-    /// How many calls on this connection timed out since something was last received from the peer.
-    unanswered: Arc<AtomicU32>,
-    written: Written,
 }
 
 impl std::fmt::Debug for Network {
@@ -82,10 +87,16 @@ impl Network {
     /// The way to this peer. Nothing is connected before the first call.
     #[must_use]
     pub fn to(peer: &dial::Peer) -> Self {
-        let pool = Mutex::new(Pool::new(peer.max_connections.get()));
-        let (address, max_response) = (peer.address.clone(), peer.max_response.get());
-        let authority = peer.authority.clone().unwrap_or_else(|| address.authority().clone());
-        Self { peer: Arc::new(Peer { address, pool, max_response, authority }) }
+        let pool = Pool::new(peer.address.endpoints(), peer.max_connections.get());
+        Self {
+            peer: Arc::new(Peer {
+                address: peer.address.clone(),
+                pool: Mutex::new(pool),
+                max_response: peer.max_response.get(),
+                authority: peer.authority.clone(),
+                clock: Clock::system(),
+            }),
+        }
     }
 
     /// A stream, where one is free now.
@@ -124,8 +135,8 @@ impl Stream {
     /// Makes a call and gives the encoded response.
     ///
     /// # Errors
-    /// [`NotSent`] where that is certain; the callee's status; UNAVAILABLE where the connection breaks; one that
-    /// [`is_too_large`](super::is_too_large).
+    /// [`NotSent`] where that is certain; the callee's status; UNAVAILABLE where the connection breaks; one with a
+    /// [`Defect`](super::Defect).
     pub(super) async fn unary(
         &mut self,
         path: PathAndQuery,
@@ -133,20 +144,20 @@ impl Stream {
         message: &Bytes,
     ) -> Result<Bytes, CallError> {
         let bound = Bound { path: path.clone(), bytes: self.peer.max_response };
-        let request = self.peer.request(path, headers)?;
+        let request = request(self.connection.authority.clone(), path, headers)?;
         let message = response::with_prefix(message)?;
-        let written_before = self.written.bytes();
+        let written_before = self.connection.written.bytes();
         let (response, mut stream) = self
             .requests
             .send_request(request, false)
             .map_err(|error| CallError::NotSent(not_written(&error)))?;
         let failed = |error| {
-            let written = self.written.bytes() != written_before;
+            let written = self.connection.written.bytes() != written_before;
             unprocessed(&error, written).map_or_else(|| no_head(error).into(), CallError::from)
         };
         stream.send_data(message, true).map_err(failed)?;
         let response = response.await;
-        let heard = || self.unanswered.store(0, Ordering::Relaxed);
+        let heard = || self.connection.signs.heard();
         heard();
         let response = response.map_err(failed)?;
         Ok(response::read(response, &bound, heard).await?)
@@ -154,16 +165,15 @@ impl Stream {
 
     /// The call was not answered in time.
     pub(super) fn timed_out(&self) {
-        let unanswered = self.unanswered.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if unanswered >= MAX_TIMEOUTS_IN_A_ROW {
-            self.peer.retire(self.connection);
+        if self.connection.signs.timed_out() >= MAX_TIMEOUTS_IN_A_ROW {
+            self.peer.give_up(self.connection.number, "calls time out, and nothing comes between");
         }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.peer.release(self.connection);
+        self.peer.release(self.connection.number);
     }
 }
 
@@ -171,17 +181,21 @@ impl Peer {
     fn no_connection(&self, why: &Status) -> NotSent {
         NotSent::new(Obstacle::NoConnection, format!("{}: {}", self.address, why.message()))
     }
+}
 
-    fn request(&self, path: PathAndQuery, mut headers: HeaderMap) -> Result<Request<()>, Status> {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        let target = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone());
-        let target = target.path_and_query(path).build();
-        let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = target.map_err(|error| Status::internal(error.to_string()))?;
-        *request.headers_mut() = headers;
-        Ok(request)
-    }
+fn request(
+    authority: Authority,
+    path: PathAndQuery,
+    mut headers: HeaderMap,
+) -> Result<Request<()>, Status> {
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(&GRPC_ACCEPT_ENCODING, ACCEPTED);
+    let target = Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(path);
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = target.build().map_err(|error| Status::internal(error.to_string()))?;
+    *request.headers_mut() = headers;
+    Ok(request)
 }

@@ -17,8 +17,6 @@ pub enum Obstacle {
     NoConnection,
     /// The peer takes so many calls at once, and all of these were under way as long as was waited.
     NoStream,
-    /// A limit of this process: so many calls under way to the peer, or so many in a time.
-    OwnLimit,
     /// Whoever wanted the call does not want it any more.
     Withdrawn,
     /// The peer took it and gave it back unprocessed: REFUSED_STREAM, or a GOAWAY whose last stream is an earlier one.

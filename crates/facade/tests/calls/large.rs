@@ -5,13 +5,16 @@ use std::{num::NonZero, time::Duration};
 
 use bytes::Bytes;
 use clock::Clock;
-use facade::{caller::is_too_large, dial::Peer};
+use facade::{caller::Defect, dial::Peer};
 use h2::{SendStream, server::SendResponse};
 use http::{HeaderValue, Response};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Code, Status};
 
-use crate::network::{LIMIT, Stream, accept, at, begin, call, client, headers, listen, to_peer};
+use crate::{
+    network::{LIMIT, accept, at, begin, call, client, headers, listen, to_peer},
+    peer,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -24,6 +27,10 @@ fn message(length: usize, sent: usize) -> Bytes {
     message.extend(u32::try_from(length).unwrap().to_be_bytes());
     message.resize(5 + sent, 7);
     message.into()
+}
+
+fn is_too_large(status: &Status) -> bool {
+    Defect::of(status) == Some(Defect::TooLarge)
 }
 
 struct Answering {
@@ -162,40 +169,39 @@ fn long(length: usize) -> HeaderValue {
 }
 
 #[tokio::test]
-async fn headers_that_are_too_large_are_told_as_that_and_the_connection_stays() {
+async fn an_answer_with_long_headers_is_read_and_one_with_endless_ones_is_told_as_too_large() {
     let (listener, address) = listen().await;
     let client = client(address);
-    let large = begin(&client, b"", LIMIT);
-    let (mut streams, _serving) = accept(&listener).await;
-    let (_request, mut respond) = streams.recv().await.unwrap();
-    let mut response = Response::new(());
-    // Less than makes `h2` close the connection.
-    for index in 0..5 {
-        let name = http::HeaderName::try_from(format!("x-{index}")).unwrap();
-        response.headers_mut().insert(name, long(15_000));
+    let beside = begin(&client, b"beside", LIMIT);
+    let mut peer = peer::Peer::allowing(&listener, 100).await;
+    let arrived_beside = peer.call().await;
+    for (headers, passes) in [(350, true), (6_000, false), (1, true)] {
+        let call = begin(&client, b"x", LIMIT);
+        let arrived = peer.call().await;
+        peer.answer_with_headers(arrived, headers).await;
+        match call.await.unwrap() {
+            Ok(response) => assert!(passes && response == "x", "{headers}"),
+            Err(told) => {
+                assert!(!passes && is_too_large(&told), "{told:?}");
+                assert!(told.message().contains("more than 16777216 bytes"), "{told:?}");
+            }
+        }
     }
-    respond.send_response(response, true).unwrap();
-    let told = large.await.unwrap().unwrap_err();
-    assert!(is_too_large(&told), "{told:?}");
-    assert!(told.message().contains("more than 65536 bytes of headers"), "{told:?}");
-
-    let answered = |(_, mut respond): Stream| {
-        begun(&mut respond).send_trailers(headers(&[("grpc-status", "5")])).unwrap();
-    };
-    let next = begin(&client, b"", LIMIT);
-    answered(streams.recv().await.unwrap());
-    assert_eq!(next.await.unwrap().unwrap_err().code(), Code::NotFound);
+    peer.answer(arrived_beside).await;
+    assert_eq!(beside.await.unwrap().unwrap(), "beside");
 }
 
 #[tokio::test]
 async fn a_status_keeps_its_code_however_long_its_message_and_details_are() {
-    let mut call = answering(LIMIT).await;
-    let mut trailers = headers(&[("grpc-status", "9")]);
-    for (name, length) in [("grpc-message", 20_000), ("grpc-status-details-bin", 60_000)] {
-        trailers.insert(name, long(length));
+    for (message, details) in [(20_000, 60_000), (MIB, MIB)] {
+        let mut call = answering(LIMIT).await;
+        let mut trailers = headers(&[("grpc-status", "9")]);
+        for (name, length) in [("grpc-message", message), ("grpc-status-details-bin", details)] {
+            trailers.insert(name, long(length));
+        }
+        begun(&mut call.respond).send_trailers(trailers).unwrap();
+        let told = call.under_way.await.unwrap().unwrap_err();
+        assert_eq!(told.code(), Code::FailedPrecondition, "{:.200}", told.to_string());
+        assert!(told.message().len() + told.details().len() <= 64 << 10);
     }
-    begun(&mut call.respond).send_trailers(trailers).unwrap();
-    let told = call.under_way.await.unwrap().unwrap_err();
-    assert_eq!(told.code(), Code::FailedPrecondition, "{:.200}", told.to_string());
-    assert!(told.message().len() + told.details().len() <= 64 << 10);
 }

@@ -5,6 +5,9 @@
 mod bounded;
 mod deadlines;
 mod dynamic;
+mod encodings;
+mod endpoints;
+mod isolated;
 mod large;
 mod logged;
 mod messages;

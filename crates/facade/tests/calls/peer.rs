@@ -37,6 +37,10 @@ pub(crate) struct Peer {
     pub(crate) most: usize,
     pub(crate) acknowledged: usize,
     pongs: usize,
+    /// How often it was asked whether it is there.
+    pub(crate) pings: usize,
+    /// It answers no PING.
+    pub(crate) is_hung: bool,
 }
 
 impl Peer {
@@ -47,7 +51,8 @@ impl Peer {
         socket.read_exact(&mut preface).await.unwrap();
         assert!(preface.starts_with(b"PRI * HTTP/2.0"));
         let (arrived, under_way) = (VecDeque::new(), BTreeSet::new());
-        Self { socket, arrived, under_way, most: 0, acknowledged: 0, pongs: 0 }
+        let (most, acknowledged, pongs, pings, is_hung) = (0, 0, 0, 0, false);
+        Self { socket, arrived, under_way, most, acknowledged, pongs, pings, is_hung }
     }
 
     /// Takes a connection on which so many streams are allowed at once.
@@ -88,6 +93,14 @@ impl Peer {
         }
     }
 
+    /// Until the caller asks whether it is there.
+    pub(crate) async fn ping(&mut self) {
+        let before = self.pings;
+        while self.pings == before {
+            self.read().await;
+        }
+    }
+
     /// The next call.
     pub(crate) async fn call(&mut self) -> Arrived {
         loop {
@@ -123,7 +136,13 @@ impl Peer {
                 self.under_way.remove(&stream);
             }
             SETTINGS if flags & END != 0 => self.acknowledged += 1,
-            PING => self.pongs += 1,
+            PING if flags & END != 0 => self.pongs += 1,
+            PING => {
+                self.pings += 1;
+                if !self.is_hung {
+                    self.send(PING, END, 0, &payload).await;
+                }
+            }
             _ => {}
         }
     }
@@ -135,11 +154,22 @@ impl Peer {
 
     /// Answers with the call's own message.
     pub(crate) async fn answer(&mut self, call: Arrived) {
+        self.answer_with_headers(call, 0).await;
+    }
+
+    /// The head of the answer has so many times a header of 2,900 bytes. HPACK makes a byte of each but the first.
+    pub(crate) async fn answer_with_headers(&mut self, call: Arrived, times: usize) {
+        let mut head = OK.to_vec();
+        if times > 0 {
+            head.extend([0x40, 1, b'x', 0x7f, 0xd5, 0x15]);
+            head.extend([b'x'; 2_900]);
+            head.extend(vec![0xbe; times - 1]);
+        }
         let mut message = vec![0];
         message.extend(u32::try_from(call.message.len()).unwrap().to_be_bytes());
         message.extend(call.message);
         self.under_way.remove(&call.stream);
-        self.begin_answer(call.stream).await;
+        self.send(HEADERS, END_HEADERS, call.stream, &head).await;
         self.send(DATA, 0, call.stream, &message).await;
         self.send(HEADERS, END | END_HEADERS, call.stream, TRAILERS).await;
     }

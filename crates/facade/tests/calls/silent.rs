@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 
 use crate::{
-    network::{LIMIT, begin, call, client, listen, parrot, timed},
+    network::{LIMIT, Parrot, begin, call, client, listen, parrot, timed},
     peer::{Arrived, Peer},
 };
 
@@ -39,7 +39,7 @@ async fn after_three_time_outs_in_a_row_the_next_call_goes_over_a_new_connection
         unanswered(&client, &mut silent, &time).await;
     }
 
-    let connections = parrot(listener);
+    let Parrot { connections, .. } = parrot(listener);
     for _ in 0..5 {
         assert_eq!(call(&client, Bytes::from_static(b"well"), LIMIT).await.unwrap(), "well");
     }

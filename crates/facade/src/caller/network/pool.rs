@@ -6,352 +6,278 @@
 //! As long as somebody waits, no stream is free: a stream goes straight from the call that ends to the one that has
 //! waited longest, and none that comes later gets before it.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, MutexGuard, PoisonError, Weak, atomic::AtomicU32},
-    task::Poll,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures::task::noop_waker_ref;
-use h2::client::SendRequest;
-use tokio::{runtime::Handle, sync::oneshot};
+use clock::Timestamp;
+use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::{NotSent, Obstacle, Peer, Stream, connect, written::Written};
+use super::{Peer, Stream, open::Open, subchannel::Subchannel};
+use crate::dial::Endpoint;
+
+/// How many endpoints of a peer are used at once.
+const MAX_ENDPOINTS: usize = 64;
+/// How old what a look-up found may be before names are looked up again, and how soon that is done where a connection failed.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(30);
+const MIN_LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a waiting caller gets: a stream, or why there is none.
-type TurnResult = Result<Stream, Status>;
+pub(super) type TurnResult = Result<Stream, Status>;
 
-/// The connections to one address.
+type Turns = VecDeque<oneshot::Sender<TurnResult>>;
+
+/// The connections to one peer.
 pub(super) struct Pool {
-    open: Vec<Open>,
-    /// How many connections there may be.
+    pub(super) subchannels: Vec<Subchannel>,
+    pub(super) lookup: Lookup,
+    /// With which subchannel the search for a stream begins: those that have as many calls are taken in turn.
+    next: usize,
+    /// How many connections there may be to one endpoint.
     max_connections: usize,
-    /// The number of the connection that was opened last.
+    /// Calls that are under way, also on retired connections.
+    pub(super) calls: usize,
+    /// The number that a connection or subchannel was given last.
     last_number: u64,
-    /// A task is connecting now.
-    connecting: bool,
-    /// The last attempt to connect failed: no further one is made while other connections are open.
-    refuses_more: bool,
-    /// A connection closed before it took a call.
-    closed_unused: bool,
+    /// A call began since the last tick.
+    pub(super) is_used: bool,
+    /// A task looks at the connections at each tick.
+    pub(super) is_watched: bool,
     /// The callers that wait, in the order in which they came. One that has gone away is removed when its turn comes, or
     /// when another caller joins.
-    waiting: VecDeque<oneshot::Sender<TurnResult>>,
+    waiting: Turns,
 }
 
-struct Open {
-    number: u64,
-    requests: SendRequest<Bytes>,
-    /// How many streams the peer takes at once.
-    limit: usize,
-    taken: usize,
-    used: bool,
-    unanswered: Arc<AtomicU32>,
-    written: Written,
+/// The look-ups of the peer's names.
+pub(super) struct Lookup {
+    /// Its address has names; otherwise its endpoints are known.
+    has_names: bool,
+    is_running: bool,
+    /// When it last came to something.
+    ended: Option<Timestamp>,
+    /// Why it last failed.
+    why: Option<String>,
+    /// An endpoint has failed since.
+    is_doubted: bool,
 }
 
-impl Open {
-    /// Whether it takes a request. A peer that is about to go away lets the calls end that it has.
-    fn is_ready(&mut self) -> bool {
-        let mut context = std::task::Context::from_waker(noop_waker_ref());
-        matches!(self.requests.poll_ready(&mut context), Poll::Ready(Ok(())))
-    }
+/// What is to be done when the pool's lock is released, as each of it may take the lock again.
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) given: Vec<(oneshot::Sender<TurnResult>, Stream)>,
+    pub(super) refused: Option<(Turns, Status)>,
+    pub(super) connect: Vec<(u64, Endpoint)>,
+    pub(super) look_up: bool,
 }
 
 impl Pool {
     /// No connection yet.
-    pub(super) fn new(max_connections: usize) -> Self {
-        Self {
-            open: Vec::new(),
+    pub(super) fn new(endpoints: Option<Vec<Endpoint>>, max_connections: usize) -> Self {
+        let has_names = endpoints.is_none();
+        let mut pool = Self {
+            subchannels: Vec::new(),
+            lookup: Lookup {
+                has_names,
+                is_running: false,
+                ended: None,
+                why: None,
+                is_doubted: false,
+            },
+            next: 0,
             max_connections,
+            calls: 0,
             last_number: 0,
-            connecting: false,
-            refuses_more: false,
-            closed_unused: false,
+            is_used: false,
+            is_watched: false,
             waiting: VecDeque::new(),
-        }
+        };
+        pool.use_endpoints(endpoints.unwrap_or_default());
+        pool
     }
 
-    /// Takes a stream of the first connection that has one free, so that as few connections as possible are used.
-    fn take(&mut self, peer: &Arc<Peer>) -> Option<Stream> {
-        let mut index = 0;
-        while let Some(open) = self.open.get_mut(index) {
-            if open.taken >= open.limit {
-                index += 1;
-            } else if open.is_ready() {
-                open.taken += 1;
-                open.used = true;
-                return Some(Stream {
-                    peer: Arc::clone(peer),
-                    connection: open.number,
-                    requests: open.requests.clone(),
-                    unanswered: Arc::clone(&open.unanswered),
-                    written: open.written.clone(),
-                });
-            } else {
-                self.remove(index);
+    /// Uses these endpoints and no others. What is under way to another goes on.
+    fn use_endpoints(&mut self, found: Vec<Endpoint>) {
+        self.subchannels.retain(|known| found.contains(&known.endpoint));
+        for endpoint in found {
+            let is_known = self.subchannels.iter().any(|known| known.endpoint == endpoint);
+            if !is_known && self.subchannels.len() < MAX_ENDPOINTS {
+                let id = self.number();
+                self.subchannels.push(Subchannel::new(id, endpoint));
             }
         }
-        None
     }
 
-    /// Forgets a connection; the calls that it has go on.
-    fn remove(&mut self, index: usize) {
-        let gone = self.open.remove(index);
-        self.closed_unused |= !gone.used;
+    pub(super) fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
     }
 
-    fn position(&self, number: u64) -> Option<usize> {
-        self.open.iter().position(|open| open.number == number)
+    /// Whether there is a connection.
+    pub(super) fn is_connected(&self) -> bool {
+        self.subchannels.iter().any(Subchannel::is_open)
     }
 
-    /// Whether another connection is worth making for the callers that wait.
-    fn needs_connection(&self) -> bool {
-        // A peer that allows no stream at all on one connection will not do so on the next.
-        let is_short = self.open.len() < self.max_connections
-            && !self.refuses_more
-            && self.open.iter().all(|open| open.used);
-        !self.connecting && !self.waiting.is_empty() && (self.open.is_empty() || is_short)
+    fn is_connecting(&self) -> bool {
+        self.lookup.is_running || self.subchannels.iter().any(|one| one.connecting)
     }
 
-    /// Takes all waiting callers, where there is no connection and none is being made; they are then failed.
-    fn take_failed_waiters(&mut self) -> VecDeque<oneshot::Sender<TurnResult>> {
-        match self.open.is_empty() && !self.connecting {
-            true => std::mem::take(&mut self.waiting),
-            false => VecDeque::new(),
+    /// Takes a stream of the subchannel that has the fewest calls.
+    pub(super) fn take(&mut self, peer: &Arc<Peer>) -> Option<Stream> {
+        self.next = self.next.wrapping_add(1);
+        loop {
+            let index = self.least_loaded()?;
+            if let Some((requests, connection)) = self.subchannels[index].take(&peer.clock) {
+                self.calls += 1;
+                self.is_used = true;
+                return Some(Stream { peer: Arc::clone(peer), connection, requests });
+            }
         }
     }
-}
 
-impl Peer {
-    fn pool(&self) -> MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn free(self: &Arc<Self>) -> Option<Stream> {
-        let mut pool = self.pool();
-        let stream = pool.take(self);
-        pool.closed_unused = false;
-        stream
+    fn least_loaded(&self) -> Option<usize> {
+        let count = self.subchannels.len();
+        let in_turn = (0..count).map(|offset| self.next.wrapping_add(offset) % count);
+        let ranked =
+            in_turn.filter_map(|index| self.subchannels[index].rank().map(|rank| (rank, index)));
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, index)| index)
     }
 
     /// Joins the queue behind all callers that wait already.
-    pub(super) fn queue(self: &Arc<Self>) -> oneshot::Receiver<TurnResult> {
-        let (turn, result) = oneshot::channel();
-        let mut pool = self.pool();
-        while pool.waiting.front().is_some_and(oneshot::Sender::is_closed) {
-            pool.waiting.pop_front();
+    pub(super) fn join(&mut self, turn: oneshot::Sender<TurnResult>) {
+        while self.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            self.waiting.pop_front();
         }
-        pool.waiting.push_back(turn);
-        self.settle(pool);
-        result
-    }
-
-    /// Whether there is a connection; otherwise the error for a caller that has waited `waited` for one.
-    pub(super) fn is_connected(&self, waited: Duration) -> Result<(), NotSent> {
-        match self.pool().open.is_empty() {
-            false => Ok(()),
-            true => Err(NotSent::new(
-                Obstacle::NoConnection,
-                format!("{}: no connection within {} ms", self.address, waited.as_millis()),
-            )),
+        self.waiting.push_back(turn);
+        if !self.is_connected() {
+            // Nobody else is there, so that even who failed a moment ago is tried.
+            if !self.is_connecting() {
+                self.subchannels.iter_mut().for_each(Subchannel::end_backoff);
+            }
+            self.lookup.is_doubted = true;
         }
     }
 
-    /// The error for a caller that has waited `waited` for a stream and got none.
-    pub(super) fn no_stream_error(&self, waited: Duration) -> NotSent {
-        if let Err(none) = self.is_connected(waited) {
-            return none;
-        }
-        let pool = self.pool();
-        let waited = format!("no stream was free within {} ms", waited.as_millis());
-        let limit = pool.open.iter().fold(0_usize, |sum, open| sum.saturating_add(open.limit));
-        NotSent::new(
-            Obstacle::NoStream,
-            format!(
-                "{waited}: {} takes {limit} at once (connections: {})",
-                self.address,
-                pool.open.len()
-            ),
-        )
+    /// Whether a caller is in line.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
-    /// Gives back the stream of a call that has ended.
-    pub(super) fn release(self: &Arc<Self>, number: u64) {
-        let mut pool = self.pool();
-        if let Some(index) = pool.position(number) {
-            pool.open[index].taken -= 1;
-        }
-        self.settle(pool);
+    /// The connection of this number.
+    pub(super) fn find(&mut self, number: u64) -> Option<&mut Open> {
+        self.subchannels.iter_mut().find_map(|one| one.find(number))
     }
 
-    /// Sends no further call over this connection, nor over one that is idle: that leads to the same process, more often
-    /// than not, and costs little to make again.
-    pub(super) fn retire(self: &Arc<Self>, number: u64) {
-        let mut pool = self.pool();
-        if pool.position(number).is_none() {
-            return;
-        }
-        tracing::info!(
-            address = %self.address,
-            "a connection is given up: nothing is answered on it"
-        );
-        pool.open.retain(|open| open.number != number && open.taken > 0);
-        self.settle(pool);
-    }
-
-    fn set_limit(self: &Arc<Self>, number: u64, limit: usize) {
-        let mut pool = self.pool();
-        if let Some(index) = pool.position(number) {
-            pool.open[index].limit = limit;
-        }
-        self.settle(pool);
-    }
-
-    fn remove_closed(self: &Arc<Self>, number: u64) {
-        let mut pool = self.pool();
-        if let Some(index) = pool.position(number) {
-            pool.remove(index);
-        }
-        self.settle(pool);
-    }
-
-    /// Adds a connection to the pool, and gives its number.
-    fn connected(
-        self: &Arc<Self>,
-        requests: SendRequest<Bytes>,
-        limit: usize,
-        written: Written,
-    ) -> u64 {
-        let mut pool = self.pool();
-        pool.connecting = false;
-        pool.refuses_more &= !pool.open.is_empty();
-        pool.last_number += 1;
-        let number = pool.last_number;
-        let unanswered = Arc::default();
-        let (taken, used) = (0, false);
-        pool.open.push(Open { number, requests, limit, taken, used, unanswered, written });
-        self.settle(pool);
-        number
-    }
-
-    /// Fails the callers that wait for the first connection; where others are open, these serve the callers instead.
-    fn connect_failed(self: &Arc<Self>, why: &Status) {
-        let mut pool = self.pool();
-        pool.connecting = false;
-        pool.refuses_more = true;
-        let failed_waiters = pool.take_failed_waiters();
-        self.settle(pool);
-        fail_waiters(failed_waiters, why);
-    }
-
-    /// Gives what is free to those who wait, and makes another connection where that is not enough.
-    fn settle(self: &Arc<Self>, mut pool: MutexGuard<'_, Pool>) {
-        if pool.waiting.is_empty() {
-            pool.closed_unused = false;
-            return;
-        }
-        let mut given = Vec::new();
-        while let Some(turn) = pool.waiting.pop_front() {
+    /// Gives what is free to those who wait, and finds what is to be done where that is not enough.
+    pub(super) fn settle(&mut self, peer: &Arc<Peer>) -> Work {
+        let mut work = Work::default();
+        while let Some(turn) = self.waiting.pop_front() {
             if turn.is_closed() {
                 continue;
             }
-            match pool.take(self) {
-                Some(stream) => given.push((turn, stream)),
+            match self.take(peer) {
+                Some(stream) => work.given.push((turn, stream)),
                 None => {
-                    pool.waiting.push_front(turn);
+                    self.waiting.push_front(turn);
                     break;
                 }
             }
         }
-        // Without this, a peer that closes each connection at once would be connected to in an endless loop.
-        let closed_unused = std::mem::take(&mut pool.closed_unused);
-        pool.refuses_more |= closed_unused;
-        let failed_waiters =
-            if closed_unused { pool.take_failed_waiters() } else { VecDeque::new() };
-        let needs_connection = pool.needs_connection();
-        pool.connecting |= needs_connection;
-        // The lock is released first, because each of the following calls may take it again.
-        drop(pool);
-        if needs_connection {
-            self.spawn_connect();
+        if self.waiting.is_empty() {
+            return work;
         }
-        fail_waiters(
-            failed_waiters,
-            &Status::unavailable("the connection closed before it took a call"),
-        );
-        for (turn, stream) in given {
-            // A caller that has gone away meanwhile drops the stream, which then goes to the next.
-            let _ = turn.send(Ok(stream));
+        let now = peer.clock.now();
+        work.look_up = !self.is_connected() && self.lookup.begin(now);
+        work.connect = self.connect_those(|one, most| one.may_connect_more(now, most));
+        if !self.is_connected() && !self.is_connecting() {
+            work.refused = Some((std::mem::take(&mut self.waiting), self.why_not_connected()));
         }
+        work
     }
 
-    /// Makes a connection in a task of its own: it goes on when the caller that needed it first goes away.
-    fn spawn_connect(self: &Arc<Self>) {
-        let task = ConnectTask { peer: Some(Arc::clone(self)) };
-        // Outside of a runtime, as when the last of its tasks are dropped, nothing is made any more.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(task.run());
-        }
-    }
-}
-
-fn fail_waiters(failed_waiters: VecDeque<oneshot::Sender<TurnResult>>, why: &Status) {
-    for turn in failed_waiters {
-        let _ = turn.send(Err(why.clone()));
-    }
-}
-
-/// The task that makes a connection. The waiting callers learn how it ended also when the runtime drops it.
-struct ConnectTask {
-    peer: Option<Arc<Peer>>,
-}
-
-impl ConnectTask {
-    async fn run(mut self) {
-        let Some(peer) = &self.peer else { return };
-        let connected = connect::Connection::make(&peer.address).await;
-        let Some(peer) = self.peer.take() else { return };
-        match connected {
-            Ok((requests, connection)) => {
-                let number = peer.connected(requests, connection.limit, connection.written.clone());
-                // Weak: the connection must close when no client holds the peer any more.
-                let weak = Arc::downgrade(&peer);
-                drop(peer);
-                work(connection, number, weak).await;
+    /// Those that wait for nothing but a connection.
+    fn connect_those(
+        &mut self,
+        may_connect: impl Fn(&Subchannel, usize) -> bool,
+    ) -> Vec<(u64, Endpoint)> {
+        let mut connect = Vec::new();
+        for one in &mut self.subchannels {
+            if may_connect(one, self.max_connections) {
+                one.connecting = true;
+                connect.push((one.id, one.endpoint.clone()));
             }
-            Err(why) => peer.connect_failed(&why),
         }
+        connect
     }
-}
 
-impl Drop for ConnectTask {
-    fn drop(&mut self) {
-        if let Some(peer) = self.peer.take() {
-            peer.connect_failed(&connect::runtime_stopping());
-        }
-    }
-}
-
-async fn work(mut connection: connect::Connection, number: u64, peer: Weak<Peer>) {
-    let closed = loop {
-        match connection.work().await {
-            Ok(Some(limit)) => {
-                if let Some(peer) = peer.upgrade() {
-                    peer.set_limit(number, limit);
-                }
+    fn why_not_connected(&self) -> Status {
+        let whys: Vec<_> =
+            self.subchannels.iter().filter_map(|one| Some((one, one.why()?))).collect();
+        match (whys.as_slice(), &self.lookup.why) {
+            ([], None) => Status::unavailable("no address is known"),
+            ([], Some(why)) => Status::unavailable(why.as_str()),
+            ([(_, why)], _) => (*why).clone(),
+            (whys, _) => {
+                let whys: Vec<_> = whys
+                    .iter()
+                    .map(|(one, why)| format!("{}: {}", one.endpoint, why.message()))
+                    .collect();
+                Status::unavailable(whys.join("; "))
             }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
         }
-    };
-    let Some(peer) = peer.upgrade() else { return };
-    if let Some(error) = closed {
-        let error = &error as &dyn std::error::Error;
-        tracing::debug!(address = %peer.address, error, "a connection broke");
     }
-    peer.remove_closed(number);
+
+    /// What a look-up of the peer's names has found.
+    pub(super) fn looked_up(&mut self, found: Result<Vec<Endpoint>, String>, now: Timestamp) {
+        self.lookup.is_running = false;
+        self.lookup.ended = Some(now);
+        match found {
+            Ok(found) => {
+                self.lookup.why = None;
+                self.use_endpoints(found);
+            }
+            // What was found before may still be right.
+            Err(why) => self.lookup.why = Some(why),
+        }
+    }
+
+    /// Looks at each connection: leaves those that hang, and tries again what was left.
+    pub(super) fn tick(&mut self, now: Timestamp) -> (Vec<u64>, Work) {
+        let hung = self.subchannels.iter_mut().flat_map(Subchannel::tick).collect();
+        let mut work = Work::default();
+        if std::mem::take(&mut self.is_used) || self.calls > 0 {
+            work.connect = self.connect_those(|one, _| one.may_connect(now));
+            work.look_up = self.lookup.begin(now);
+        }
+        (hung, work)
+    }
+
+    /// Gives up a connection whose peer answers nothing. Whether it was there.
+    pub(super) fn give_up(&mut self, number: u64, now: Timestamp) -> bool {
+        let found = self.subchannels.iter_mut().position(|one| one.find(number).is_some());
+        let Some(index) = found else { return false };
+        self.subchannels[index].retire(number);
+        // Where nobody else is there, a new connection may lead to a process that is well.
+        if self.is_connected() && !self.subchannels[index].is_open() {
+            let why = Status::unavailable("nothing is answered on its connections");
+            self.subchannels[index].failed(now, why);
+        }
+        self.lookup.is_doubted = true;
+        true
+    }
+}
+
+impl Lookup {
+    /// Whether a look-up begins now.
+    fn begin(&mut self, now: Timestamp) -> bool {
+        let interval = if self.is_doubted { MIN_LOOKUP_INTERVAL } else { LOOKUP_INTERVAL };
+        let is_due = self.ended.is_none_or(|ended| now >= ended.after(interval));
+        let begins = self.has_names && !self.is_running && is_due;
+        self.is_running |= begins;
+        self.is_doubted &= !begins;
+        begins
+    }
+
+    /// An endpoint has failed: what was found may be old.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubted = true;
+    }
 }

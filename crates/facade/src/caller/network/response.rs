@@ -2,12 +2,11 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
-use http::{HeaderMap, Response, StatusCode, uri::PathAndQuery};
+use http::{Response, StatusCode, uri::PathAndQuery};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Code, Status};
 
-use super::{super::too_large, connect::MAX_HEADER_BYTES};
-use crate::status::GRPC_STATUS;
+use super::{super::defect::Defect, connect::MAX_HEADER_BYTES, encoding::Encoding, status};
 
 /// The length of what gRPC puts before a message: whether it is compressed, and how long it is.
 const PREFIX_BYTES: usize = 5;
@@ -27,11 +26,12 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    fn exceeded_by(&self, bytes: usize) -> Status {
+    /// The status for a response that has so much: a number of bytes.
+    pub(super) fn exceeded_by(&self, size: &str) -> Status {
         let (path, taken) = (self.path.path(), self.bytes);
         let service = path.split('/').nth(1).unwrap_or_default();
-        too_large(format!(
-            "the response of {path} has {bytes} bytes, and {taken} are taken (participants.{service}.max_response)"
+        Defect::TooLarge.status(format!(
+            "the response of {path} has {size}, and {taken} are taken (participants.{service}.max_response)"
         ))
     }
 }
@@ -50,8 +50,7 @@ pub(super) fn with_prefix(message: &Bytes) -> Result<Bytes, Status> {
 /// Reads an answer to its end; `heard` is called with each part of it. Dropped before, it ends the call.
 ///
 /// # Errors
-/// The callee's status; UNKNOWN where the answer ends without one; INTERNAL where it is not one message; one that
-/// [`is_too_large`](super::super::is_too_large).
+/// The callee's status; UNKNOWN where the answer ends without one; one with a [`Defect`].
 pub(super) async fn read(
     response: Response<RecvStream>,
     bound: &Bound,
@@ -59,32 +58,27 @@ pub(super) async fn read(
 ) -> Result<Bytes, Status> {
     let (head, mut stream) = response.into_parts();
     // A call that fails before its message has its status in the head.
-    let ok_in_head = is_ok_status(&head.headers)?;
+    let ok_in_head = status::is_ok(&head.headers)?;
     if !ok_in_head && head.status != StatusCode::OK {
         return Err(no_grpc(head.status));
     }
+    let encoding = Encoding::of(&head.headers);
     // The data is copied, because a slice would keep the connection's whole receive buffer alive.
     let mut body = BytesMut::new();
-    let mut room: Option<SemaphorePermit<'_>> = None;
+    let mut room = Room::default();
     while let Some(data) = stream.data().await {
         heard();
         let data = data.map_err(broken)?;
         body.extend_from_slice(&data);
-        if let Some(length) = announced(&body)? {
+        if let Some(Prefix { length, .. }) = Prefix::of(&body) {
             let came = body.len() - PREFIX_BYTES;
             if length.max(came) > bound.bytes {
-                return Err(bound.exceeded_by(length.max(came)));
+                return Err(bound.exceeded_by(&format!("{} bytes", length.max(came))));
             }
             if came > length {
                 return Err(not_one_message(length, came));
             }
-            if came > SMALL {
-                let more = room_for(data.len())?;
-                match &mut room {
-                    Some(room) => room.merge(more),
-                    None => room = Some(more),
-                }
-            }
+            room.hold(came, data.len())?;
         }
         // The peer may send as much again. It fails where the stream has ended, and nothing is to come.
         let _ = stream.flow_control().release_capacity(data.len());
@@ -92,59 +86,79 @@ pub(super) async fn read(
     let trailers = stream.trailers().await.map_err(broken)?;
     heard();
     let ok_in_trailers = match &trailers {
-        Some(trailers) => is_ok_status(trailers)?,
+        Some(trailers) => status::is_ok(trailers)?,
         None => false,
     };
     match ok_in_head || ok_in_trailers {
-        true => message(body),
+        true => message(body, &encoding, bound, &mut room),
         false => Err(Status::unknown("the answer ended without a grpc-status")),
     }
 }
 
-/// Whether `headers` have the status OK; false where they have no status, and an error where they have another.
-fn is_ok_status(headers: &HeaderMap) -> Result<bool, Status> {
-    match headers.get(&GRPC_STATUS) {
-        None => Ok(false),
-        // The usual case, read without a `Status`, which would copy all headers.
-        Some(status) if status == "0" => Ok(true),
-        Some(_) => match Status::from_header_map(headers) {
-            Some(status) if status.code() != Code::Ok => Err(status),
-            _ => Ok(true),
-        },
+/// What stands before a message.
+#[derive(Clone, Copy)]
+struct Prefix {
+    is_compressed: bool,
+    length: usize,
+}
+
+impl Prefix {
+    /// `None` until all of it has come.
+    fn of(body: &[u8]) -> Option<Self> {
+        let (&[compressed, a, b, c, d], _) = body.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
+        Some(Self { is_compressed: compressed != 0, length })
     }
 }
 
-/// The length of the message, once that is known.
-fn announced(body: &[u8]) -> Result<Option<usize>, Status> {
-    let Some((&[compressed, a, b, c, d], _)) = body.split_first_chunk() else { return Ok(None) };
-    if compressed != 0 {
-        return Err(Status::internal("the answer is compressed, which nobody asked for"));
-    }
-    Ok(usize::try_from(u32::from_be_bytes([a, b, c, d])).ok())
-}
+/// What a response holds of the room that there is for all of them. It is given back when this is dropped.
+#[derive(Default)]
+pub(super) struct Room(Option<SemaphorePermit<'static>>);
 
-fn room_for(bytes: usize) -> Result<SemaphorePermit<'static>, Status> {
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    ROOM.try_acquire_many(bytes).map_err(|_| {
-        Status::unavailable(format!("{UNDER_WAY} bytes of other responses are under way"))
-    })
+impl Room {
+    /// Takes room for `more` bytes of a message of which `in_all` are there; small ones are not counted.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where there is none.
+    pub(super) fn hold(&mut self, in_all: usize, more: usize) -> Result<(), Status> {
+        if in_all <= SMALL {
+            return Ok(());
+        }
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let more = ROOM.try_acquire_many(more).map_err(|_| {
+            Status::unavailable(format!("{UNDER_WAY} bytes of other responses are under way"))
+        })?;
+        match &mut self.0 {
+            Some(held) => held.merge(more),
+            None => self.0 = Some(more),
+        }
+        Ok(())
+    }
 }
 
 /// The one message of a unary call.
-fn message(mut body: BytesMut) -> Result<Bytes, Status> {
-    let Some(length) = announced(&body)? else {
-        return Err(Status::internal("the answer has no message"));
+fn message(
+    mut body: BytesMut,
+    encoding: &Encoding,
+    bound: &Bound,
+    room: &mut Room,
+) -> Result<Bytes, Status> {
+    let Some(Prefix { is_compressed, length }) = Prefix::of(&body) else {
+        return Err(Defect::Garbled.status("the answer has no message".to_owned()));
     };
     let came = body.len() - PREFIX_BYTES;
     if length != came {
         return Err(not_one_message(length, came));
     }
     body.advance(PREFIX_BYTES);
-    Ok(body.freeze())
+    match is_compressed {
+        true => encoding.decompress(body.freeze(), bound, room),
+        false => Ok(body.freeze()),
+    }
 }
 
 fn not_one_message(announced: usize, came: usize) -> Status {
-    Status::internal(format!(
+    Defect::Garbled.status(format!(
         "the answer is not one message: {announced} bytes are announced, {came} came"
     ))
 }
@@ -169,7 +183,7 @@ fn no_grpc(status: StatusCode) -> Status {
 pub(super) fn no_head(error: h2::Error) -> Status {
     let refused = error.is_reset() && error.is_library();
     match refused && error.reason() == Some(h2::Reason::PROTOCOL_ERROR) {
-        true => too_large(format!(
+        true => Defect::TooLarge.status(format!(
             "the answer has more than {MAX_HEADER_BYTES} bytes of headers, or headers that are none"
         )),
         false => broken(error),

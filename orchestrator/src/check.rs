@@ -7,7 +7,7 @@ use definition::{Problem, load};
 
 use crate::{config::Participants, describe::Describer};
 
-/// Checks the definition in `path`, asking `participants`  by reflection; says of it that it is sound,
+/// Checks the definition in `path`, asking `participants` by reflection; says of it that it is sound,
 /// and what a saga of it is started with.
 ///
 /// # Errors
@@ -16,9 +16,10 @@ pub async fn file(
     path: &Path,
     participants: &Participants,
     descriptors: &[PathBuf],
+    import_roots: &[PathBuf],
 ) -> Result<String, Vec<Problem>> {
     let clock = Clock::system();
-    let describer = Describer { clock: &clock, participants, files: descriptors };
+    let describer = Describer { clock: &clock, participants, files: descriptors, import_roots };
     let folder = path.parent().unwrap_or(Path::new(""));
     let draft = load::read(path)?;
     let compiled = describer.compile(draft, folder).await?;

@@ -1,13 +1,16 @@
 //! Where the descriptors of a definition come from: its own files, the contracts that this program ships with, or the
 //! participants themselves.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use clock::Clock;
-use definition::{Compiled, Descriptors, Draft, Problem};
+use definition::{Compiled, Descriptors, Draft, Problem, Undescribed};
 
 use crate::config::Participants;
-use crate::outbound::{call::no_participant, reflection};
+use crate::outbound::reflection;
 
 /// Finds descriptors.
 pub(crate) struct Describer<'a> {
@@ -16,50 +19,97 @@ pub(crate) struct Describer<'a> {
     pub(crate) participants: &'a Participants,
     /// Descriptor files beside those that a definition names.
     pub(crate) files: &'a [PathBuf],
+    /// Folders that imports begin at beside those that a definition names.
+    pub(crate) import_roots: &'a [PathBuf],
+}
+
+/// What was found so far for one definition.
+#[derive(Default)]
+struct Found {
+    descriptors: Descriptors,
+    /// What is wrong with descriptor files.
+    problems: Vec<Problem>,
+    /// Addresses at which nothing could be asked. What is wrong there is told with the first service.
+    unreachable: BTreeSet<String>,
 }
 
 impl Describer<'_> {
-    /// Checks a definition against descriptors; `folder` is what its `descriptors` are relative to.
+    /// Checks a definition against descriptors; `folder` is what its `descriptors` and `import_roots` are relative to.
     ///
     /// # Errors
-    /// Every problem of the definition.
+    /// Every problem of the definition and of the descriptor files that it names.
     pub(crate) async fn compile(
         &self,
         draft: Draft,
         folder: &Path,
     ) -> Result<Compiled, Vec<Problem>> {
-        let mut descriptors = Descriptors::new();
-        let mut unread = Vec::new();
-        let own = draft.descriptor_files().map(|file| folder.join(file));
-        for file in own.chain(self.files.iter().cloned()) {
-            if let Err(error) = descriptors.add_file(&file) {
-                unread.push(format!("{}: {error}", file.display()));
-            }
-        }
+        let mut found = self.read_files(&draft, folder);
         let mut needed = draft.services();
         needed.extend(draft.served_service().map(str::to_owned));
         for service in &needed {
-            self.describe(service, &mut descriptors, &unread).await;
+            self.describe(service, &mut found).await;
         }
-        draft.compile(&descriptors)
+        let compiled = draft.compile(&found.descriptors);
+        if found.problems.is_empty() {
+            return compiled;
+        }
+        found.problems.extend(compiled.err().unwrap_or_default());
+        Err(found.problems)
     }
 
-    async fn describe(&self, service: &str, descriptors: &mut Descriptors, unread: &[String]) {
-        if descriptors.has_service(service) {
+    fn read_files(&self, draft: &Draft, folder: &Path) -> Found {
+        let mut found = Found::default();
+        let roots = draft.import_roots().map(|root| folder.join(root));
+        let roots: Vec<PathBuf> = roots.chain(self.import_roots.iter().cloned()).collect();
+        let own = draft.descriptor_files().map(|file| folder.join(file));
+        for file in own.chain(self.files.iter().cloned()) {
+            if let Err(error) = found.descriptors.add_file(&file, &roots) {
+                let problem = error.into_problem(&file);
+                if !found.problems.contains(&problem) {
+                    found.problems.push(problem);
+                }
+            }
+        }
+        found
+    }
+
+    async fn describe(&self, service: &str, found: &mut Found) {
+        if found.descriptors.has_service(service) {
             return;
         }
         // An address wins over what ships: `--participant` may put another service in the place of ours.
-        if let Some(participant) = self.participants.get(service) {
-            match reflection::describe(self.clock, service, &participant.address).await {
-                Ok(pool) => descriptors.add_pool(pool),
-                Err(why) => descriptors.undescribed(service, why),
+        let undescribed = if let Some(participant) = self.participants.get(service) {
+            let address = participant.address.to_string();
+            if found.unreachable.contains(&address) {
+                Undescribed::Told
+            } else {
+                match reflection::describe(self.clock, service, &[], &participant.address).await {
+                    Ok(pool) => return found.descriptors.add_pool(pool),
+                    Err(failure) => {
+                        if failure.is_of_address {
+                            found.unreachable.insert(address);
+                        }
+                        Undescribed::Because { why: failure.what, cure: failure.cure }
+                    }
+                }
             }
         } else if proto::descriptors().get_service_by_name(service).is_some() {
-            descriptors.add_pool(proto::descriptors().clone());
-        } else if unread.is_empty() {
-            descriptors.undescribed(service, no_participant(service));
+            return found.descriptors.add_pool(proto::descriptors().clone());
+        } else if found.problems.is_empty() {
+            no_address(service)
         } else {
-            descriptors.undescribed(service, unread.join("; "));
-        }
+            // A file that could not be read probably has it.
+            Undescribed::Told
+        };
+        found.descriptors.undescribed(service, undescribed);
+    }
+}
+
+fn no_address(service: &str) -> Undescribed {
+    Undescribed::Because {
+        why: format!("no participant is configured for {service}"),
+        cure: format!(
+            "name its address with --participant {service}=ADDRESS, or its .proto under `descriptors:`"
+        ),
     }
 }

@@ -336,8 +336,12 @@ impl Loader<'_> {
         if let Some(known) = self.registry.find_hash(&draft.hash()) {
             return loaded.push(known.compiled);
         }
-        let describer =
-            Describer { clock: self.clock, participants: self.participants, files: &[] };
+        let describer = Describer {
+            clock: self.clock,
+            participants: self.participants,
+            files: &[],
+            import_roots: &[],
+        };
         match describer.compile(draft, folder).await {
             Ok(compiled) => {
                 match self.registry.register(self.journal, self.clock, compiled).await {

@@ -23,7 +23,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest name of a saga, in characters.
 const MAX_NAME: usize = 64;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "saga",
     "version",
     "serves",
@@ -36,6 +36,7 @@ const KEYS: [&str; 12] = [
     "reply",
     "output",
     "participants",
+    "import_roots",
 ];
 const STEP_KEYS: [&str; 17] = [
     "step",
@@ -118,6 +119,7 @@ pub struct Draft {
     pub(super) reply: Option<Node>,
     pub(super) output: Option<Node>,
     pub(super) participants: Vec<ParticipantDraft>,
+    pub(super) import_roots: Vec<Text>,
     pub(super) problems: Problems,
 }
 
@@ -155,6 +157,7 @@ impl Draft {
             reply: fields.take("reply", p).cloned(),
             output: fields.take("output", p).cloned(),
             participants: ParticipantDraft::read(&fields, p),
+            import_roots: fields.texts("import_roots", p).unwrap_or_default(),
             problems: Problems::new(file),
         };
         draft.check_served(&fields, p);
@@ -195,6 +198,11 @@ impl Draft {
     /// The descriptor files that the definition names, relative to its own file.
     pub fn descriptor_files(&self) -> impl Iterator<Item = &str> {
         self.descriptors.iter().map(|file| file.value.as_str())
+    }
+
+    /// The folders that the imports of its .proto files begin at, relative to its own file.
+    pub fn import_roots(&self) -> impl Iterator<Item = &str> {
+        self.import_roots.iter().map(|folder| folder.value.as_str())
     }
 
     fn check_served(&self, fields: &Fields<'_>, problems: &mut Problems) {

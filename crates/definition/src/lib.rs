@@ -41,10 +41,14 @@ mod types;
 mod undo_with;
 mod value;
 mod wire;
+mod words;
 mod yaml;
 
 pub use compiled::{Compiled, CompiledStep, Input, Method, Prepared, Target};
-pub use descriptors::{Descriptors, Error as DescriptorsError, MissingDescriptor, pool_of_set};
+pub use descriptors::{
+    Descriptors, Error as DescriptorsError, MissingDescriptor, SourceFault, Undescribed,
+    pool_of_files, pool_of_set,
+};
 pub use draft::Draft;
 pub use error::{ErrorKind, EvaluationError};
 pub use facts::{Facts, Identity};

@@ -153,7 +153,7 @@ impl Attempt<'_> {
 }
 
 /// The message where no participant serves a service, with the cure.
-pub(crate) fn no_participant(service: &str) -> String {
+fn no_participant(service: &str) -> String {
     format!(
         "no participant is configured for {service}: name its address with --participant {service}=ADDRESS"
     )

@@ -17,7 +17,8 @@ Every problem is told at once, with file, line, column and cure; with -o json as
 Examples:
   sagamesh check place-order.yaml
   sagamesh check book-room.yaml --participant hotel.v1.HotelService=127.0.0.1:50051
-  sagamesh check book-room.yaml --descriptors hotel.proto";
+  sagamesh check book-room.yaml --descriptors hotel.proto
+  sagamesh check book-room.yaml --descriptors proto/hotel/v1/hotel.proto --import-root proto --import-root vendor";
 
 /// Checks a definition.
 #[derive(Debug, Args)]
@@ -30,6 +31,9 @@ pub(crate) struct Check {
     /// A .proto file or descriptor set, for participants without reflection; may be repeated
     #[arg(long, value_name = "FILE")]
     descriptors: Vec<PathBuf>,
+    /// A folder that the imports of .proto files begin at; may be repeated
+    #[arg(long, value_name = "FOLDER")]
+    import_root: Vec<PathBuf>,
 }
 
 fn as_json(problems: &[Problem]) -> CommandResult<String> {
@@ -39,8 +43,9 @@ fn as_json(problems: &[Problem]) -> CommandResult<String> {
 }
 
 pub(crate) async fn run(global: &Global, check: Check) -> CommandResult {
-    let Check { file, participants, descriptors } = check;
-    match orchestrator::check::file(&file, &participants.by_service(), &descriptors).await {
+    let Check { file, participants, descriptors, import_root } = check;
+    let participants = participants.by_service();
+    match orchestrator::check::file(&file, &participants, &descriptors, &import_root).await {
         Ok(sound) => {
             match global.output {
                 Format::Table => anstream::println!("{sound}"),

@@ -16,6 +16,7 @@ pub mod registry;
 pub mod retention;
 
 mod describe;
+mod drift;
 
 #[expect(unreachable_pub, reason = "facade-build generates it")]
 mod handlers {

@@ -11,6 +11,7 @@ use crate::{
         backup::{Backup, Restore},
         check::Check,
         config::Config,
+        definition::Definition,
         order::Order,
         saga::Saga,
     },
@@ -79,6 +80,8 @@ pub(crate) enum Command {
     Order(Order),
     /// Start, watch and steer sagas
     Saga(Saga),
+    /// Compare definitions with their participants
+    Definition(Definition),
     /// Check a definition without running it
     Check(Check),
     /// Copy the databases of a mesh, which may be running, as they all are at one moment

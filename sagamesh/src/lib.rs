@@ -41,6 +41,7 @@ pub async fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
         Command::Dev(dev) => Box::pin(dev::run(dev)).await,
         Command::Order(order) => command::order::run(&global, order).await,
         Command::Saga(saga) => command::saga::run(&global, saga).await,
+        Command::Definition(definition) => command::definition::run(&global, definition).await,
         Command::Check(check) => command::check::run(&global, check).await,
         Command::Backup(backup) => command::backup::backup(&global, backup).await,
         Command::Restore(restore) => command::backup::restore(&global, restore).await,

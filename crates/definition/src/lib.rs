@@ -14,6 +14,7 @@ mod compiled;
 mod decline;
 mod descriptors;
 mod draft;
+mod drift;
 mod error;
 mod evaluate;
 mod expression;
@@ -50,6 +51,7 @@ pub use descriptors::{
     pool_of_files, pool_of_set,
 };
 pub use draft::Draft;
+pub use drift::{Change, Difference};
 pub use error::{ErrorKind, EvaluationError};
 pub use facts::{Facts, Identity};
 pub use input::InputProblem;
@@ -59,4 +61,4 @@ pub use output::{OutputError, Undecodable, decode_to_show};
 pub use overrides::{Class, Overrides, is_reason};
 pub use problem::{Position, Problem};
 pub use undo_with::PreparedUndo;
-pub use wire::count_values;
+pub use wire::{UnknownField, count_values, unknown_fields};

@@ -71,6 +71,75 @@ fn count(
     Some(())
 }
 
+/// A field that a message has on the wire, and not in its descriptor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnknownField {
+    /// The full name of the message.
+    pub message: String,
+    /// The field's number.
+    pub number: u32,
+}
+
+/// How many unknown fields are looked for.
+const MAX_UNKNOWN: usize = 64;
+
+/// The fields of an encoded message, those inside of others too, that its descriptor does not know, each once; 64 at most.
+/// Nothing is decoded.
+pub fn unknown_fields(message: &MessageDescriptor, bytes: &[u8]) -> Vec<UnknownField> {
+    let mut unknown = Vec::new();
+    let _ = look(message, &mut &*bytes, MAX_DEPTH, &mut unknown);
+    unknown
+}
+
+/// Looks to the end of the message, or of the group that it is; `None` where the bytes are no message.
+fn look(
+    message: &MessageDescriptor,
+    bytes: &mut &[u8],
+    depth: usize,
+    unknown: &mut Vec<UnknownField>,
+) -> Option<()> {
+    let depth = depth.checked_sub(1)?;
+    while bytes.has_remaining() {
+        let (number, wire) = decode_key(bytes).ok()?;
+        if wire == WireType::EndGroup {
+            return Some(());
+        }
+        let field = message.get_field(number);
+        if field.is_none() && message.get_extension(number).is_none() {
+            let found = UnknownField { message: message.full_name().to_owned(), number };
+            if unknown.len() < MAX_UNKNOWN && !unknown.contains(&found) {
+                unknown.push(found);
+            }
+        }
+        let inner = field.and_then(|field| match field.kind() {
+            Kind::Message(inner) => Some(inner),
+            _ => None,
+        });
+        match (wire, inner) {
+            (WireType::Varint, _) => {
+                decode_varint(bytes).ok()?;
+            }
+            (WireType::ThirtyTwoBit, _) => {
+                taken(bytes, 4)?;
+            }
+            (WireType::SixtyFourBit, _) => {
+                taken(bytes, 8)?;
+            }
+            (WireType::LengthDelimited, inner) => {
+                let length = usize::try_from(decode_varint(bytes).ok()?).ok()?;
+                let mut body = taken(bytes, length)?;
+                if let Some(inner) = inner {
+                    look(&inner, &mut body, depth, unknown)?;
+                }
+            }
+            (WireType::StartGroup, Some(inner)) => look(&inner, bytes, depth, unknown)?,
+            (WireType::StartGroup, None) => count(None, bytes, depth, &mut 0)?,
+            (WireType::EndGroup, _) => return Some(()),
+        }
+    }
+    Some(())
+}
+
 fn taken<'b>(bytes: &mut &'b [u8], length: usize) -> Option<&'b [u8]> {
     let (taken, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;

@@ -3,6 +3,7 @@
 pub mod saga_service;
 pub mod served;
 
+mod drift;
 mod events;
 mod looks;
 mod payloads;

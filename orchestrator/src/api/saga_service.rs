@@ -15,19 +15,19 @@ use proto::{
     facade::v1::Reason,
     rules::{Violation, dynamic_violations},
     saga::v1::{
-        CancelSagaRequest, CancelSagaResponse, GetDefinitionRequest, GetDefinitionResponse,
-        GetSagaRequest, GetSagaResponse, ListDefinitionsRequest, ListDefinitionsResponse,
-        ListSagasRequest, ListSagasResponse, PauseSagaRequest, PauseSagaResponse,
-        ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest, ResumeSagaResponse,
-        RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest, SkipStepResponse,
-        StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse, WaitUntil,
-        WatchSagaRequest, WatchSagaResponse,
+        CancelSagaRequest, CancelSagaResponse, DefinitionDriftRequest, DefinitionDriftResponse,
+        GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest, GetSagaResponse,
+        ListDefinitionsRequest, ListDefinitionsResponse, ListSagasRequest, ListSagasResponse,
+        PauseSagaRequest, PauseSagaResponse, ResolveSagaRequest, ResolveSagaResponse,
+        ResumeSagaRequest, ResumeSagaResponse, RetrySagaRequest, RetrySagaResponse, Saga,
+        SkipStepRequest, SkipStepResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest,
+        WaitSagaResponse, WaitUntil, WatchSagaRequest, WatchSagaResponse,
     },
 };
 use saga::{Event, Status};
 
 use super::{
-    abandoned, check_key,
+    abandoned, check_key, drift,
     looks::Looks,
     not_started, payloads,
     read::{self, SagaSnapshot},
@@ -400,6 +400,14 @@ impl SagaService for Handlers {
             })?;
         let definition = Some(view::definition(&registered, true));
         Ok(GetDefinitionResponse { definition, ..GetDefinitionResponse::default() }.into())
+    }
+
+    async fn definition_drift(
+        &self,
+        _: Call,
+        request: DefinitionDriftRequest,
+    ) -> Result<Reply<DefinitionDriftResponse>, Failure> {
+        Ok(drift::list(&self.driver, request).await?.into())
     }
 }
 

@@ -13,6 +13,7 @@ use participant::{
     Key,
     key::{SAGA_DIRECTION, SAGA_ID, SAGA_STEP},
 };
+use prost_reflect::MessageDescriptor;
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
@@ -25,6 +26,9 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The message of an attempt that was withdrawn while it waited for a stream.
 const WITHDRAWN_MESSAGE: &str =
     "the call was in line for a stream when the saga turned back or was held, or the node stopped";
+
+/// The field of a response in which a business decides.
+const RESULT: &str = "result";
 
 /// How many headers a call has: ours, the trace's, and those that gRPC adds.
 const HEADER_CAPACITY: usize = 12;
@@ -113,7 +117,36 @@ impl Attempt<'_> {
         if self.is_lookup && classify::is_not_found(&result) {
             return Answer::NothingToUndo;
         }
-        classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
+        let current = match &result {
+            Ok(response) => self.current_output(response, &participant, clock).await,
+            Err(_) => None,
+        };
+        let output = current.as_ref().unwrap_or(&self.target.output);
+        classify::read(result, output, self.direction, self.overrides, self.judge)
+    }
+
+    /// How the participant describes a response now that has fields which were not there when the definition was registered:
+    /// one of them may be the `result` that decides.
+    async fn current_output(
+        &self,
+        response: &Bytes,
+        participant: &Participant,
+        clock: &Clock,
+    ) -> Option<MessageDescriptor> {
+        let output = &self.target.output;
+        let unknown = definition::unknown_fields(output, response);
+        if unknown.is_empty() {
+            return None;
+        }
+        let contract = participant.contract()?;
+        let may_decide = unknown.iter().any(|field| field.message == output.full_name())
+            && output.get_field_by_name(RESULT).is_none();
+        if !may_decide {
+            contract.notice(clock, unknown);
+            return None;
+        }
+        let current = contract.explain(clock, output.full_name(), &unknown).await?;
+        current.get_field_by_name(RESULT).is_some().then_some(current)
     }
 
     /// How long this attempt may still take.

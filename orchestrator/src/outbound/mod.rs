@@ -2,12 +2,14 @@
 
 pub mod call;
 pub mod classify;
+pub mod contract;
 mod judge;
 pub mod participants;
 pub mod reflection;
 mod secrets;
 
 pub use call::Attempt;
+pub use contract::Contract;
 pub use judge::Judge;
 pub use participants::{Participant, Participants};
 pub(crate) use secrets::keep_fresh;

@@ -15,9 +15,10 @@ use facade::{
     dial::Peer,
 };
 use http::HeaderMap;
+use tokio::sync::Notify;
 use tonic::service::Routes;
 
-use super::secrets::Secrets;
+use super::{Contract, secrets::Secrets};
 use crate::config::Metadata;
 
 /// One service and the way to it.
@@ -27,6 +28,7 @@ pub struct Participant {
     address: String,
     calls: Arc<AtomicUsize>,
     secrets: Option<Arc<Secrets>>,
+    contract: Option<Arc<Contract>>,
 }
 
 /// A call that is under way.
@@ -59,6 +61,12 @@ impl Participant {
         self.secrets.as_ref().map(|secrets| secrets.entries())
     }
 
+    /// What it says of itself; `None` for a service in this process, which this program describes.
+    #[must_use]
+    pub fn contract(&self) -> Option<&Arc<Contract>> {
+        self.contract.as_ref()
+    }
+
     /// Where it is, for a person: an address, or `in process`.
     #[must_use]
     pub fn address(&self) -> &str {
@@ -71,13 +79,14 @@ impl Participant {
 pub struct Participants {
     clock: Clock,
     by_service: Arc<ArcSwap<HashMap<String, Participant>>>,
+    contract_news: Arc<Notify>,
 }
 
 impl Participants {
     /// None yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, by_service: Arc::default() }
+        Self { clock, by_service: Arc::default(), contract_news: Arc::default() }
     }
 
     /// The clock that calls are timed by.
@@ -87,17 +96,27 @@ impl Participants {
 
     /// Calls `service` over the network from now on. No connection is made before the first call.
     pub fn add_peer(&self, service: &str, peer: &Peer) {
-        self.add(service, Transport::Network(Network::to(peer)), peer.address.to_string());
+        let contract =
+            Contract::new(service, peer.address.clone(), Arc::clone(&self.contract_news));
+        let transport = Transport::Network(Network::to(peer));
+        self.add(service, transport, peer.address.to_string(), Some(Arc::new(contract)));
     }
 
     /// Calls `service` within this process from now on.
     pub fn add_in_process(&self, service: &str, routes: Routes) {
-        self.add(service, Transport::InProcess(routes), "in process".to_owned());
+        self.add(service, Transport::InProcess(routes), "in process".to_owned(), None);
     }
 
-    fn add(&self, service: &str, transport: Transport, address: String) {
+    fn add(
+        &self,
+        service: &str,
+        transport: Transport,
+        address: String,
+        contract: Option<Arc<Contract>>,
+    ) {
         let client = Client::new(self.clock.clone(), transport);
-        let participant = Participant { client, address, calls: Arc::default(), secrets: None };
+        let calls = Arc::default();
+        let participant = Participant { client, address, calls, secrets: None, contract };
         self.insert(service, &participant);
     }
 
@@ -133,6 +152,18 @@ impl Participants {
             Some((service.clone(), Arc::clone(participant.secrets.as_ref()?)))
         };
         known.iter().filter_map(secrets).collect()
+    }
+
+    /// The contracts of all that are called over the network.
+    #[must_use]
+    pub fn contracts(&self) -> Vec<Arc<Contract>> {
+        let known = self.by_service.load();
+        known.values().filter_map(|participant| participant.contract.clone()).collect()
+    }
+
+    /// Completes when a contract was asked for, or answers make it worth asking, since this completed the last time.
+    pub async fn contract_news(&self) {
+        self.contract_news.notified().await;
     }
 
     /// Forgets them all. A node is its own participant: as long as it is known here, it keeps itself alive.

@@ -46,8 +46,9 @@ impl Describer<'_> {
         let mut found = self.read_files(&draft, folder);
         let mut needed = draft.services();
         needed.extend(draft.served_service().map(str::to_owned));
+        let packed: Vec<String> = draft.packed_messages().into_iter().collect();
         for service in &needed {
-            self.describe(service, &mut found).await;
+            self.describe(service, &packed, &mut found).await;
         }
         let compiled = draft.compile(&found.descriptors);
         if found.problems.is_empty() {
@@ -73,21 +74,23 @@ impl Describer<'_> {
         found
     }
 
-    async fn describe(&self, service: &str, found: &mut Found) {
+    /// Describes a service, and those of `messages` that its participant has.
+    async fn describe(&self, service: &str, messages: &[String], found: &mut Found) {
         if found.descriptors.has_service(service) {
             return;
         }
         // An address wins over what ships: `--participant` may put another service in the place of ours.
         let undescribed = if let Some(participant) = self.participants.get(service) {
-            let address = participant.address.to_string();
-            if found.unreachable.contains(&address) {
+            let shown = participant.address.to_string();
+            if found.unreachable.contains(&shown) {
                 Undescribed::Told
             } else {
-                match reflection::describe(self.clock, service, &[], &participant.address).await {
+                let address = &participant.address;
+                match reflection::describe(self.clock, service, messages, address).await {
                     Ok(pool) => return found.descriptors.add_pool(pool),
                     Err(failure) => {
                         if failure.is_of_address {
-                            found.unreachable.insert(address);
+                            found.unreachable.insert(shown);
                         }
                         Undescribed::Because { why: failure.what, cure: failure.cure }
                     }

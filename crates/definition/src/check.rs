@@ -94,7 +94,9 @@ impl Draft {
         let services = self.services();
         let services = services.iter().map(String::as_str).chain(self.served_service());
         let input = self.input.as_ref().map(|name| name.value.as_str());
-        let needed = descriptors.needed(services, input);
+        let packed = self.packed_messages();
+        let messages = input.into_iter().chain(packed.iter().map(String::as_str));
+        let needed = descriptors.needed(services, messages);
 
         let mut missing = BTreeSet::new();
         let mut unary = |name: &MethodName, problems: &mut Problems| {

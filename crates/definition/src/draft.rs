@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::decline::{DeclineDraft, ParticipantDraft};
 use super::overrides::Overrides;
+use super::packed;
 use super::problem::{Position, Problem, Problems};
 use super::read::Fields;
 use super::undo_with;
@@ -205,6 +206,16 @@ impl Draft {
         self.import_roots.iter().map(|folder| folder.value.as_str())
     }
 
+    /// The full name of every message that is packed into an `Any` by its name, and need not be imported by any service.
+    pub fn packed_messages(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let of_steps = self.steps.iter().flat_map(|step| [&step.with, &step.undo_with]);
+        for node in of_steps.chain([&self.reply]).flatten() {
+            packed_in(node, &mut names);
+        }
+        names
+    }
+
     fn check_served(&self, fields: &Fields<'_>, problems: &mut Problems) {
         let at = |key| fields.key_at(key).unwrap_or(Position::START);
         match &self.serves {
@@ -235,6 +246,23 @@ impl Draft {
                     if fields.key_at(key).is_some() {
                         problems.add(at(key), format!("`{key}` without `serves`"), cure);
                     }
+                }
+            }
+        }
+    }
+}
+
+fn packed_in(node: &Node, names: &mut BTreeSet<String>) {
+    match &node.kind {
+        Kind::Text(_) => {}
+        Kind::List(items) => items.iter().for_each(|item| packed_in(item, names)),
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                match value.text() {
+                    Some(text) if key.value == packed::TYPE_KEY => {
+                        names.insert(packed::type_name(&text.value).to_owned());
+                    }
+                    _ => packed_in(value, names),
                 }
             }
         }

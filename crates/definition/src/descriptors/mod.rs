@@ -21,6 +21,9 @@ use self::editions::{EDITIONS, EditionFile};
 pub use self::source::SourceFault;
 use super::problem::{Position, Problem, closest, did_you_mean};
 
+/// The file of `google.protobuf.Any`.
+const ANY_FILE: &str = "google/protobuf/any.proto";
+
 /// Why a file could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -253,6 +256,9 @@ impl Descriptors {
             for file in files.iter().filter(|file| file.parent_pool() == pool) {
                 collect_with_dependencies(file, &mut wanted);
             }
+            if wanted.contains(ANY_FILE) {
+                return Some(self.with_all_beside(pool));
+            }
             (!wanted.is_empty()).then(|| part_of(pool, &wanted))
         });
         Descriptors {
@@ -260,6 +266,22 @@ impl Descriptors {
             undescribed: self.undescribed.clone(),
             known: self.known.clone(),
         }
+    }
+
+    /// The pool, and what the others know beside it: an `Any` may hold a message of any file. Another that contradicts it is
+    /// left out.
+    fn with_all_beside(&self, pool: &DescriptorPool) -> DescriptorPool {
+        let all_of =
+            |pool: &DescriptorPool| pool.files().map(|file| file.name().to_owned()).collect();
+        let mut all = part_of(pool, &all_of(pool));
+        for other in self.pools.iter().filter(|other| *other != pool) {
+            let mut more = all.clone();
+            let files = part_of(other, &all_of(other)).encode_to_vec();
+            if more.decode_file_descriptor_set(files.as_slice()).is_ok() {
+                all = more;
+            }
+        }
+        all
     }
 
     /// The bytes that [`Descriptors::decode`] reads again.

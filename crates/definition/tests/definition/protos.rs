@@ -358,3 +358,149 @@ fn what_is_wrong_with_such_a_field_is_told_at_its_place() {
     let bad = told("{ in: \"request.in in\" }");
     assert!(bad.starts_with("t.yaml:7:"), "{bad}");
 }
+
+const PACKING: &str = r#"
+syntax = "proto3";
+package p;
+import "google/protobuf/any.proto";
+import "google/protobuf/duration.proto";
+service Packs { rpc Send(Parcel) returns (Parcel); }
+message Parcel { google.protobuf.Any one = 1; repeated google.protobuf.Any all = 2; string text = 3; Tea tea = 4; }
+message Tea { string sort = 1; int32 grams = 2; google.protobuf.Any more = 3; }
+"#;
+
+/// A message that no file of the service imports.
+const BESIDE: &str =
+    "syntax = \"proto3\"; package q; message Note { string words = 1; string value = 2; }";
+
+/// What is sent for a template, as JSON; `request` is of the same type.
+fn sent(with: &str, request: &str) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut descriptors = Descriptors::new();
+    for (name, source) in [("p.proto", PACKING), ("q.proto", BESIDE)] {
+        descriptors.add_file(&write(folder.path(), name, source), &[]).unwrap();
+    }
+    let source = format!(
+        "saga: t\nversion: 1\ninput: p.Parcel\nsteps:\n- step: a\n  call: p.Packs/Send\n  with: {with}\n"
+    );
+    let compiled = Draft::parse("t.yaml", &source).unwrap().compile(&descriptors);
+    let compiled = compiled
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<String>())?;
+    // What is stored suffices to compile it again.
+    let stored = Descriptors::decode(compiled.descriptors()).unwrap();
+    let compiled = Draft::parse("t.yaml", &source).unwrap().compile(&stored).unwrap();
+    let request = compiled.request_from_json(request).map_err(|error| error.to_string())?;
+    let facts = compiled.facts(definition::Identity::default(), &request);
+    match compiled.prepare_call(saga::StepId(0), &facts).map_err(|error| error.to_string())? {
+        definition::Prepared::Request(bytes) => {
+            let parcel = stored.message("p.Parcel").unwrap();
+            let message = DynamicMessage::decode(parcel, bytes).unwrap();
+            Ok(serde_json::to_string(&message).unwrap())
+        }
+        definition::Prepared::Skip => panic!(),
+    }
+}
+
+const TEA: &str = r#"{"one":{"@type":"type.googleapis.com/p.Tea","sort":"mint","grams":7}}"#;
+
+#[test]
+fn a_message_is_packed_by_its_type() {
+    for (with, expected) in [
+        (
+            "{ one: { '@type': type.googleapis.com/p.Tea, sort: \"'mint'\", grams: 7 } }",
+            TEA.to_owned(),
+        ),
+        ("{ one: { '@type': p.Tea, sort: request.text, grams: 7 } }", TEA.to_owned()),
+        ("{ one: request.tea }", TEA.to_owned()),
+        ("{ one: \"request.text == 'mint' ? request.tea : request.tea\" }", TEA.to_owned()),
+        ("{ one: \"{'@type': 'p.Tea', 'sort': request.text, 'grams': 7}\" }", TEA.to_owned()),
+        (
+            "{ one: { '@type': x/google.protobuf.Duration, value: \"'1.5s'\" } }",
+            r#"{"one":{"@type":"x/google.protobuf.Duration","value":"1.500s"}}"#.to_owned(),
+        ),
+        (
+            "{ all: [ { '@type': p.Tea, more: { '@type': q.Note, words: \"'x'\" } } ] }",
+            r#"{"all":[{"@type":"type.googleapis.com/p.Tea","more":{"@type":"type.googleapis.com/q.Note","words":"x"}}]}"#
+                .to_owned(),
+        ),
+        (
+            "{ one: { '@type': google.protobuf.Any, value: { '@type': p.Tea, sort: \"'x'\" } } }",
+            r#"{"one":{"@type":"type.googleapis.com/google.protobuf.Any","value":{"@type":"type.googleapis.com/p.Tea","sort":"x"}}}"#
+                .to_owned(),
+        ),
+    ] {
+        let request = r#"{"text":"mint","tea":{"sort":"mint","grams":7}}"#;
+        assert_eq!(sent(with, request), Ok(expected), "{with}");
+    }
+}
+
+#[test]
+fn the_fields_of_what_an_any_holds_are_read() {
+    let note = r#"{"one":{"@type":"type.googleapis.com/q.Note","words":"hi"},"all":[{"@type":"type.googleapis.com/p.Tea","grams":3}]}"#;
+    for (with, expected) in [
+        ("{ text: request.one.words }", r#"{"text":"hi"}"#),
+        ("{ text: request.one.type_url }", r#"{"text":"type.googleapis.com/q.Note"}"#),
+        (
+            "{ text: \"has(request.one.words) ? request.one.words + '!' : ''\" }",
+            r#"{"text":"hi!"}"#,
+        ),
+        ("{ tea: { grams: \"request.all[0].grams + 1\" } }", r#"{"tea":{"grams":4}}"#),
+        ("{ tea: \"request.all[0]\" }", r#"{"tea":{"grams":3}}"#),
+        ("{ one: request.one }", r#"{"one":{"@type":"type.googleapis.com/q.Note","words":"hi"}}"#),
+        ("{ all: request.all }", r#"{"all":[{"@type":"type.googleapis.com/p.Tea","grams":3}]}"#),
+    ] {
+        assert_eq!(sent(with, note).as_deref(), Ok(expected), "{with}");
+    }
+    let nested =
+        r#"{"one":{"@type":"x/google.protobuf.Any","value":{"@type":"x/q.Note","words":"in"}}}"#;
+    assert_eq!(sent("{ text: request.one.words }", nested).as_deref(), Ok(r#"{"text":"in"}"#));
+}
+
+#[test]
+fn what_cannot_be_packed_or_read_says_why() {
+    let told = |with: &str, request: &str| sent(with, request).unwrap_err();
+    let bad = told("{ one: { '@type': x/p.Coffee } }", "{}");
+    assert!(bad.starts_with("t.yaml:7:") && bad.contains("no message `p.Coffee`"), "{bad}");
+    let bad = told("{ one: { '@type': p.Tea, sorte: \"'x'\" } }", "{}");
+    assert!(bad.contains("no field `sorte` in p.Tea; did you mean `sort`?"), "{bad}");
+    let bad = told("{ one: { '@type': google.protobuf.Duration, seconds: 1 } }", "{}");
+    assert!(bad.contains("is packed as one value; write it under `value`"), "{bad}");
+    let bad = told("{ one: { '@type': [1] } }", "{}");
+    assert!(bad.contains("`@type` is a list, not a text"), "{bad}");
+    assert!(told("{ one: 1 }", "{}").contains("`one` wants google.protobuf.Any, got int"));
+    let bad = told("{ text: request.one.words }", "{}");
+    assert!(bad.contains("it holds nothing"), "{bad}");
+    let bad = told("{ text: request.one.sort }", r#"{"one":{"@type":"x/q.Note"}}"#);
+    assert!(bad.contains("no key `sort`"), "{bad}");
+}
+
+#[test]
+fn packed_messages_that_are_not_what_they_say_or_too_much_are_not_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut descriptors = Descriptors::new();
+    descriptors.add_file(&write(folder.path(), "p.proto", PACKING), &[]).unwrap();
+    let source = "saga: t\nversion: 1\ninput: p.Parcel\nsteps:\n- step: a\n  call: p.Packs/Send\n  with: { text: request.one.sort }\n";
+    let compiled = Draft::parse("t.yaml", source).unwrap().compile(&descriptors).unwrap();
+    let told = |url: &str, value: &[u8]| {
+        let (mut any, mut request) = (Vec::new(), Vec::new());
+        prost::encoding::string::encode(1, &url.to_owned(), &mut any);
+        prost::encoding::bytes::encode(2, &value.to_vec(), &mut any);
+        prost::encoding::bytes::encode(1, &any, &mut request);
+        let facts = compiled.facts(definition::Identity::default(), &request);
+        compiled.prepare_call(saga::StepId(0), &facts).unwrap_err().to_string()
+    };
+    assert!(told("x/p.Coffee", b"").contains("it holds p.Coffee, which nothing describes"));
+    assert!(told("x/p.Tea", b"\xff").contains("it holds no p.Tea"));
+    let many = [0x12, 0x00].repeat(300_000);
+    let bad = told("x/p.Parcel", &many);
+    assert!(bad.contains("more than") || bad.contains("300000 values"), "{bad}");
+    let mut deep = Vec::new();
+    for _ in 0..1_000 {
+        let mut any = Vec::new();
+        prost::encoding::string::encode(1, &"x/google.protobuf.Any".to_owned(), &mut any);
+        prost::encoding::bytes::encode(2, &deep, &mut any);
+        deep = any;
+    }
+    let bad = told("x/google.protobuf.Any", &deep);
+    assert!(bad.contains("16 messages are packed inside of each other"), "{bad}");
+}

@@ -155,3 +155,49 @@ fn packed(kind: &Kind, body: &[u8]) -> usize {
         _ => body.iter().filter(|byte| **byte < 0x80).count(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_file() -> MessageDescriptor {
+        let global = prost_reflect::DescriptorPool::global();
+        global.get_message_by_name("google.protobuf.FileDescriptorProto").unwrap()
+    }
+
+    fn unknown(bytes: &[u8]) -> Vec<(String, u32)> {
+        let found = unknown_fields(&of_file(), bytes).into_iter();
+        found.map(|field| (field.message, field.number)).collect()
+    }
+
+    #[test]
+    fn fields_that_a_descriptor_does_not_know_are_found_wherever_they_are() {
+        let inside = "google.protobuf.DescriptorProto".to_owned();
+        let top = "google.protobuf.FileDescriptorProto".to_owned();
+        // A name; a message with a name and field 90 in it, twice; a group 91 with a field; field 92 of eight bytes.
+        let message = b"\x22\x06\x0a\x01m\xd0\x05\x01";
+        let mut bytes = b"\x0a\x01x".to_vec();
+        bytes.extend(message.repeat(2));
+        assert_eq!(unknown(&bytes), [(inside.clone(), 90)]);
+        bytes.extend(b"\xdb\x05\x08\x01\xdc\x05\xe1\x0512345678");
+        assert_eq!(unknown(&bytes), [(inside, 90), (top.clone(), 91), (top, 92)]);
+        assert_eq!(unknown(b""), []);
+    }
+
+    #[test]
+    fn bytes_that_are_no_message_have_what_was_found_before() {
+        for bytes in [&b"\xff"[..], b"\x0a\x05x", b"\xd0\x05", b"\xdb\x05\x08"] {
+            assert!(unknown(bytes).len() <= 1, "{bytes:?}");
+        }
+        let deep = [0x22, 0x00];
+        assert!(unknown(&deep.repeat(1_000)).is_empty());
+        let many: Vec<u8> = (0..200_u32)
+            .flat_map(|number| {
+                let mut field = Vec::new();
+                prost::encoding::uint32::encode(1_000 + number, &1, &mut field);
+                field
+            })
+            .collect();
+        assert_eq!(unknown(&many).len(), MAX_UNKNOWN);
+    }
+}

@@ -18,7 +18,7 @@ use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
 use super::{Judge, Participant, Participants, classify};
-use definition::{Overrides, Target};
+use definition::{Overrides, Target, UnknownField};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -125,28 +125,28 @@ impl Attempt<'_> {
         classify::read(result, output, self.direction, self.overrides, self.judge)
     }
 
-    /// How the participant describes a response now that has fields which were not there when the definition was registered:
-    /// one of them may be the `result` that decides.
+    /// How the participant describes a response now whose `result`, which decides, was not there when the definition was
+    /// registered.
     async fn current_output(
         &self,
         response: &Bytes,
         participant: &Participant,
         clock: &Clock,
     ) -> Option<MessageDescriptor> {
-        let output = &self.target.output;
+        let (output, contract) = (&self.target.output, participant.contract()?);
         let unknown = definition::unknown_fields(output, response);
-        if unknown.is_empty() {
-            return None;
-        }
-        let contract = participant.contract()?;
-        let may_decide = unknown.iter().any(|field| field.message == output.full_name())
-            && output.get_field_by_name(RESULT).is_none();
-        if !may_decide {
-            contract.notice(clock, unknown);
+        let is_known = !unknown.iter().any(|field| field.message == output.full_name());
+        if is_known {
+            if !unknown.is_empty() {
+                contract.notice(clock, unknown);
+            }
             return None;
         }
         let current = contract.explain(clock, output.full_name(), &unknown).await?;
-        current.get_field_by_name(RESULT).is_some().then_some(current)
+        let result = current.get_field_by_name(RESULT)?.number();
+        let has_come =
+            |field: &UnknownField| field.message == output.full_name() && field.number == result;
+        unknown.iter().any(has_come).then_some(current)
     }
 
     /// How long this attempt may still take.

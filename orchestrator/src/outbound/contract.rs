@@ -114,23 +114,23 @@ impl Contract {
         message: &str,
         unknown: &[UnknownField],
     ) -> Option<MessageDescriptor> {
-        if !self.known.load().covers(clock, unknown) {
-            let _one = self.asking.lock().await;
-            if !self.known.load().covers(clock, unknown) {
-                let asking = reflection::describe(clock, &self.service, &[], &self.address);
-                let described = match clock.timeout(ANSWER_WAIT, asking).await {
-                    Ok(described) => described.map_err(|failure| failure.what),
-                    Err(_) => Err(format!(
-                        "{} at {} did not describe itself within {} s",
-                        self.service,
-                        self.address,
-                        ANSWER_WAIT.as_secs()
-                    )),
-                };
-                self.keep(clock, described, unknown);
-            }
+        if !self.known.load().covers(clock, unknown)
+            && clock.timeout(ANSWER_WAIT, self.ask_about(clock, unknown)).await.is_err()
+        {
+            let (service, address, wait) = (&self.service, &self.address, ANSWER_WAIT.as_secs());
+            let failure = format!("{service} at {address} did not describe itself within {wait} s");
+            self.keep(clock, Err(failure), unknown);
         }
         self.known.load().pool.as_ref()?.get_message_by_name(message)
+    }
+
+    async fn ask_about(&self, clock: &Clock, unknown: &[UnknownField]) {
+        let _one = self.asking.lock().await;
+        // Whoever was first may have asked about the same.
+        if !self.known.load().covers(clock, unknown) {
+            let described = reflection::describe(clock, &self.service, &[], &self.address).await;
+            self.keep(clock, described.map_err(|failure| failure.what), unknown);
+        }
     }
 
     /// Takes note of fields that nobody waits for: they are asked about where contracts are compared.

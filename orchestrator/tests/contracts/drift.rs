@@ -84,10 +84,14 @@ struct Running {
 impl Running {
     /// A node whose definition was checked against the contract of before.
     async fn node(address: Address) -> Self {
+        Self::checked_against(BEFORE, address).await
+    }
+
+    async fn checked_against(contract: &str, address: Address) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sagas = folder.path().join("sagas");
         fs::create_dir(&sagas).unwrap();
-        fs::write(sagas.join("work.proto"), BEFORE).unwrap();
+        fs::write(sagas.join("work.proto"), contract).unwrap();
         fs::write(sagas.join("work.yaml"), DEFINITION).unwrap();
         let config = Config {
             definitions: Definitions { bundles: Vec::new(), folder: Some(sagas) },
@@ -149,6 +153,16 @@ async fn a_decline_in_a_field_that_came_after_registration_is_a_decline() {
     assert!(format!("{saga:?}").contains("SOLD_OUT"), "{saga:?}");
     // Declined on its one attempt, so there was nothing to undo.
     assert_eq!(participant.0.lock().unwrap().calls, ["forward"]);
+}
+
+#[tokio::test]
+async fn a_decline_in_a_result_that_has_another_number_now_is_a_decline() {
+    let participant = Participant::with(files(AFTER));
+    participant.0.lock().unwrap().answer = declined();
+    let before = AFTER.replace("result = 15", "result = 7");
+    let address = participant.serve(Serving::default()).await;
+    let running = Running::checked_against(&before, address).await;
+    assert_eq!(running.ended("k-1").await.state(), SagaState::Compensated);
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ impl Describer<'_> {
         let own = draft.descriptor_files().map(|file| folder.join(file));
         for file in own.chain(self.files.iter().cloned()) {
             if let Err(error) = found.descriptors.add_file(&file, &roots) {
+                found.descriptors.incomplete();
                 let problem = error.into_problem(&file);
                 if !found.problems.contains(&problem) {
                     found.problems.push(problem);

@@ -207,8 +207,8 @@ fn unary(
         Err(missing) => {
             let at = if missing.service_known { name.method_at() } else { name.at };
             let is_new = missing.service_known || missing_services.insert(name.service.clone());
-            if is_new && !missing.what.is_empty() {
-                problems.add(at, missing.what, missing.cure);
+            if is_new {
+                missing.report(at, problems);
             }
             None
         }
@@ -242,7 +242,7 @@ fn input_of(
         Some(name) => match descriptors.message(&name.value) {
             Ok(message) => (Input::Typed(message.clone()), Some(message)),
             Err(missing) => {
-                problems.add(name.at, missing.what, missing.cure);
+                missing.report(name.at, problems);
                 (Input::Json, None)
             }
         },

@@ -129,6 +129,18 @@ async fn several_files_that_are_known_by_other_paths_are_put_together_again() {
 }
 
 #[tokio::test]
+async fn files_that_import_each_other_are_refused_or_read_and_nothing_else() {
+    let mut one = common("one.proto", "one", &["One"]);
+    one.dependency = vec!["two.proto".to_owned()];
+    let mut two = common("two.proto", "two", &["Two"]);
+    two.dependency = vec!["one.proto".to_owned(), "two.proto".to_owned()];
+    let files = vec![work(&["one.proto"], &[".one.One"]), one, two];
+    if let Err(failure) = described(files).await {
+        assert!(failure.cure.contains("`descriptors:`"), "{}", failure.cure);
+    }
+}
+
+#[tokio::test]
 async fn an_import_that_nothing_is_used_of_may_be_missing() {
     let types = [".google.protobuf.Timestamp"];
     let imports = ["google/protobuf/timestamp.proto", "google/api/annotations.proto"];

@@ -19,7 +19,7 @@ use prost_reflect::{
 
 use self::editions::{EDITIONS, EditionFile};
 pub use self::source::SourceFault;
-use super::problem::{Position, Problem, closest, did_you_mean};
+use super::problem::{Position, Problem, Problems, closest, did_you_mean};
 
 /// The file of `google.protobuf.Any`.
 const ANY_FILE: &str = "google/protobuf/any.proto";
@@ -117,6 +117,15 @@ pub struct MissingDescriptor {
     pub cure: String,
 }
 
+impl MissingDescriptor {
+    /// Adds the problem, unless its cause has been told already.
+    pub(super) fn report(self, at: Position, problems: &mut Problems) {
+        if !self.what.is_empty() {
+            problems.add(at, self.what, self.cure);
+        }
+    }
+}
+
 /// Why nothing is known of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undescribed {
@@ -138,6 +147,8 @@ pub struct Descriptors {
     undescribed: BTreeMap<String, Undescribed>,
     /// Services that were known before [`Self::needed`] left them out; for suggestions only.
     known: BTreeSet<String>,
+    /// Whether a file could not be added, which is told.
+    is_incomplete: bool,
 }
 
 /// How the pools are stored beside a definition: each one a `FileDescriptorSet`.
@@ -173,6 +184,11 @@ impl Descriptors {
         };
         self.add_pool(pool);
         Ok(())
+    }
+
+    /// Notes that a file could not be added, and that this is told.
+    pub fn incomplete(&mut self) {
+        self.is_incomplete = true;
     }
 
     /// Notes why nothing is known of `service`, for the problem that will name it.
@@ -220,9 +236,11 @@ impl Descriptors {
                 .collect();
             let names = all.iter().map(MessageDescriptor::full_name);
             let otherwise = "add the file that declares it under `descriptors:`";
+            // It is probably where that is which could not be read or asked.
+            let is_told = self.is_incomplete || !self.undescribed.is_empty();
             MissingDescriptor {
                 service_known: false,
-                what: format!("no message `{full_name}`"),
+                what: if is_told { String::new() } else { format!("no message `{full_name}`") },
                 cure: did_you_mean(full_name, names, otherwise),
             }
         })
@@ -265,6 +283,7 @@ impl Descriptors {
             pools: pools.collect(),
             undescribed: self.undescribed.clone(),
             known: self.known.clone(),
+            is_incomplete: self.is_incomplete,
         }
     }
 

@@ -45,7 +45,7 @@ impl Packed {
         let of = match scope.descriptors().message(packed::type_name(&written.value)) {
             Ok(of) => of,
             Err(missing) => {
-                problems.add(written.at, missing.what, missing.cure);
+                missing.report(written.at, problems);
                 rest.iter()
                     .for_each(|(_, node)| Template::check_expressions(node, scope, problems));
                 return None;

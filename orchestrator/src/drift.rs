@@ -82,7 +82,7 @@ fn log(comparison: Comparison, logged: &mut BTreeSet<Drift>) {
             version = drift.version,
             service,
             method,
-            message,
+            of = message,
             %change,
             "a participant's contract differs from what a definition was checked against"
         );

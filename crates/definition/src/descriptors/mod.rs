@@ -50,8 +50,9 @@ pub enum Error {
     #[error("not a descriptor set (make one with `protoc --include_imports --descriptor_set_out`)")]
     NotASet(#[source] prost::DecodeError),
     /// The set does not hold together, for example because an import is missing.
-    #[error("the descriptor set is not complete")]
-    Incomplete(#[source] Box<DescriptorError>),
+    // Only what is meant for debugging names the file.
+    #[error("the descriptors are not complete: {0:?}")]
+    Incomplete(Box<DescriptorError>),
     /// A file is of an edition that is not understood.
     #[error(
         "{file} is of an edition that is not understood (number {edition}); {} are",

@@ -48,6 +48,10 @@ pub(super) async fn run(global: &Global, wanted: Drift) -> CommandResult {
     if global.output == Format::Json {
         return output::json(&all);
     }
+    if all.differences.is_empty() && all.not_compared.is_empty() {
+        anstream::println!("every contract is as it was");
+        return Ok(());
+    }
     let rows: Vec<Vec<String>> = all
         .differences
         .into_iter()

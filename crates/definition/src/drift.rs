@@ -5,7 +5,7 @@ use std::fmt;
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
-use super::compiled::Compiled;
+use super::compiled::{Compiled, Method, Target};
 use super::types::Type;
 
 /// One thing that is different.
@@ -73,15 +73,18 @@ impl fmt::Display for Change {
 impl Compiled {
     /// The full names of the services that are called.
     pub fn services(&self) -> BTreeSet<&str> {
-        let targets = self.steps.iter().flat_map(|step| [Some(&step.call), step.undo.as_ref()]);
-        targets.flatten().map(|target| target.service.as_str()).collect()
+        self.targets().map(|target| target.service.as_str()).collect()
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        const ALL: [Method; 3] = [Method::Call, Method::Undo, Method::Lookup];
+        self.steps.iter().flat_map(|step| ALL.into_iter().filter_map(|method| step.target(method)))
     }
 
     /// How the methods of `service` that are called differ from what `current` says of them.
     pub fn drift(&self, service: &str, current: &DescriptorPool) -> BTreeSet<Difference> {
         let mut found = BTreeSet::new();
-        let targets = self.steps.iter().flat_map(|step| [Some(&step.call), step.undo.as_ref()]);
-        for target in targets.flatten().filter(|target| target.service == service) {
+        for target in self.targets().filter(|target| target.service == service) {
             let mut comparison = Comparison {
                 service,
                 method: &target.method,

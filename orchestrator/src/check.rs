@@ -20,9 +20,11 @@ pub async fn file(
     path: &Path,
     participants: &Participants,
     descriptors: &[PathBuf],
+    import_roots: &[PathBuf],
 ) -> Result<String, Vec<Problem>> {
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let beside = Beside::Files { folder, further: descriptors.to_vec() };
+    let (further, import_roots) = (descriptors.to_vec(), import_roots.to_vec());
+    let beside = Beside::Files { folder, further, import_roots };
     let described = Described::read(load::read(path)?, &beside);
     let asked = described.to_ask(participants);
     let contracts = ask(&Clock::system(), participants, asked, reflection::LIMIT).await;

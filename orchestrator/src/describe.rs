@@ -10,23 +10,24 @@ use std::{
 
 use bytes::Bytes;
 use clock::Clock;
-use definition::{Compiled, Descriptors, Draft, Problem, pool_of_set};
+use definition::{Compiled, Descriptors, Draft, Problem, Undescribed, pool_of_set};
 use futures::{FutureExt, future::join_all};
 use prost_reflect::DescriptorPool;
 
 use crate::{
     config::Participants,
-    outbound::{call::no_participant, reflection},
+    outbound::reflection::{self, Failure},
 };
 
 /// What participants said of themselves, or why they did not, by service.
-pub(crate) type Contracts = BTreeMap<String, Result<DescriptorPool, String>>;
+pub(crate) type Contracts = BTreeMap<String, Result<DescriptorPool, Failure>>;
 
 /// The descriptors that come with a definition.
 #[derive(Clone, Debug)]
 pub(crate) enum Beside {
-    /// The files that it names, relative to this folder, and further ones.
-    Files { folder: PathBuf, further: Vec<PathBuf> },
+    /// The files that it names, relative to this folder, and further ones; and folders that imports begin at beside those
+    /// that it names.
+    Files { folder: PathBuf, further: Vec<PathBuf>, import_roots: Vec<PathBuf> },
     /// Encoded descriptor sets, in the place of the files that it names.
     Sets(Vec<Bytes>),
 }
@@ -34,7 +35,7 @@ pub(crate) enum Beside {
 impl Beside {
     /// The files that a definition in `folder` names.
     pub(crate) fn folder(folder: &Path) -> Self {
-        Self::Files { folder: folder.to_owned(), further: Vec::new() }
+        Self::Files { folder: folder.to_owned(), further: Vec::new(), import_roots: Vec::new() }
     }
 }
 
@@ -43,8 +44,29 @@ impl Beside {
 pub(crate) struct Described {
     draft: Draft,
     descriptors: Descriptors,
-    /// Why descriptors that came with it could not be read.
-    unread: Vec<String>,
+    /// What is wrong with the descriptors that came with it.
+    problems: Vec<Problem>,
+    /// The files that it names, and that were not sent with it.
+    not_sent: Vec<String>,
+}
+
+/// What is to be asked of participants.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    services: BTreeSet<String>,
+    /// Messages that are packed into an `Any` by their names.
+    messages: BTreeSet<String>,
+}
+
+impl Questions {
+    /// Of several definitions, to be asked once.
+    pub(crate) fn all(questions: impl IntoIterator<Item = Self>) -> Self {
+        questions.into_iter().fold(Self::default(), |mut all, one| {
+            all.services.extend(one.services);
+            all.messages.extend(one.messages);
+            all
+        })
+    }
 }
 
 /// Why a definition cannot run.
@@ -59,31 +81,50 @@ pub(crate) struct Unsound {
 impl Described {
     /// Reads the descriptors that come with a definition. It reads files, and compiles them.
     pub(crate) fn read(draft: Draft, beside: &Beside) -> Self {
-        let (mut descriptors, mut unread) = (Descriptors::new(), Vec::new());
+        let mut described = Self {
+            draft,
+            descriptors: Descriptors::new(),
+            problems: Vec::new(),
+            not_sent: Vec::new(),
+        };
         match beside {
-            Beside::Files { folder, further } => {
-                let own = draft.descriptor_files().map(|file| folder.join(file));
-                for file in own.chain(further.iter().cloned()) {
-                    if let Err(error) = descriptors.add_file(&file) {
-                        unread.push(format!("{}: {error}", file.display()));
-                    }
-                }
+            Beside::Files { folder, further, import_roots } => {
+                described.read_files(folder, further, import_roots);
             }
-            Beside::Sets(sets) => {
-                for (set, number) in sets.iter().zip(1..) {
-                    match pool_of_set(set) {
-                        Ok(pool) => descriptors.add_pool(pool),
-                        Err(error) => unread.push(format!("descriptor set {number}: {error}")),
-                    }
-                }
-                if sets.is_empty() {
-                    let named =
-                        draft.descriptor_files().map(|file| format!("{file}: it was not sent"));
-                    unread.extend(named);
+            Beside::Sets(sets) => described.read_sets(sets),
+        }
+        described
+    }
+
+    fn read_files(&mut self, folder: &Path, further: &[PathBuf], import_roots: &[PathBuf]) {
+        let roots = self.draft.import_roots().map(|root| folder.join(root));
+        let roots: Vec<PathBuf> = roots.chain(import_roots.iter().cloned()).collect();
+        let own = self.draft.descriptor_files().map(|file| folder.join(file));
+        for file in own.chain(further.iter().cloned()) {
+            if let Err(error) = self.descriptors.add_file(&file, &roots) {
+                self.descriptors.incomplete();
+                let problem = error.into_problem(&file);
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
                 }
             }
         }
-        Self { draft, descriptors, unread }
+    }
+
+    fn read_sets(&mut self, sets: &[Bytes]) {
+        for (set, number) in sets.iter().zip(1..) {
+            match pool_of_set(set) {
+                Ok(pool) => self.descriptors.add_pool(pool),
+                Err(error) => {
+                    self.descriptors.incomplete();
+                    let name = format!("descriptor set {number}");
+                    self.problems.push(error.into_problem(Path::new(&name)));
+                }
+            }
+        }
+        if sets.is_empty() {
+            self.not_sent.extend(self.draft.descriptor_files().map(str::to_owned));
+        }
     }
 
     /// The services that it names and nothing that came with it describes.
@@ -94,10 +135,12 @@ impl Described {
         needed
     }
 
-    /// Those of them that a participant is asked for. An address wins over what ships: `--participant` may put another
-    /// service in the place of ours.
-    pub(crate) fn to_ask(&self, participants: &Participants) -> BTreeSet<String> {
-        self.missing().into_iter().filter(|service| participants.contains_key(service)).collect()
+    /// What participants are asked for. An address wins over what ships: `--participant` may put another service in the
+    /// place of ours.
+    pub(crate) fn to_ask(&self, participants: &Participants) -> Questions {
+        let mut services = self.missing();
+        services.retain(|service| participants.contains_key(service));
+        Questions { services, messages: self.draft.packed_messages() }
     }
 
     /// Checks the definition. It takes some milliseconds where the definition is large.
@@ -105,48 +148,81 @@ impl Described {
     /// # Errors
     /// Every problem.
     pub(crate) fn compile(self, contracts: &Contracts) -> Result<Compiled, Unsound> {
-        let mut is_waiting = false;
         let missing = self.missing();
-        let Self { draft, mut descriptors, unread } = self;
+        let Self { draft, mut descriptors, mut problems, not_sent } = self;
+        let (mut is_waiting, mut addresses) = (false, BTreeSet::new());
         for service in missing {
             // What was described with a service before it: participants that are served together, or the program's own.
             if descriptors.has_service(&service) {
                 continue;
             }
-            match contracts.get(&service) {
-                Some(Ok(pool)) => descriptors.add_pool(pool.clone()),
-                Some(Err(why)) => {
+            let undescribed = match contracts.get(&service) {
+                Some(Ok(pool)) => {
+                    descriptors.add_pool(pool.clone());
+                    continue;
+                }
+                Some(Err(Failure { what, cure, address })) => {
                     is_waiting = true;
-                    descriptors.undescribed(&service, why);
+                    let is_told =
+                        address.as_ref().is_some_and(|address| !addresses.insert(address));
+                    let (why, cure) = (what.clone(), cure.clone());
+                    if is_told { Undescribed::Told } else { Undescribed::Because { why, cure } }
                 }
                 None if proto::descriptors().get_service_by_name(&service).is_some() => {
                     descriptors.add_pool(proto::descriptors().clone());
+                    continue;
                 }
-                None if unread.is_empty() => {
-                    descriptors.undescribed(&service, no_participant(&service));
-                }
-                None => descriptors.undescribed(&service, unread.join("; ")),
+                // A file that could not be read probably has it.
+                None if !problems.is_empty() => Undescribed::Told,
+                None => unknown(&service, &not_sent),
+            };
+            descriptors.undescribed(&service, undescribed);
+        }
+        let is_waiting = is_waiting && problems.is_empty() && draft.problems().is_empty();
+        let compiled = draft.compile(&descriptors);
+        match compiled {
+            Ok(compiled) if problems.is_empty() => Ok(compiled),
+            compiled => {
+                problems.extend(compiled.err().unwrap_or_default());
+                Err(Unsound { problems, is_waiting })
             }
         }
-        let is_waiting = is_waiting && draft.problems().is_empty();
-        draft.compile(&descriptors).map_err(|problems| Unsound { problems, is_waiting })
     }
 }
 
-/// Asks the participants that serve these services for their contracts, all at once, and waits no longer than `limit` for
-/// any.
+/// Why a service is unknown that no participant is configured for.
+fn unknown(service: &str, not_sent: &[String]) -> Undescribed {
+    if let [_, ..] = not_sent {
+        let why = format!("the definition names {}, and it was not sent", not_sent.join(", "));
+        let cure = "send them along as descriptor sets".to_owned();
+        return Undescribed::Because { why, cure };
+    }
+    let why = format!("no participant is configured for {service}");
+    let cure = format!(
+        "name its address with --participant {service}=ADDRESS, or its .proto under `descriptors:`"
+    );
+    Undescribed::Because { why, cure }
+}
+
+/// Asks participants for their contracts, all at once, and waits no longer than `limit` for any.
 pub(crate) async fn ask(
     clock: &Clock,
     participants: &Participants,
-    services: BTreeSet<String>,
+    questions: Questions,
     limit: Duration,
 ) -> Contracts {
-    let asked = services.into_iter().filter_map(|service| {
-        let address = &participants.get(&service)?.address;
+    let messages: Vec<String> = questions.messages.into_iter().collect();
+    let asked = questions.services.into_iter().filter_map(|service| {
+        let (address, messages) = (&participants.get(&service)?.address, &messages);
         Some(async move {
-            let asked = AssertUnwindSafe(reflection::describe(clock, &service, address));
-            let unasked =
-                |why: &str| Err(format!("{service} at {address} cannot be described: {why}"));
+            let asked = AssertUnwindSafe(reflection::describe(clock, &service, messages, address));
+            let unasked = |why: &str| {
+                Err(Failure {
+                    what: format!("{service} at {address} cannot be described: {why}"),
+                    cure: "see whether it is well".to_owned(),
+                    address: None,
+                })
+            };
             let contract = match clock.timeout(limit, asked.catch_unwind()).await {
                 Ok(Ok(contract)) => contract,
                 // What a stranger says of itself must not end the process.

@@ -17,6 +17,7 @@ pub mod retention;
 
 mod definitions;
 mod describe;
+mod drift;
 
 #[expect(unreachable_pub, reason = "facade-build generates it")]
 mod handlers {

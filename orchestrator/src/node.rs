@@ -231,6 +231,8 @@ impl Node {
             process.spawn_until_stop("the metadata of participants", refreshing);
         }
         process.spawn_until_stop("recovery", async move { recovering.recover().await });
+        let comparing = crate::drift::watch(driver.clone());
+        process.spawn_until_stop("the comparison of contracts", comparing);
         let guard = ShutdownGuard { driver, participants };
         process.spawn("the sagas", async move |stop: CancellationToken| {
             stop.cancelled().await;

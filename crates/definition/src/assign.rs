@@ -150,7 +150,12 @@ pub(super) fn to_message(
         return Ok(None);
     }
     if let Some(value::Message(message)) = val.downcast_ref::<value::Message>() {
-        return same_message(message, wanted).map(Some);
+        return match WellKnown::of(wanted) {
+            Some(WellKnown::Any) if message.descriptor().full_name() != wanted.full_name() => {
+                Ok(Some(packed::pack_as_usual(message.clone(), wanted)))
+            }
+            _ => same_message(message, wanted).map(Some),
+        };
     }
     match WellKnown::of(wanted) {
         Some(WellKnown::Wrapper) => {
@@ -164,6 +169,7 @@ pub(super) fn to_message(
             let text = val.downcast_ref::<CelString>().map_or("", CelString::inner);
             scalar::written(text, wanted).map(Some)
         }
+        Some(WellKnown::Any) => to_any(val, wanted).map(Some),
         Some(WellKnown::Written) | None => from_map(val, wanted).map(Some),
     }
 }
@@ -184,16 +190,41 @@ fn same_message(
         .map_err(|error| UnlocatedError::new(ErrorKind::Bytes, error.to_string()))
 }
 
+/// An `Any` of a map: of its fields, or of `@type` and those of the message that is packed; of `value` where that message is
+/// seen as a plain value.
+fn to_any(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage, UnlocatedError> {
+    let map = val.downcast_ref::<CelMap>().ok_or_else(|| wrong(val, wanted.full_name()))?;
+    let Some((written, of)) = packed::named(map, wanted)? else { return from_map(val, wanted) };
+    let content = match WellKnown::of(&of) {
+        None => from_entries(map, &of, Some(packed::TYPE_KEY))?,
+        Some(_) => {
+            let value =
+                map.inner().iter().find(|(key, _)| packed::key_name(key.inner()) == "value");
+            let value = value.map(|(_, value)| to_message(value.as_ref(), &of)).transpose()?;
+            value.flatten().unwrap_or_else(|| DynamicMessage::new(of.clone()))
+        }
+    };
+    Ok(packed::pack(content, &packed::type_url(written), wanted))
+}
+
 /// Fields may have their names of the .proto or of proto3 JSON, and extensions theirs in brackets.
 fn from_map(val: &dyn Val, wanted: &MessageDescriptor) -> Result<DynamicMessage, UnlocatedError> {
     let map = val.downcast_ref::<CelMap>().ok_or_else(|| wrong(val, wanted.full_name()))?;
-    if packed::is_packed(map, wanted) {
-        return packed::any(map, wanted);
-    }
+    from_entries(map, wanted, None)
+}
+
+fn from_entries(
+    map: &CelMap<'_>,
+    wanted: &MessageDescriptor,
+    without: Option<&str>,
+) -> Result<DynamicMessage, UnlocatedError> {
     let mut message = DynamicMessage::new(wanted.clone());
     let mut given: Vec<u32> = Vec::new();
     for (key, value) in map.inner() {
-        let name = key.inner().downcast_ref::<CelString>().map_or("", CelString::inner);
+        let name = packed::key_name(key.inner());
+        if without == Some(name) {
+            continue;
+        }
         if let Some(extension) = wanted.get_extension_by_json_name(name) {
             let value = match extension.is_list() {
                 true => to_list(or_default(value.as_ref()), &extension.kind()),

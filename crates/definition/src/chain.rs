@@ -61,6 +61,12 @@ impl Checker<'_, '_> {
                             let next = Type::of_field(&descriptor);
                             (Segment::Field(descriptor), next)
                         }
+                        // The two fields of its own; what it holds is known when it has come.
+                        (Some(WellKnown::Any), Some(descriptor)) => {
+                            let next = Type::of_field(&descriptor);
+                            (Segment::Field(descriptor), next)
+                        }
+                        (Some(WellKnown::Any), None) => return Chain::Other,
                         (Some(WellKnown::Struct | WellKnown::Value), _) => {
                             // Below JSON there is nothing but JSON; the type of the first step says so.
                             let next = json_below(message).unwrap_or(Type::Dyn);

@@ -94,16 +94,23 @@ impl Draft {
         let services = self.services();
         let services = services.iter().map(String::as_str).chain(self.served_service());
         let input = self.input.as_ref().map(|name| name.value.as_str());
-        let needed = descriptors.needed(services, input);
+        let packed = self.packed_messages();
+        let messages = input.into_iter().chain(packed.iter().map(String::as_str));
+        let needed = descriptors.needed(services, messages);
 
-        let serves = self.serves.as_ref().and_then(|name| unary(name, &needed, &mut problems));
+        let mut missing = BTreeSet::new();
+        let mut unary = |name: &MethodName, problems: &mut Problems| {
+            unary(name, &needed, &mut missing, problems)
+        };
+        let serves = self.serves.as_ref().and_then(|name| unary(name, &mut problems));
         let (input, request) = input_of(&self, serves.as_ref(), &needed, &mut problems);
-        let methods = self.steps.iter().map(|step| methods(step, &needed, &mut problems));
+        let methods: Vec<Methods> =
+            self.steps.iter().map(|step| methods(step, &mut unary, &mut problems)).collect();
         let check = Check {
             draft: &self,
             descriptors: &needed,
             request,
-            methods: methods.collect(),
+            methods,
             before: lower::ancestors(&self.steps),
         };
         for step in &self.steps {
@@ -178,10 +185,12 @@ fn is_called(service: &Text, draft: &Draft, problems: &mut Problems) {
     }
 }
 
-/// The method of a name, if it is there and not streaming.
+/// The method of a name, if it is there and not streaming. A service that is not there is told once, however many steps
+/// call it.
 fn unary(
     name: &MethodName,
     descriptors: &Descriptors,
+    missing_services: &mut BTreeSet<String>,
     problems: &mut Problems,
 ) -> Option<MethodDescriptor> {
     match descriptors.method(&name.service, &name.method) {
@@ -197,16 +206,23 @@ fn unary(
         Ok(method) => Some(method),
         Err(missing) => {
             let at = if missing.service_known { name.method_at() } else { name.at };
-            problems.add(at, missing.what, missing.cure);
+            let is_new = missing.service_known || missing_services.insert(name.service.clone());
+            if is_new {
+                missing.report(at, problems);
+            }
             None
         }
     }
 }
 
-fn methods(step: &StepDraft, descriptors: &Descriptors, problems: &mut Problems) -> Methods {
-    let call = step.call.as_ref().and_then(|name| unary(name, descriptors, problems));
-    let undo = step.undo.as_ref().and_then(|name| unary(name, descriptors, problems));
-    let lookup = step.lookup.as_ref().and_then(|name| unary(name, descriptors, problems));
+fn methods(
+    step: &StepDraft,
+    unary: &mut impl FnMut(&MethodName, &mut Problems) -> Option<MethodDescriptor>,
+    problems: &mut Problems,
+) -> Methods {
+    let call = step.call.as_ref().and_then(|name| unary(name, problems));
+    let undo = step.undo.as_ref().and_then(|name| unary(name, problems));
+    let lookup = step.lookup.as_ref().and_then(|name| unary(name, problems));
     Methods { output: call.as_ref().map(MethodDescriptor::output), call, undo, lookup }
 }
 
@@ -226,7 +242,7 @@ fn input_of(
         Some(name) => match descriptors.message(&name.value) {
             Ok(message) => (Input::Typed(message.clone()), Some(message)),
             Err(missing) => {
-                problems.add(name.at, missing.what, missing.cure);
+                missing.report(name.at, problems);
                 (Input::Json, None)
             }
         },

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::decline::{DeclineDraft, ParticipantDraft};
 use super::overrides::Overrides;
+use super::packed;
 use super::problem::{Position, Problem, Problems};
 use super::read::Fields;
 use super::undo_with;
@@ -24,7 +25,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest name of a saga, in characters.
 const MAX_NAME: usize = 64;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "saga",
     "version",
     "serves",
@@ -38,6 +39,7 @@ const KEYS: [&str; 13] = [
     "output",
     "participants",
     "max_request",
+    "import_roots",
 ];
 const STEP_KEYS: [&str; 18] = [
     "step",
@@ -124,6 +126,7 @@ pub struct Draft {
     pub(super) participants: Vec<ParticipantDraft>,
     /// For steps that do not say themselves.
     pub(super) max_request: Option<NonZeroUsize>,
+    pub(super) import_roots: Vec<Text>,
     pub(super) problems: Problems,
 }
 
@@ -162,6 +165,7 @@ impl Draft {
             output: fields.take("output", p).cloned(),
             participants: ParticipantDraft::read(&fields, p),
             max_request: fields.size("max_request", p),
+            import_roots: fields.texts("import_roots", p).unwrap_or_default(),
             problems: Problems::new(file),
         };
         draft.check_served(&fields, p);
@@ -204,6 +208,21 @@ impl Draft {
         self.descriptors.iter().map(|file| file.value.as_str())
     }
 
+    /// The folders that the imports of its .proto files begin at, relative to its own file.
+    pub fn import_roots(&self) -> impl Iterator<Item = &str> {
+        self.import_roots.iter().map(|folder| folder.value.as_str())
+    }
+
+    /// The full name of every message that is packed into an `Any` by its name, and need not be imported by any service.
+    pub fn packed_messages(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let of_steps = self.steps.iter().flat_map(|step| [&step.with, &step.undo_with]);
+        for node in of_steps.chain([&self.reply]).flatten() {
+            packed_in(node, &mut names);
+        }
+        names
+    }
+
     fn check_served(&self, fields: &Fields<'_>, problems: &mut Problems) {
         let at = |key| fields.key_at(key).unwrap_or(Position::START);
         match &self.serves {
@@ -234,6 +253,23 @@ impl Draft {
                     if fields.key_at(key).is_some() {
                         problems.add(at(key), format!("`{key}` without `serves`"), cure);
                     }
+                }
+            }
+        }
+    }
+}
+
+fn packed_in(node: &Node, names: &mut BTreeSet<String>) {
+    match &node.kind {
+        Kind::Text(_) => {}
+        Kind::List(items) => items.iter().for_each(|item| packed_in(item, names)),
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                match value.text() {
+                    Some(text) if key.value == packed::TYPE_KEY => {
+                        names.insert(packed::type_name(&text.value).to_owned());
+                    }
+                    _ => packed_in(value, names),
                 }
             }
         }

@@ -21,6 +21,7 @@ use super::scope::Scope;
 use super::typecheck::{Checker, Slot};
 use super::types::Type;
 use super::value::{is_absent, or_default, to_cel};
+use super::words;
 use super::yaml::{Literal, Node, Text};
 
 /// Longest expression, in bytes.
@@ -142,7 +143,8 @@ impl Expression {
             problems.add(text.at, what, "let the participant compute it");
             return None;
         }
-        let program = match parse(&text.value) {
+        let readable = words::readable(&text.value);
+        let program = match parse(&readable.text) {
             Parsed::Program(program) => program,
             Parsed::TooDeep => {
                 let what = "an expression is nested too deep";
@@ -150,13 +152,14 @@ impl Expression {
                 return None;
             }
             Parsed::SyntaxError { at, what } => {
-                let offset = offset_of(&text.value, at);
+                let offset = readable.written(offset_of(&readable.text, at));
                 let what = format!("this is no expression: {}", reason(&what));
                 problems.add(text.place(offset), what, syntax_cure(&text.value));
                 return None;
             }
         };
         let mut ast = program.expression().clone();
+        words::restore(&mut ast);
         let mut checker = Checker::new(scope, program.source_info());
         let (form, found) = match checker.whole_path(&ast) {
             Some((path, found)) => (Some(Form::Path(path)), found),
@@ -168,7 +171,7 @@ impl Expression {
         };
         let sound = checker.type_errors.is_empty();
         for mistake in checker.type_errors {
-            problems.add(text.place(mistake.offset), mistake.what, mistake.cure);
+            problems.add(text.place(readable.written(mistake.offset)), mistake.what, mistake.cure);
         }
         if sound && form.is_none() {
             let what = "this form of an expression cannot be used here";
@@ -371,6 +374,9 @@ fn reason(message: &str) -> &str {
 }
 
 fn syntax_cure(source: &str) -> &'static str {
+    if source.contains('`') {
+        return "a field whose name is a word of CEL is written x.`in` or x['in']";
+    }
     let opened = source.matches(['(', '[', '{']).count();
     if opened > source.matches([')', ']', '}']).count() {
         "close the bracket; inside { } and [ ] YAML ends a value at a comma, so put it in quotes"

@@ -7,6 +7,7 @@ use prost_reflect::{
     EnumDescriptor, EnumValueDescriptor, FieldDescriptor, Kind, MessageDescriptor,
 };
 
+use super::packed::TYPE_KEY;
 use super::problem::did_you_mean;
 use super::types::{Type, WellKnown, wrapped};
 
@@ -149,6 +150,12 @@ fn whole(given: &Type, wanted: &MessageDescriptor) -> Result<(), FieldMismatch> 
         Some(WellKnown::Struct) => matches!(operand, Type::Map(..)) && operand.is_json(),
         Some(WellKnown::List) => matches!(operand, Type::List(_)) && operand.is_json(),
         Some(WellKnown::Written) if operand == Type::String => true,
+        Some(WellKnown::Any) => match given {
+            Type::Message(_) => true,
+            Type::Record(fields) if fields.iter().any(|(name, _)| name == TYPE_KEY) => true,
+            Type::Record(fields) => return record(fields, wanted),
+            _ => false,
+        },
         Some(WellKnown::Written) | None => match given {
             Type::Record(fields) => return record(fields, wanted),
             _ => false,

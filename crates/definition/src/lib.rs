@@ -14,6 +14,7 @@ mod compiled;
 mod decline;
 mod descriptors;
 mod draft;
+mod drift;
 mod error;
 mod evaluate;
 mod expression;
@@ -42,11 +43,16 @@ mod types;
 mod undo_with;
 mod value;
 mod wire;
+mod words;
 mod yaml;
 
 pub use compiled::{Compiled, CompiledStep, Input, Method, Prepared, Target};
-pub use descriptors::{Descriptors, Error as DescriptorsError, MissingDescriptor, pool_of_set};
+pub use descriptors::{
+    Descriptors, Error as DescriptorsError, MissingDescriptor, SourceFault, Undescribed,
+    pool_of_files, pool_of_set,
+};
 pub use draft::Draft;
+pub use drift::{Change, Difference};
 pub use error::{ErrorKind, EvaluationError};
 pub use facts::{Facts, Identity};
 pub use input::InputProblem;
@@ -56,5 +62,5 @@ pub use output::{OutputError, Undecodable, decode_to_show};
 pub use overrides::{Class, Overrides, is_reason};
 pub use problem::{Position, Problem};
 pub use undo_with::PreparedUndo;
-pub use wire::count_values;
+pub use wire::{UnknownField, count_values, unknown_fields};
 pub use yaml::MAX_SOURCE;

@@ -7,9 +7,11 @@ use std::cell::Cell;
 
 use cel::common::types::{CelBytes, CelList, CelMap, CelString};
 use cel::common::value::Val;
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use super::error::{ErrorKind, UnlocatedError};
+use super::packed;
+use super::types::WellKnown;
 use super::value::{Message, or_default};
 
 /// Steps that the expressions over one saga's facts may take in all: some ten milliseconds.
@@ -126,5 +128,9 @@ pub(super) fn of_value(value: &Value) -> Cost {
 fn of_message(message: &DynamicMessage) -> Cost {
     let fields = message.fields().map(|(_, value)| Cost::steps(1).and(of_value(value)));
     let unknown = message.unknown_fields().map(|_| Cost::steps(1));
-    fields.chain(unknown).fold(Cost::steps(1), Cost::and)
+    let all = fields.chain(unknown).fold(Cost::steps(1), Cost::and);
+    match WellKnown::of(&message.descriptor()) {
+        Some(WellKnown::Any) => all.and(packed::cost(message)),
+        _ => all,
+    }
 }

@@ -3,12 +3,15 @@
 //! A mapping names fields, a list items, and a text is an expression. What cannot be built is found
 //! here, when the definition is loaded.
 
+mod any;
+
 use std::collections::HashMap;
 
 use prost_reflect::{
     DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, MethodDescriptor, Value,
 };
 
+use self::any::Packed;
 use super::assign::{self, Item};
 use super::error::{EvaluationError, UnlocatedError};
 use super::expression::Expression;
@@ -26,6 +29,8 @@ pub(super) enum Template {
     Fields(MessageDescriptor, Vec<(FieldDescriptor, FieldTemplate)>),
     /// One expression is the whole message.
     Whole(MessageDescriptor, Expression),
+    /// A message that is packed into an `Any`.
+    Packed(Box<Packed>),
 }
 
 /// What one field, item or map entry is built from.
@@ -73,6 +78,10 @@ impl Template {
     ) -> Self {
         let template = match &node.kind {
             yaml::Kind::Text(text) => whole(text, wanted, scope, problems),
+            yaml::Kind::Map(entries) if Packed::is_meant(entries, wanted) => {
+                let packed = Packed::compile(entries, wanted, scope, problems);
+                packed.map(|packed| Template::Packed(Box::new(packed)))
+            }
             yaml::Kind::Map(entries) => {
                 let fields = fields(entries, wanted, scope, problems);
                 required(node, wanted, &fields, problems);
@@ -117,6 +126,7 @@ impl Template {
                     _ => DynamicMessage::new(wanted.clone()),
                 })
             }
+            Template::Packed(packed) => packed.build(facts, file),
             Template::Fields(wanted, fields) => {
                 let mut message = DynamicMessage::new(wanted.clone());
                 for (field, field_template) in fields {
@@ -331,7 +341,7 @@ fn fill_item(
             Some(WellKnown::Wrapper | WellKnown::List) => {
                 report_kind_mismatch(node, field, problems)
             }
-            Some(WellKnown::Written) | None => {
+            Some(WellKnown::Written | WellKnown::Any) | None => {
                 let template = Template::compile(node, wanted, scope, problems);
                 Some(FieldTemplate::Message(template))
             }

@@ -44,6 +44,8 @@ pub(super) enum WellKnown {
     List,
     /// A time or a field mask: a message, which a text in the form of proto3 JSON builds too.
     Written,
+    /// A message that says its own type: the message that it holds.
+    Any,
 }
 
 impl WellKnown {
@@ -63,6 +65,7 @@ impl WellKnown {
             "Value" => Self::Value,
             "ListValue" => Self::List,
             "Timestamp" | "Duration" | "FieldMask" => Self::Written,
+            "Any" => Self::Any,
             _ => return None,
         })
     }
@@ -113,7 +116,7 @@ impl Type {
                     wrapped(message).map_or(Type::Dyn, |field| Type::of_kind(&field.kind()))
                 }
                 Some(WellKnown::Struct) => Type::Map(Box::new(Type::String), Box::new(Type::Dyn)),
-                Some(WellKnown::Value) => Type::Dyn,
+                Some(WellKnown::Value | WellKnown::Any) => Type::Dyn,
                 Some(WellKnown::List) => Type::List(Box::new(Type::Dyn)),
                 Some(WellKnown::Written) | None => self.clone(),
             },

@@ -18,6 +18,7 @@ use cel::{Env, ExecutionError};
 use prost_reflect::{DynamicMessage, MapKey, ReflectMessage, Value};
 
 use super::json::{self, Number};
+use super::packed;
 use super::path::field;
 use super::types::WellKnown;
 
@@ -68,6 +69,17 @@ impl Val for Message {
     }
 }
 
+impl Message {
+    fn no_field(&self, name: &str) -> ExecutionError {
+        if WellKnown::of(&self.0.descriptor()) == Some(WellKnown::Any)
+            && let Err(why) = packed::unpack(&self.0)
+        {
+            return ExecutionError::function_error("google.protobuf.Any", why);
+        }
+        ExecutionError::no_such_key(name)
+    }
+}
+
 impl StaticVal for Message {}
 
 impl Indexer for Message {
@@ -77,7 +89,7 @@ impl Indexer for Message {
     {
         let name = field.downcast_ref::<CelString>().map_or("", CelString::inner);
         let field = self.0.descriptor().get_field_by_name(name);
-        let field = field.ok_or_else(|| ExecutionError::no_such_key(name))?;
+        let field = field.ok_or_else(|| self.no_field(name))?;
         let value = to_cel(&self.0.get_field(&field));
         let is_absent = field.supports_presence() && !self.0.has_field(&field);
         Ok(CowVal::Owned(if is_absent { Box::new(Absent(value)) } else { value }))
@@ -212,6 +224,9 @@ fn key_to_cel<'v>(key: &MapKey) -> CelMapKey<'v> {
 fn message_to_cel<'v>(message: &DynamicMessage) -> Box<dyn Val + 'v> {
     match WellKnown::of(&message.descriptor()) {
         None | Some(WellKnown::Written) => Box::new(Message(message.clone())),
+        // One that cannot be unpacked says why when it is asked for a field.
+        Some(WellKnown::Any) => packed::unpack(message)
+            .map_or_else(|_| Box::new(Message(message.clone())) as _, |held| message_to_cel(&held)),
         Some(WellKnown::Wrapper) => {
             message.get_field_by_name("value").map_or_else(null, |value| to_cel(&value))
         }

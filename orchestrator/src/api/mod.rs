@@ -4,6 +4,7 @@ pub mod saga_service;
 pub mod served;
 
 mod definitions;
+mod drift;
 mod events;
 mod in_line;
 mod looks;

@@ -16,13 +16,13 @@ use proto::{
     rules::{Violation, dynamic_violations},
     saga::v1::{
         ArchiveDefinitionRequest, ArchiveDefinitionResponse, CancelSagaRequest, CancelSagaResponse,
-        CheckDefinitionRequest, CheckDefinitionResponse, GetDefinitionRequest,
-        GetDefinitionResponse, GetSagaRequest, GetSagaResponse, ListDefinitionsRequest,
-        ListDefinitionsResponse, ListSagasRequest, ListSagasResponse, PauseSagaRequest,
-        PauseSagaResponse, RegisterDefinitionRequest, RegisterDefinitionResponse,
-        ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest, ResumeSagaResponse,
-        RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest, SkipStepResponse,
-        StartSagaRequest, StartSagaResponse, UnarchiveDefinitionRequest,
+        CheckDefinitionRequest, CheckDefinitionResponse, DefinitionDriftRequest,
+        DefinitionDriftResponse, GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest,
+        GetSagaResponse, ListDefinitionsRequest, ListDefinitionsResponse, ListSagasRequest,
+        ListSagasResponse, PauseSagaRequest, PauseSagaResponse, RegisterDefinitionRequest,
+        RegisterDefinitionResponse, ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest,
+        ResumeSagaResponse, RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest,
+        SkipStepResponse, StartSagaRequest, StartSagaResponse, UnarchiveDefinitionRequest,
         UnarchiveDefinitionResponse, WaitSagaRequest, WaitSagaResponse, WaitUntil,
         WatchSagaRequest, WatchSagaResponse,
     },
@@ -32,7 +32,7 @@ use saga::{Event, Status};
 use super::{
     abandoned, archived, check_key,
     definitions::DefinitionHandlers,
-    is_started,
+    drift, is_started,
     looks::Looks,
     not_started, payloads,
     read::{self, SagaSnapshot},
@@ -404,6 +404,14 @@ impl SagaService for Handlers {
         request: UnarchiveDefinitionRequest,
     ) -> Result<Reply<UnarchiveDefinitionResponse>, Failure> {
         self.definition_handlers.unarchive(request).await
+    }
+
+    async fn definition_drift(
+        &self,
+        _: Call,
+        request: DefinitionDriftRequest,
+    ) -> Result<Reply<DefinitionDriftResponse>, Failure> {
+        Ok(drift::list(&self.driver, request).await?.into())
     }
 }
 

@@ -6,7 +6,6 @@ mod obstacle;
 mod serving;
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex as StdMutex, PoisonError},
     time::Duration,
 };
@@ -20,7 +19,7 @@ pub(crate) use self::obstacle::Obstacle;
 use self::serving::Serving;
 use crate::{
     config,
-    describe::{self, Beside, Contracts, Described, Unsound},
+    describe::{self, Beside, Contracts, Described, Questions, Unsound},
     driver::Driver,
     journal,
     registry::{Registered, Registry},
@@ -148,7 +147,7 @@ impl Definitions {
             Read::Described { described, .. } => Some(described.to_ask(&self.participants)),
             Read::Judged(_) => None,
         });
-        let asked: BTreeSet<String> = described.flatten().collect();
+        let asked = Questions::all(described);
         let contracts = describe::ask(self.driver.clock(), &self.participants, asked, limit).await;
         let contracts = Arc::new(contracts);
         let mut judged = Vec::new();

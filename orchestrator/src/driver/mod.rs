@@ -343,16 +343,16 @@ impl Driver {
         self.context.live.count()
     }
 
+    /// Who is called.
+    #[must_use]
+    pub fn participants(&self) -> &Participants {
+        &self.context.participants
+    }
+
     /// The clock that sagas are timed by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.context.clock
-    }
-
-    /// Whom sagas call.
-    #[must_use]
-    pub fn participants(&self) -> &Participants {
-        &self.context.participants
     }
 
     /// The journal.

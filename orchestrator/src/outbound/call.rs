@@ -13,6 +13,7 @@ use participant::{
     Key,
     key::{SAGA_DIRECTION, SAGA_ID, SAGA_STEP},
 };
+use prost_reflect::MessageDescriptor;
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
 
@@ -21,13 +22,16 @@ use super::{
     classify::{self, CallResult},
     limiter::{self, Timing},
 };
-use definition::{Overrides, Target};
+use definition::{Overrides, Target, UnknownField};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The message of an attempt that fell due behind the deadline of its saga.
 const TOO_LATE_MESSAGE: &str = "the saga's deadline passed before the call was sent";
+
+/// The field of a response in which a business decides.
+const RESULT: &str = "result";
 
 /// How many headers a call has: ours, the trace's, and those that gRPC adds.
 const HEADER_CAPACITY: usize = 12;
@@ -125,7 +129,7 @@ impl Attempt<'_> {
             Err(not_sent) => Err(not_sent.into()),
         };
         let error = result.as_ref().err().cloned();
-        let answer = self.read(result);
+        let answer = self.read_now(result, &participant, clock).await;
         permit.end(limiter::signal(error.as_ref(), &answer, &self.target.path, timing));
         answer
     }
@@ -137,10 +141,53 @@ impl Attempt<'_> {
     }
 
     fn read(&self, result: CallResult) -> Answer {
+        self.read_as(&self.target.output, result)
+    }
+
+    /// Reads an answer by what the participant says of it now, where that differs in what decides.
+    async fn read_now(
+        &self,
+        result: CallResult,
+        participant: &Participant,
+        clock: &Clock,
+    ) -> Answer {
+        let current = match &result {
+            Ok(response) => self.current_output(response, participant, clock).await,
+            Err(_) => None,
+        };
+        self.read_as(current.as_ref().unwrap_or(&self.target.output), result)
+    }
+
+    fn read_as(&self, output: &MessageDescriptor, result: CallResult) -> Answer {
         if self.is_lookup && classify::is_not_found(&result) {
             return Answer::NothingToUndo;
         }
-        classify::read(result, &self.target.output, self.direction, self.overrides, self.judge)
+        classify::read(result, output, self.direction, self.overrides, self.judge)
+    }
+
+    /// How the participant describes a response now whose `result`, which decides, was not there when the definition was
+    /// registered.
+    async fn current_output(
+        &self,
+        response: &Bytes,
+        participant: &Participant,
+        clock: &Clock,
+    ) -> Option<MessageDescriptor> {
+        let (output, contract) = (&self.target.output, participant.contract()?);
+        let unknown = definition::unknown_fields(output, response);
+        let is_known = !unknown.iter().any(|field| field.message == output.full_name());
+        if is_known {
+            if !unknown.is_empty() {
+                contract.notice(clock, unknown);
+            }
+            return None;
+        }
+        // Boxed, because hardly a call needs the memory of this future.
+        let current = Box::pin(contract.explain(clock, output.full_name(), &unknown)).await?;
+        let result = current.get_field_by_name(RESULT)?.number();
+        let has_come =
+            |field: &UnknownField| field.message == output.full_name() && field.number == result;
+        unknown.iter().any(has_come).then_some(current)
     }
 
     /// Our own entries stand whatever else goes with the call; a step's stand over its participant's.
@@ -186,7 +233,7 @@ fn withdrawn_in_line() -> NotSent {
 }
 
 /// The message where no participant serves a service, with the cure.
-pub(crate) fn no_participant(service: &str) -> String {
+fn no_participant(service: &str) -> String {
     format!(
         "no participant is configured for {service}: name its address with --participant {service}=ADDRESS"
     )

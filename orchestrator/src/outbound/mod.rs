@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod classify;
+pub mod contract;
 mod judge;
 pub mod limiter;
 mod message_size;
@@ -10,6 +11,7 @@ pub mod reflection;
 mod secrets;
 
 pub use call::Attempt;
+pub use contract::Contract;
 pub use judge::Judge;
 pub use limiter::CallLimits;
 pub use participants::{Participant, Participants};

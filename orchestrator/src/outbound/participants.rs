@@ -13,10 +13,11 @@ use facade::{
 };
 use http::HeaderMap;
 use saga::Direction;
+use tokio::sync::Notify;
 use tonic::service::Routes;
 
 use super::{
-    CallLimits,
+    CallLimits, Contract,
     limiter::{Limiter, Place, Snapshot},
     secrets::Secrets,
 };
@@ -29,6 +30,7 @@ pub struct Participant {
     address: String,
     secrets: OnceLock<Arc<Secrets>>,
     limiter: Limiter,
+    contract: Option<Arc<Contract>>,
 }
 
 impl Participant {
@@ -42,6 +44,12 @@ impl Participant {
     #[must_use]
     pub fn metadata(&self) -> Option<Arc<HeaderMap>> {
         self.secrets.get().map(|secrets| secrets.entries())
+    }
+
+    /// What it says of itself; `None` for a service in this process, which this program describes.
+    #[must_use]
+    pub fn contract(&self) -> Option<&Arc<Contract>> {
+        self.contract.as_ref()
     }
 
     /// Where it is, for a person: an address, or `in process`.
@@ -61,13 +69,14 @@ impl Participant {
 pub struct Participants {
     clock: Clock,
     by_service: Arc<ArcSwap<HashMap<String, Arc<Participant>>>>,
+    contract_news: Arc<Notify>,
 }
 
 impl Participants {
     /// None yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, by_service: Arc::default() }
+        Self { clock, by_service: Arc::default(), contract_news: Arc::default() }
     }
 
     /// The clock that calls are timed by.
@@ -79,19 +88,28 @@ impl Participants {
     pub fn add_peer(&self, service: &str, peer: &Peer, limits: CallLimits) {
         let transport = Transport::Network(Network::to(peer));
         let limiter = Limiter::new(self.clock.clone(), limits);
-        self.add(service, transport, peer.address.to_string(), limiter);
+        let contract =
+            Contract::new(service, peer.address.clone(), Arc::clone(&self.contract_news));
+        let participant = Participant {
+            contract: Some(Arc::new(contract)),
+            ..self.participant(transport, peer.address.to_string(), limiter)
+        };
+        self.add(service, participant);
     }
 
     /// Calls `service` within this process from now on.
     pub fn add_in_process(&self, service: &str, routes: Routes) {
-        let transport = Transport::InProcess(routes);
-        self.add(service, transport, "in process".to_owned(), Limiter::unlimited());
+        let (transport, limiter) = (Transport::InProcess(routes), Limiter::unlimited());
+        self.add(service, self.participant(transport, "in process".to_owned(), limiter));
     }
 
-    fn add(&self, service: &str, transport: Transport, address: String, limiter: Limiter) {
+    fn participant(&self, transport: Transport, address: String, limiter: Limiter) -> Participant {
         let client = Client::new(self.clock.clone(), transport);
-        let participant =
-            Arc::new(Participant { client, address, secrets: OnceLock::new(), limiter });
+        Participant { client, address, secrets: OnceLock::new(), limiter, contract: None }
+    }
+
+    fn add(&self, service: &str, participant: Participant) {
+        let participant = Arc::new(participant);
         self.by_service.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.insert(service.to_owned(), Arc::clone(&participant));
@@ -124,6 +142,18 @@ impl Participants {
             Some((service.clone(), Arc::clone(participant.secrets.get()?)))
         };
         known.iter().filter_map(secrets).collect()
+    }
+
+    /// The contracts of all that are called over the network.
+    #[must_use]
+    pub fn contracts(&self) -> Vec<Arc<Contract>> {
+        let known = self.by_service.load();
+        known.values().filter_map(|participant| participant.contract.clone()).collect()
+    }
+
+    /// Completes when a contract was asked for, or answers make it worth asking, since this completed the last time.
+    pub async fn contract_news(&self) {
+        self.contract_news.notified().await;
     }
 
     /// Forgets them all. A node is its own participant: as long as it is known here, it keeps itself alive.

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 mod diff;
+mod drift;
 mod offer;
 mod register;
 
@@ -49,6 +50,9 @@ enum Verb {
     /// Show what differs between a file and the newest registered version
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::Diff),
+    /// Show how participants' contracts differ from what definitions were checked against
+    #[command(after_help = drift::EXAMPLES)]
+    Drift(drift::Drift),
     /// Begin no saga by a definition any more; those that run go on
     #[command(
         after_help = "Examples:\n  sagamesh definition archive book-room\n  sagamesh definition archive book-room --version 2"
@@ -84,6 +88,7 @@ pub(crate) async fn run(global: &Global, definition: Definition) -> CommandResul
         Verb::Check(check) => check::run(global, check).await,
         Verb::Register(register) => register::run(global, register).await,
         Verb::Diff(diff) => diff::run(global, diff).await,
+        Verb::Drift(wanted) => drift::run(global, wanted).await,
         Verb::Archive(Named { name, version }) => {
             let message = ArchiveDefinitionRequest { name, version };
             let answer = client(global)?.archive_definition(request(global, message)).await;

@@ -93,6 +93,10 @@ impl StepUse<'_> {
                 let place = Place::Whole(Kind::Message(wanted.clone()));
                 self.expression(expression, Some(&place));
             }
+            Template::Packed(packed) => {
+                let (content, kind) = packed.content();
+                self.field_template(content, &kind);
+            }
             Template::Fields(_, fields) => {
                 for (field, field_template) in fields {
                     let place = Place::Field(field.clone());

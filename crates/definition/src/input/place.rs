@@ -70,6 +70,6 @@ fn kind_name(kind: &Kind) -> String {
         Some(WellKnown::Value) => ANY.to_owned(),
         Some(WellKnown::List) => "[any]".to_owned(),
         Some(WellKnown::Written) => message.name().to_owned(),
-        None => message.full_name().to_owned(),
+        Some(WellKnown::Any) | None => message.full_name().to_owned(),
     }
 }

@@ -255,7 +255,7 @@ pub(crate) const CASES: &[Case] = &[
         "t.yaml:4:11: `deadline`: a duration of nothing; write a whole number and a unit: 500ms, 30s, 2m, 1h or 1d",
     ]),
     ("key: ", "timeout: 5s\nkey: ", &[
-        "t.yaml:4:1: the definition has no key `timeout`; there is `saga`, `version`, `serves`, `input`, `key`, `deadline`, `descriptors`, `answers`, `steps`, `reply`, `output`, `participants`, `max_request`",
+        "t.yaml:4:1: the definition has no key `timeout`; there is `saga`, `version`, `serves`, `input`, `key`, `deadline`, `descriptors`, `answers`, `steps`, `reply`, `output`, `participants`, `max_request`, `import_roots`",
     ]),
     ("  - step: charge\n    when", "  - when", &[
         "t.yaml:14:5: a step has no name; begin it with `step: the_name`",

@@ -13,5 +13,6 @@ mod output;
 mod presence;
 mod problems;
 mod property;
+mod protos;
 mod shop;
 mod undo_with;

@@ -102,7 +102,7 @@ fn described(source: &str) -> Descriptors {
     let path = folder.path().join("trip.proto");
     std::fs::write(&path, source).unwrap();
     let mut descriptors = Descriptors::new();
-    descriptors.add_file(&path).unwrap_or_else(|error| panic!("{error:?}\n{source}"));
+    descriptors.add_file(&path, &[]).unwrap_or_else(|error| panic!("{error:?}\n{source}"));
     descriptors
 }
 

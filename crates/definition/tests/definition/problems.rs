@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use definition::{Descriptors, DescriptorsError, Draft, load};
+use definition::{Descriptors, DescriptorsError, Draft, Undescribed, load};
 
 use crate::cases::CASES;
 use crate::shop::{PLACE, PROTO, descriptors, problems};
@@ -171,22 +171,22 @@ fn a_saga_has_some_steps_but_not_too_many() {
 #[test]
 fn a_service_that_could_not_be_described_says_why() {
     let mut descriptors = descriptors();
-    descriptors.undescribed("other.v1.Ledger", "connection refused at http://127.0.0.1:7071");
-    let source = PLACE.replace("shop.v1.Stock/Freeze", "other.v1.Ledger/Book");
+    let why = Undescribed::Because {
+        why: "nothing listens at 127.0.0.1:7071".to_owned(),
+        cure: "start it".to_owned(),
+    };
+    descriptors.undescribed("other.v1.Ledger", why);
+    // Its undo too: one cause is told once.
+    let source = PLACE.replace("shop.v1.Stock/", "other.v1.Ledger/");
     let draft = Draft::parse("t.yaml", &source).unwrap();
     assert_eq!(
         draft.services().into_iter().collect::<Vec<_>>(),
-        ["other.v1.Ledger", "shop.v1.Bank", "shop.v1.Stock"]
+        ["other.v1.Ledger", "shop.v1.Bank"]
     );
     assert_eq!(draft.served_service(), Some("shop.v1.Checkout"));
     let problems = draft.compile(&descriptors).unwrap_err();
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        lines,
-        [
-            "t.yaml:10:11: service other.v1.Ledger cannot be described: connection refused at http://127.0.0.1:7071; start it with reflection on, or name its .proto under `descriptors:`"
-        ]
-    );
+    assert_eq!(lines, ["t.yaml:7:11: nothing listens at 127.0.0.1:7071; start it"]);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_field_that_proto2_requires_must_be_given() {
     let proto = "syntax = \"proto2\"; package old; message Ask { required string who = 1; optional string why = 2; } service Old { rpc Do(Ask) returns (Ask); }";
     std::fs::write(&path, proto).unwrap();
     let mut descriptors = Descriptors::new();
-    descriptors.add_file(&path).unwrap();
+    descriptors.add_file(&path, &[]).unwrap();
     let source =
         "saga: t\nversion: 1\nsteps:\n- step: a\n  call: old.Old/Do\n  with: { why: \"'x'\" }\n";
     let problems = Draft::parse("t.yaml", source).unwrap().compile(&descriptors).unwrap_err();
@@ -215,10 +215,10 @@ fn a_descriptor_file_that_cannot_be_used_says_why() {
         path
     };
     let mut descriptors = Descriptors::new();
-    let mut add = |path: &Path| descriptors.add_file(path).unwrap_err();
+    let mut add = |path: &Path| descriptors.add_file(path, &[]).unwrap_err();
 
     assert!(matches!(add(&folder.path().join("none.binpb")), DescriptorsError::Read { .. }));
-    assert!(matches!(add(&folder.path().join("none.proto")), DescriptorsError::Proto { .. }));
+    assert!(matches!(add(&folder.path().join("none.proto")), DescriptorsError::Read { .. }));
     assert!(matches!(add(&file("a.proto", b"message {")), DescriptorsError::Proto { .. }));
     assert!(matches!(add(&file("a.binpb", b"\xff\xff")), DescriptorsError::NotASet(_)));
 
@@ -234,14 +234,22 @@ fn a_descriptor_file_that_cannot_be_used_says_why() {
         }
         .encode_to_vec()
     };
-    let editions = add(&file("b.binpb", &set("editions", &[])));
+    let unknown = add(&file("b.binpb", &set("proto4", &[])));
     assert_eq!(
-        editions.to_string(),
-        "x.proto is written in `editions`; only proto2 and proto3 are understood"
+        unknown.to_string(),
+        "x.proto is written in `proto4`; proto2, proto3 and editions are understood"
+    );
+    let no_edition = add(&file("e.binpb", &set("editions", &[])));
+    assert_eq!(
+        no_edition.to_string(),
+        "x.proto is of an edition that is not understood (number 0); 2023 and 2024 are"
     );
     let incomplete = add(&file("c.binpb", &set("proto3", &["y.proto"])));
-    assert!(matches!(incomplete, DescriptorsError::Incomplete(_)), "{incomplete}");
-    assert!(descriptors.add_file(&file("d.binpb", &set("proto3", &[]))).is_ok());
+    assert_eq!(
+        incomplete.to_string(),
+        "the descriptors are not complete: x.proto: imported file 'y.proto' has not been added"
+    );
+    assert!(descriptors.add_file(&file("d.binpb", &set("proto3", &[])), &[]).is_ok());
 }
 
 #[test]
@@ -259,7 +267,7 @@ fn imports_are_found_beside_a_proto_file_or_from_a_folder_above_it() {
         let path = package.join("old.proto");
         std::fs::write(&path, service).unwrap();
         let mut descriptors = Descriptors::new();
-        descriptors.add_file(&path).unwrap();
+        descriptors.add_file(&path, &[]).unwrap();
         assert!(descriptors.method("old.v1.Old", "Do").is_ok(), "{import}");
     }
 }
@@ -274,7 +282,7 @@ fn a_descriptor_set_and_a_proto_file_describe_the_same() {
     let set = folder.path().join("shop.binpb");
     std::fs::write(&set, compiler.encode_file_descriptor_set()).unwrap();
     let mut descriptors = Descriptors::new();
-    descriptors.add_file(&set).unwrap();
+    descriptors.add_file(&set, &[]).unwrap();
     assert!(Draft::parse("t.yaml", PLACE).unwrap().compile(&descriptors).is_ok());
 }
 

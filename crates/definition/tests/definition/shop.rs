@@ -98,7 +98,7 @@ static DESCRIPTORS: LazyLock<Descriptors> = LazyLock::new(|| {
     let path = folder.path().join("shop.proto");
     std::fs::write(&path, PROTO).unwrap();
     let mut descriptors = Descriptors::new();
-    descriptors.add_file(&path).unwrap();
+    descriptors.add_file(&path, &[]).unwrap();
     descriptors
 });
 

@@ -55,6 +55,15 @@ impl Address {
         self.first.authority()
     }
 
+    /// The first `HOST:PORT` of it; `None` where it has Unix sockets alone.
+    #[must_use]
+    pub fn host_and_port(&self) -> Option<String> {
+        self.targets().find_map(|target| match target {
+            Target::Tcp(tcp) => Some(tcp.host_and_port()),
+            Target::Unix(_) => None,
+        })
+    }
+
     /// Another port of the same host; `None` for a Unix socket, a list, and where there is no such port.
     #[must_use]
     pub fn ports_above(&self, offset: u16) -> Option<Self> {

@@ -6,7 +6,10 @@ use clap::Args;
 use definition::Problem;
 use proto::saga::v1::{Definition, DefinitionProblem, DefinitionState};
 
-use super::{Client, client, offer::Offer};
+use super::{
+    Client, client,
+    offer::{Contracts, Offer},
+};
 use crate::{
     arguments::{Format, Global, Participants},
     connect::{request, success},
@@ -22,6 +25,7 @@ Examples:
   sagamesh definition check place-order.yaml
   sagamesh definition check book-room.yaml --participant hotel.v1.HotelService=127.0.0.1:50051
   sagamesh definition check book-room.yaml --descriptors hotel.proto
+  sagamesh definition check book-room.yaml --descriptors proto/hotel/v1/hotel.proto --import-root proto --import-root vendor
   sagamesh definition check sagas/*.yaml --node";
 
 /// Checks definitions.
@@ -33,21 +37,20 @@ pub(crate) struct Check {
     files: Vec<PathBuf>,
     #[command(flatten)]
     participants: Participants,
-    /// A .proto file or descriptor set, for participants without reflection; may be repeated
-    #[arg(long, value_name = "FILE")]
-    descriptors: Vec<PathBuf>,
+    #[command(flatten)]
+    contracts: Contracts,
     /// Have the node at --server check them
     #[arg(long, conflicts_with = "participants")]
     node: bool,
 }
 
 pub(crate) async fn run(global: &Global, check: Check) -> CommandResult {
-    let Check { files, participants, descriptors, node } = check;
+    let Check { files, participants, contracts, node } = check;
     let participants = participants.by_service();
     let (mut sound, mut problems) = (Vec::new(), Vec::new());
     for file in &files {
         let checked = match node {
-            true => match Offer::read(file, &descriptors) {
+            true => match Offer::read(file, &contracts) {
                 Ok(offer) => {
                     let Checked { sentence, problems } =
                         ask(global, &mut client(global)?, &offer).await?;
@@ -55,7 +58,10 @@ pub(crate) async fn run(global: &Global, check: Check) -> CommandResult {
                 }
                 Err(problems) => Err(problems),
             },
-            false => orchestrator::check::file(file, &participants, &descriptors).await,
+            false => {
+                let Contracts { descriptors, import_root } = &contracts;
+                orchestrator::check::file(file, &participants, descriptors, import_root).await
+            }
         };
         match checked {
             Ok(sentence) => sound.push(sentence),

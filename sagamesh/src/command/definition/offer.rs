@@ -2,8 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use definition::{Descriptors, Draft, Problem, load};
 use proto::saga::v1::{CheckDefinitionRequest, RegisterDefinitionRequest};
+
+/// What describes participants beside what a definition names.
+#[derive(Debug, Args)]
+pub(super) struct Contracts {
+    /// A .proto file or descriptor set, for participants without reflection; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(super) descriptors: Vec<PathBuf>,
+    /// A folder that the imports of .proto files begin at; may be repeated
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) import_root: Vec<PathBuf>,
+}
 
 /// A file that was read.
 #[derive(Clone, Debug)]
@@ -15,22 +27,25 @@ pub(super) struct Offer {
 
 impl Offer {
     /// Reads a definition, the descriptor files that it names, and further ones: a node reads no file for its callers.
+    /// Imports begin where the definition or the caller says.
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub(super) fn read(path: &Path, further: &[PathBuf]) -> Result<Self, Vec<Problem>> {
+    pub(super) fn read(
+        path: &Path,
+        Contracts { descriptors: further, import_root }: &Contracts,
+    ) -> Result<Self, Vec<Problem>> {
         let (file, source) = (path.display().to_string(), load::read_source(path)?);
         let draft = Draft::parse(&file, &source)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let own = draft.descriptor_files().map(|file| folder.join(file));
+        let roots = draft.import_roots().map(|root| folder.join(root));
+        let roots: Vec<PathBuf> = roots.chain(import_root.iter().cloned()).collect();
         let mut descriptors = Descriptors::new();
         let mut problems = Vec::new();
         for path in own.chain(further.iter().cloned()) {
-            if let Err(error) = descriptors.add_file(&path) {
-                let what = format!("{}: {}", path.display(), facade::wire::causes(&error));
-                let cure = "check the path, and that it is a .proto file or a descriptor set";
-                let (file, cure) = (file.clone(), cure.to_owned());
-                problems.push(Problem { file, line: 1, column: 1, what, cure });
+            if let Err(error) = descriptors.add_file(&path, &roots) {
+                problems.push(error.into_problem(&path));
             }
         }
         match problems.is_empty() {

@@ -8,7 +8,7 @@ use super::{
     HEADS,
     check::{self, report},
     client,
-    offer::Offer,
+    offer::{Contracts, Offer},
     row,
 };
 use crate::{
@@ -32,19 +32,15 @@ pub(super) struct Register {
     /// The definitions
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A .proto file or descriptor set, for participants without reflection; may be repeated
-    #[arg(long, value_name = "FILE")]
-    descriptors: Vec<PathBuf>,
+    #[command(flatten)]
+    contracts: Contracts,
 }
 
-pub(super) async fn run(
-    global: &Global,
-    Register { files, descriptors }: Register,
-) -> CommandResult {
+pub(super) async fn run(global: &Global, Register { files, contracts }: Register) -> CommandResult {
     let mut client = client(global)?;
     let (mut offers, mut problems) = (Vec::new(), Vec::new());
     for file in &files {
-        match Offer::read(file, &descriptors) {
+        match Offer::read(file, &contracts) {
             Ok(offer) => {
                 problems.extend(check::ask(global, &mut client, &offer).await?.problems);
                 offers.push(offer);

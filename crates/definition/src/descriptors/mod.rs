@@ -4,6 +4,10 @@
 //! differently, so each has a pool of its own and a name is looked up in one pool after the other.
 //! Types of different pools are the same when their full names are.
 
+mod edition_source;
+mod editions;
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -12,9 +16,13 @@ use prost_reflect::{
     DescriptorError, DescriptorPool, DynamicMessage, EnumDescriptor, EnumValueDescriptor,
     FileDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
-use prost_types::FileDescriptorSet;
 
-use super::problem::{closest, did_you_mean};
+use self::editions::{EDITIONS, EditionFile};
+pub use self::source::SourceFault;
+use super::problem::{Position, Problem, Problems, closest, did_you_mean};
+
+/// The file of `google.protobuf.Any`.
+const ANY_FILE: &str = "google/protobuf/any.proto";
 
 /// Why a file could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -28,21 +36,36 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It is a .proto file that does not compile.
-    #[error("cannot compile {}", path.display())]
-    Proto {
-        /// The file.
+    #[error("{}", .0.what)]
+    Proto(SourceFault),
+    /// A folder of imports cannot be used.
+    #[error("{} cannot be a root of imports: {why}", path.display())]
+    Root {
+        /// The folder.
         path: PathBuf,
         /// Why.
-        source: Box<protox::Error>,
+        why: String,
     },
     /// It is no `FileDescriptorSet`.
     #[error("not a descriptor set (make one with `protoc --include_imports --descriptor_set_out`)")]
     NotASet(#[source] prost::DecodeError),
     /// The set does not hold together, for example because an import is missing.
-    #[error("the descriptor set is not complete")]
-    Incomplete(#[source] Box<DescriptorError>),
-    /// A file is written in a syntax that cannot be read yet.
-    #[error("{file} is written in `{syntax}`; only proto2 and proto3 are understood")]
+    // Only what is meant for debugging names the file.
+    #[error("the descriptors are not complete: {0:?}")]
+    Incomplete(Box<DescriptorError>),
+    /// A file is of an edition that is not understood.
+    #[error(
+        "{file} is of an edition that is not understood (number {edition}); {} are",
+        known_editions()
+    )]
+    Edition {
+        /// The .proto file inside the set.
+        file: String,
+        /// The number of its edition.
+        edition: i32,
+    },
+    /// A file is written in a syntax that cannot be read.
+    #[error("{file} is written in `{syntax}`; proto2, proto3 and editions are understood")]
     Syntax {
         /// The .proto file inside the set.
         file: String,
@@ -51,24 +74,82 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The problem of a definition that names the file at `path`.
+    #[must_use]
+    pub fn into_problem(self, path: &Path) -> Problem {
+        let (file, Position { line, column }) = match &self {
+            Error::Proto(fault) => (fault.file.display().to_string(), fault.at),
+            _ => (path.display().to_string(), Position::START),
+        };
+        let cure = match &self {
+            Error::Proto(fault) => fault.cure.clone(),
+            Error::Read { .. } | Error::Root { .. } => "check the path".to_owned(),
+            Error::NotASet(_) => "name a .proto file or a descriptor set".to_owned(),
+            Error::Incomplete(_) => {
+                "make it with `protoc --include_imports --descriptor_set_out`".to_owned()
+            }
+            Error::Edition { .. } | Error::Syntax { .. } => {
+                "describe the same messages in one of these".to_owned()
+            }
+        };
+        let mut what = self.to_string();
+        let mut source = std::error::Error::source(&self);
+        while let Some(cause) = source {
+            what = format!("{what}: {cause}");
+            source = cause.source();
+        }
+        Problem { file, line, column, what, cure }
+    }
+}
+
+fn known_editions() -> String {
+    EDITIONS.map(|(year, _)| year).join(" and ")
+}
+
 /// A method or message that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingDescriptor {
     /// Whether the service is known and only its method is not.
     pub service_known: bool,
-    /// What is wrong.
+    /// What is wrong; empty where the cause has been told already.
     pub what: String,
     /// What to do about it.
     pub cure: String,
+}
+
+impl MissingDescriptor {
+    /// Adds the problem, unless its cause has been told already.
+    pub(super) fn report(self, at: Position, problems: &mut Problems) {
+        if !self.what.is_empty() {
+            problems.add(at, self.what, self.cure);
+        }
+    }
+}
+
+/// Why nothing is known of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undescribed {
+    /// The reason and the cure.
+    Because {
+        /// What is wrong.
+        why: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// The cause is that of another problem, which is told.
+    Told,
 }
 
 /// The descriptors of every service that a definition names.
 #[derive(Debug, Clone, Default)]
 pub struct Descriptors {
     pools: Vec<DescriptorPool>,
-    undescribed: BTreeMap<String, String>,
+    undescribed: BTreeMap<String, Undescribed>,
     /// Services that were known before [`Self::needed`] left them out; for suggestions only.
     known: BTreeSet<String>,
+    /// Whether a file could not be added, which is told.
+    is_incomplete: bool,
 }
 
 /// How the pools are stored beside a definition: each one a `FileDescriptorSet`.
@@ -90,16 +171,13 @@ impl Descriptors {
         self.pools.push(pool);
     }
 
-    /// Adds a file: a .proto source, whose imports are looked up beside it, or a descriptor set.
+    /// Adds a file: a .proto source, whose imports are looked up under `roots` and beside it, or a descriptor set.
     ///
     /// # Errors
     /// When it cannot be read, compiled or understood; nothing is added then.
-    pub fn add_file(&mut self, path: &Path) -> Result<(), Error> {
+    pub fn add_file(&mut self, path: &Path, roots: &[PathBuf]) -> Result<(), Error> {
         let pool = if path.extension().is_some_and(|extension| extension == "proto") {
-            compile_proto(path).map_err(|source| Error::Proto {
-                path: path.to_owned(),
-                source: Box::new(source),
-            })?
+            source::compile(path, roots)?
         } else {
             let read = std::fs::read(path);
             let set = read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
@@ -109,9 +187,14 @@ impl Descriptors {
         Ok(())
     }
 
+    /// Notes that a file could not be added, and that this is told.
+    pub fn incomplete(&mut self) {
+        self.is_incomplete = true;
+    }
+
     /// Notes why nothing is known of `service`, for the problem that will name it.
-    pub fn undescribed(&mut self, service: &str, why: impl Into<String>) {
-        self.undescribed.insert(service.to_owned(), why.into());
+    pub fn undescribed(&mut self, service: &str, why: Undescribed) {
+        self.undescribed.insert(service.to_owned(), why);
     }
 
     /// Whether the service of this full name is described.
@@ -154,9 +237,11 @@ impl Descriptors {
                 .collect();
             let names = all.iter().map(MessageDescriptor::full_name);
             let otherwise = "add the file that declares it under `descriptors:`";
+            // It is probably where that is which could not be read or asked.
+            let is_told = self.is_incomplete || !self.undescribed.is_empty();
             MissingDescriptor {
                 service_known: false,
-                what: format!("no message `{full_name}`"),
+                what: if is_told { String::new() } else { format!("no message `{full_name}`") },
                 cure: did_you_mean(full_name, names, otherwise),
             }
         })
@@ -190,18 +275,38 @@ impl Descriptors {
             for file in files.iter().filter(|file| file.parent_pool() == pool) {
                 collect_with_dependencies(file, &mut wanted);
             }
+            if wanted.contains(ANY_FILE) {
+                return Some(self.with_all_beside(pool));
+            }
             (!wanted.is_empty()).then(|| part_of(pool, &wanted))
         });
         Descriptors {
             pools: pools.collect(),
             undescribed: self.undescribed.clone(),
             known: self.known.clone(),
+            is_incomplete: self.is_incomplete,
         }
     }
 
     /// Each pool as an encoded `FileDescriptorSet`, as a node takes them from a caller.
     pub fn sets(&self) -> Vec<Vec<u8>> {
         self.pools.iter().map(DescriptorPool::encode_to_vec).collect()
+    }
+
+    /// The pool, and what the others know beside it: an `Any` may hold a message of any file. Another that contradicts it is
+    /// left out.
+    fn with_all_beside(&self, pool: &DescriptorPool) -> DescriptorPool {
+        let all_of =
+            |pool: &DescriptorPool| pool.files().map(|file| file.name().to_owned()).collect();
+        let mut all = part_of(pool, &all_of(pool));
+        for other in self.pools.iter().filter(|other| *other != pool) {
+            let mut more = all.clone();
+            let files = part_of(other, &all_of(other)).encode_to_vec();
+            if more.decode_file_descriptor_set(files.as_slice()).is_ok() {
+                all = more;
+            }
+        }
+        all
     }
 
     /// The bytes that [`Descriptors::decode`] reads again.
@@ -228,10 +333,8 @@ impl Descriptors {
 
     fn missing_service(&self, service: &str) -> MissingDescriptor {
         let (what, cure) = match self.undescribed.get(service) {
-            Some(why) => (
-                format!("service {service} cannot be described: {why}"),
-                "start it with reflection on, or name its .proto under `descriptors:`".to_owned(),
-            ),
+            Some(Undescribed::Because { why, cure }) => (why.clone(), cure.clone()),
+            Some(Undescribed::Told) => (String::new(), String::new()),
             None => {
                 let cure = match closest(service, self.known.iter().map(String::as_str)) {
                     Some(name) => format!("did you mean `{name}`?"),
@@ -244,33 +347,55 @@ impl Descriptors {
     }
 }
 
-/// Reads a `FileDescriptorSet`. Editions are refused here because prost-reflect panics on them.
-///
-/// # Errors
-/// When it is no such set, is not complete, or uses editions.
-pub fn pool_of_set(set: &[u8]) -> Result<DescriptorPool, Error> {
-    for file in FileDescriptorSet::decode(set).map_err(Error::NotASet)?.file {
-        if !matches!(file.syntax(), "" | "proto2" | "proto3") {
-            let syntax = file.syntax().to_owned();
-            return Err(Error::Syntax { file: file.name().to_owned(), syntax });
-        }
-    }
-    DescriptorPool::decode(set).map_err(|source| Error::Incomplete(Box::new(source)))
+/// A `FileDescriptorSet` whose files are left as they came: decoded, they would lose what the program does not know.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Files {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    files: Vec<Vec<u8>>,
 }
 
-/// Imports are relative to a root that the file does not name: its own folder, or one above it
-/// when the folders follow the packages. The nearest root under which all imports are found is it.
-fn compile_proto(path: &Path) -> Result<DescriptorPool, protox::Error> {
-    const MAX_ROOTS: usize = 8;
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let compile = |root: &Path| {
-        let mut compiler = protox::Compiler::new([root])?;
-        compiler.include_imports(true).open_file(&path)?;
-        Ok(compiler.descriptor_pool())
-    };
-    let mut roots = path.ancestors().skip(1).take(MAX_ROOTS);
-    let nearest = compile(roots.next().unwrap_or(Path::new("")));
-    nearest.or_else(|error| roots.find_map(|root| compile(root).ok()).ok_or(error))
+/// Of a `FileDescriptorProto`, what decides whether it can be read.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Syntax {
+    #[prost(string, tag = "1")]
+    file: String,
+    #[prost(string, tag = "12")]
+    syntax: String,
+}
+
+/// Reads a `FileDescriptorSet`.
+///
+/// # Errors
+/// When it is no such set, is not complete, or is of an edition that is not understood.
+pub fn pool_of_set(set: &[u8]) -> Result<DescriptorPool, Error> {
+    pool_of_files(&Files::decode(set).map_err(Error::NotASet)?.files)
+}
+
+/// The pool of encoded `FileDescriptorProto`s.
+///
+/// # Errors
+/// When one cannot be read, an import is missing, or one is of an edition that is not understood.
+pub fn pool_of_files(files: &[Vec<u8>]) -> Result<DescriptorPool, Error> {
+    let files = files.iter().map(|file| understood(file)).collect::<Result<_, _>>()?;
+    let set = Files { files }.encode_to_vec();
+    DescriptorPool::decode(set.as_slice()).map_err(|source| Error::Incomplete(Box::new(source)))
+}
+
+/// The file in a syntax that the pool knows: it panics on others.
+fn understood(file: &[u8]) -> Result<Vec<u8>, Error> {
+    let Syntax { file: name, syntax } = Syntax::decode(file).map_err(Error::NotASet)?;
+    match syntax.as_str() {
+        "" | "proto2" | "proto3" => Ok(file.to_vec()),
+        "editions" => {
+            let unreadable = || Error::Syntax { file: name.clone(), syntax: syntax.clone() };
+            let lowered = EditionFile::decode(file).ok_or_else(unreadable)?;
+            match lowered.unknown_edition() {
+                Some(edition) => Err(Error::Edition { file: name, edition }),
+                None => Ok(lowered.lowered()),
+            }
+        }
+        _ => Err(Error::Syntax { file: name, syntax }),
+    }
 }
 
 /// Adds the names of the file and of all files that it imports, directly or not.

@@ -244,7 +244,7 @@ impl TestNode {
 /// The contract of the participant, and of what is served.
 pub(crate) fn described(folder: &Path) -> Descriptors {
     let mut descriptors = Descriptors::new();
-    descriptors.add_file(&folder.join("sagas/work.proto")).unwrap();
+    descriptors.add_file(&folder.join("sagas/work.proto"), &[]).unwrap();
     descriptors
 }
 

@@ -117,8 +117,9 @@ impl Described {
                 Ok(pool) => self.descriptors.add_pool(pool),
                 Err(error) => {
                     self.descriptors.incomplete();
-                    let name = format!("descriptor set {number}");
-                    self.problems.push(error.into_problem(Path::new(&name)));
+                    let problem = error.into_problem(Path::new("descriptors"));
+                    let what = format!("descriptor set {number}: {}", problem.what);
+                    self.problems.push(Problem { what, ..problem });
                 }
             }
         }

@@ -60,7 +60,8 @@ fn a_definition_goes_from_its_file_to_the_archive_by_the_command_line() {
 
     let (code, said, _) = run(&["archive", "look"]);
     assert!(code == Some(0) && said.contains("ARCHIVED"), "{said}");
-    let start = ["saga", "start", "look", "--key", "k", "--server"];
+    let input = r#"{"sku": "tea"}"#;
+    let start = ["saga", "start", "look", "--key", "k", "--input", input, "--server"];
     let server = format!("http://127.0.0.1:{base}");
     let refused = sagamesh(&start).arg(&server).output().unwrap();
     assert_eq!(refused.status.code(), Some(4));
@@ -86,7 +87,7 @@ fn what_is_wrong_with_a_file_is_told_with_its_place_and_none_of_the_others_is_re
         for (file, told) in [
             ("typo.yaml", "typo.yaml:5:42: no method `GetProdukt`"),
             ("no-text.yaml", "no-text.yaml:1:1: byte 1 is no UTF-8"),
-            ("no-proto.yaml", "no-proto.yaml:1:1: gone.proto: "),
+            ("no-proto.yaml", "gone.proto:1:1: cannot read gone.proto"),
             ("folder.yaml", "folder.yaml:1:1: this is no regular file"),
             ("gone.yaml", "gone.yaml:1:1: cannot read it"),
         ] {

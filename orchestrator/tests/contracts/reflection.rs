@@ -154,7 +154,7 @@ async fn an_import_that_is_not_there_at_all_is_named_with_who_imports_it() {
     for part in ["work.proto imports protos/money.proto", "(File not found.)", "common.Money"] {
         assert!(what.contains(part), "{what}");
     }
-    assert!(cure.contains("`descriptors:`") && !address.is_some(), "{cure}");
+    assert!(cure.contains("`descriptors:`") && address.is_none(), "{cure}");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use orchestrator::{
     outbound::{CallLimits, Participants},
     registry::Registry,
 };
+use prost::Message;
 use proto::saga::v1::{
     GetSagaRequest, Saga, SagaState, StartSagaRequest, saga_service_client::SagaServiceClient,
 };
@@ -276,7 +277,6 @@ impl TestDriver {
     }
 }
 
-/// Serves it over the network.
 /// The participant.
 #[derive(Clone)]
 struct Work {
@@ -300,7 +300,8 @@ impl UnaryService<Bytes> for Work {
         let (answer, answered) = oneshot::channel();
         let authority = std::mem::take(&mut self.authority);
         let (metadata, request) = (metadata.clone(), request.into_inner());
-        let id = String::from_utf8(request.get(2..).unwrap_or_default().to_vec()).unwrap();
+        // As a message, a text is its field 1, and all other fields are passed over.
+        let id = <String as Message>::decode(request).unwrap();
         let _ = self.arrived.send(Arrived { call, limit, at, metadata, authority, id, answer });
         Box::pin(async move {
             match answered.await {
@@ -312,6 +313,7 @@ impl UnaryService<Bytes> for Work {
     }
 }
 
+/// Serves it over the network.
 async fn serve(routes: Routes) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

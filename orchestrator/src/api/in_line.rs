@@ -32,7 +32,7 @@ impl<'s> InLine<'s> {
             let waiting = steps.filter_map(|(step, rules)| {
                 let (step, compiled) = (StepId(step), history.definition.step(StepId(step)));
                 let (direction, target) = match history.replayer.state.step(step).status {
-                    StepStatus::Running | StepStatus::Unknown => {
+                    StepStatus::Running | StepStatus::Unknown | StepStatus::NotSent => {
                         (Direction::Forward, &compiled.call)
                     }
                     StepStatus::Undoing => (Direction::Undo, compiled.undo.as_ref()?),

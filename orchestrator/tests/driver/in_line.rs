@@ -121,8 +121,10 @@ async fn a_saga_that_is_paused_leaves_the_line_and_joins_it_again_when_it_is_res
     test_driver.sagas().resume_saga(resume).await.unwrap();
     // What was not sent is tried again after its back-off.
     test_driver.pass(1_000);
-    let (_, place) = in_line(&test_driver, &second).await;
+    let (saga, place) = in_line(&test_driver, &second).await;
     assert_eq!((place.position, place.waiting), (2, 2));
+    assert_eq!(saga.steps[0].attempts, 1, "the one that was withdrawn");
+    assert!(saga.next.starts_with("freeze waits in line"), "{}", saga.next);
     first.done();
     for _ in 0..5 {
         test_driver.next().await.done();

@@ -1,7 +1,7 @@
 //! How many calls a participant is sent at once, how many a second, and whose turn it is.
 //!
 //! A call that waits here has not been sent: it uses up no attempt and none of its time. It waits as long as its saga does.
-//! What is decided is in [`gate`]; this carries it out.
+//! What is decided is in `gate`; this carries it out.
 
 mod gate;
 mod line;

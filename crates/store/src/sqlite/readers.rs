@@ -5,15 +5,15 @@
 use std::{
     mem,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use rusqlite::InterruptHandle;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{
-    Connection, Error, backend::ReadJob, job::panic_message, sqlite::session::interruptible,
-};
+use crate::{Connection, Error, backend::ReadJob, job::panic_message, sqlite::session::stoppable};
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -26,7 +26,8 @@ pub(super) struct Readers {
 
 struct Reader {
     connection: Connection,
-    interrupt: Arc<InterruptHandle>,
+    /// While it is set, no statement goes on.
+    stop: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -35,12 +36,12 @@ impl std::fmt::Debug for Reader {
     }
 }
 
-/// Where a read is. A connection is interrupted only while the read has it: the next one to have it is another's.
+/// Where a read is. A connection is stopped only while the read has it: the next one to have it is another's.
 #[derive(Default)]
 enum Stage {
     #[default]
     Waiting,
-    Running(Arc<InterruptHandle>),
+    Running(Arc<AtomicBool>),
     Over,
     /// Its caller has gone.
     Unwanted,
@@ -59,13 +60,15 @@ impl Shared {
         let mut stage = self.stage();
         let is_wanted = matches!(*stage, Stage::Waiting);
         if is_wanted {
-            *stage = Stage::Running(Arc::clone(&reader.interrupt));
+            *stage = Stage::Running(Arc::clone(&reader.stop));
         }
         is_wanted
     }
 
-    fn end(&self) {
+    /// The read is over, and nobody stops the connection for it any more.
+    fn end(&self, reader: &Reader) {
         *self.stage() = Stage::Over;
+        reader.stop.store(false, Ordering::Relaxed);
     }
 }
 
@@ -75,8 +78,8 @@ struct Caller(Shared);
 impl Drop for Caller {
     fn drop(&mut self) {
         let mut stage = self.0.stage();
-        if let Stage::Running(interrupt) = mem::replace(&mut *stage, Stage::Unwanted) {
-            interrupt.interrupt();
+        if let Stage::Running(stop) = mem::replace(&mut *stage, Stage::Unwanted) {
+            stop.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -118,7 +121,7 @@ impl Readers {
         let connection = &reader.connection;
         connection.execute("begin", ())?;
         work(connection);
-        shared.end();
+        shared.end(&reader);
         // A connection that cannot end its transaction is dropped: it would see the same old snapshot for ever.
         if connection.execute("rollback", ()).is_ok() {
             self.idle().push(reader);
@@ -127,8 +130,8 @@ impl Readers {
     }
 
     fn connect(&self) -> Result<Reader, Error> {
-        let (connection, interrupt) = interruptible(&self.path, "pragma query_only = on")?;
-        Ok(Reader { connection, interrupt: Arc::new(interrupt) })
+        let (connection, stop) = stoppable(&self.path, "pragma query_only = on")?;
+        Ok(Reader { connection, stop })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {

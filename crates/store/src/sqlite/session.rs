@@ -1,9 +1,19 @@
 //! A connection to SQLite's file.
 
-use std::{cell::Cell, ops::ControlFlow, path::Path, str, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    ops::ControlFlow,
+    path::Path,
+    str,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use rusqlite::{
-    CachedStatement, ErrorCode, InterruptHandle, OpenFlags, ffi, params_from_iter,
+    CachedStatement, ErrorCode, OpenFlags, ffi, params_from_iter,
     types::{ToSql, ToSqlOutput, ValueRef},
 };
 
@@ -19,24 +29,38 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that stay prepared; a service has fewer.
 const STATEMENT_CACHE: usize = 128;
 
+/// After how many steps of SQLite's machine a statement looks whether it is to stop: some microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
+
 /// Opens the file, which must be there. `pragmas` hold for this connection alone.
 pub(super) fn connect(path: &Path, pragmas: &str) -> Result<Connection, Error> {
-    interruptible(path, pragmas).map(|(connection, _)| connection)
+    open(path, pragmas).map(on)
 }
 
-/// The same, with what stops the statement that runs there.
-pub(super) fn interruptible(
+/// The same, with a flag: while it is set, every statement stops with an error. SQLite's own interrupt would stop one that
+/// runs, and none that begins a moment later.
+pub(super) fn stoppable(
     path: &Path,
     pragmas: &str,
-) -> Result<(Connection, InterruptHandle), Error> {
+) -> Result<(Connection, Arc<AtomicBool>), Error> {
+    let (sqlite, stop) = (open(path, pragmas)?, Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let is_stopped = move || stopped.load(Ordering::Relaxed);
+    sqlite.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_stopped))?;
+    Ok((on(sqlite), stop))
+}
+
+fn open(path: &Path, pragmas: &str) -> Result<rusqlite::Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sqlite = rusqlite::Connection::open_with_flags(path, flags)?;
     sqlite.busy_timeout(BUSY_TIMEOUT)?;
     sqlite.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     sqlite.execute_batch(pragmas)?;
-    let interrupt = sqlite.get_interrupt_handle();
-    let session = Sqlite { sqlite, before: Cell::default(), probed: Cell::default() };
-    Ok((Connection::on(session), interrupt))
+    Ok(sqlite)
+}
+
+fn on(sqlite: rusqlite::Connection) -> Connection {
+    Connection::on(Sqlite { sqlite, before: Cell::default(), probed: Cell::default() })
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use clock::Clock;
-use definition::{Compiled, Descriptors, Draft, Problem, Undescribed, pool_of_set};
+use definition::{Compiled, Descriptors, Draft, Problem, Undescribed, load, pool_of_set};
 use futures::{FutureExt, future::join_all};
 use prost_reflect::DescriptorPool;
 
@@ -81,34 +81,17 @@ pub(crate) struct Unsound {
 impl Described {
     /// Reads the descriptors that come with a definition. It reads files, and compiles them.
     pub(crate) fn read(draft: Draft, beside: &Beside) -> Self {
-        let mut described = Self {
-            draft,
-            descriptors: Descriptors::new(),
-            problems: Vec::new(),
-            not_sent: Vec::new(),
-        };
-        match beside {
+        let (descriptors, problems) = match beside {
             Beside::Files { folder, further, import_roots } => {
-                described.read_files(folder, further, import_roots);
+                load::descriptors(&draft, folder, further, import_roots)
             }
-            Beside::Sets(sets) => described.read_sets(sets),
+            Beside::Sets(_) => (Descriptors::new(), Vec::new()),
+        };
+        let mut described = Self { draft, descriptors, problems, not_sent: Vec::new() };
+        if let Beside::Sets(sets) = beside {
+            described.read_sets(sets);
         }
         described
-    }
-
-    fn read_files(&mut self, folder: &Path, further: &[PathBuf], import_roots: &[PathBuf]) {
-        let roots = self.draft.import_roots().map(|root| folder.join(root));
-        let roots: Vec<PathBuf> = roots.chain(import_roots.iter().cloned()).collect();
-        let own = self.draft.descriptor_files().map(|file| folder.join(file));
-        for file in own.chain(further.iter().cloned()) {
-            if let Err(error) = self.descriptors.add_file(&file, &roots) {
-                self.descriptors.incomplete();
-                let problem = error.into_problem(&file);
-                if !self.problems.contains(&problem) {
-                    self.problems.push(problem);
-                }
-            }
-        }
     }
 
     fn read_sets(&mut self, sets: &[Bytes]) {

@@ -1,9 +1,10 @@
-//! Reading definition files from a folder.
+//! Reading definition files, and the descriptor files that they name.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::descriptors::Descriptors;
 use super::draft::Draft;
 use super::problem::{Position, Problem, Problems};
 use super::yaml::MAX_SOURCE;
@@ -86,4 +87,29 @@ pub fn files(folder: &Path, max: usize) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// The descriptor files that a definition names, relative to `folder`, and `further` ones; imports begin where the definition
+/// says, and at `import_roots`. With what is wrong with files, which are left out then.
+#[must_use]
+pub fn descriptors(
+    draft: &Draft,
+    folder: &Path,
+    further: &[PathBuf],
+    import_roots: &[PathBuf],
+) -> (Descriptors, Vec<Problem>) {
+    let roots = draft.import_roots().map(|root| folder.join(root));
+    let roots: Vec<PathBuf> = roots.chain(import_roots.iter().cloned()).collect();
+    let own = draft.descriptor_files().map(|file| folder.join(file));
+    let (mut descriptors, mut problems) = (Descriptors::new(), Vec::new());
+    for file in own.chain(further.iter().cloned()) {
+        if let Err(error) = descriptors.add_file(&file, &roots) {
+            descriptors.incomplete();
+            let problem = error.into_problem(&file);
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    (descriptors, problems)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use definition::{Descriptors, Draft, Problem, load};
+use definition::{Draft, Problem, load};
 use proto::saga::v1::{CheckDefinitionRequest, RegisterDefinitionRequest};
 
 /// What describes participants beside what a definition names.
@@ -38,16 +38,7 @@ impl Offer {
         let (file, source) = (path.display().to_string(), load::read_source(path)?);
         let draft = Draft::parse(&file, &source)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let own = draft.descriptor_files().map(|file| folder.join(file));
-        let roots = draft.import_roots().map(|root| folder.join(root));
-        let roots: Vec<PathBuf> = roots.chain(import_root.iter().cloned()).collect();
-        let mut descriptors = Descriptors::new();
-        let mut problems = Vec::new();
-        for path in own.chain(further.iter().cloned()) {
-            if let Err(error) = descriptors.add_file(&path, &roots) {
-                problems.push(error.into_problem(&path));
-            }
-        }
+        let (descriptors, problems) = load::descriptors(&draft, folder, further, import_root);
         match problems.is_empty() {
             true => Ok(Self { file, source, descriptor_sets: descriptors.sets() }),
             false => Err(problems),

@@ -105,3 +105,13 @@ impl Context {
         self.end.get()
     }
 }
+
+/// A connection pays for calls on which work was wasted: those that were refused, and those that were taken back.
+impl Drop for Context {
+    fn drop(&mut self) {
+        let is_futile = self.end.get().is_none_or(End::is_refusal);
+        if let Some(account) = self.account.as_ref().filter(|_| is_futile) {
+            account.count_futile_call();
+        }
+    }
+}

@@ -59,6 +59,17 @@ impl End {
         self.foreign
     }
 
+    /// Whether the call was refused for what it asks, or for how much is asked, whatever the stored data are.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self.code,
+            Code::InvalidArgument
+                | Code::Unimplemented
+                | Code::OutOfRange
+                | Code::ResourceExhausted
+        )
+    }
+
     /// Whether the call did what it was asked to.
     pub(crate) fn is_success(&self) -> bool {
         self.code == Code::Ok && self.reason == "OK"

@@ -39,7 +39,12 @@ use self::{
     slots::{Slot, Slots},
     socket::Socket,
 };
-use crate::{budget::Budget, config::Connections, log::Sample, wire::causes};
+use crate::{
+    budget::{Account, Budget},
+    config::Connections,
+    log::Sample,
+    wire::causes,
+};
 
 /// Calls at once on a connection, and resets by its client that are not read yet: beyond them it is closed.
 const MAX_STREAMS: u32 = 1024;
@@ -149,8 +154,11 @@ where
             }
             continue;
         };
-        let Ok(io) = prepare(stream, slot, &clock, limits.handshake_timeout) else { continue };
-        let (info, account) = (io.connect_info(), budget.account());
+        let account = budget.account();
+        let prepared =
+            prepare(stream, slot, Arc::clone(&account), &clock, limits.handshake_timeout);
+        let Ok(io) = prepared else { continue };
+        let info = io.connect_info();
         let (of_requests, of_responses) = (Arc::clone(&account), Arc::clone(&account));
         let stamped = service.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(info.clone());
@@ -227,12 +235,13 @@ async fn slot(slots: &Slots, address: IpAddr) -> Option<(Slot, CancellationToken
 fn prepare(
     stream: TcpStream,
     slot: (Slot, CancellationToken),
+    account: Arc<Account>,
     clock: &Clock,
     handshake_timeout: Duration,
 ) -> Result<Socket<TcpStream>, std::io::Error> {
     // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
     stream.set_nodelay(true)?;
-    Ok(Socket::new(stream, slot, clock.clone(), handshake_timeout))
+    Ok(Socket::new(stream, slot, account, clock.clone(), handshake_timeout))
 }
 
 /// Whether it is the connection that failed, and not the listener.

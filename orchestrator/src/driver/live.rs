@@ -277,9 +277,20 @@ mod tests {
         let live = LiveSagas::new(1);
         let (one, mut other) = (live.changes("a"), live.changes("a"));
         drop(one);
+        assert!(other.next().now_or_never().is_none(), "nothing has changed");
         live.notify_changed("a");
         assert!(other.next().now_or_never().is_some(), "the other still waits");
         drop(other);
         assert!(live.sagas().awaited.is_empty());
+    }
+
+    #[test]
+    fn a_task_that_waits_no_longer_is_not_counted_among_those_that_do() {
+        let live = LiveSagas::new(1);
+        drop(live.wait("a", Timestamp(1)));
+        let mut other = live.wait("b", Timestamp(2));
+        assert!(other.is_to_give_back().now_or_never().is_none(), "it is the only one");
+        drop(other);
+        assert!(live.sagas().waiting.is_empty());
     }
 }

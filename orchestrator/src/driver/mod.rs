@@ -404,3 +404,18 @@ fn new_id(ids: &Mutex<ContextV7>, now: clock::Timestamp) -> Uuid {
     let nanos = u32::try_from(now.0 % 1_000 * 1_000_000).unwrap_or_default();
     Uuid::new_v7(uuid::Timestamp::from_unix(&*context, now.0 / 1_000, nanos))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_saga_tells_the_millisecond_of_its_start() {
+        let ids = Mutex::new(ContextV7::new());
+        for millis in [0, 1, 999, 1_000, 1_001, 1_764_351_999_007] {
+            let id = new_id(&ids, clock::Timestamp(millis));
+            let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+            assert_eq!(seconds * 1_000 + u64::from(nanos / 1_000_000), millis);
+        }
+    }
+}

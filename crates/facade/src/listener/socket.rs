@@ -1,8 +1,10 @@
-//! A connection's socket: it must bring an HTTP preface in time, and gives way after so many bytes.
+//! A connection's socket: it must bring an HTTP preface in time, gives way after so many bytes, and pauses for calls that
+//! came to nothing.
 
 use std::{
     io::{Error, ErrorKind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use super::slots::Slot;
+use crate::budget::Account;
 
 /// The bytes that every HTTP/2 connection begins with; a request of HTTP/1.1 is longer.
 const PREFACE_BYTES: usize = 24;
@@ -30,6 +33,10 @@ pub(super) struct Socket<S> {
     waiting: Option<AwaitedPreface>,
     /// How many bytes were read in this turn.
     read: usize,
+    account: Arc<Account>,
+    clock: Clock,
+    /// Until it is over, nothing is read.
+    pause: Option<BoxFuture<'static, ()>>,
 }
 
 struct AwaitedPreface {
@@ -41,17 +48,34 @@ impl<S> Socket<S> {
     pub(super) fn new(
         stream: S,
         (slot, leave): (Slot, CancellationToken),
+        account: Arc<Account>,
         clock: Clock,
         timeout: Duration,
     ) -> Self {
+        let waiting = clock.clone();
         let timed_out = Box::pin(async move {
-            leave.run_until_cancelled(clock.sleep(timeout)).await;
+            leave.run_until_cancelled(waiting.sleep(timeout)).await;
         });
-        Self { stream, slot, waiting: Some(AwaitedPreface { timed_out, received: 0 }), read: 0 }
+        let waiting = Some(AwaitedPreface { timed_out, received: 0 });
+        Self { stream, slot, waiting, read: 0, account, clock, pause: None }
     }
 }
 
 impl<S> Socket<S> {
+    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.pause.is_none()
+            && let Some(pause) = self.account.pause()
+        {
+            let clock = self.clock.clone();
+            self.pause = Some(Box::pin(async move { clock.sleep(pause.length).await }));
+        }
+        if let Some(pause) = &mut self.pause {
+            std::task::ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+
     fn has_read(&mut self, bytes: usize) {
         self.read += bytes;
         let Some(wait) = &mut self.waiting else { return };
@@ -86,6 +110,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
                 "no HTTP preface came in time",
             )));
         }
+        std::task::ready!(this.poll_pause(context));
         if this.read >= BYTES_PER_TURN {
             this.read = 0;
             context.waker().wake_by_ref();
@@ -143,10 +168,10 @@ mod tests {
         task::{Wake, Waker},
     };
 
-    use clock::Timestamp;
+    use clock::{ManualTime, Timestamp};
 
     use super::*;
-    use crate::{config::Connections, listener::slots::Slots};
+    use crate::{budget::Budget, config::Connections, listener::slots::Slots};
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -158,11 +183,13 @@ mod tests {
     }
 
     /// A socket of a peer that always has more.
-    fn flooded() -> Socket<tokio::io::Repeat> {
+    fn flooded() -> (Socket<tokio::io::Repeat>, ManualTime) {
         let slots = Slots::new(&Connections::default(), Arc::default());
         let slot = slots.take(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
-        let (clock, _) = Clock::manual(Timestamp(0));
-        Socket::new(tokio::io::repeat(0), slot, clock, Duration::from_secs(1))
+        let (clock, time) = Clock::manual(Timestamp(0));
+        let account = Budget::default().account();
+        let second = Duration::from_secs(1);
+        (Socket::new(tokio::io::repeat(0), slot, account, clock, second), time)
     }
 
     /// How many bytes are read before the socket gives way.
@@ -181,12 +208,24 @@ mod tests {
 
     #[test]
     fn a_peer_that_always_has_more_gives_way_after_its_share_each_time() {
-        let mut socket = flooded();
+        let (mut socket, _) = flooded();
         for _ in 0..3 {
             let wakes = Arc::new(Wakes::default());
             assert_eq!(read_turn(&mut socket, &Waker::from(Arc::clone(&wakes))), 9_000);
             let woken = wakes.0.load(Ordering::Relaxed);
             assert_eq!(woken, 1, "it has its next turn without a word from the peer");
         }
+    }
+
+    #[test]
+    fn a_peer_whose_calls_come_to_nothing_is_not_read_from_for_a_while() {
+        let (mut socket, time) = flooded();
+        let waker = Waker::noop();
+        assert_eq!(read_turn(&mut socket, waker), 9_000);
+        (0..64).for_each(|_| socket.account.count_futile_call());
+        assert_eq!(read_turn(&mut socket, waker), 0);
+        assert_eq!(read_turn(&mut socket, waker), 0, "however often it is asked");
+        time.advance(Duration::from_millis(8));
+        assert_eq!(read_turn(&mut socket, waker), 9_000);
     }
 }

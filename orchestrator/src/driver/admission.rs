@@ -366,6 +366,7 @@ fn targets(definition: &Compiled) -> impl Iterator<Item = &Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Sagas;
 
     #[test]
     fn nothing_is_kept_of_a_connection_whose_sagas_are_over() {
@@ -378,5 +379,24 @@ mod tests {
         by_peer.remove(peer);
         assert_eq!(by_peer.of(peer), 0);
         assert!(by_peer.0.is_empty());
+    }
+
+    #[test]
+    fn sagas_that_have_waited_go_on_while_there_is_room_in_all_and_for_their_definition() {
+        let (clock, _) = Clock::manual(clock::Timestamp(0));
+        let sagas = Sagas { share_per_definition: 50, ..Sagas::default() };
+        // Of those that have waited two are active at once, and one of a definition.
+        let limits = Limits { max_running: 4, sagas, ..Limits::default() };
+        let participants = Participants::new(clock.clone());
+        let admission = Arc::new(Admission::new(clock, participants, &limits));
+        assert_eq!(admission.crowded(), Some(Vec::new()));
+        let one = admission.wake("one").unwrap();
+        assert!(admission.wake("one").is_none());
+        assert_eq!(admission.crowded(), Some(vec!["one".to_owned()]));
+        let other = admission.wake("other").unwrap();
+        assert!(admission.wake("third").is_none());
+        assert_eq!(admission.crowded(), None);
+        drop((one, other));
+        assert_eq!(admission.crowded(), Some(Vec::new()));
     }
 }

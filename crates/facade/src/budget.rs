@@ -1,5 +1,6 @@
 //! The one place that owns budgets: how many bytes of requests and responses a process and each of its connections may
-//! hold, how much work may be heavy at once, and how long a peer may keep what it does not take.
+//! hold, how much work may be heavy at once, what a connection may take of the event loop, and how long a peer may keep what
+//! it does not take.
 //!
 //! A process has one [`Budget`], which all its servers share. A connection has an account of it: whatever is taken from
 //! the account is taken from the process too. What holds bytes has a lease, which grows with what has arrived and gives
@@ -11,6 +12,8 @@
 //! connection and puts it into each request. Slots are counted beside what they are for: calls in flight in
 //! `layers/shed.rs`, connections in `listener/slots.rs`.
 
+mod share;
+
 use std::{
     sync::{
         Arc,
@@ -21,6 +24,8 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub(crate) use self::share::LoopShare;
+use self::share::Pausing;
 use crate::{
     Failure,
     config::{Requests, Responses},
@@ -38,12 +43,6 @@ const SMALL_RESPONSE: usize = 4096;
 /// How much heavy work runs at once in a process, each on a thread beside the event loop. More would take the processor
 /// from the event loop.
 const HEAVY_IN_ALL: usize = 2;
-
-/// After how many calls of a connection that came to nothing it is not read from for a while, and how long for each of them:
-/// thousands of such calls in a second leave others most of the processor. Where several connections pause at once each
-/// does so for as much longer, so that it does not pay to open more of them.
-const FUTILE_CALLS: usize = 64;
-const PAUSE_FOR_EACH: Duration = Duration::from_micros(125);
 
 /// To decode and check more bytes than this takes some milliseconds.
 const HEAVY_BYTES: usize = 16 * 1024;
@@ -65,8 +64,7 @@ struct Process {
     requests: Held,
     responses: Held,
     heavy: Arc<Semaphore>,
-    /// How many connections pause.
-    pausing: AtomicUsize,
+    pausing: Pausing,
 }
 
 /// The part of the budget that one connection has.
@@ -80,8 +78,7 @@ pub(crate) struct Account {
     dropped: AtomicUsize,
     taken: AtomicUsize,
     heavy: Arc<Semaphore>,
-    /// Calls that came to nothing, since the connection last paused for them.
-    futile: AtomicUsize,
+    share: LoopShare,
 }
 
 /// What bytes are held for.
@@ -113,7 +110,7 @@ impl Budget {
             requests: Held::up_to(request_limits.bytes.get()),
             responses: Held::up_to(response_limits.bytes.get()),
             heavy: Arc::new(Semaphore::new(HEAVY_IN_ALL)),
-            pausing: AtomicUsize::new(0),
+            pausing: Pausing::default(),
             request_limits,
             response_limits,
         }))
@@ -143,7 +140,7 @@ impl Budget {
             dropped: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
             heavy: Arc::new(Semaphore::new(1)),
-            futile: AtomicUsize::new(0),
+            share: LoopShare::beside(&self.0.pausing),
             process: self.clone(),
         })
     }
@@ -179,34 +176,10 @@ pub(crate) struct HeavyPermit {
     _of_process: Option<OwnedSemaphorePermit>,
 }
 
-/// A connection that pauses counts as such until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Pause {
-    process: Budget,
-    pub(crate) length: Duration,
-}
-
-impl Drop for Pause {
-    fn drop(&mut self) {
-        self.process.0.pausing.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Account {
-    /// A call of the connection came to nothing: it was refused, or taken back before it was answered.
-    pub(crate) fn count_futile_call(&self) {
-        self.futile.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The pause that the connection owes for such calls, once there are many of them.
-    pub(crate) fn pause(&self) -> Option<Pause> {
-        if self.futile.load(Ordering::Relaxed) < FUTILE_CALLS {
-            return None;
-        }
-        let calls = self.futile.swap(0, Ordering::Relaxed);
-        let pausing = self.process.0.pausing.fetch_add(1, Ordering::Relaxed) + 1;
-        let times = u32::try_from(calls.saturating_mul(pausing)).unwrap_or(u32::MAX);
-        Some(Pause { process: self.process.clone(), length: PAUSE_FOR_EACH.saturating_mul(times) })
+    /// Its share of the event loop.
+    pub(crate) fn share(&self) -> &LoopShare {
+        &self.share
     }
 
     pub(crate) fn lease_for_request(self: &Arc<Self>) -> Lease {
@@ -421,24 +394,6 @@ mod tests {
         assert_eq!(spent.setting, "limits.requests.bytes");
         drop((all, little));
         assert_eq!(budget.request_bytes(), 0);
-    }
-
-    #[test]
-    fn a_connection_pauses_for_calls_that_came_to_nothing_and_longer_beside_others_that_do() {
-        let budget = Budget::default();
-        let (one, other) = (budget.account(), budget.account());
-        let fail = |account: &Account| (0..FUTILE_CALLS).for_each(|_| account.count_futile_call());
-        (1..FUTILE_CALLS).for_each(|_| one.count_futile_call());
-        assert!(one.pause().is_none(), "some calls are refused to everybody");
-        one.count_futile_call();
-        let first = one.pause().unwrap();
-        assert_eq!(first.length, Duration::from_millis(8));
-        assert!(one.pause().is_none(), "they are paid for");
-        fail(&other);
-        assert_eq!(other.pause().unwrap().length, Duration::from_millis(16));
-        drop(first);
-        fail(&other);
-        assert_eq!(other.pause().unwrap().length, Duration::from_millis(8));
     }
 
     #[tokio::test]

@@ -111,7 +111,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         let is_futile = self.end.get().is_none_or(End::is_refusal);
         if let Some(account) = self.account.as_ref().filter(|_| is_futile) {
-            account.count_futile_call();
+            account.share().count_futile_call();
         }
     }
 }

@@ -135,6 +135,7 @@ impl<F: Future + Unpin> Future for StallLimited<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        this.account.share().begin_turn();
         if let Poll::Ready(ended) = Pin::new(&mut this.connection).poll(context) {
             return Poll::Ready(Some(ended));
         }

@@ -1,5 +1,6 @@
 //! Sagas whose task ended without an end of the saga: taken up again at once, or set aside for a person.
 
+use orchestrator::driver::OrderError;
 use proto::saga::v1::SagaState;
 use saga::Status;
 use store::Values;
@@ -77,5 +78,39 @@ async fn a_saga_that_cannot_be_read_stands_aside_until_a_person_closes_it() {
     changes.next().await;
     assert_eq!(test_driver.get(&bad).await.state(), SagaState::Resolved);
     assert!(!next.close_aside(&bad, "once more").await.unwrap(), "it is closed");
+    next.abort();
+}
+
+#[tokio::test]
+async fn a_saga_that_stands_aside_goes_on_by_a_retry_once_its_cause_is_mended() {
+    let mut test_driver = test_driver().await;
+    let saga_id = test_driver.start("k").await;
+    let _under_way = test_driver.called("freeze forward").await;
+    test_driver.driver().abort();
+    given_up(&test_driver, &saga_id).await;
+    let records = "place = (select max(place) from journal where saga_id = ?1)";
+    let set = [
+        format!("create table kept as select link from event where {records}"),
+        format!("update event set link = zeroblob(32) where {records}"),
+        format!("update event set link = (select link from kept) where {records}"),
+    ];
+    let [keep, cut, mend] = set.map(|statement| &*statement.leak());
+    change(&test_driver, keep, (saga_id.clone(),)).await;
+    change(&test_driver, cut, (saga_id.clone(),)).await;
+
+    let next = test_driver.next_driver().await;
+    assert_eq!(next.recover_once().await.unwrap(), 0);
+    let aside = test_driver.stands(&saga_id, SagaState::Attention).await;
+    assert_eq!(aside.reason, "JOURNAL_UNREADABLE");
+    let early = next.retry(&saga_id, "too early".to_owned()).await;
+    assert!(matches!(early, Err(OrderError::TaskEnded)), "{early:?}");
+
+    change(&test_driver, mend, (saga_id.clone(),)).await;
+    next.retry(&saga_id, "mended".to_owned()).await.unwrap();
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.done();
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
+    let again = next.retry(&saga_id, "once more".to_owned()).await;
+    assert!(matches!(again, Err(OrderError::TaskEnded)), "it has ended: {again:?}");
     next.abort();
 }

@@ -1,6 +1,6 @@
 //! Who may begin, and who is told to come later.
 
-use std::{num::NonZero, time::Duration};
+use std::{net::SocketAddr, num::NonZero, time::Duration};
 
 use bytes::Bytes;
 use facade::Trace;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::test_driver::{TestDriver, definition};
+use crate::test_driver::{Arrived, TestDriver, definition};
 
 const STEP: &str = "
   - step: work
@@ -246,37 +246,85 @@ async fn a_start_that_would_wait_for_too_long_is_refused_and_first_one_that_nobo
         (1_000, true, Some(149), true),
     ];
     for (delay, waits, rest, refused) in cases {
-        let max_delay = Duration::from_millis(delay);
-        let sagas = Sagas { max_delay, ..shares(100, 100) };
-        let mut test_driver = TestDriver::within(limits(1_000, sagas), &[&named("work")]).await;
-        let mut calls = Vec::new();
-        for number in 0..62 {
-            test_driver.start(&number.to_string()).await;
-            calls.push(test_driver.next().await);
-        }
-        for slow in ["62", "63"] {
-            let blocked = block(&test_driver).await;
-            let mut begun = Box::pin(start(&test_driver, slow, Requester::default()));
-            for _ in 0..10 {
-                assert!(futures::poll!(&mut begun).is_pending());
-                tokio::task::yield_now().await;
-            }
-            test_driver.pass(50);
-            drop(blocked);
-            drop(begun.await);
-            calls.push(test_driver.next().await);
-        }
+        let (mut test_driver, calls) = late_driver(delay, []).await;
         let requester = Requester { peer: None, waits, rest: rest.map(Duration::from_millis) };
-        match (start(&test_driver, "next", requester).await, refused) {
-            (Start::New { .. }, false) => {}
-            (Start::Refused(Refusal { why, retry_after }), true) => {
-                assert!(why.contains("limits.sagas.max_delay"), "{why}");
-                assert_eq!(retry_after, Duration::from_millis(150));
-            }
-            other => panic!("{delay} {waits} {rest:?}: {other:?}"),
-        }
+        let is_let_in = is_let_in(&test_driver, "next", requester).await;
+        assert_eq!(is_let_in, !refused, "{delay} {waits} {rest:?}");
         let again = start(&test_driver, "63", requester).await;
         assert!(matches!(again, Start::Already { .. }), "a repeat is answered: {again:?}");
+
+        if refused {
+            let mut calls = calls.into_iter();
+            calls.next().unwrap().done();
+            while test_driver.driver().running() == 64 {
+                tokio::task::yield_now().await;
+            }
+            let few = self::is_let_in(&test_driver, "few", requester).await;
+            assert!(few, "so few sagas are no line, whatever they wait");
+            drop(test_driver.next().await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_with_hardly_a_saga_under_way_is_let_in_where_others_are_refused() {
+    let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let of_peer = Requester { peer, waits: true, rest: None };
+    let of_another = Requester { peer: None, waits: true, rest: None };
+    // The limit, whose the slow sagas are that are under way, whether the caller is let in.
+    let cases = [
+        (38, [of_another, of_another], true),
+        (37, [of_another, of_another], false),
+        (38, [of_another, of_peer], true),
+        (38, [of_peer, of_peer], false),
+    ];
+    for (delay, slow, expected) in cases {
+        let (test_driver, _calls) = late_driver(delay, slow).await;
+        let is_let_in = is_let_in(&test_driver, "next", of_peer).await;
+        assert_eq!(is_let_in, expected, "{delay} {slow:?}");
+    }
+}
+
+/// A driver that lets a saga wait so many milliseconds, with 64 under way, the last two of which have waited 50 ms for
+/// their appends and are of these requesters.
+async fn late_driver(
+    delay: u64,
+    slow: impl IntoIterator<Item = Requester>,
+) -> (TestDriver, Vec<Arrived>) {
+    let sagas = Sagas { max_delay: Duration::from_millis(delay), ..shares(100, 100) };
+    let mut test_driver = TestDriver::within(limits(1_000, sagas), &[&named("work")]).await;
+    let mut calls = Vec::new();
+    for number in 0..62 {
+        test_driver.start(&number.to_string()).await;
+        calls.push(test_driver.next().await);
+    }
+    let mut slow = slow.into_iter();
+    for key in ["62", "63"] {
+        let blocked = block(&test_driver).await;
+        let requester = slow.next().unwrap_or_default();
+        let mut begun = Box::pin(start(&test_driver, key, requester));
+        for _ in 0..10 {
+            assert!(futures::poll!(&mut begun).is_pending());
+            tokio::task::yield_now().await;
+        }
+        test_driver.pass(50);
+        drop(blocked);
+        drop(begun.await);
+        calls.push(test_driver.next().await);
+    }
+    (test_driver, calls)
+}
+
+/// Whether a start is let in that would wait 150 ms; a refusal names the setting and the wait.
+async fn is_let_in(test_driver: &TestDriver, key: &str, requester: Requester) -> bool {
+    match start(test_driver, key, requester).await {
+        Start::New { .. } => true,
+        Start::Refused(Refusal { why, retry_after }) => {
+            assert!(why.contains("limits.sagas.max_delay"), "{why}");
+            assert_eq!(retry_after, Duration::from_millis(150));
+            false
+        }
+        other => panic!("{key}: {other:?}"),
     }
 }
 

@@ -114,3 +114,31 @@ async fn a_saga_that_stands_aside_goes_on_by_a_retry_once_its_cause_is_mended() 
     assert!(matches!(again, Err(OrderError::TaskEnded)), "it has ended: {again:?}");
     next.abort();
 }
+
+#[tokio::test]
+async fn a_saga_whose_definition_was_unknown_is_tried_again_at_the_next_start_by_itself() {
+    let mut test_driver = test_driver().await;
+    let saga_id = test_driver.start("k").await;
+    let _under_way = test_driver.called("freeze forward").await;
+    test_driver.driver().abort();
+    given_up(&test_driver, &saga_id).await;
+    change(&test_driver, "create table kept as select source from definition", ()).await;
+    change(&test_driver, "update definition set source = 'of another version'", ()).await;
+    let ignorant = test_driver.next_driver().await;
+    assert_eq!(ignorant.recover_once().await.unwrap(), 0);
+    let aside = test_driver.stands(&saga_id, SagaState::Attention).await;
+    assert_eq!(aside.reason, "DEFINITION_UNREADABLE");
+
+    let mended = "update definition set source = (select source from kept)";
+    change(&test_driver, mended, ()).await;
+    let next = test_driver.next_driver().await;
+    let recovering = tokio::spawn({
+        let next = next.clone();
+        async move { next.recover().await }
+    });
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.done();
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
+    next.abort();
+    recovering.await.unwrap();
+}

@@ -156,8 +156,8 @@ impl Driver {
             // It had nothing under way, and goes on as if it had not slept.
             Some(until) => {
                 self.context.journal.wake(number).await?;
-                let is_out_of_time = is_out_of_time(&state, until, self.context.clock.now());
-                is_out_of_time.then_some(Event::Woken { node })
+                let (last, now) = (Timestamp(state.updated_at().0), self.context.clock.now());
+                is_out_of_time(last, until, now).then_some(Event::Woken { node })
             }
             None => Some(Event::Recovered { node }),
         };
@@ -192,10 +192,10 @@ impl Driver {
     }
 }
 
-/// Whether a saga that was asleep `until` then is taken up at an instant that its wait does not explain: no node ran, or the
-/// clock jumped.
-fn is_out_of_time(state: &SagaState, until: Timestamp, now: Timestamp) -> bool {
-    now.0 < state.updated_at().0 || now.since(until) > MAX_OVERSLEEP
+/// Whether a saga that was asleep `until` then, and recorded its `last` record before, is taken up at an instant that its wait
+/// does not explain: no node ran, or the clock jumped.
+fn is_out_of_time(last: Timestamp, until: Timestamp, now: Timestamp) -> bool {
+    now < last || now.since(until) > MAX_OVERSLEEP
 }
 
 /// How a saga is taken up.
@@ -235,6 +235,21 @@ impl From<journal::Error> for TakeUpError {
             // A retry would read all records and be refused again.
             full @ journal::Error::Full { .. } => Self::unreadable(full.to_string()),
             error => Self::Journal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saga_is_out_of_time_before_its_last_record_and_a_minute_after_it_was_due() {
+        let (last, until) = (Timestamp(1_000), Timestamp(5_000));
+        for (now, expected) in
+            [(999, true), (1_000, false), (5_000, false), (65_000, false), (65_001, true)]
+        {
+            assert_eq!(is_out_of_time(last, until, Timestamp(now)), expected, "{now}");
         }
     }
 }

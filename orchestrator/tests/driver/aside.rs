@@ -1,6 +1,6 @@
 //! Sagas whose task ended without an end of the saga: taken up again at once, or set aside for a person.
 
-use orchestrator::driver::OrderError;
+use orchestrator::{driver::OrderError, journal::Unfinished};
 use proto::saga::v1::SagaState;
 use saga::Status;
 use store::Values;
@@ -141,4 +141,20 @@ async fn a_saga_whose_definition_was_unknown_is_tried_again_at_the_next_start_by
     test_driver.stands(&saga_id, SagaState::Succeeded).await;
     next.abort();
     recovering.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_saga_whose_row_makes_no_sense_is_set_aside_and_found_once() {
+    let mut test_driver = test_driver().await;
+    let saga_id = test_driver.start("k").await;
+    let _under_way = test_driver.called("freeze forward").await;
+    test_driver.driver().abort();
+    given_up(&test_driver, &saga_id).await;
+    change(&test_driver, "update saga set state = 'ASTRAY'", ()).await;
+    let next = test_driver.next_driver().await;
+    assert_eq!(next.recover_once().await.unwrap(), 0);
+    let stored = test_driver.journal.find(&saga_id).await.unwrap().unwrap();
+    let unfinished = test_driver.journal.unfinished(&Unfinished::default(), 10).await.unwrap();
+    assert_eq!(stored.aside.unwrap().code, "JOURNAL_UNREADABLE");
+    assert!(unfinished.is_empty(), "it stands aside: {unfinished:?}");
 }

@@ -176,6 +176,44 @@ async fn those_that_are_due_together_go_on_as_many_at_once_as_there_is_room_for(
     }
 }
 
+#[tokio::test]
+async fn sagas_that_waited_with_their_tasks_go_on_as_there_is_room_and_one_with_an_order_at_once() {
+    // Room for two that have waited.
+    let limits = limits(4, Sagas { max_waiting: 10, ..shares(100, 100) });
+    let mut test_driver = TestDriver::within(limits, &[&named("work")]).await;
+    let mut waiting = Vec::new();
+    for key in ["1", "2", "3"] {
+        waiting.push(wait_for_retry(&mut test_driver, key).await);
+    }
+    test_driver.pass(10_000);
+    let calls = [test_driver.next().await, test_driver.next().await];
+    let (driver, sagas) = (test_driver.driver().clone(), waiting.clone());
+    let is_asleep = |saga_id: &String| driver.find(saga_id).is_none();
+    while !sagas.iter().any(is_asleep) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sagas.iter().filter(|saga_id| is_asleep(saga_id)).count(), 1);
+    assert!(test_driver.arrivals.try_recv().is_err(), "there is no room for it");
+
+    let ordered = wait_for_retry(&mut test_driver, "4").await;
+    test_driver.driver().retry(&ordered, "by hand".to_owned()).await.unwrap();
+    test_driver.called("work forward").await.done();
+    calls.into_iter().for_each(Arrived::done);
+    while test_driver.driver().running() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(test_driver.driver().recover_once().await.unwrap(), 1);
+    test_driver.called("work forward").await.done();
+}
+
+/// Starts a saga whose first attempt fails: its task waits for the next.
+async fn wait_for_retry(test_driver: &mut TestDriver, key: &str) -> String {
+    let saga_id = test_driver.start(key).await;
+    test_driver.next().await.unavailable();
+    test_driver.recorded(&saga_id, 3).await;
+    saga_id
+}
+
 /// Keeps the journal's writer busy until it is dropped.
 struct Blocked {
     _go_on: oneshot::Sender<()>,

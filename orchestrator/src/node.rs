@@ -125,7 +125,7 @@ impl Node {
         let registry = Registry::load(journal.as_ref())
             .await
             .map_err(|error| format!("the journal: {error}"))?;
-        let participants = Participants::new(clock.clone());
+        let participants = Participants::new(clock.clone()).measured_by(facade.metrics().clone());
         for (service, routes) in in_process {
             participants.add_in_process(&service, routes);
         }
@@ -214,16 +214,16 @@ impl Node {
         let (clock, readiness) = (driver.clock().clone(), Readiness::default());
         process.stage();
         process.keep(ROLE, &readiness, journal.database().clone());
-        let removal_from = journal.database().removal_from();
+        let removal = journal.database().removal();
 
         process.stage();
         if let Some(keep) = retention.keep_finished {
             let ended = retention::EndedSagas(Arc::clone(&journal), retention.keep_keys.keep());
-            let removing = retention::run(clock.clone(), keep, removal_from, ended);
+            let removing = retention::run(clock.clone(), keep, removal.clone(), ended);
             process.spawn_until_stop("the removal of sagas that have ended", removing);
         }
         let keys = retention::RemovedSagaKeys(journal);
-        let removing = retention::run(clock, Keep::NOTHING, removal_from, keys);
+        let removing = retention::run(clock, Keep::NOTHING, removal, keys);
         process.spawn_until_stop("the removal of keys", removing);
         process.serve(ROLE, &readiness, (service, health), listener).await;
         process.spawn_until_stop("the files of definitions", files.watch(readiness));

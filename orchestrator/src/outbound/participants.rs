@@ -75,15 +75,23 @@ impl Participant {
 #[derive(Clone, Debug)]
 pub struct Participants {
     clock: Clock,
+    metrics: metrics::Registry,
     by_service: Arc<ArcSwap<HashMap<String, Arc<Participant>>>>,
     contract_news: Arc<Notify>,
 }
 
 impl Participants {
-    /// None yet.
+    /// None yet. Nothing is measured of their calls.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, by_service: Arc::default(), contract_news: Arc::default() }
+        let (metrics, by_service) = (metrics::Registry::off(), Arc::default());
+        Self { clock, metrics, by_service, contract_news: Arc::default() }
+    }
+
+    /// The same, with the calls to those that are added from now on measured by this registry.
+    #[must_use]
+    pub fn measured_by(self, metrics: metrics::Registry) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The clock that calls are timed by.
@@ -111,7 +119,7 @@ impl Participants {
     }
 
     fn participant(&self, transport: Transport, address: String, limiter: Limiter) -> Participant {
-        let client = Client::new(self.clock.clone(), transport);
+        let client = Client::new(self.clock.clone(), transport).measured_by(&self.metrics);
         Participant {
             client,
             address,

@@ -24,6 +24,7 @@ use crate::{
     driver::Driver,
     handlers::saga_service,
     journal::{self, Journal, tables::Tables},
+    metrics::observe_definitions,
     outbound::{Participants, keep_fresh},
     registry::Registry,
     retention::{self, Keep},
@@ -142,6 +143,7 @@ impl Node {
             participants.clone(),
             Arc::new(registry),
             &config.limits,
+            facade.metrics(),
         );
         let server = Server::new(facade.clone());
         let definitions = Definitions::new(
@@ -152,6 +154,7 @@ impl Node {
         );
         definitions.serve();
         let definitions = Arc::new(definitions);
+        observe_definitions(&definitions, facade.metrics());
         let mut files = Files::new(
             Arc::clone(&definitions),
             driver.clock().clone(),
@@ -159,7 +162,8 @@ impl Node {
             &config.definitions,
         );
         files.look().await;
-        let handlers = Handlers::new(driver.clone(), definitions, &config.limits.sagas);
+        let handlers =
+            Handlers::new(driver.clone(), definitions, &config.limits.sagas, facade.metrics());
         let (service, health) = server.with(saga_service::mount(handlers)).build();
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());

@@ -20,6 +20,7 @@ use super::{
     CallLimits, Contract,
     limiter::{Limiter, Place, Snapshot},
     secrets::Secrets,
+    traffic::{Traffic, TrafficView},
 };
 use crate::config::Metadata;
 
@@ -31,6 +32,7 @@ pub struct Participant {
     secrets: OnceLock<Arc<Secrets>>,
     limiter: Limiter,
     contract: Option<Arc<Contract>>,
+    traffic: Traffic,
 }
 
 impl Participant {
@@ -56,6 +58,11 @@ impl Participant {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What the attempts to it have come to.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// How much it may be called.
@@ -113,7 +120,14 @@ impl Participants {
 
     fn participant(&self, transport: Transport, address: String, limiter: Limiter) -> Participant {
         let client = Client::new(self.clock.clone(), transport).measured_by(&self.metrics);
-        Participant { client, address, secrets: OnceLock::new(), limiter, contract: None }
+        Participant {
+            client,
+            address,
+            secrets: OnceLock::new(),
+            limiter,
+            contract: None,
+            traffic: Traffic::default(),
+        }
     }
 
     fn add(&self, service: &str, participant: Participant) {
@@ -181,6 +195,12 @@ impl Participants {
         let known = self.by_service.load();
         let lines = known.iter().map(|(service, known)| Some((service, known.limiter.snapshot()?)));
         lines.flatten().map(|(service, line)| (service.clone(), line)).collect()
+    }
+
+    /// What the attempts to each participant have come to, by service.
+    pub(crate) fn traffic(&self) -> Vec<(String, TrafficView)> {
+        let known = self.by_service.load();
+        known.iter().map(|(service, known)| (service.clone(), known.traffic.view())).collect()
     }
 
     /// Whether `service` is served within this process.

@@ -174,7 +174,7 @@ fn standing(context: &Arc<Context>, registry: &Arc<Registry>, measured: &Measure
             (Arc::clone(&gauges), Weak::clone(&context), Weak::clone(&registry));
         Box::pin(async move {
             let (Some(context), Some(registry)) = (context.upgrade(), registry.upgrade()) else {
-                return;
+                return gauges.forget();
             };
             let Context { journal, metrics, live, .. } = context.as_ref();
             gauges.refresh(journal.as_ref(), &registry, metrics, || live.count()).await;

@@ -134,6 +134,11 @@ impl StandingGauges {
         *self.told() = Some(told);
     }
 
+    /// Shows nothing any more.
+    pub(crate) fn forget(&self) {
+        *self.told() = None;
+    }
+
     fn told(&self) -> MutexGuard<'_, Option<Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }

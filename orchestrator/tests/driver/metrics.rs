@@ -1,5 +1,6 @@
 //! What is measured of sagas is what their journals say.
 
+mod held;
 mod recount;
 mod standing;
 

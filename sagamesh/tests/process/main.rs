@@ -15,6 +15,7 @@ mod definitions;
 mod metrics;
 mod roles;
 mod shop;
+mod telemetry;
 
 use proto::{
     payment::v1::{GetWalletRequest, payment_service_client::PaymentServiceClient},

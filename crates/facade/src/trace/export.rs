@@ -9,23 +9,34 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{InstrumentationScope, KeyValue, trace::TraceId, trace::TracerProvider};
+use clock::Clock;
+use opentelemetry::{
+    InstrumentationScope, Key, KeyValue,
+    trace::{TraceId, TracerProvider},
+};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
-    resource::{EnvResourceDetector, TelemetryResourceDetector},
+    resource::{
+        EnvResourceDetector, ResourceDetector, SdkProvidedResourceDetector,
+        TelemetryResourceDetector,
+    },
     trace::{
         IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider, SpanData,
         SpanExporter as _,
     },
 };
 use tokio::{runtime, sync::oneshot};
-use tracing::Level;
-use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, filter_fn},
+    registry::LookupSpan,
+};
 
 use super::{
     ids::GivenIds,
-    queue::{DroppedSpans, Queue},
+    queue::{BATCH_SPANS, DroppedSpans, Queue},
 };
 use crate::{
     config::telemetry::{OtlpAddress, SampleRatio, Telemetry},
@@ -40,6 +51,8 @@ const BATCH_DELAY: Duration = Duration::from_secs(1);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What these spans are made by.
 const SCOPE: &str = "sagamesh";
+/// What the SDK's name of a process begins with whose environment does not name it.
+const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// A process exports its spans to one place, or to none.
 static EXPORT: OnceLock<Export> = OnceLock::new();
@@ -127,10 +140,7 @@ impl Pending {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_context_activation(false)
-            .with_filter(filter_fn(|metadata| match metadata.is_span() {
-                true => metadata.target() == TARGET,
-                false => *metadata.level() <= Level::INFO,
-            }))
+            .with_filter(filter_fn(is_told).with_max_level_hint(LevelFilter::INFO))
     }
 
     /// Begins to export. What is in the queue at the end of the process has `flush_timeout` to be sent.
@@ -152,8 +162,10 @@ impl Pending {
             };
             // Whoever waits for these has gone where they cannot be sent.
             let _ = begun.send(Ok(()));
-            runtime
-                .block_on(Sender { exporter, queue, address: to, is_failing: false }.run(stopped));
+            runtime.block_on(
+                Sender { exporter, queue, address: to, clock: Clock::system(), is_failing: false }
+                    .run(stopped),
+            );
             let _ = ended.send(());
         };
         let thread = thread::Builder::new().name("spans".to_owned()).spawn(run);
@@ -164,19 +176,28 @@ impl Pending {
     }
 }
 
+fn is_told(metadata: &Metadata<'_>) -> bool {
+    match metadata.is_span() {
+        true => metadata.target() == TARGET,
+        false => *metadata.level() <= Level::INFO,
+    }
+}
+
 /// What a process is, to whoever reads its spans. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` count over what is
 /// here.
 fn resource(service: &str) -> Resource {
     let instance = RandomIdGenerator::default().new_trace_id().to_string();
-    let named = std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
+    let name = Key::from_static_str("service.name");
+    let told = SdkProvidedResourceDetector.detect().get(&name);
+    let told = told.filter(|told| !told.as_str().starts_with(UNKNOWN_SERVICE));
     let builder = Resource::builder_empty()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", instance))
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_detector(Box::new(EnvResourceDetector::new()));
-    match named {
-        Some(name) => builder.with_service_name(name).build(),
+    match told {
+        Some(told) => builder.with_service_name(told).build(),
         None => builder.build(),
     }
 }
@@ -204,6 +225,7 @@ struct Sender {
     exporter: SpanExporter,
     queue: Queue,
     address: OtlpAddress,
+    clock: Clock,
     is_failing: bool,
 }
 
@@ -214,12 +236,12 @@ impl Sender {
         self.send(Vec::new()).await;
         loop {
             let is_last = tokio::select! {
-                () = self.queue.batch(BATCH_DELAY) => false,
+                () = self.queue.batch(&self.clock, BATCH_DELAY) => false,
                 _ = &mut stopped => true,
             };
             loop {
                 let spans = self.queue.take();
-                let is_rest = spans.len() < super::queue::BATCH_SPANS;
+                let is_rest = spans.len() < BATCH_SPANS;
                 if !spans.is_empty() {
                     self.send(spans).await;
                 }
@@ -236,7 +258,7 @@ impl Sender {
     async fn send(&mut self, spans: Vec<SpanData>) {
         let count = spans.len();
         // Its own limit is of an attempt, and it makes several.
-        let sent = tokio::time::timeout(EXPORT_TIMEOUT, self.exporter.export(spans)).await;
+        let sent = self.clock.timeout(EXPORT_TIMEOUT, self.exporter.export(spans)).await;
         let failure = match sent {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

@@ -15,7 +15,7 @@ use clock::Clock;
 use facade::{
     Facade,
     budget::Budget,
-    listener::bind,
+    listener::{bind, bind_setting},
     process::{self, Process},
 };
 use orchestrator::{Node, journal::Journal, node::open_journal};
@@ -78,11 +78,13 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
 pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result<Mesh, String> {
     let folder = config.database.folder.clone();
     process::prepare_folder(&folder)?;
-    let mut process = Process::new(clock.clone(), config.limits.connections.clone());
+    let mut process = Process::new(clock.clone(), config.limits.connections.clone())
+        .measured_by(config.telemetry.registry());
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
     let facade = Facade::new(clock.clone(), config.log.calls)
         .keeping_inbox(config.retention.keep_inbox)
-        .within(budget);
+        .within(budget)
+        .measured_by(process.metrics().clone());
     let listeners = listen(&config.listen).await?;
     let addresses = listeners.addresses()?;
     process.serve_admin_on(listeners.admin);
@@ -195,7 +197,7 @@ async fn listen(config: &Listen) -> Result<Listeners, String> {
     let orchestrator = bind(at(0)).await?;
     let services = [bind(at(1)).await?, bind(at(2)).await?, bind(at(3)).await?, bind(at(4)).await?];
     let admin = match config.admin {
-        Some(address) => bind(address).await?,
+        Some(address) => bind_setting("listen.admin", address).await?,
         None => match bind(at(5)).await {
             Ok(listener) => listener,
             // This listener was not configured, so a port that is taken must not keep the mesh from starting.

@@ -11,7 +11,7 @@ A config file; each setting may be left out:
 
   listen:
     grpc: 127.0.0.1:7071
-    admin: 127.0.0.1:7081       # /livez, /readyz and gRPC health; without it there is none
+    admin: 127.0.0.1:7081       # /livez, /readyz, /metrics and gRPC health; without it there is none
   database:
     folder: ./data              # made when it is missing
   retention:
@@ -41,7 +41,7 @@ A config file; each setting may be left out:
 
   listen:
     grpc: 127.0.0.1:7070
-    admin: 127.0.0.1:7080       # /livez, /readyz and gRPC health; without it there is none
+    admin: 127.0.0.1:7080       # /livez, /readyz, /metrics and gRPC health; without it there is none
   database:
     folder: ./data              # of the journal; made when it is missing
   participants:                 # each service that sagas call

@@ -19,7 +19,12 @@ mod validate;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-pub(crate) use self::{identify::Identity, trace::ServerSpan};
+use clock::Clock;
+use http::{HeaderMap, uri::PathAndQuery};
+use metrics::Registry;
+use proto::rules::Violation;
+
+pub(crate) use self::{identify::Identity, shed::InFlight, trace::ServerSpan};
 use self::{
     log::Log,
     shed::{Shed, Slot},
@@ -32,10 +37,8 @@ use crate::{
     dispatch::Method,
     end::End,
     log::{Calls, Scope},
+    measures::CallMeasures,
 };
-use clock::Clock;
-use http::{HeaderMap, uri::PathAndQuery};
-use proto::rules::Violation;
 
 /// The layers, with what they are set to and what they count. Clones count together.
 #[derive(Clone, Debug)]
@@ -44,6 +47,7 @@ pub(crate) struct Layers {
     budget: Budget,
     shed: Shed,
     log: Log,
+    measures: CallMeasures,
 }
 
 /// What of a call comes before its message.
@@ -63,7 +67,23 @@ impl Layers {
     /// Layers that admit `limit` calls in flight, or any number where it is `None`, and log the calls that `calls` names.
     pub(crate) fn new(clock: Clock, calls: Calls, limit: Option<NonZeroUsize>) -> Self {
         let (shed, log) = (Shed::beyond(limit), Log::new(calls, clock.clone()));
-        Self { clock, budget: Budget::default(), shed, log }
+        let measures = CallMeasures::new(&Registry::off());
+        Self { clock, budget: Budget::default(), shed, log, measures }
+    }
+
+    /// The same, measured by this registry.
+    pub(crate) fn measured_by(&self, metrics: &Registry) -> Self {
+        Self { measures: CallMeasures::new(metrics), ..self.clone() }
+    }
+
+    /// What is measured of calls.
+    pub(crate) fn measures(&self) -> &CallMeasures {
+        &self.measures
+    }
+
+    /// The calls in flight.
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        self.shed.in_flight()
     }
 
     /// The same, within another budget.
@@ -120,9 +140,15 @@ impl Layers {
     }
 
     /// On the way out: once for each call that is answered, whoever answered it.
-    pub(crate) fn after(&self, context: &Context, end: &End) {
+    pub(crate) fn after(&self, context: &Context, method: Option<&Method>, end: &End) {
+        self.measures.answered(context, method.map(|method| &method.series), end);
         self.log.after(context, end);
         trace::after(context, end);
+    }
+
+    /// In the place of [`Layers::after`] for a call that is dropped before it is answered.
+    pub(crate) fn cancelled(&self, context: &Context, method: Option<&Method>) {
+        self.measures.cancelled(context, method.map(|method| &method.series));
     }
 
     /// What the call's log lines stand in.

@@ -37,6 +37,7 @@ mod failure;
 mod foreign;
 mod inbox;
 mod layers;
+mod measures;
 mod mount;
 mod pipeline;
 mod redact;

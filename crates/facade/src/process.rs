@@ -15,6 +15,7 @@ use std::{net::SocketAddr, panic::AssertUnwindSafe};
 
 use clock::Clock;
 use futures::{FutureExt, future::select_all};
+use metrics::Registry;
 use store::Database;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,10 @@ use crate::{
     config::Connections,
     health::Health,
     listener::{self, Protocol, Share, Terms},
+    measures::{
+        ConnectionMeasures, declare, measure_calls_in_flight, measure_process, measure_readiness,
+        measure_runtime,
+    },
     readiness::Readiness,
     server::Service,
     wire::{causes, panic_text},
@@ -43,6 +48,7 @@ type TaskResult = Result<(), String>;
 pub struct Process {
     clock: Clock,
     connections: Connections,
+    metrics: Registry,
     share: Share,
     hurry: CancellationToken,
     needs: Needs,
@@ -67,12 +73,13 @@ struct Ended {
 }
 
 impl Process {
-    /// A process without roles and tasks.
+    /// A process without roles and tasks, which measures nothing.
     #[must_use]
     pub fn new(clock: Clock, connections: Connections) -> Self {
         Self {
             clock,
             connections,
+            metrics: Registry::off(),
             share: Share::default(),
             hurry: CancellationToken::new(),
             needs: Needs::default(),
@@ -82,6 +89,21 @@ impl Process {
             tasks: JoinSet::new(),
             stages: vec![Stage::default()],
         }
+    }
+
+    /// The same, measured by this registry, which its admin listener serves.
+    #[must_use]
+    pub fn measured_by(self, metrics: Registry) -> Self {
+        declare(&metrics);
+        measure_process(&metrics);
+        measure_runtime(&metrics);
+        Self { metrics, ..self }
+    }
+
+    /// What the process measures.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
     }
 
     /// Serves the admin endpoints on this listener once the process runs.
@@ -151,6 +173,7 @@ impl Process {
     pub fn keep(&mut self, role: &str, readiness: &Readiness, database: Database) {
         let (clock, part) = (self.clock.clone(), readiness.part("database"));
         part.ready();
+        database.measured_by(&self.metrics, &self.clock);
         self.needs.databases += 1;
         self.spawn(format!("the database of {role}"), async move |stop: CancellationToken| {
             let mut closing = database.downgrade();
@@ -175,6 +198,8 @@ impl Process {
     ) {
         self.note("listen.grpc", &listener);
         let (readiness, role_health) = (readiness.clone(), health.clone());
+        measure_readiness(&self.metrics, role, &readiness);
+        measure_calls_in_flight(&self.metrics, role, service.in_flight());
         self.roles.push(Role { name: role, health: role_health, readiness: readiness.clone() });
         let part = readiness.part("listener");
         part.ready();
@@ -190,7 +215,7 @@ impl Process {
                 health.set_ready(readiness.missing().is_empty()).await;
             }
         });
-        let terms = self.terms();
+        let terms = self.terms(role);
         self.spawn(role, async move |stop: CancellationToken| {
             let address = listener.local_addr().map(|address| address.to_string());
             let terms = terms(service.budget().clone(), stop);
@@ -264,11 +289,12 @@ impl Process {
         }
     }
 
-    /// What a listener serves by, but for its budget and its stage.
-    fn terms(&self) -> impl FnOnce(Budget, CancellationToken) -> Terms + use<> {
+    /// What the listener of this name serves by, but for its budget and its stage.
+    fn terms(&self, name: &str) -> impl FnOnce(Budget, CancellationToken) -> Terms + use<> {
+        let measures = ConnectionMeasures::of(&self.metrics, name);
         let (clock, limits) = (self.clock.clone(), self.connections.clone());
         let (share, hurry) = (self.share.clone(), self.hurry.clone());
-        |budget, stop| Terms { clock, limits, share, budget, stop, hurry }
+        |budget, stop| Terms { clock, limits, share, budget, measures, stop, hurry }
     }
 
     /// Notes a listener, whose address is this setting.
@@ -310,9 +336,9 @@ impl Process {
         let Some(listener) = self.admin.take() else { return };
         let (health, routes) = Health::new();
         let roles = self.roles.clone();
-        let router = admin::router(roles.clone(), routes.routes());
+        let router = admin::router(roles.clone(), self.metrics.clone(), routes.routes());
         set_health(&roles, &health).await;
-        let terms = self.terms();
+        let terms = self.terms("admin");
         let name = "the admin listener";
         self.spawn_into(0, name.to_owned(), async move |stop: CancellationToken| {
             let terms = terms(Budget::default(), stop);

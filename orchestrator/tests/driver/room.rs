@@ -357,7 +357,8 @@ async fn late_driver(
 async fn is_let_in(test_driver: &TestDriver, key: &str, requester: Requester) -> bool {
     match start(test_driver, key, requester).await {
         Start::New { .. } => true,
-        Start::Refused(Refusal { why, retry_after }) => {
+        Start::Refused(Refusal { limit, why, retry_after }) => {
+            assert_eq!(limit.setting(), "limits.sagas.max_delay");
             assert!(why.contains("limits.sagas.max_delay"), "{why}");
             assert_eq!(retry_after, Duration::from_millis(150));
             false

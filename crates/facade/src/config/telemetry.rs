@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use http::Uri;
+use metrics::Registry;
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -25,6 +26,14 @@ pub struct Telemetry {
     pub sample: SampleRatio,
     /// Whether anything is measured. Where it is `false` there is no `/metrics`.
     pub metrics: bool,
+}
+
+impl Telemetry {
+    /// A registry for a process that is configured so.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        if self.metrics { Registry::new() } else { Registry::off() }
+    }
 }
 
 impl Default for Telemetry {

@@ -148,18 +148,22 @@ where
     let stop_timeout = limits.stop_timeout;
     let _flush = start_log(&loaded, Telling { service, log, telemetry, stop_timeout })?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
-    let config::Service { listen, database, limits, retention, log, telemetry: _ } = loaded.config;
+    let config::Service { listen, database, limits, retention, log, telemetry } = loaded.config;
     prepare_folder(&database.folder)?;
-    let mut process = Process::new(clock.clone(), limits.connections);
+    let mut process =
+        Process::new(clock.clone(), limits.connections).measured_by(telemetry.registry());
     if let Some(address) = listen.admin {
-        process.serve_admin_on(listener::bind(address).await?);
+        process.serve_admin_on(listener::bind_setting("listen.admin", address).await?);
     }
     let budget = Budget::new(limits.requests, limits.responses);
-    let facade = Facade::new(clock, log.calls).keeping_inbox(retention.keep_inbox).within(budget);
+    let facade = Facade::new(clock, log.calls)
+        .keeping_inbox(retention.keep_inbox)
+        .within(budget)
+        .measured_by(process.metrics().clone());
     let mount = open(database.folder.clone(), facade.clone()).await?;
     join_databases(&database.folder, mount.databases(), on_loss).await?;
     let name = mount.name();
-    let listener = listener::bind(listen.grpc).await?;
+    let listener = listener::bind_setting("listen.grpc", listen.grpc).await?;
     add_services(&mut process, &facade, limits.max_calls, vec![(mount, listener)]).await;
     tracing::info!(service = name, address = %listen.grpc, data = %database.folder.display(), "serving");
     process.run_until_signal(signals, CancellationToken::new()).await

@@ -139,6 +139,7 @@ fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
     }
     state.steps = steps;
     state.cause = Some(cause);
+    state.turned_back_at = at;
     state.hold = None;
 }
 

@@ -199,6 +199,8 @@ pub struct SagaState {
     pub(crate) rules: TimeRules,
     pub(crate) steps: Vec<StepState>,
     pub(crate) cause: Option<Cause>,
+    /// When the saga turned back, where it did.
+    pub(crate) turned_back_at: Timestamp,
     pub(crate) hold: Option<(Hold, Cause)>,
     /// When it was held last: an attempt that fell due later has not begun.
     pub(crate) held_at: Timestamp,
@@ -219,6 +221,7 @@ impl SagaState {
             rules: TimeRules::default(),
             steps: vec![StepState::default(); definition.steps().len()],
             cause: None,
+            turned_back_at: Timestamp(0),
             hold: None,
             held_at: Timestamp(0),
             ended: None,

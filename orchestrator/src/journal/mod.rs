@@ -5,20 +5,25 @@
 //! journal must be read again before the saga goes on: nothing is ever appended blindly a second time.
 
 pub mod chain;
+pub mod compensations;
 pub mod record;
 pub mod tables;
 
 mod ending;
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
-use saga::{Cause, Reason, Status};
+use saga::{Cause, Compensation, Reason, Status};
 use store::{Database, retention::Keep};
 
 pub use chain::Link;
+pub use compensations::{Compensations, Window};
 pub use ending::Ending;
 
 /// What a saga was started with. Never changes.
@@ -133,6 +138,15 @@ pub struct Standing {
     pub status: Status,
     /// Why it is in that state, where there is something to say.
     pub why: Option<NamedCause>,
+}
+
+/// What records change of what the index has of their saga.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where the saga stands now.
+    pub standing: Standing,
+    /// Its compensation, where it has turned back.
+    pub compensation: Option<Compensation>,
 }
 
 /// The record that brought a saga into the state that the index shows.
@@ -320,22 +334,23 @@ pub type Shared = Arc<dyn Journal>;
 /// Where sagas are recorded.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Starts a saga with its first records, unless its definition and key were started before; `standing` where they
+    /// Starts a saga with its first records, unless its definition and key were started before; `change` where they
     /// have taken it out of RUNNING. One that is not `wanted` any more when it is its turn is not started.
     async fn start(
         &self,
         header: Header,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
         wanted: Wanted,
     ) -> Result<Started, Error>;
 
-    /// Appends records to a saga, all or none, and sets where it stands in the index where that changed.
+    /// Appends records to a saga, all or none, and puts into the index what they change of it. A compensation that ended
+    /// is counted then.
     async fn append(
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
     ) -> Result<(), Error>;
 
     /// A saga as the index has it.
@@ -376,6 +391,15 @@ pub trait Journal: Send + Sync + 'static {
     async fn list(&self, filter: &Filter, before: &str, limit: i64)
     -> Result<Vec<IndexRow>, Error>;
 
+    /// What compensations came to within the window, of one definition or, where that is empty, of each. Costs the same
+    /// however many sagas have ended. Never keeps those waiting that run.
+    async fn compensations(&self, window: Window, definition: &str)
+    -> Result<Compensations, Error>;
+
+    /// How many sagas of each definition are in ATTENTION, those that stand aside included. Never keeps those waiting that
+    /// run.
+    async fn backlog(&self) -> Result<BTreeMap<String, u64>, Error>;
+
     /// Sets a saga aside that cannot be read or run. Its records stay as they are.
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error>;
 
@@ -393,6 +417,9 @@ pub trait Journal: Send + Sync + 'static {
         keep_keys: Keep,
         limit: u32,
     ) -> Result<u64, Error>;
+
+    /// Removes at most `limit` rows of what is counted of compensations that ended before `before`; gives how many.
+    async fn remove_compensations(&self, before: Timestamp, limit: u32) -> Result<u64, Error>;
 
     /// What a start under this definition and key came to before, where there was one.
     async fn earlier_start(&self, header: &Header) -> Result<Option<Started>, Error>;

@@ -1,7 +1,7 @@
 //! Crashes at the journal: the process dies right before, or right after, the n-th append is on disk.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     journal::{
-        self, Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number,
-        Readmit, RemovedSaga, Standing, Started, Unfinished, Wanted,
+        self, Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow,
+        Journal, Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, Wanted, Window,
     },
     retention::Keep,
 };
@@ -158,13 +158,13 @@ impl Journal for CrashingJournal {
         &self,
         header: Header,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
         wanted: Wanted,
     ) -> Result<Started, Error> {
         let append = self.crash_switch.next();
         self.crash_switch.crash_if_at(append, Side::Before).await;
         let (saga_id, intents) = (header.saga_id.clone(), intents(&entries));
-        let started = self.journal.start(header, entries, standing, wanted).await;
+        let started = self.journal.start(header, entries, change, wanted).await;
         if let Ok(Started::New(number)) = started {
             self.remember_id(number, &saga_id);
             self.script.intended(&saga_id, intents);
@@ -177,12 +177,12 @@ impl Journal for CrashingJournal {
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
     ) -> Result<(), Error> {
         let append = self.crash_switch.next();
         self.crash_switch.crash_if_at(append, Side::Before).await;
         let intents = intents(&entries);
-        let appended = self.journal.append(saga, entries, standing).await;
+        let appended = self.journal.append(saga, entries, change).await;
         if appended.is_ok() {
             self.script.intended(&self.id_of(saga), intents);
         }
@@ -254,6 +254,26 @@ impl Journal for CrashingJournal {
         limit: i64,
     ) -> Result<Vec<IndexRow>, Error> {
         self.journal.list(filter, before, limit).await
+    }
+
+    async fn compensations(
+        &self,
+        window: Window,
+        definition: &str,
+    ) -> Result<Compensations, Error> {
+        self.journal.compensations(window, definition).await
+    }
+
+    async fn backlog(&self) -> Result<BTreeMap<String, u64>, Error> {
+        self.journal.backlog().await
+    }
+
+    async fn remove_compensations(
+        &self,
+        before: clock::Timestamp,
+        limit: u32,
+    ) -> Result<u64, Error> {
+        self.journal.remove_compensations(before, limit).await
     }
 
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {

@@ -1,10 +1,12 @@
 //! The journal in the tables of a database.
 //!
-//! Lock order: a row of `saga_key`, then rows of `event`, ascending, then the row of `saga`; a new one of `saga`, which
-//! nobody else can have yet, before its records. A transaction is about one saga, with two exceptions. Retention takes sagas
+//! Lock order: a row of `saga_key`, then rows of `event`, ascending, then the row of `saga`, then that
+//! of `compensation`, then rows of `compensation_count`, the shortest span first; a new one of `saga`, which nobody else can
+//! have yet, before its records. A transaction is about one saga, with two exceptions. Retention takes sagas
 //! from the one that ended first, and keys from the one that is due first. Letting in again all sagas that stand aside for
 //! one reason takes their rows as they come: two nodes that do so at once may fail for each other, and are run again.
 
+mod compensations;
 mod definitions;
 mod keys;
 mod list;
@@ -12,7 +14,7 @@ mod query;
 mod rows;
 mod statements;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use clock::{Clock, Timestamp};
@@ -24,8 +26,8 @@ use store::{
 };
 
 use super::{
-    Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
-    RemovedSaga, Standing, Started, Unfinished, Wanted,
+    Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow, Journal,
+    Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, Wanted, Window,
 };
 
 use statements::Numbers;
@@ -37,6 +39,7 @@ const SCHEMA: Schema = Schema::own(&[
     ("retention", include_str!("../../../migrations/0002_retention.sql")),
     ("asleep", include_str!("../../../migrations/0003_asleep.sql")),
     ("registrations", include_str!("../../../migrations/0004_registrations.sql")),
+    ("compensations", include_str!("../../../migrations/0005_compensations.sql")),
 ]);
 
 /// The journal in a database of its own.
@@ -71,7 +74,7 @@ impl Journal for Tables {
         &self,
         header: Header,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
         wanted: Wanted,
     ) -> Result<Started, Error> {
         let numbers = Arc::clone(&self.numbers);
@@ -85,7 +88,7 @@ impl Journal for Tables {
                 return earlier.ok_or(Error::Store(store::Error::NoRow));
             }
             let number = statements::start(connection, &numbers, &header)?;
-            statements::append(connection, number, &entries, standing.as_ref())?;
+            statements::append(connection, number, &entries, change.as_ref())?;
             Ok(Started::New(number))
         })
         .await
@@ -95,10 +98,10 @@ impl Journal for Tables {
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
     ) -> Result<(), Error> {
         let write = move |connection: &Connection| {
-            statements::append(connection, saga, &entries, standing.as_ref())
+            statements::append(connection, saga, &entries, change.as_ref())
         };
         self.write(write).await
     }
@@ -164,6 +167,21 @@ impl Journal for Tables {
             .await
     }
 
+    async fn compensations(
+        &self,
+        window: Window,
+        definition: &str,
+    ) -> Result<Compensations, Error> {
+        let definition = definition.to_owned();
+        self.database
+            .search(move |connection| compensations::within(connection, window, &definition))
+            .await
+    }
+
+    async fn backlog(&self) -> Result<BTreeMap<String, u64>, Error> {
+        self.database.search(compensations::backlog).await
+    }
+
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {
         let saga_id = saga_id.to_owned();
         self.write(move |connection| statements::set_aside(connection, &saga_id, &why)).await
@@ -185,6 +203,10 @@ impl Journal for Tables {
         limit: u32,
     ) -> Result<u64, Error> {
         self.write(move |connection| keys::remove_ended(connection, before, keep_keys, limit)).await
+    }
+
+    async fn remove_compensations(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        self.write(move |connection| compensations::remove(connection, before, limit)).await
     }
 
     async fn earlier_start(&self, header: &Header) -> Result<Option<Started>, Error> {

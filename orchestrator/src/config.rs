@@ -4,6 +4,7 @@ mod authority;
 mod definitions;
 mod metadata;
 mod sagas;
+mod secret;
 
 use std::{collections::BTreeMap, fmt, num::NonZero, time::Duration};
 

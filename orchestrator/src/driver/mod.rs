@@ -343,6 +343,12 @@ impl Driver {
         self.context.live.count()
     }
 
+    /// The id of this process' life as a node.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
     /// Who is called.
     #[must_use]
     pub fn participants(&self) -> &Participants {

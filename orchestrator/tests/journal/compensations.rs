@@ -16,7 +16,7 @@ use saga::{
 };
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::{header, open};
+use crate::{header, lists::plans, open};
 
 const DAY: u64 = 86_400_000;
 
@@ -257,7 +257,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(stage::damage::config(24))]
 
     #[test]
     fn any_window_of_any_journal_has_what_a_look_at_each_saga_would_find(
@@ -359,4 +359,34 @@ async fn what_is_counted_is_removed_when_it_is_old_and_what_is_under_way_is_not(
     assert_eq!((counts.succeeded, counts.failed), (1, 0));
     assert_eq!(counts.slowest.unwrap().saga_id, saga_id(1));
     assert_eq!(counts.oldest.unwrap().saga_id, saga_id(2));
+}
+
+#[tokio::test]
+async fn no_count_goes_through_what_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).await.database().close().await;
+    let unfinished = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
+    let attention = [
+        format!(
+            "saga indexed by saga_unfinished cross join compensation where {unfinished} and aside_code is null and state = 'ATTENTION'"
+        ),
+        format!(
+            "saga indexed by saga_aside cross join compensation where aside_code is not null and {unfinished}"
+        ),
+    ];
+    let manual = attention.map(|attention| {
+        format!("select compensation.definition, count(*) from {attention} and compensation.saga = saga.number group by compensation.definition")
+    });
+    let statements = [
+        "select succeeded from compensation_count where span = 1000 and start >= 5 and start < 9 and ('' = '' or definition = '')",
+        "select saga.id from compensation join saga on saga.number = compensation.saga where compensation.definition = 'd' and began_at = 7 order by saga.id limit 1",
+        "select compensation.saga from compensation join saga on saga.number = compensation.saga where saga.id = 's'",
+        "select start from compensation_count where span = 1 and start < 9 order by start limit 9",
+        &manual[0],
+        &manual[1],
+    ];
+    for plan in plans(folder.path(), &statements).await {
+        assert!(!plan.contains("SCAN compensation"), "{plan}");
+        assert!(!plan.contains("SCAN saga") || plan.contains("USING INDEX saga_aside"), "{plan}");
+    }
 }

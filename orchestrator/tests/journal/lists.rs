@@ -105,7 +105,7 @@ async fn every_filter_finds_what_a_look_at_each_saga_would_and_page_by_page_the_
 }
 
 /// How SQLite goes about the statements that run, as it says itself.
-async fn plans(folder: &Path, statements: &[&str]) -> Vec<String> {
+pub(crate) async fn plans(folder: &Path, statements: &[&str]) -> Vec<String> {
     let file = SqliteConnectOptions::new().filename(folder.join("journal.db"));
     let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
     let mut plans = Vec::new();

@@ -14,6 +14,7 @@ mod content;
 mod definitions;
 mod roles;
 mod shop;
+mod stats;
 
 use proto::{
     payment::v1::{GetWalletRequest, payment_service_client::PaymentServiceClient},

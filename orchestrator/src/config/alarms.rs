@@ -18,7 +18,7 @@ pub struct Alarms {
     /// logged and measured in any case.
     #[schemars(with = "Option<String>")]
     pub webhook: Option<Webhook>,
-    /// `compensation_success` fires where less than so many percent of the window's compensations succeeded.
+    /// `compensation_success` fires where less than so many percent of the window's compensations succeeded; never with 0.
     pub success_below: u8,
     /// It needs so many compensations in the window.
     pub success_of_at_least: u64,

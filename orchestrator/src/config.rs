@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, fmt, num::NonZero, time::Duration};
 use facade::{
     config::{
         self, Connections, Database, Listen, Log, Problem, Requests, Responses, STOP_TIMEOUT,
+        Telemetry,
     },
     dial::{Address, Peer},
 };
@@ -60,6 +61,8 @@ pub struct Config {
     pub alarms: Alarms,
     /// What it logs.
     pub log: Log,
+    /// What it tells of its work beside its log.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -73,6 +76,7 @@ impl Default for Config {
             retention: Retention::default(),
             alarms: Alarms::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod alarms;
 mod definitions;
 mod describe;
 mod drift;
+mod metrics;
 
 #[expect(unreachable_pub, reason = "facade-build generates it")]
 mod handlers {

@@ -9,7 +9,7 @@ use facade::{
     config::Loaded,
     health::Health,
     listener,
-    process::{self, OnLoss, Process, Signals},
+    process::{self, OnLoss, Process, Signals, Telling},
     readiness::Readiness,
     server::{Server, Service},
 };
@@ -25,6 +25,7 @@ use crate::{
     driver::Driver,
     handlers::saga_service,
     journal::{self, Journal, tables::Tables},
+    metrics::observe_definitions,
     outbound::{Participants, keep_fresh},
     registry::Registry,
     retention::{self, Keep},
@@ -126,7 +127,7 @@ impl Node {
         let registry = Registry::load(journal.as_ref())
             .await
             .map_err(|error| format!("the journal: {error}"))?;
-        let participants = Participants::new(clock.clone());
+        let participants = Participants::new(clock.clone()).measured_by(facade.metrics().clone());
         for (service, routes) in in_process {
             participants.add_in_process(&service, routes);
         }
@@ -144,6 +145,7 @@ impl Node {
             participants.clone(),
             Arc::new(registry),
             &config.limits,
+            facade.metrics(),
         );
         let server = Server::new(facade.clone());
         let definitions = Definitions::new(
@@ -154,6 +156,7 @@ impl Node {
         );
         definitions.serve();
         let definitions = Arc::new(definitions);
+        observe_definitions(&definitions, facade.metrics());
         let mut files = Files::new(
             Arc::clone(&definitions),
             driver.clock().clone(),
@@ -161,7 +164,8 @@ impl Node {
             &config.definitions,
         );
         files.look().await;
-        let handlers = Handlers::new(driver.clone(), definitions, &config.limits.sagas);
+        let handlers =
+            Handlers::new(driver.clone(), definitions, &config.limits.sagas, facade.metrics());
         let (service, health) = server.with(saga_service::mount(handlers)).build();
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
@@ -218,20 +222,20 @@ impl Node {
         let (clock, readiness) = (driver.clock().clone(), Readiness::default());
         process.stage();
         process.keep(ROLE, &readiness, journal.database().clone());
-        let removal_from = journal.database().removal_from();
+        let removal = journal.database().removal();
 
         process.stage();
         if let Some(keep) = retention.keep_finished {
             let ended = retention::EndedSagas(Arc::clone(&journal), retention.keep_keys.keep());
-            let removing = retention::run(clock.clone(), keep, removal_from, ended);
+            let removing = retention::run(clock.clone(), keep, removal.clone(), ended);
             process.spawn_until_stop("the removal of sagas that have ended", removing);
             let counted = retention::CountedCompensations(Arc::clone(&journal));
             let keep = keep.max(retention.keep_keys.keep());
-            let removing = retention::run(clock.clone(), keep, removal_from, counted);
+            let removing = retention::run(clock.clone(), keep, removal.clone(), counted);
             process.spawn_until_stop("the removal of counts of compensations", removing);
         }
         let keys = retention::RemovedSagaKeys(Arc::clone(&journal));
-        let removing = retention::run(clock.clone(), Keep::NOTHING, removal_from, keys);
+        let removing = retention::run(clock.clone(), Keep::NOTHING, removal, keys);
         process.spawn_until_stop("the removal of keys", removing);
         process.serve(ROLE, &readiness, (service, health), listener).await;
         process.spawn_until_stop("the files of definitions", files.watch(readiness));
@@ -312,13 +316,15 @@ pub async fn run(
     clock: Clock,
     on_loss: OnLoss,
 ) -> Result<(), String> {
-    let _flush = process::start_log(&loaded, &loaded.config.log)?;
+    let Config { log, telemetry, limits, .. } = &loaded.config;
+    let (service, stop_timeout) = ("sagamesh-orchestrator", limits.stop_timeout);
+    let _flush = process::start_log(&loaded, Telling { service, log, telemetry, stop_timeout })?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config = loaded.config;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone())
-        .measured_by(metrics::Registry::new());
+        .measured_by(config.telemetry.registry());
     if let Some(address) = config.listen.admin {
-        process.serve_admin_on(listener::bind(address).await?);
+        process.serve_admin_on(listener::bind_setting("listen.admin", address).await?);
     }
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
     let facade =
@@ -329,7 +335,7 @@ pub async fn run(
     process::join_databases(folder, slice::from_ref(journal.database()), on_loss).await?;
     let journal = Arc::new(journal);
     let node = Node::with_journal(config, available_bundles, Vec::new(), &facade, journal).await?;
-    node.join(&mut process, listener::bind(address).await?).await;
+    node.join(&mut process, listener::bind_setting("listen.grpc", address).await?).await;
     tracing::info!(%address, "the orchestrator serves");
     process.run_until_signal(signals, CancellationToken::new()).await
 }

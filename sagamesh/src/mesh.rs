@@ -15,7 +15,7 @@ use clock::Clock;
 use facade::{
     Facade,
     budget::Budget,
-    listener::bind,
+    listener::{bind, bind_setting},
     process::{self, Process},
 };
 use orchestrator::{Node, journal::Journal, node::open_journal};
@@ -79,7 +79,7 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
     let folder = config.database.folder.clone();
     process::prepare_folder(&folder)?;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone())
-        .measured_by(metrics::Registry::new());
+        .measured_by(config.telemetry.registry());
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
     let facade = Facade::new(clock.clone(), config.log.calls)
         .keeping_inbox(config.retention.keep_inbox)
@@ -114,8 +114,8 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
 }
 
 fn node(config: Config) -> orchestrator::Config {
-    let Config { database, participants, definitions, limits, retention, alarms, log, listen: _ } =
-        config;
+    let Config { database, participants, definitions, limits, retention, alarms, log, .. } = config;
+    let telemetry = config.telemetry;
     let Limits { max_running, sagas, connections, requests, responses, stop_timeout, max_calls: _ } =
         limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
@@ -134,6 +134,7 @@ fn node(config: Config) -> orchestrator::Config {
         retention: orchestrator::config::Retention { keep_finished, keep_keys },
         alarms,
         log,
+        telemetry,
         ..orchestrator::Config::default()
     }
 }
@@ -197,7 +198,7 @@ async fn listen(config: &Listen) -> Result<Listeners, String> {
     let orchestrator = bind(at(0)).await?;
     let services = [bind(at(1)).await?, bind(at(2)).await?, bind(at(3)).await?, bind(at(4)).await?];
     let admin = match config.admin {
-        Some(address) => bind(address).await?,
+        Some(address) => bind_setting("listen.admin", address).await?,
         None => match bind(at(5)).await {
             Ok(listener) => listener,
             // This listener was not configured, so a port that is taken must not keep the mesh from starting.

@@ -21,13 +21,14 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use clock::Clock;
 use http::{HeaderMap, uri::PathAndQuery};
+use metrics::Registry;
 use proto::rules::Violation;
-use tracing::Span;
 
-pub(crate) use self::identify::Identity;
+pub(crate) use self::{identify::Identity, shed::InFlight, trace::ServerSpan};
 use self::{
     log::Log,
     shed::{Shed, Slot},
+    trace::Unanswered,
 };
 use crate::{
     Call, Failure,
@@ -35,7 +36,8 @@ use crate::{
     context::Context,
     dispatch::Method,
     end::End,
-    log::Calls,
+    log::{Calls, Scope},
+    measures::CallMeasures,
 };
 
 /// The layers, with what they are set to and what they count. Clones count together.
@@ -45,6 +47,7 @@ pub(crate) struct Layers {
     budget: Budget,
     shed: Shed,
     log: Log,
+    measures: CallMeasures,
 }
 
 /// What of a call comes before its message.
@@ -57,13 +60,30 @@ pub(crate) struct Head<'a> {
 /// The guards that a call holds until it is answered or dropped; a streaming call holds them until the stream is opened.
 pub(crate) struct CallGuards {
     _slot: Option<Slot>,
+    _span: Option<Unanswered>,
 }
 
 impl Layers {
     /// Layers that admit `limit` calls in flight, or any number where it is `None`, and log the calls that `calls` names.
     pub(crate) fn new(clock: Clock, calls: Calls, limit: Option<NonZeroUsize>) -> Self {
         let (shed, log) = (Shed::beyond(limit), Log::new(calls, clock.clone()));
-        Self { clock, budget: Budget::default(), shed, log }
+        let measures = CallMeasures::new(&Registry::off());
+        Self { clock, budget: Budget::default(), shed, log, measures }
+    }
+
+    /// The same, measured by this registry.
+    pub(crate) fn measured_by(&self, metrics: &Registry) -> Self {
+        Self { measures: CallMeasures::new(metrics), ..self.clone() }
+    }
+
+    /// What is measured of calls.
+    pub(crate) fn measures(&self) -> &CallMeasures {
+        &self.measures
+    }
+
+    /// The calls in flight.
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        self.shed.in_flight()
     }
 
     /// The same, within another budget.
@@ -80,13 +100,18 @@ impl Layers {
         Self { shed: Shed::beyond(limit), ..self.clone() }
     }
 
-    /// On the way in, by the call's head alone.
-    pub(crate) fn before(&self, head: &Head<'_>) -> (Arc<Context>, Result<CallGuards, Failure>) {
+    /// On the way in, by the call's head alone; `method` is what its path names, where that is served behind the facade.
+    pub(crate) fn before(
+        &self,
+        head: &Head<'_>,
+        method: Option<&Method>,
+    ) -> (Arc<Context>, Result<CallGuards, Failure>) {
         // These two refuse nothing, so that every refusal is told with its saga and trace.
         let (identity, trace) = (identify::before(head), trace::before(head));
+        let span = trace::open(head, method, &trace, &identity);
         let purse = (self.budget.clone(), head.extensions.get::<Arc<Account>>().cloned());
         let timer = self.clock.timer();
-        let mut context = Context::new(head.path.clone(), identity, trace, timer, purse);
+        let mut context = Context::new(head.path.clone(), identity, (trace, span), timer, purse);
         let guards = self.admit(head, &mut context);
         (Arc::new(context), guards)
     }
@@ -95,7 +120,7 @@ impl Layers {
         let slot = self.shed.before(head)?;
         responses::before(context)?;
         deadline::before(head, context)?;
-        Ok(CallGuards { _slot: slot })
+        Ok(CallGuards { _slot: slot, _span: context.span().guard() })
     }
 
     /// On the way in, with the call's message as it came.
@@ -115,12 +140,19 @@ impl Layers {
     }
 
     /// On the way out: once for each call that is answered, whoever answered it.
-    pub(crate) fn after(&self, context: &Context, end: &End) {
+    pub(crate) fn after(&self, context: &Context, method: Option<&Method>, end: &End) {
+        self.measures.answered(context, method.map(|method| &method.series), end);
         self.log.after(context, end);
+        trace::after(context, end);
+    }
+
+    /// In the place of [`Layers::after`] for a call that is dropped before it is answered.
+    pub(crate) fn cancelled(&self, context: &Context, method: Option<&Method>) {
+        self.measures.cancelled(context, method.map(|method| &method.series));
     }
 
     /// What the call's log lines stand in.
-    pub(crate) fn span(&self, context: &Context) -> Span {
-        trace::span(context)
+    pub(crate) fn scope(context: &Arc<Context>) -> Scope {
+        Scope::of(Arc::clone(context))
     }
 }

@@ -17,11 +17,13 @@ pub mod health;
 pub mod json;
 pub mod listener;
 pub mod log;
+pub mod measures;
 pub mod page;
 pub mod process;
 pub mod readiness;
 pub mod server;
 pub mod stream;
+pub mod trace;
 pub mod wire;
 
 mod admin;
@@ -46,7 +48,6 @@ mod respond;
 mod result;
 mod service_error;
 mod status;
-mod trace;
 mod unanswered;
 
 pub use call::{Call, Caller};

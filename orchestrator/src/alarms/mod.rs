@@ -115,8 +115,8 @@ impl Checker {
         let now = self.clock.now();
         let window = Window::until(now, self.settings.window);
         let compensations = self.journal.compensations(window, "").await?;
-        let backlog = self.journal.backlog().await?;
-        for reading in rules::readings(&self.settings, &compensations, &backlog, now) {
+        let unfinished = self.journal.count_unfinished(now).await?;
+        for reading in rules::readings(&self.settings, &compensations, &unfinished, now) {
             for (_, gauge) in self.gauges.iter().filter(|(alarm, _)| *alarm == reading.alarm) {
                 gauge.set(f64::from(u8::from(reading.holds)));
             }

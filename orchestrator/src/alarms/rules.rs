@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use clock::{Timestamp, duration};
+use saga::Status;
 
 use super::Alarm;
 use crate::{
     config::Alarms,
-    journal::{Compensations, compensations::Counts},
+    journal::{Compensations, UnfinishedCounts, compensations::Counts},
 };
 
 /// What a look at one alarm found.
@@ -27,13 +28,13 @@ pub(super) struct Reading {
 pub(super) fn readings(
     settings: &Alarms,
     compensations: &Compensations,
-    backlog: &BTreeMap<String, u64>,
+    unfinished: &UnfinishedCounts,
     now: Timestamp,
 ) -> [Reading; Alarm::ALL.len()] {
     let sum = compensations.clone().sum();
     [
         success(settings, compensations, &sum),
-        manual_backlog(settings, backlog),
+        manual_backlog(settings, unfinished),
         stuck(compensations, &sum),
         slow(settings, compensations, &sum, now),
     ]
@@ -58,14 +59,18 @@ fn success(settings: &Alarms, compensations: &Compensations, sum: &Counts) -> Re
     }
 }
 
-fn manual_backlog(settings: &Alarms, backlog: &BTreeMap<String, u64>) -> Reading {
+fn manual_backlog(settings: &Alarms, unfinished: &UnfinishedCounts) -> Reading {
+    let mut backlog: BTreeMap<String, u64> = BTreeMap::new();
+    for group in unfinished.groups.iter().filter(|group| group.status == Status::Attention) {
+        *backlog.entry(group.definition.clone()).or_default() += group.sagas;
+    }
     let sagas = backlog.values().sum();
     Reading {
         alarm: Alarm::ManualBacklog,
         holds: sagas > settings.backlog_above,
         value: Some(number(sagas)),
         threshold: number(settings.backlog_above),
-        definitions: backlog.iter().map(|(name, sagas)| (name.clone(), number(*sagas))).collect(),
+        definitions: backlog.into_iter().map(|(name, sagas)| (name, number(sagas))).collect(),
         text: format!("{sagas} sagas need a person"),
     }
 }
@@ -122,14 +127,25 @@ fn number(counted: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::compensations::{Oldest, Slowest};
+    use crate::journal::{
+        compensations::{Oldest, Slowest},
+        unfinished::Group,
+    };
 
     const NOW: Timestamp = Timestamp(10_000_000);
 
     fn holding(counts: Counts, backlog: u64) -> Vec<&'static str> {
         let compensations = Compensations([("d".to_owned(), counts)].into());
-        let backlog = [("d".to_owned(), backlog)].into();
-        let readings = readings(&Alarms::default(), &compensations, &backlog, NOW);
+        let group = |status, sagas| Group {
+            definition: "d".to_owned(),
+            status,
+            reason: None,
+            sagas,
+            since: NOW,
+        };
+        let groups = vec![group(Status::Running, 100), group(Status::Attention, backlog)];
+        let unfinished = UnfinishedCounts { groups, ..UnfinishedCounts::default() };
+        let readings = readings(&Alarms::default(), &compensations, &unfinished, NOW);
         readings
             .iter()
             .filter(|reading| reading.holds)

@@ -8,23 +8,23 @@ pub mod chain;
 pub mod compensations;
 pub mod record;
 pub mod tables;
+pub mod unfinished;
 
 mod ending;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
+use facade::Trace;
 use saga::{Cause, Compensation, Reason, Status};
 use store::{Database, retention::Keep};
 
 pub use chain::Link;
 pub use compensations::{Compensations, Window};
 pub use ending::Ending;
+pub use unfinished::UnfinishedCounts;
 
 /// What a saga was started with. Never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,18 @@ pub struct Header {
     pub deadline: Timestamp,
     /// When it was started.
     pub created_at: Timestamp,
+}
+
+/// What the log lines of a saga's task say of it.
+impl facade::log::Fields for Header {
+    fn each(&self, field: &mut dyn FnMut(&'static str, &dyn std::fmt::Display)) {
+        field("saga.id", &self.saga_id);
+        field("saga.name", &self.definition);
+        field("trace.id", &Trace::id_of(&self.trace));
+        if let Some(span_id) = Trace::span_id_of(&self.trace) {
+            field("span.id", &span_id);
+        }
+    }
 }
 
 /// An encoded record at its place in a saga's journal.
@@ -396,9 +408,9 @@ pub trait Journal: Send + Sync + 'static {
     async fn compensations(&self, window: Window, definition: &str)
     -> Result<Compensations, Error>;
 
-    /// How many sagas of each definition are in ATTENTION, those that stand aside included. Never keeps those waiting that
-    /// run.
-    async fn backlog(&self) -> Result<BTreeMap<String, u64>, Error>;
+    /// How many sagas have not ended, by where they stand; of those that are asleep, how many are due at `now`. Costs the
+    /// same however many sagas have ended, and never keeps those waiting that run.
+    async fn count_unfinished(&self, now: Timestamp) -> Result<UnfinishedCounts, Error>;
 
     /// Sets a saga aside that cannot be read or run. Its records stay as they are.
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error>;

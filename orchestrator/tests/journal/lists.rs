@@ -9,7 +9,7 @@ use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{change, entries, header, open};
 
-const STATUSES: [Status; 7] = [
+pub(crate) const STATUSES: [Status; 7] = [
     Status::Running,
     Status::Compensating,
     Status::Succeeded,
@@ -25,7 +25,7 @@ fn id(ms: u64) -> String {
 }
 
 /// Sagas in every state, of one definition; every tenth stands aside.
-async fn filled(journal: &Tables) -> Vec<IndexRow> {
+pub(crate) async fn filled(journal: &Tables) -> Vec<IndexRow> {
     for number in 0..70_u64 {
         let saga_id = id(1_000 + number / 2 * 2 + number % 2);
         let created_at = Timestamp(1_000 + number);

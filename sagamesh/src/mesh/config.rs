@@ -4,7 +4,9 @@ use std::{net::SocketAddr, num::NonZero, time::Duration};
 
 use facade::{
     CALLS_IN_FLIGHT,
-    config::{self, Connections, Database, Log, Problem, Requests, Responses, STOP_TIMEOUT},
+    config::{
+        self, Connections, Database, Log, Problem, Requests, Responses, STOP_TIMEOUT, Telemetry,
+    },
 };
 use orchestrator::{
     MAX_RUNNING,
@@ -39,6 +41,8 @@ pub struct Config {
     pub alarms: Alarms,
     /// What it logs.
     pub log: Log,
+    /// What it tells of its work beside its log.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -59,6 +63,7 @@ impl Default for Config {
                 calls: facade::log::Calls::All,
                 ..Log::default()
             },
+            telemetry: Telemetry::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod backup;
 mod bounded;
 mod content;
 mod definitions;
+mod metrics;
 mod roles;
 mod shop;
 mod stats;

@@ -1,7 +1,7 @@
 //! Crashes at the journal: the process dies right before, or right after, the n-th append is on disk.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use orchestrator::{
     journal::{
         self, Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow,
-        Journal, Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, Wanted, Window,
+        Journal, Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, UnfinishedCounts,
+        Wanted, Window,
     },
     retention::Keep,
 };
@@ -264,16 +265,16 @@ impl Journal for CrashingJournal {
         self.journal.compensations(window, definition).await
     }
 
-    async fn backlog(&self) -> Result<BTreeMap<String, u64>, Error> {
-        self.journal.backlog().await
-    }
-
     async fn remove_compensations(
         &self,
         before: clock::Timestamp,
         limit: u32,
     ) -> Result<u64, Error> {
         self.journal.remove_compensations(before, limit).await
+    }
+
+    async fn count_unfinished(&self, now: clock::Timestamp) -> Result<UnfinishedCounts, Error> {
+        self.journal.count_unfinished(now).await
     }
 
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 //!
 //! All that is written here is written in the transaction of what it counts, and for sagas that turn back alone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use clock::Timestamp;
 use saga::{Compensation, CompensationEnd};
@@ -155,18 +155,14 @@ fn read_number(row: &Row<'_>) -> Result<(String, u64), Error> {
     Ok((row.get(0)?, row.get::<i64>(1)?.unsigned_abs()))
 }
 
-/// The sagas in ATTENTION, by the indexes that lists of them go by.
-fn in_attention(dialect: Dialect) -> [(String, String); 2] {
-    [
+/// How many of the sagas in ATTENTION have turned back, by definition; by the indexes that lists of them go by.
+fn manual(dialect: Dialect) -> [String; 2] {
+    let in_attention = [
         (dialect.indexed_by("saga_unfinished"), format!("{IS_UNFINISHED} and state = 'ATTENTION'")),
         (dialect.indexed_by("saga_aside"), IS_ASIDE.to_owned()),
-    ]
-}
-
-/// How many of them have turned back, by definition.
-fn manual(dialect: Dialect) -> [String; 2] {
+    ];
     // `cross` and not `inner`: SQLite then reads the tables in this order.
-    in_attention(dialect).map(|(index, condition)| {
+    in_attention.map(|(index, condition)| {
         format!(
             "select compensation.definition, count(*) from saga{index} cross join compensation
              where {condition} and compensation.saga = saga.number
@@ -174,20 +170,6 @@ fn manual(dialect: Dialect) -> [String; 2] {
              group by compensation.definition"
         )
     })
-}
-
-/// How many sagas of each definition are in ATTENTION.
-pub(super) fn backlog(connection: &Connection) -> Result<BTreeMap<String, u64>, Error> {
-    let mut backlog = BTreeMap::new();
-    for (index, condition) in in_attention(connection.dialect()) {
-        let of_each = format!(
-            "select definition, count(*) from saga{index} where {condition} group by definition"
-        );
-        for (definition, number) in connection.all(&of_each, (), read_number)? {
-            *backlog.entry(definition).or_default() += number;
-        }
-    }
-    Ok(backlog)
 }
 
 /// Removes what is counted of spans that ended before `before`; gives how many rows were removed.

@@ -13,8 +13,9 @@ mod list;
 mod query;
 mod rows;
 mod statements;
+mod unfinished;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use clock::{Clock, Timestamp};
@@ -27,7 +28,7 @@ use store::{
 
 use super::{
     Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow, Journal,
-    Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, Wanted, Window,
+    Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, UnfinishedCounts, Wanted, Window,
 };
 
 use statements::Numbers;
@@ -40,6 +41,7 @@ const SCHEMA: Schema = Schema::own(&[
     ("asleep", include_str!("../../../migrations/0003_asleep.sql")),
     ("registrations", include_str!("../../../migrations/0004_registrations.sql")),
     ("compensations", include_str!("../../../migrations/0005_compensations.sql")),
+    ("unfinished", include_str!("../../../migrations/0006_unfinished.sql")),
 ]);
 
 /// The journal in a database of its own.
@@ -178,8 +180,8 @@ impl Journal for Tables {
             .await
     }
 
-    async fn backlog(&self) -> Result<BTreeMap<String, u64>, Error> {
-        self.database.search(compensations::backlog).await
+    async fn count_unfinished(&self, now: Timestamp) -> Result<UnfinishedCounts, Error> {
+        self.database.search(move |connection| unfinished::counts(connection, now)).await
     }
 
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 //! What an orchestrator is configured by, beside what every process is.
 
+mod alarms;
 mod authority;
 mod definitions;
 mod metadata;
 mod sagas;
+mod secret;
 
 use std::{collections::BTreeMap, fmt, num::NonZero, time::Duration};
 
@@ -24,7 +26,13 @@ use serde::{
 };
 use store::retention::{Keep, KeepAnswers};
 
-pub use self::{authority::Authority, definitions::Definitions, metadata::Metadata, sagas::Sagas};
+pub use self::{
+    alarms::{Alarms, Endpoint, Webhook},
+    authority::Authority,
+    definitions::Definitions,
+    metadata::Metadata,
+    sagas::Sagas,
+};
 use crate::outbound::CallLimits;
 
 /// How many sagas a node runs at once where it is not told otherwise: some seconds of work, and less than 100 MB.
@@ -49,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long it keeps what.
     pub retention: Retention,
+    /// What people are told of compensations that do not go well.
+    pub alarms: Alarms,
     /// What it logs.
     pub log: Log,
     /// What it tells of its work beside its log.
@@ -64,6 +74,7 @@ impl Default for Config {
             definitions: Definitions::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            alarms: Alarms::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),
         }
@@ -87,7 +98,8 @@ impl config::Config for Config {
         let bytes = [requests.problems(), responses.problems()].concat();
         let (participants, definitions) =
             (problems_of(&self.participants), self.definitions.problems());
-        [self.log.problems(), participants, definitions, sagas, connections, bytes].concat()
+        let alarms = self.alarms.problems();
+        [self.log.problems(), participants, alarms, definitions, sagas, connections, bytes].concat()
     }
 }
 

@@ -15,6 +15,7 @@ pub mod outbound;
 pub mod registry;
 pub mod retention;
 
+mod alarms;
 mod definitions;
 mod describe;
 mod drift;

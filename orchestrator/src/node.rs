@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
+    alarms,
     api::saga_service::Handlers,
-    config::{Config, Limits, Retention},
+    config::{Alarms, Config, Limits, Retention},
     definitions::{Definitions, files::Files},
     driver::Driver,
     handlers::saga_service,
@@ -71,6 +72,7 @@ pub struct Node {
     files: Files,
     limits: Limits,
     retention: Retention,
+    alarms: Alarms,
     /// Connections to participants.
     outgoing: usize,
 }
@@ -168,8 +170,12 @@ impl Node {
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
         let peers = config.participants.values();
-        let outgoing = peers.map(|participant| participant.peer().connections()).sum();
-        let Config { limits, retention, .. } = config;
+        let outgoing: usize = peers.map(|participant| participant.peer().connections()).sum();
+        let outgoing = outgoing + usize::from(config.alarms.webhook.is_some());
+        let Config { limits, retention, alarms, .. } = config;
+        if let Some(webhook) = &alarms.webhook {
+            webhook.endpoint().map_err(|why| format!("alarms.webhook: {why}"))?;
+        }
         Ok(Self {
             driver,
             journal,
@@ -179,6 +185,7 @@ impl Node {
             files,
             limits,
             retention,
+            alarms,
             outgoing,
         })
     }
@@ -208,6 +215,7 @@ impl Node {
             files,
             limits: _,
             retention,
+            alarms: settings,
             outgoing,
         } = self;
         process.reserve_outgoing(outgoing);
@@ -221,9 +229,13 @@ impl Node {
             let ended = retention::EndedSagas(Arc::clone(&journal), retention.keep_keys.keep());
             let removing = retention::run(clock.clone(), keep, removal.clone(), ended);
             process.spawn_until_stop("the removal of sagas that have ended", removing);
+            let counted = retention::CountedCompensations(Arc::clone(&journal));
+            let keep = keep.max(retention.keep_keys.keep());
+            let removing = retention::run(clock.clone(), keep, removal.clone(), counted);
+            process.spawn_until_stop("the removal of counts of compensations", removing);
         }
-        let keys = retention::RemovedSagaKeys(journal);
-        let removing = retention::run(clock, Keep::NOTHING, removal, keys);
+        let keys = retention::RemovedSagaKeys(Arc::clone(&journal));
+        let removing = retention::run(clock.clone(), Keep::NOTHING, removal, keys);
         process.spawn_until_stop("the removal of keys", removing);
         process.serve(ROLE, &readiness, (service, health), listener).await;
         process.spawn_until_stop("the files of definitions", files.watch(readiness));
@@ -237,6 +249,7 @@ impl Node {
         process.spawn_until_stop("recovery", async move { recovering.recover().await });
         let comparing = crate::drift::watch(driver.clone());
         process.spawn_until_stop("the comparison of contracts", comparing);
+        alarms::join(process, clock, journal, driver.node().to_owned(), settings);
         let guard = ShutdownGuard { driver, participants };
         process.spawn("the sagas", async move |stop: CancellationToken| {
             stop.cancelled().await;

@@ -1,7 +1,7 @@
 //! Retention: sagas that ended long ago are removed, so that the journal's file stops growing.
 //!
 //! Only what has ended is ever removed. Its idempotency key stays for longer, with how the saga ended: whoever repeats the
-//! start is told so, and no second saga begins.
+//! start is told so, and no second saga begins. What is counted of its compensation stays as long as either of the two.
 
 use clock::Timestamp;
 use store::retention::{Batch, Expiring};
@@ -26,6 +26,24 @@ impl Expiring for EndedSagas {
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, journal::Error> {
         let removed = self.0.remove_ended(before, self.1, BATCH_SIZE).await?;
         Ok(Batch { removed, more: removed == u64::from(BATCH_SIZE) })
+    }
+}
+
+/// Rows in one transaction, where each is small and nothing else goes with it.
+const ROWS_BATCH_SIZE: u32 = 100;
+
+/// What a journal has counted of compensations that ended.
+pub(crate) struct CountedCompensations(pub(crate) journal::Shared);
+
+impl Expiring for CountedCompensations {
+    type Error = journal::Error;
+
+    const WHAT: &'static str = "counts of compensations";
+    const LABEL: &'static str = "compensation_counts";
+
+    async fn remove(&mut self, before: Timestamp) -> Result<Batch, journal::Error> {
+        let removed = self.0.remove_compensations(before, ROWS_BATCH_SIZE).await?;
+        Ok(Batch { removed, more: removed == u64::from(ROWS_BATCH_SIZE) })
     }
 }
 

@@ -114,7 +114,7 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
 }
 
 fn node(config: Config) -> orchestrator::Config {
-    let Config { database, participants, definitions, limits, retention, log, .. } = config;
+    let Config { database, participants, definitions, limits, retention, alarms, log, .. } = config;
     let telemetry = config.telemetry;
     let Limits { max_running, sagas, connections, requests, responses, stop_timeout, max_calls: _ } =
         limits;
@@ -132,6 +132,7 @@ fn node(config: Config) -> orchestrator::Config {
             stop_timeout,
         },
         retention: orchestrator::config::Retention { keep_finished, keep_keys },
+        alarms,
         log,
         telemetry,
         ..orchestrator::Config::default()

@@ -40,6 +40,7 @@
 mod answer;
 mod apply;
 mod command;
+mod compensation;
 mod decide;
 mod definition;
 mod event;
@@ -55,6 +56,7 @@ mod timestamp;
 pub use answer::{Answer, Reason};
 pub use apply::apply;
 pub use command::Command;
+pub use compensation::{Compensation, CompensationEnd};
 pub use decide::decide;
 pub use definition::{Definition, DefinitionFault, Direction, Step, StepId};
 pub use event::{Cause, Event, Outcome, Record, TimeRules};

@@ -15,7 +15,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(5);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long something is kept: `500ms`, `30s`, `2m`, `1h`, `30d`; a year at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Keep(Duration);
 

@@ -11,6 +11,7 @@ mod looks;
 mod payloads;
 mod read;
 mod sentence;
+mod stats;
 mod view;
 pub(crate) mod watch;
 

@@ -18,12 +18,13 @@ use proto::{
     saga::v1::{
         ArchiveDefinitionRequest, ArchiveDefinitionResponse, CancelSagaRequest, CancelSagaResponse,
         CheckDefinitionRequest, CheckDefinitionResponse, DefinitionDriftRequest,
-        DefinitionDriftResponse, GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest,
-        GetSagaResponse, ListDefinitionsRequest, ListDefinitionsResponse, ListSagasRequest,
-        ListSagasResponse, PauseSagaRequest, PauseSagaResponse, RegisterDefinitionRequest,
-        RegisterDefinitionResponse, ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest,
-        ResumeSagaResponse, RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest,
-        SkipStepResponse, StartSagaRequest, StartSagaResponse, UnarchiveDefinitionRequest,
+        DefinitionDriftResponse, GetCompensationStatsRequest, GetCompensationStatsResponse,
+        GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest, GetSagaResponse,
+        ListDefinitionsRequest, ListDefinitionsResponse, ListSagasRequest, ListSagasResponse,
+        PauseSagaRequest, PauseSagaResponse, RegisterDefinitionRequest, RegisterDefinitionResponse,
+        ResolveSagaRequest, ResolveSagaResponse, ResumeSagaRequest, ResumeSagaResponse,
+        RetrySagaRequest, RetrySagaResponse, Saga, SkipStepRequest, SkipStepResponse,
+        StartSagaRequest, StartSagaResponse, UnarchiveDefinitionRequest,
         UnarchiveDefinitionResponse, WaitSagaRequest, WaitSagaResponse, WaitUntil,
         WatchSagaRequest, WatchSagaResponse,
     },
@@ -37,7 +38,7 @@ use super::{
     looks::Looks,
     not_started, payloads,
     read::{self, SagaSnapshot},
-    refused, retired, view,
+    refused, retired, stats, view,
     watch::{self, Watchers},
 };
 use crate::{
@@ -288,6 +289,14 @@ impl SagaService for Handlers {
         let (sagas, next_page_token) =
             page.cut(found, |saga| (saga.header.saga_id.clone(), view::index_row(&saga)));
         Ok(ListSagasResponse { sagas, next_page_token, ..ListSagasResponse::default() }.into())
+    }
+
+    async fn get_compensation_stats(
+        &self,
+        _: Call,
+        request: GetCompensationStatsRequest,
+    ) -> Result<Reply<GetCompensationStatsResponse>, Failure> {
+        Ok(stats::get(&self.driver, request).await?.into())
     }
 
     async fn wait_saga(

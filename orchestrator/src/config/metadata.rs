@@ -1,27 +1,19 @@
 //! Metadata that go with every call to a participant, secrets among them.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::collections::BTreeMap;
 
 use definition::metadata::{self, BadName};
 use facade::config::Problem;
 use http::HeaderMap;
 use schemars::JsonSchema;
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Serialize};
+
+use super::secret::Secret;
 
 /// The entries that go with every call to a participant, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Metadata(#[schemars(with = "BTreeMap<String, String>")] BTreeMap<String, Source>);
-
-/// Where the value of an entry comes from. A value that stands in the config is shown nowhere.
-#[derive(Clone, PartialEq, Eq)]
-enum Source {
-    Text(String),
-    File(PathBuf),
-}
+pub struct Metadata(#[schemars(with = "BTreeMap<String, String>")] BTreeMap<String, Secret>);
 
 impl Metadata {
     /// Whether nothing goes with the calls.
@@ -33,17 +25,17 @@ impl Metadata {
     /// Whether a value comes from a file, which may change.
     #[must_use]
     pub fn has_files(&self) -> bool {
-        self.0.values().any(|source| matches!(source, Source::File(_)))
+        self.0.values().any(|source| matches!(source, Secret::File(_)))
     }
 
     /// What is wrong with the entries, where they stand at `path`. Files are not read.
     #[must_use]
     pub fn problems(&self, path: &str) -> Vec<Problem> {
-        let problem = |(name, source): (&String, &Source)| {
+        let problem = |(name, source): (&String, &Secret)| {
             let why = match (metadata::name(name), source) {
                 (Err(BadName { what, cure }), _) => format!("{what}: {cure}"),
-                (Ok(name), Source::Text(text)) => metadata::value(&name, text).err()?,
-                (Ok(_), Source::File(_)) => return None,
+                (Ok(name), Secret::Text(text)) => metadata::value(&name, text).err()?,
+                (Ok(_), Secret::File(_)) => return None,
             };
             Some(Problem::new(format!("{path}.{name}"), why))
         };
@@ -59,13 +51,8 @@ impl Metadata {
         for (name, source) in &self.0 {
             let told = |why: String| format!("{name}: {why}");
             let key = metadata::name(name).map_err(|BadName { what, .. }| told(what))?;
-            let text = match source {
-                Source::Text(text) => text.clone(),
-                Source::File(path) => std::fs::read_to_string(path).map_err(|error| {
-                    told(format!("cannot read the file {}: {error}", path.display()))
-                })?,
-            };
-            let value = metadata::value(&key, text.trim_end_matches(['\r', '\n'])).map_err(told)?;
+            let text = source.read().map_err(told)?;
+            let value = metadata::value(&key, &text).map_err(told)?;
             entries.insert(key, value);
             if metadata::size(&entries) > metadata::MAX_METADATA {
                 let max = metadata::MAX_METADATA;
@@ -73,80 +60,6 @@ impl Metadata {
             }
         }
         Ok(entries)
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(_) => formatter.write_str("(hidden)"),
-            Self::File(path) => formatter.debug_tuple("File").field(path).finish(),
-        }
-    }
-}
-
-impl Serialize for Source {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(_) => serializer.serialize_str("(hidden)"),
-            Self::File(path) => InFile { file: path.clone() }.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Source {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextOrFile)
-    }
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct InFile {
-    file: PathBuf,
-}
-
-struct TextOrFile;
-
-impl TextOrFile {
-    const EXPECTED: &str = "a text in quotes, or `{ file: PATH }`";
-
-    /// What is no text is not told: it may be a secret all the same.
-    fn refuse<E: Error>(what: &str) -> Result<Source, E> {
-        Err(E::custom(format!("{what}, expected {}", Self::EXPECTED)))
-    }
-}
-
-impl<'de> Visitor<'de> for TextOrFile {
-    type Value = Source;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(Self::EXPECTED)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Source, E> {
-        Self::refuse("a boolean")
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Source, E> {
-        Self::refuse("a number")
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Source, E> {
-        Self::refuse("a number")
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Source, E> {
-        Self::refuse("a number")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Source, E> {
-        Ok(Source::Text(text.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, settings: A) -> Result<Source, A::Error> {
-        let InFile { file } = InFile::deserialize(MapAccessDeserializer::new(settings))?;
-        Ok(Source::File(file))
     }
 }
 

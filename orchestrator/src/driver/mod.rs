@@ -366,6 +366,12 @@ impl Driver {
         self.context.live.count()
     }
 
+    /// The id of this process' life as a node.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
     /// Counts what was refused because of a limit.
     pub(crate) fn refused(&self, limit: Limit) {
         self.context.refusals.count(limit);

@@ -12,7 +12,8 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use proto::facade::v1::Reason::NoUndo;
 use rand::Rng;
 use saga::{
-    Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId, TimeRules,
+    Answer, Command, Compensation, Direction, Event, Jitter, Reason, Record, SagaState, Status,
+    StepId, TimeRules,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -23,7 +24,7 @@ use super::{
     running::{NextActions, Running},
 };
 use crate::{
-    journal::{self, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
+    journal::{self, Change, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
     metrics::{DefinitionMetrics, Limit, Marks},
     outbound::{Attempt, Judge},
 };
@@ -66,6 +67,8 @@ pub(crate) struct SagaTask {
     orders: mpsc::Receiver<Box<OperatorOrder>>,
     records: watch::Sender<u64>,
     published: watch::Sender<Published>,
+    /// How far its compensation has come on disk.
+    compensation: Option<Compensation>,
     stopped: BoxFuture<'static, ()>,
     /// The next instant at which the engine must decide again, and the future that waits for it.
     alarm: Option<(saga::Timestamp, BoxFuture<'static, ()>)>,
@@ -91,6 +94,7 @@ impl SagaTask {
         let (written, records) = watch::channel(state.next_seq());
         let standing = standing(&state, &definition);
         let (publisher, published) = watch::channel(Published { standing, end: None });
+        let compensation = state.compensation();
         let task = Self {
             trace: Trace::resume(&header.trace),
             metrics: context.metrics.of(&definition),
@@ -109,6 +113,7 @@ impl SagaTask {
             orders: waiting,
             records: written,
             published: publisher,
+            compensation,
             alarm: None,
             first_actions: None,
             pending_replies: Vec::new(),
@@ -125,7 +130,7 @@ impl SagaTask {
 
     /// Begins a new saga: its start and what it does first, to be put on disk in one piece before the task runs, and the
     /// state that the index has to show where that is not RUNNING.
-    pub(crate) fn begin(&mut self) -> Result<(Vec<Entry>, Option<Standing>), saga::IllegalEvent> {
+    pub(crate) fn begin(&mut self) -> Result<(Vec<Entry>, Option<Change>), saga::IllegalEvent> {
         let deadline = saga::Timestamp(self.header().deadline.0);
         self.saga.record(Event::Started { deadline, rules: TimeRules::CURRENT })?;
         self.first_actions = Some(self.saga.decide_all()?);
@@ -223,7 +228,8 @@ impl SagaTask {
         if !self.saga.recorded.is_empty() {
             let (entries, records, changed) = self.encode();
             let append = self.context.admission.pace().append();
-            let appended = self.context.journal.append(number, entries, changed.clone()).await;
+            let standing = changed.as_ref().map(|change| change.standing.clone());
+            let appended = self.context.journal.append(number, entries, changed).await;
             append.answered();
             if let Err(error) = appended {
                 for reply in self.pending_replies.drain(..) {
@@ -236,7 +242,7 @@ impl SagaTask {
             }
             // Before anybody is told, so that whoever waited for it finds it counted.
             self.count();
-            self.publish(changed);
+            self.publish(standing);
         }
         for reply in self.pending_replies.drain(..) {
             // The operator may have gone away; the order stands.
@@ -251,15 +257,17 @@ impl SagaTask {
         self.metrics.count(&mut self.saga.marks, trace_id);
     }
 
-    /// What was recorded, as the journal keeps it and as it is, with where the saga stands where that has changed.
-    fn encode(&mut self) -> (Vec<Entry>, Vec<Record>, Option<Standing>) {
+    /// What was recorded, as the journal keeps it and as it is, with what it changes of the index.
+    fn encode(&mut self) -> (Vec<Entry>, Vec<Record>, Option<Change>) {
         let records = std::mem::take(&mut self.saga.recorded);
         let (entries, link) = journal::record::encode_all(&records, self.link);
         // An append that fails ends the task, so the link is never used then.
         self.link = link;
         let standing = standing(&self.saga.state, &self.saga.definition);
-        let changed = (standing != self.published.borrow().standing).then_some(standing);
-        (entries, records, changed)
+        let compensation = self.saga.state.compensation();
+        let before = std::mem::replace(&mut self.compensation, compensation);
+        let changed = standing != self.published.borrow().standing || compensation != before;
+        (entries, records, changed.then_some(Change { standing, compensation }))
     }
 
     fn publish(&self, changed: Option<Standing>) {

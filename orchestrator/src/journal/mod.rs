@@ -5,6 +5,7 @@
 //! journal must be read again before the saga goes on: nothing is ever appended blindly a second time.
 
 pub mod chain;
+pub mod compensations;
 pub mod record;
 pub mod tables;
 pub mod unfinished;
@@ -17,10 +18,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
 use facade::Trace;
-use saga::{Cause, Reason, Status};
+use saga::{Cause, Compensation, Reason, Status};
 use store::{Database, retention::Keep};
 
 pub use chain::Link;
+pub use compensations::{Compensations, Window};
 pub use ending::Ending;
 pub use unfinished::UnfinishedCounts;
 
@@ -148,6 +150,15 @@ pub struct Standing {
     pub status: Status,
     /// Why it is in that state, where there is something to say.
     pub why: Option<NamedCause>,
+}
+
+/// What records change of what the index has of their saga.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where the saga stands now.
+    pub standing: Standing,
+    /// Its compensation, where it has turned back.
+    pub compensation: Option<Compensation>,
 }
 
 /// The record that brought a saga into the state that the index shows.
@@ -335,22 +346,23 @@ pub type Shared = Arc<dyn Journal>;
 /// Where sagas are recorded.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Starts a saga with its first records, unless its definition and key were started before; `standing` where they
+    /// Starts a saga with its first records, unless its definition and key were started before; `change` where they
     /// have taken it out of RUNNING. One that is not `wanted` any more when it is its turn is not started.
     async fn start(
         &self,
         header: Header,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
         wanted: Wanted,
     ) -> Result<Started, Error>;
 
-    /// Appends records to a saga, all or none, and sets where it stands in the index where that changed.
+    /// Appends records to a saga, all or none, and puts into the index what they change of it. A compensation that ended
+    /// is counted then.
     async fn append(
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
     ) -> Result<(), Error>;
 
     /// A saga as the index has it.
@@ -391,6 +403,11 @@ pub trait Journal: Send + Sync + 'static {
     async fn list(&self, filter: &Filter, before: &str, limit: i64)
     -> Result<Vec<IndexRow>, Error>;
 
+    /// What compensations came to within the window, of one definition or, where that is empty, of each. Costs the same
+    /// however many sagas have ended. Never keeps those waiting that run.
+    async fn compensations(&self, window: Window, definition: &str)
+    -> Result<Compensations, Error>;
+
     /// How many sagas have not ended, by where they stand; of those that are asleep, how many are due at `now`. Costs the
     /// same however many sagas have ended, and never keeps those waiting that run.
     async fn count_unfinished(&self, now: Timestamp) -> Result<UnfinishedCounts, Error>;
@@ -412,6 +429,9 @@ pub trait Journal: Send + Sync + 'static {
         keep_keys: Keep,
         limit: u32,
     ) -> Result<u64, Error>;
+
+    /// Removes at most `limit` rows of what is counted of compensations that ended before `before`; gives how many.
+    async fn remove_compensations(&self, before: Timestamp, limit: u32) -> Result<u64, Error>;
 
     /// What a start under this definition and key came to before, where there was one.
     async fn earlier_start(&self, header: &Header) -> Result<Option<Started>, Error>;

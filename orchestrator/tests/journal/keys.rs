@@ -7,7 +7,7 @@ use clock::Timestamp;
 use futures::future::join_all;
 use orchestrator::{
     journal::{
-        Ending, Journal, Link, NamedCause, Number, RemovedSaga, Standing, Started, record,
+        Change, Ending, Journal, Link, NamedCause, Number, RemovedSaga, Standing, Started, record,
         tables::Tables,
     },
     retention::Keep,
@@ -28,7 +28,14 @@ async fn end(journal: &Tables, saga: Number, outcome: Outcome, why: Option<Named
     };
     let record = Record { seq: 1, at: saga::Timestamp(ENDED), event };
     let (entries, _) = record::encode_all(&[record], Link([0; 16]));
-    journal.append(saga, entries, Some(Standing { status, why })).await.unwrap();
+    journal
+        .append(
+            saga,
+            entries,
+            Some(Change { standing: Standing { status, why }, compensation: None }),
+        )
+        .await
+        .unwrap();
 }
 
 fn why() -> NamedCause {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use clock::Timestamp;
-use orchestrator::journal::{Filter, Header, IndexRow, Journal, Standing, Wanted, tables::Tables};
+use orchestrator::journal::{Filter, Header, IndexRow, Journal, Wanted, tables::Tables};
 use saga::{Reason, Status};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::{entries, header, open};
+use crate::{change, entries, header, open};
 
 pub(crate) const STATUSES: [Status; 7] = [
     Status::Running,
@@ -36,8 +36,7 @@ pub(crate) async fn filled(journal: &Tables) -> Vec<IndexRow> {
         let orchestrator::journal::Started::New(saga) = started else { panic!("{started:?}") };
         let status = STATUSES[usize::try_from(number % 7).unwrap()];
         if status != Status::Running {
-            let standing = Standing { status, why: None };
-            journal.append(saga, entries(&saga_id, 1..2), Some(standing)).await.unwrap();
+            journal.append(saga, entries(&saga_id, 1..2), change(status)).await.unwrap();
         }
         if number % 10 == 0 {
             journal.set_aside(&saga_id, Reason::new("JOURNAL_UNREADABLE", "x")).await.unwrap();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod compensations;
 mod keys;
 mod lists;
 mod unfinished;
@@ -13,8 +14,8 @@ use clock::{Clock, Timestamp};
 use futures::future::join_all;
 use orchestrator::{
     journal::{
-        Asleep, Definition, Entry, Error, FOR_A_PERSON, Filter, Header, Journal, Link, Number,
-        Readmit, Standing, Started, Unfinished, Wanted, record, tables::Tables,
+        Asleep, Change, Definition, Entry, Error, FOR_A_PERSON, Filter, Header, Journal, Link,
+        Number, Readmit, Standing, Started, Unfinished, Wanted, record, tables::Tables,
     },
     retention::Keep,
 };
@@ -68,8 +69,8 @@ fn entries(saga_id: &str, seqs: std::ops::Range<u64>) -> Vec<Entry> {
 }
 
 /// In this state from now on.
-fn standing(status: Status) -> Option<Standing> {
-    Some(Standing { status, why: None })
+fn change(status: Status) -> Option<Change> {
+    Some(Change { standing: Standing { status, why: None }, compensation: None })
 }
 
 /// The ids of all that is unfinished.
@@ -112,7 +113,7 @@ async fn what_was_answered_is_there_after_the_file_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
     let a = start_new(&journal, "a", "k").await;
-    journal.append(a, entries("a", 1..4), standing(Status::Compensating)).await.unwrap();
+    journal.append(a, entries("a", 1..4), change(Status::Compensating)).await.unwrap();
     journal.database().close().await;
 
     let journal = open(folder.path()).await;
@@ -159,8 +160,8 @@ async fn a_position_is_taken_once_and_a_bad_write_does_not_fail_its_neighbours()
     // Handed over together, so that they stand in one batch.
     let (first, second, third) = tokio::join!(
         journal.append(a, entries("a", 1..3), None),
-        journal.append(b, entries("b", 1..3), standing(Status::Succeeded)),
-        journal.append(c, entries("c", 1..2), standing(Status::Succeeded)),
+        journal.append(b, entries("b", 1..3), change(Status::Succeeded)),
+        journal.append(c, entries("c", 1..2), change(Status::Succeeded)),
     );
     first.unwrap();
     third.unwrap();
@@ -202,7 +203,7 @@ async fn what_is_unfinished_is_found_page_by_page_without_what_has_ended_or_cann
         let saga_id = format!("s{number}");
         let saga = start_new(&journal, &saga_id, &saga_id).await;
         if let Some(status) = statuses.get(usize::wrapping_sub(number, 1)) {
-            journal.append(saga, entries(&saga_id, 1..2), standing(*status)).await.unwrap();
+            journal.append(saga, entries(&saga_id, 1..2), change(*status)).await.unwrap();
         }
     }
     journal.set_aside("s5", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
@@ -338,7 +339,7 @@ async fn only_what_ended_long_ago_is_removed_whole_and_oldest_first() {
         let saga_id = format!("s{number}");
         let saga = start_new(&journal, &saga_id, &saga_id).await;
         // The n-th saga has n records, so it ends n milliseconds later.
-        journal.append(saga, entries(&saga_id, 1..2 + number), standing(status)).await.unwrap();
+        journal.append(saga, entries(&saga_id, 1..2 + number), change(status)).await.unwrap();
     }
     journal.set_aside("s0", Reason::new("JOURNAL_UNREADABLE", "burnt")).await.unwrap();
     let left = async || -> Vec<String> {
@@ -374,7 +375,7 @@ async fn the_file_stops_growing_where_what_has_ended_is_removed() {
         for number in 0..100 {
             let saga_id = format!("s{round}-{number:03}");
             let saga = start_new(&journal, &saga_id, &saga_id).await;
-            let ended = journal.append(saga, entries(&saga_id, 1..9), standing(Status::Succeeded));
+            let ended = journal.append(saga, entries(&saga_id, 1..9), change(Status::Succeeded));
             ended.await.unwrap();
         }
         assert_eq!(journal.remove_ended(Timestamp(100), Keep::NOTHING, 1000).await.unwrap(), 100);

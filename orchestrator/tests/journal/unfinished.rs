@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clock::Timestamp;
 use orchestrator::journal::{
-    Filter, Journal, NamedCause, Standing, UnfinishedCounts, unfinished::Group,
+    Change, Filter, Journal, NamedCause, Standing, UnfinishedCounts, unfinished::Group,
 };
 use saga::{Reason, Status};
 
@@ -61,7 +61,10 @@ async fn those_that_need_a_person_are_told_by_their_reasons_and_others_are_not()
         let saga = start_new(&journal, &saga_id, &saga_id).await;
         let why = NamedCause { reason: Reason::new(code, "why"), step: String::new() };
         let standing = Standing { status, why: Some(why) };
-        journal.append(saga, entries(&saga_id, 1..2), Some(standing)).await.unwrap();
+        journal
+            .append(saga, entries(&saga_id, 1..2), Some(Change { standing, compensation: None }))
+            .await
+            .unwrap();
     }
     let counts = journal.count_unfinished(Timestamp(0)).await.unwrap();
     let group = |status, reason: Option<&str>| ("d".to_owned(), status, reason.map(str::to_owned));

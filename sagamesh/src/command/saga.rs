@@ -2,6 +2,7 @@
 
 mod show;
 mod start;
+mod stats;
 mod wait;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -39,6 +40,9 @@ enum Verb {
                       sagamesh saga get SAGA_ID -o json"
     )]
     Get(Get),
+    /// Count what compensations came to
+    #[command(after_help = stats::HELP)]
+    Stats(stats::Stats),
     /// Wait until a saga has ended, or needs a person or is paused; the exit code says which
     #[command(
         after_help = "Examples:\n  sagamesh saga wait SAGA_ID\n  sagamesh --timeout 5 saga wait SAGA_ID -o json"
@@ -173,6 +177,7 @@ pub(crate) async fn run(global: &Global, saga: Saga) -> CommandResult {
     }
     match saga.verb {
         Verb::List(wanted) => list(global, &mut client, wanted).await,
+        Verb::Stats(wanted) => stats::run(global, &mut client, wanted).await,
         Verb::Wait(Id { saga_id }) => wait::run(global, &mut client, saga_id).await,
         Verb::Get(Get { saga_id, payloads }) => {
             let message = GetSagaRequest { saga_id, include_payloads: payloads };

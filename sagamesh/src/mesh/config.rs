@@ -10,7 +10,7 @@ use facade::{
 };
 use orchestrator::{
     MAX_RUNNING,
-    config::{Definitions, Participants, Sagas, problems_of},
+    config::{Alarms, Definitions, Participants, Sagas, problems_of},
     retention::{Keep, KeepAnswers},
 };
 use schemars::JsonSchema;
@@ -37,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long it keeps what.
     pub retention: Retention,
+    /// What people are told of compensations that do not go well.
+    pub alarms: Alarms,
     /// What it logs.
     pub log: Log,
     /// What it tells of its work beside its log.
@@ -55,6 +57,7 @@ impl Default for Config {
             },
             limits: Limits::default(),
             retention: Retention::default(),
+            alarms: Alarms::default(),
             log: Log {
                 filter: "warn".to_owned(),
                 calls: facade::log::Calls::All,
@@ -73,9 +76,10 @@ impl config::Config for Config {
         let (sagas, connections) = (sagas.problems(), connections.problems(*stop_timeout));
         let bytes = [requests.problems(), responses.problems()].concat();
         let participants = problems_of(&self.participants);
-        let definitions = self.definitions.problems();
+        let (definitions, alarms) = (self.definitions.problems(), self.alarms.problems());
         let mut problems =
-            [self.log.problems(), participants, definitions, sagas, connections, bytes].concat();
+            [self.log.problems(), participants, alarms, definitions, sagas, connections, bytes]
+                .concat();
         if self.listen.port_base > Listen::HIGHEST_BASE {
             problems.push(Problem::new(
                 "listen.port_base",

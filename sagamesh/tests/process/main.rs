@@ -15,6 +15,7 @@ mod definitions;
 mod metrics;
 mod roles;
 mod shop;
+mod stats;
 mod telemetry;
 
 use proto::{

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use crate::compensations;
+
 pub use books::{Books, Error, RULES, Rule, read};
 
-/// Reads the books of a mesh that is ending and fails where they do not add up: for a `Drop`, within a runtime or not.
+/// Reads the books of a mesh that is ending, and what is counted of its compensations, and fails where they do not add up: for a `Drop`, within a runtime or not.
 /// Silent where the shop's services are not all there, and while a test is failing already.
 ///
 /// # Panics
@@ -18,7 +20,12 @@ pub fn audit(data: &Path) {
     // Within a runtime another one cannot be waited for.
     let reading = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(read(&data)).map_err(std::io::Error::other)
+        runtime.block_on(async {
+            let mut books = read(&data).await.map_err(std::io::Error::other)?;
+            let counts = compensations::wrong(&data).await.map_err(std::io::Error::other)?;
+            books.wrong.extend(counts);
+            Ok::<_, std::io::Error>(books)
+        })
     });
     reading.join().expect("reading does not panic").expect("the books are there").assert_right();
 }

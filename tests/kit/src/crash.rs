@@ -11,8 +11,9 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     journal::{
-        self, Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number,
-        Readmit, RemovedSaga, Standing, Started, Unfinished, UnfinishedCounts, Wanted,
+        self, Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow,
+        Journal, Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, UnfinishedCounts,
+        Wanted, Window,
     },
     retention::Keep,
 };
@@ -158,13 +159,13 @@ impl Journal for CrashingJournal {
         &self,
         header: Header,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
         wanted: Wanted,
     ) -> Result<Started, Error> {
         let append = self.crash_switch.next();
         self.crash_switch.crash_if_at(append, Side::Before).await;
         let (saga_id, intents) = (header.saga_id.clone(), intents(&entries));
-        let started = self.journal.start(header, entries, standing, wanted).await;
+        let started = self.journal.start(header, entries, change, wanted).await;
         if let Ok(Started::New(number)) = started {
             self.remember_id(number, &saga_id);
             self.script.intended(&saga_id, intents);
@@ -177,12 +178,12 @@ impl Journal for CrashingJournal {
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
     ) -> Result<(), Error> {
         let append = self.crash_switch.next();
         self.crash_switch.crash_if_at(append, Side::Before).await;
         let intents = intents(&entries);
-        let appended = self.journal.append(saga, entries, standing).await;
+        let appended = self.journal.append(saga, entries, change).await;
         if appended.is_ok() {
             self.script.intended(&self.id_of(saga), intents);
         }
@@ -254,6 +255,22 @@ impl Journal for CrashingJournal {
         limit: i64,
     ) -> Result<Vec<IndexRow>, Error> {
         self.journal.list(filter, before, limit).await
+    }
+
+    async fn compensations(
+        &self,
+        window: Window,
+        definition: &str,
+    ) -> Result<Compensations, Error> {
+        self.journal.compensations(window, definition).await
+    }
+
+    async fn remove_compensations(
+        &self,
+        before: clock::Timestamp,
+        limit: u32,
+    ) -> Result<u64, Error> {
+        self.journal.remove_compensations(before, limit).await
     }
 
     async fn count_unfinished(&self, now: clock::Timestamp) -> Result<UnfinishedCounts, Error> {

@@ -23,7 +23,7 @@ const UNKNOWN_SAGA: &str = "01a1fc83-9174-7037-aca6-b77ab92c89c2";
 /// A method, a request of it as JSON in which SAGA and ORDER stand for ids, and the status and reason that it comes to.
 type Row = (&'static str, &'static str, Code, &'static str);
 
-const UNKNOWN: [Row; 29] = [
+const UNKNOWN: [Row; 30] = [
     ("SagaService/StartSaga", r#"{"definition": "x", "key": "k"}"#, NF, "DEFINITION_UNKNOWN"),
     ("SagaService/GetSaga", r#"{"saga_id": "SAGA"}"#, NF, "SAGA_UNKNOWN"),
     ("SagaService/WaitSaga", r#"{"saga_id": "SAGA"}"#, NF, "SAGA_UNKNOWN"),
@@ -36,6 +36,7 @@ const UNKNOWN: [Row; 29] = [
     ("SagaService/SkipStep", SKIPPED, NF, "SAGA_UNKNOWN"),
     ("SagaService/GetDefinition", r#"{"name": "x"}"#, NF, "DEFINITION_UNKNOWN"),
     ("SagaService/DefinitionDrift", r#"{"name": "x"}"#, NF, "DEFINITION_UNKNOWN"),
+    ("SagaService/GetCompensationStats", r#"{"definition": "x"}"#, NF, "DEFINITION_UNKNOWN"),
     (
         "SagaService/GetDefinition",
         r#"{"name": "place-order", "version": 9}"#,

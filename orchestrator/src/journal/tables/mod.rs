@@ -1,10 +1,12 @@
 //! The journal in the tables of a database.
 //!
-//! Lock order: a row of `saga_key`, then rows of `event`, ascending, then the row of `saga`; a new one of `saga`, which
-//! nobody else can have yet, before its records. A transaction is about one saga, with two exceptions. Retention takes sagas
+//! Lock order: a row of `saga_key`, then rows of `event`, ascending, then the row of `saga`, then that
+//! of `compensation`, then rows of `compensation_count`, the shortest span first; a new one of `saga`, which nobody else can
+//! have yet, before its records. A transaction is about one saga, with two exceptions. Retention takes sagas
 //! from the one that ended first, and keys from the one that is due first. Letting in again all sagas that stand aside for
 //! one reason takes their rows as they come: two nodes that do so at once may fail for each other, and are run again.
 
+mod compensations;
 mod definitions;
 mod keys;
 mod list;
@@ -25,8 +27,8 @@ use store::{
 };
 
 use super::{
-    Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
-    RemovedSaga, Standing, Started, Unfinished, UnfinishedCounts, Wanted,
+    Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow, Journal,
+    Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, UnfinishedCounts, Wanted, Window,
 };
 
 use statements::Numbers;
@@ -38,6 +40,7 @@ const SCHEMA: Schema = Schema::own(&[
     ("retention", include_str!("../../../migrations/0002_retention.sql")),
     ("asleep", include_str!("../../../migrations/0003_asleep.sql")),
     ("registrations", include_str!("../../../migrations/0004_registrations.sql")),
+    ("compensations", include_str!("../../../migrations/0005_compensations.sql")),
     ("unfinished", include_str!("../../../migrations/0006_unfinished.sql")),
 ]);
 
@@ -73,7 +76,7 @@ impl Journal for Tables {
         &self,
         header: Header,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
         wanted: Wanted,
     ) -> Result<Started, Error> {
         let numbers = Arc::clone(&self.numbers);
@@ -87,7 +90,7 @@ impl Journal for Tables {
                 return earlier.ok_or(Error::Store(store::Error::NoRow));
             }
             let number = statements::start(connection, &numbers, &header)?;
-            statements::append(connection, number, &entries, standing.as_ref())?;
+            statements::append(connection, number, &entries, change.as_ref())?;
             Ok(Started::New(number))
         })
         .await
@@ -97,10 +100,10 @@ impl Journal for Tables {
         &self,
         saga: Number,
         entries: Vec<Entry>,
-        standing: Option<Standing>,
+        change: Option<Change>,
     ) -> Result<(), Error> {
         let write = move |connection: &Connection| {
-            statements::append(connection, saga, &entries, standing.as_ref())
+            statements::append(connection, saga, &entries, change.as_ref())
         };
         self.write(write).await
     }
@@ -166,6 +169,17 @@ impl Journal for Tables {
             .await
     }
 
+    async fn compensations(
+        &self,
+        window: Window,
+        definition: &str,
+    ) -> Result<Compensations, Error> {
+        let definition = definition.to_owned();
+        self.database
+            .search(move |connection| compensations::within(connection, window, &definition))
+            .await
+    }
+
     async fn count_unfinished(&self, now: Timestamp) -> Result<UnfinishedCounts, Error> {
         self.database.search(move |connection| unfinished::counts(connection, now)).await
     }
@@ -191,6 +205,10 @@ impl Journal for Tables {
         limit: u32,
     ) -> Result<u64, Error> {
         self.write(move |connection| keys::remove_ended(connection, before, keep_keys, limit)).await
+    }
+
+    async fn remove_compensations(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
+        self.write(move |connection| compensations::remove(connection, before, limit)).await
     }
 
     async fn earlier_start(&self, header: &Header) -> Result<Option<Started>, Error> {

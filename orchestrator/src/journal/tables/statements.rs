@@ -6,8 +6,8 @@ use clock::Timestamp;
 use saga::Reason;
 use store::Connection;
 
-use super::rows;
-use crate::journal::{Entry, Error, FOR_A_PERSON, Header, Number, Readmit, Standing};
+use super::{compensations, rows};
+use crate::journal::{Change, Entry, Error, FOR_A_PERSON, Header, Number, Readmit, Standing};
 
 const INSERT_SAGA: &str = "
     insert into saga
@@ -108,12 +108,12 @@ pub(super) fn start(
     Ok(number)
 }
 
-/// Inserts the records and, where it changed, where the saga stands.
+/// Inserts the records and, where they change something of it, updates the index.
 pub(super) fn append(
     connection: &Connection,
     saga: Number,
     entries: &[Entry],
-    standing: Option<&Standing>,
+    change: Option<&Change>,
 ) -> Result<(), Error> {
     let mut event = connection.prepare(INSERT_EVENT)?;
     for Entry { seq, at, record, link } in entries {
@@ -124,9 +124,10 @@ pub(super) fn append(
             error => error.into(),
         })?;
     }
-    let (Some(Standing { status, why }), Some(last)) = (standing, entries.last()) else {
+    let (Some(Change { standing, compensation }), Some(last)) = (change, entries.last()) else {
         return Ok(());
     };
+    let Standing { status, why } = standing;
     let values = (
         saga.0,
         status.as_str(),
@@ -138,7 +139,10 @@ pub(super) fn append(
         why.as_ref().map(|why| &why.step),
     );
     connection.execute(SET_STANDING, values)?;
-    Ok(())
+    match compensation {
+        Some(compensation) => compensations::note(connection, saga, compensation, last.at),
+        None => Ok(()),
+    }
 }
 
 /// Puts down until when the saga is asleep, or that it is not.
@@ -178,5 +182,9 @@ pub(super) fn close_aside(
     at: Timestamp,
 ) -> Result<bool, Error> {
     let values = (saga_id, rows::millis(at), &why.code, &why.message);
-    Ok(connection.execute(CLOSE_ASIDE, values)? > 0)
+    let closed = connection.execute(CLOSE_ASIDE, values)? > 0;
+    if closed {
+        compensations::close(connection, saga_id, at)?;
+    }
+    Ok(closed)
 }

@@ -90,7 +90,8 @@ impl Export {
         const RANGE: f64 = (1_u64 << 63) as f64;
         let [.., a, b, c, d, e, f, g, h] = trace_id.to_bytes();
         let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1;
-        (number as f64) < self.ratio.get() * RANGE
+        // Compared as whole numbers: the greatest are the next power of two as doubles.
+        number < (self.ratio.get() * RANGE) as u64
     }
 
     pub(super) fn queue(&self) -> &Queue {

@@ -101,11 +101,12 @@ impl Exposition {
 
     fn sample(&mut self, line: &str, current: &str) -> Result<(), String> {
         let family = self.families.get_mut(current).ok_or("it is of no family")?;
-        let (sample, exemplar) = match line.split_once(" # ") {
-            Some((sample, exemplar)) => (sample, Some(exemplar)),
-            None => (line, None),
+        let (name, labels, rest) = read_series(line)?;
+        let (value, exemplar) = match rest.split_once(" # ") {
+            Some((value, exemplar)) => (value, Some(exemplar)),
+            None => (rest, None),
         };
-        let (name, labels, value) = read_sample(sample)?;
+        let value = read_number(value)?;
         let suffix = name.strip_prefix(current).ok_or("it is of another family")?;
         let suffixes: &[&str] = match family.kind.as_str() {
             "counter" => &["_total"],
@@ -117,7 +118,8 @@ impl Exposition {
             return Err(format!("a {} has no such sample", family.kind));
         }
         let exemplar = exemplar.map(|exemplar| {
-            let (name, labels, _) = read_sample(exemplar)?;
+            let (name, labels, rest) = read_series(exemplar)?;
+            read_number(rest)?;
             let length: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
             let fits = name.is_empty() && length <= 128 && matches!(suffix, "_total" | "_bucket");
             fits.then_some(labels).ok_or("it has no sound exemplar".to_owned())
@@ -154,21 +156,24 @@ impl Family {
     }
 }
 
-/// `name{label="value",…} 1.5`, and nothing behind it but an instant.
-fn read_sample(text: &str) -> Result<(&str, Labels, f64), String> {
+/// The beginning of `name{label="value",…} 1.5`, and what is behind it.
+fn read_series(text: &str) -> Result<(&str, Labels, &str), String> {
     let end = text.find(['{', ' ']).ok_or("it has no value")?;
     let (name, rest) = text.split_at(end);
     let (labels, rest) = match rest.strip_prefix('{') {
         Some(rest) => read_labels(rest)?,
         None => (Labels::new(), rest),
     };
-    let mut words = rest.strip_prefix(' ').ok_or("there is no space before the value")?.split(' ');
-    let value = words.next().unwrap_or_default();
-    let value = value.parse().map_err(|_| format!("{value:?} is no number"))?;
-    match words.next().map(str::parse::<f64>) {
-        None | Some(Ok(_)) => Ok((name, labels, value)),
-        Some(Err(_)) => Err("what is behind the value is no instant".to_owned()),
-    }
+    let rest = rest.strip_prefix(' ').ok_or("there is no space before the value")?;
+    Ok((name, labels, rest))
+}
+
+/// A number, and nothing behind it but an instant.
+fn read_number(text: &str) -> Result<f64, String> {
+    let (number, instant) = text.split_once(' ').unwrap_or((text, "0"));
+    let read = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number"));
+    read(instant)?;
+    read(number)
 }
 
 /// The labels up to their closing brace, and what is behind it.
@@ -216,12 +221,12 @@ mod tests {
     #[test]
     fn what_the_registry_writes_is_read_again() {
         let registry = Registry::new();
-        registry.counters("a_total", "A", ["x"]).with(["one \"} 2\n"]).add(2);
+        registry.counters("a_total", "A", ["x"]).with(["one \"} # 2\n"]).add(2);
         let histogram = registry.histograms("b_seconds", "B", ["x"], SHORT_SECONDS).with(["y"]);
         histogram.record_in(Duration::from_millis(3), Some("4bf9".to_owned()));
         registry.read_gauges("c_bytes", "C", ["x"]).read(|readings| readings.add(["y"], 1e10));
         let read = Exposition::parse(&registry.encode()).unwrap();
-        assert_eq!(read.value("a_total", &[("x", "one \"} 2\n")]), Some(2.0));
+        assert_eq!(read.value("a_total", &[("x", "one \"} # 2\n")]), Some(2.0));
         assert_eq!(read.value("b_seconds_count", &[]), Some(1.0));
         assert_eq!(read.value("b_seconds_sum", &[("x", "y")]), Some(0.003));
         assert_eq!(read.value("c_bytes", &[("x", "y")]), Some(1e10));

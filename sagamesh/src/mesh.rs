@@ -112,7 +112,8 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
 }
 
 fn node(config: Config) -> orchestrator::Config {
-    let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
+    let Config { database, participants, definitions, limits, retention, log, .. } = config;
+    let telemetry = config.telemetry;
     let Limits { max_running, sagas, connections, requests, responses, stop_timeout, max_calls: _ } =
         limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
@@ -130,6 +131,7 @@ fn node(config: Config) -> orchestrator::Config {
         },
         retention: orchestrator::config::Retention { keep_finished, keep_keys },
         log,
+        telemetry,
         ..orchestrator::Config::default()
     }
 }

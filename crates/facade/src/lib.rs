@@ -22,6 +22,7 @@ pub mod process;
 pub mod readiness;
 pub mod server;
 pub mod stream;
+pub mod trace;
 pub mod wire;
 
 mod admin;
@@ -46,7 +47,6 @@ mod respond;
 mod result;
 mod service_error;
 mod status;
-mod trace;
 mod unanswered;
 
 pub use call::{Call, Caller};

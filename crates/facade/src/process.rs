@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::files::Needs;
 pub use self::{
     loss::{OnLoss, join_databases, loss_sentences},
-    service::{add_services, open_database, prepare_folder, run_service, start_log},
+    service::{Telling, add_services, open_database, prepare_folder, run_service, start_log},
     signals::Signals,
 };
 use crate::{

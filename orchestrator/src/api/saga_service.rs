@@ -113,8 +113,13 @@ impl Handlers {
     }
 
     /// Carries an operator's order out and shows the saga after it.
-    async fn steer(&self, saga_id: &str, event: Event) -> Result<Option<Saga>, Failure> {
-        let ordered = self.driver.order(saga_id, event).await;
+    async fn steer(
+        &self,
+        call: &Call,
+        saga_id: &str,
+        event: Event,
+    ) -> Result<Option<Saga>, Failure> {
+        let ordered = self.driver.order(saga_id, event, call.trace()).await;
         self.steered(saga_id, ordered).await
     }
 
@@ -288,45 +293,48 @@ impl SagaService for Handlers {
 
     async fn cancel_saga(
         &self,
-        _: Call,
+        call: Call,
         request: CancelSagaRequest,
     ) -> Result<Reply<CancelSagaResponse>, Failure> {
-        let saga =
-            self.steer(&request.saga_id, Event::Cancelled { reason: request.reason }).await?;
+        let saga = self
+            .steer(&call, &request.saga_id, Event::Cancelled { reason: request.reason })
+            .await?;
         Ok(CancelSagaResponse { saga, ..CancelSagaResponse::default() }.into())
     }
 
     async fn retry_saga(
         &self,
-        _: Call,
+        call: Call,
         request: RetrySagaRequest,
     ) -> Result<Reply<RetrySagaResponse>, Failure> {
-        let retried = self.driver.retry(&request.saga_id, request.reason).await;
+        let retried = self.driver.retry(&request.saga_id, request.reason, call.trace()).await;
         let saga = self.steered(&request.saga_id, retried).await?;
         Ok(RetrySagaResponse { saga, ..RetrySagaResponse::default() }.into())
     }
 
     async fn pause_saga(
         &self,
-        _: Call,
+        call: Call,
         request: PauseSagaRequest,
     ) -> Result<Reply<PauseSagaResponse>, Failure> {
-        let saga = self.steer(&request.saga_id, Event::Paused { reason: request.reason }).await?;
+        let saga =
+            self.steer(&call, &request.saga_id, Event::Paused { reason: request.reason }).await?;
         Ok(PauseSagaResponse { saga, ..PauseSagaResponse::default() }.into())
     }
 
     async fn resume_saga(
         &self,
-        _: Call,
+        call: Call,
         request: ResumeSagaRequest,
     ) -> Result<Reply<ResumeSagaResponse>, Failure> {
-        let saga = self.steer(&request.saga_id, Event::Resumed { reason: request.reason }).await?;
+        let saga =
+            self.steer(&call, &request.saga_id, Event::Resumed { reason: request.reason }).await?;
         Ok(ResumeSagaResponse { saga, ..ResumeSagaResponse::default() }.into())
     }
 
     async fn skip_step(
         &self,
-        _: Call,
+        call: Call,
         request: SkipStepRequest,
     ) -> Result<Reply<SkipStepResponse>, Failure> {
         let found = self.looks.find(&self.driver, &request.saga_id).await?;
@@ -338,21 +346,22 @@ impl SagaService for Handlers {
             return Err(Failure::new(Reason::StepUnknown, sentence));
         };
         let saga = self
-            .steer(&request.saga_id, Event::SkippedByHand { step, reason: request.reason })
+            .steer(&call, &request.saga_id, Event::SkippedByHand { step, reason: request.reason })
             .await?;
         Ok(SkipStepResponse { saga, ..SkipStepResponse::default() }.into())
     }
 
     async fn resolve_saga(
         &self,
-        _: Call,
+        call: Call,
         request: ResolveSagaRequest,
     ) -> Result<Reply<ResolveSagaResponse>, Failure> {
         let closed = self.driver.close_aside(&request.saga_id, &request.reason).await;
         let saga = match closed.map_err(Failure::unavailable)? {
             true => self.show(&request.saga_id).await?,
             false => {
-                self.steer(&request.saga_id, Event::Resolved { reason: request.reason }).await?
+                self.steer(&call, &request.saga_id, Event::Resolved { reason: request.reason })
+                    .await?
             }
         };
         Ok(ResolveSagaResponse { saga, ..ResolveSagaResponse::default() }.into())

@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use definition::{Compiled, Method, Overrides};
-use facade::Trace;
+use facade::{Trace, trace::SpanId};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use proto::facade::v1::Reason::NoUndo;
 use rand::Rng;
@@ -20,11 +20,13 @@ use super::{
     Context,
     admission::Permit,
     live::{self, Handle, OperatorOrder, OrderError, Published},
+    replay::Replayer,
     running::{NextActions, Running},
+    spans::{self, End, SpanIds},
 };
 use crate::{
     journal::{self, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
-    outbound::{Attempt, Judge},
+    outbound::{Attempt, Judge, Made},
 };
 
 /// Orders that may wait for one saga's task.
@@ -45,7 +47,8 @@ pub(crate) enum TaskEnd {
     Engine(saga::IllegalEvent),
 }
 
-type AnsweredCall = (StepId, Direction, Answer);
+/// A call that came to something, and how it ended where that is told.
+type AnsweredCall = (StepId, Direction, Answer, Option<End>);
 
 /// The answer to an operator, sent after the next append: it may rest on records that are not on disk yet.
 struct PendingReply {
@@ -58,7 +61,9 @@ pub(crate) struct SagaTask {
     context: Arc<Context>,
     saga: Running,
     link: Link,
-    trace: Trace,
+    /// The call that started the saga, under which calls are made where no spans are told.
+    caller: Trace,
+    span_ids: SpanIds,
     /// Held while the saga is active.
     permit: Option<Permit>,
     orders: mpsc::Receiver<Box<OperatorOrder>>,
@@ -75,28 +80,31 @@ pub(crate) struct SagaTask {
 }
 
 impl SagaTask {
-    /// A task that stands at `state`, and the handle to it.
+    /// A task that stands where `replayer` does, and the handle to it.
     pub(crate) fn new(
         context: Arc<Context>,
+        caller: Trace,
         header: Arc<Header>,
         definition: Arc<Compiled>,
-        state: SagaState,
-        link: Link,
+        replayer: Replayer,
         permit: Permit,
     ) -> (Self, Handle) {
+        let Replayer { state, link, spans } = replayer;
         let (orders, waiting) = mpsc::channel(ORDER_QUEUE);
         let state = Arc::new(state);
         let (written, records) = watch::channel(state.next_seq());
         let standing = standing(&state, &definition);
         let (publisher, published) = watch::channel(Published { standing, end: None });
         let task = Self {
-            trace: Trace::resume(&header.trace),
+            caller,
+            span_ids: SpanIds::of(&header.saga_id),
             saga: Running {
                 clock: context.clock.clone(),
                 header,
                 definition,
                 state,
                 recorded: Vec::new(),
+                spans,
             },
             stopped: context.stop.clone().cancelled_owned().boxed(),
             context,
@@ -134,6 +142,7 @@ impl SagaTask {
         let mut first_actions = self.first_actions.take();
         if first_actions.is_some() {
             let standing = standing(&self.saga.state, &self.saga.definition);
+            self.tell_spans();
             self.publish(Some(standing));
         }
         loop {
@@ -226,6 +235,7 @@ impl SagaTask {
             if self.published.borrow().standing.status != Status::Attention {
                 raise_alarm(&self.saga.definition, &records);
             }
+            self.tell_spans();
             self.publish(changed);
         }
         for reply in self.pending_replies.drain(..) {
@@ -246,6 +256,13 @@ impl SagaTask {
         (entries, records, changed)
     }
 
+    /// Tells the spans that are over, now that what they stand for is on disk.
+    fn tell_spans(&mut self) {
+        if let Some(spans) = &mut self.saga.spans {
+            spans.tell();
+        }
+    }
+
     fn publish(&self, changed: Option<Standing>) {
         let state = &self.saga.state;
         self.records.send_replace(state.next_seq());
@@ -256,7 +273,9 @@ impl SagaTask {
     }
 
     fn launch(&mut self, command: Command) {
-        let Command::Call { step, direction, attempt, request, durable } = command else { return };
+        let Command::Call { step, direction, attempt, request, durable, follows } = command else {
+            return;
+        };
         debug_assert!(
             durable < self.saga.state.next_seq(),
             "the engine asks for a record that is not there"
@@ -266,24 +285,21 @@ impl SagaTask {
         }
         let definition = Arc::clone(&self.saga.definition);
         let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
-        let trace = self.trace.clone();
+        let trace = self.place(step, direction, follows);
+        let is_told = self.saga.spans.is_some();
         let metadata = self.saga.metadata(step);
-        let method = match direction {
-            Direction::Forward => Method::Call,
-            Direction::Undo if self.saga.state.looks_up(step) => Method::Lookup,
-            Direction::Undo => Method::Undo,
-        };
+        let method = spans::method(&self.saga.state, step, direction);
         let (send_by, cut_off) = (self.send_by(direction), self.cut_off(direction));
         let mut published = self.published.subscribe();
         let call = async move {
             let compiled = definition.step(step);
             let Some(target) = compiled.target(method) else {
                 let none = Reason::new(NoUndo.code(), "the step has no undo");
-                return (step, direction, Answer::Unusable(none));
+                return (step, direction, Answer::Unusable(none), None);
             };
             let metadata = match metadata {
                 Ok(metadata) => metadata,
-                Err(reason) => return (step, direction, Answer::Unusable(reason)),
+                Err(reason) => return (step, direction, Answer::Unusable(reason), None),
             };
             let rules = definition.engine().step(step);
             // What the definition says of answers is said of effects, which a lookup has none of.
@@ -311,9 +327,30 @@ impl SagaTask {
                     () = context.stop.cancelled() => {}
                 }
             };
-            (step, direction, attempt.make(&context.participants, &trace, withdrawn).await)
+            let Made { answer, status } =
+                attempt.make(&context.participants, &trace, withdrawn).await;
+            let end = is_told.then(|| End {
+                at: context.clock.system_time(),
+                status,
+                server: context.participants.address(&target.service),
+            });
+            (step, direction, answer, end)
         };
         self.calls.push(call.boxed());
+    }
+
+    /// The place in its trace of the attempt that follows this record: every attempt has one of its own, and the next node
+    /// would give it the same.
+    fn place(&mut self, step: StepId, direction: Direction, follows: u64) -> Trace {
+        let (state, now) = (&self.saga.state, self.saga.now());
+        if let Some(spans) = &mut self.saga.spans
+            && let Some(attempt) = state
+                .under_way(now)
+                .find(|attempt| (attempt.step, attempt.direction) == (step, direction))
+        {
+            return spans.begin(state, attempt, self.saga.clock.system_time());
+        }
+        self.caller.below(SpanId::from(self.span_ids.attempt(step, direction, follows)))
     }
 
     /// A call is not sent behind the deadline that turns its saga back. An undo has the time that it needs.
@@ -372,12 +409,15 @@ impl SagaTask {
 
     fn answered(
         &mut self,
-        (step, direction, answer): AnsweredCall,
+        (step, direction, answer, end): AnsweredCall,
     ) -> Result<(), saga::IllegalEvent> {
         self.calling.remove(&(step, direction));
         if self.saga.state.is_ended() {
             // An operator closed the saga while the call was under way.
             return Ok(());
+        }
+        if let (Some(spans), Some(end)) = (&mut self.saga.spans, end) {
+            spans.end(step, direction, end);
         }
         let jitter = Jitter(rand::rng().random());
         self.saga.record(match direction {
@@ -397,9 +437,9 @@ impl SagaTask {
 
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
     pub(crate) fn apply_order(&mut self, order: OperatorOrder) {
-        let OperatorOrder { event, answer } = order;
+        let OperatorOrder { event, by, answer } = order;
         let outcome = match self.may_lengthen(&event) {
-            true => self.saga.record(event).map_err(OrderError::from),
+            true => self.saga.record_order(event, &by).map_err(OrderError::from),
             false => Err(OrderError::TooLong { max_records: self.context.max_records }),
         };
         self.pending_replies.push(PendingReply { answer, outcome });

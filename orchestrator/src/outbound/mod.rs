@@ -10,7 +10,7 @@ pub mod participants;
 pub mod reflection;
 mod secrets;
 
-pub use call::Attempt;
+pub use call::{Attempt, Made};
 pub use contract::Contract;
 pub use judge::Judge;
 pub use limiter::CallLimits;

@@ -9,11 +9,18 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{InstrumentationScope, KeyValue, trace::TraceId, trace::TracerProvider};
+use clock::Clock;
+use opentelemetry::{
+    InstrumentationScope, Key, KeyValue,
+    trace::{TraceId, TracerProvider},
+};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
-    resource::{EnvResourceDetector, TelemetryResourceDetector},
+    resource::{
+        EnvResourceDetector, ResourceDetector, SdkProvidedResourceDetector,
+        TelemetryResourceDetector,
+    },
     trace::{
         IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider, SpanData,
         SpanExporter as _,
@@ -25,7 +32,7 @@ use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
 use super::{
     ids::GivenIds,
-    queue::{DroppedSpans, Queue},
+    queue::{BATCH_SPANS, DroppedSpans, Queue},
 };
 use crate::{
     config::telemetry::{OtlpAddress, SampleRatio, Telemetry},
@@ -40,6 +47,8 @@ const BATCH_DELAY: Duration = Duration::from_secs(1);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What these spans are made by.
 const SCOPE: &str = "sagamesh";
+/// What the SDK calls a process whose environment does not name it.
+const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// A process exports its spans to one place, or to none.
 static EXPORT: OnceLock<Export> = OnceLock::new();
@@ -152,8 +161,10 @@ impl Pending {
             };
             // Whoever waits for these has gone where they cannot be sent.
             let _ = begun.send(Ok(()));
-            runtime
-                .block_on(Sender { exporter, queue, address: to, is_failing: false }.run(stopped));
+            runtime.block_on(
+                Sender { exporter, queue, address: to, clock: Clock::system(), is_failing: false }
+                    .run(stopped),
+            );
             let _ = ended.send(());
         };
         let thread = thread::Builder::new().name("spans".to_owned()).spawn(run);
@@ -168,15 +179,17 @@ impl Pending {
 /// here.
 fn resource(service: &str) -> Resource {
     let instance = RandomIdGenerator::default().new_trace_id().to_string();
-    let named = std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
+    let name = Key::from_static_str("service.name");
+    let told = SdkProvidedResourceDetector.detect().get(&name);
+    let told = told.filter(|told| *told.as_str() != *UNKNOWN_SERVICE);
     let builder = Resource::builder_empty()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", instance))
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_detector(Box::new(EnvResourceDetector::new()));
-    match named {
-        Some(name) => builder.with_service_name(name).build(),
+    match told {
+        Some(told) => builder.with_service_name(told).build(),
         None => builder.build(),
     }
 }
@@ -204,6 +217,7 @@ struct Sender {
     exporter: SpanExporter,
     queue: Queue,
     address: OtlpAddress,
+    clock: Clock,
     is_failing: bool,
 }
 
@@ -214,12 +228,12 @@ impl Sender {
         self.send(Vec::new()).await;
         loop {
             let is_last = tokio::select! {
-                () = self.queue.batch(BATCH_DELAY) => false,
+                () = self.queue.batch(&self.clock, BATCH_DELAY) => false,
                 _ = &mut stopped => true,
             };
             loop {
                 let spans = self.queue.take();
-                let is_rest = spans.len() < super::queue::BATCH_SPANS;
+                let is_rest = spans.len() < BATCH_SPANS;
                 if !spans.is_empty() {
                     self.send(spans).await;
                 }
@@ -236,7 +250,7 @@ impl Sender {
     async fn send(&mut self, spans: Vec<SpanData>) {
         let count = spans.len();
         // Its own limit is of an attempt, and it makes several.
-        let sent = tokio::time::timeout(EXPORT_TIMEOUT, self.exporter.export(spans)).await;
+        let sent = self.clock.timeout(EXPORT_TIMEOUT, self.exporter.export(spans)).await;
         let failure = match sent {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

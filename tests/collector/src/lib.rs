@@ -181,10 +181,11 @@ impl TraceService for Taking {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.batches.send_modify(|batches| *batches += 1);
         let mut behaviours = self.0.behaviour.subscribe();
+        let mut behaviour = *behaviours.borrow_and_update();
+        // What is decided when this is seen is what becomes of the batch, but where it waits.
+        self.0.batches.send_modify(|batches| *batches += 1);
         loop {
-            let behaviour = *behaviours.borrow_and_update();
             match behaviour {
                 Behaviour::Take => break,
                 Behaviour::Delay(delay) => {
@@ -198,6 +199,7 @@ impl TraceService for Taking {
                 }
                 Behaviour::Refuse(code) => return Err(Status::new(code, "the test says so")),
             }
+            behaviour = *behaviours.borrow_and_update();
         }
         let spans = span::read(request.into_inner());
         self.0.spans.send_modify(|taken| taken.extend(spans));

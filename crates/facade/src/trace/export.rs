@@ -47,7 +47,7 @@ const BATCH_DELAY: Duration = Duration::from_secs(1);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What these spans are made by.
 const SCOPE: &str = "sagamesh";
-/// What the SDK calls a process whose environment does not name it.
+/// What the SDK's name of a process begins with whose environment does not name it.
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// A process exports its spans to one place, or to none.
@@ -181,7 +181,7 @@ fn resource(service: &str) -> Resource {
     let instance = RandomIdGenerator::default().new_trace_id().to_string();
     let name = Key::from_static_str("service.name");
     let told = SdkProvidedResourceDetector.detect().get(&name);
-    let told = told.filter(|told| *told.as_str() != *UNKNOWN_SERVICE);
+    let told = told.filter(|told| !told.as_str().starts_with(UNKNOWN_SERVICE));
     let builder = Resource::builder_empty()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))

@@ -20,6 +20,9 @@ A config file; each setting may be left out:
     format: text                # or json
     filter: info
     calls: notable              # or all
+  telemetry:
+    otlp: 127.0.0.1:4317        # send spans there by OTLP over gRPC; left out, there are none
+    sample: 0.05                # of the traces that begin here
 
 The environment counts over it (SAGAMESH__LISTEN__GRPC=0.0.0.0:7071), and a value may come from a file of its own
 (SAGAMESH__LOG__FILTER_FILE=/run/filter). `sagamesh config reference service` lists every setting.
@@ -60,6 +63,9 @@ A config file; each setting may be left out:
     format: text                # or json
     filter: info
     calls: notable              # or all
+  telemetry:
+    otlp: 127.0.0.1:4317        # send spans there by OTLP over gRPC; left out, there are none
+    sample: 0.05                # of the traces that begin here
 
 The environment counts over it (SAGAMESH__LIMITS__MAX_RUNNING=500), and a value may come from a file of its own
 (SAGAMESH__LOG__FILTER_FILE=/run/filter). `sagamesh config reference orchestrator` lists every setting.

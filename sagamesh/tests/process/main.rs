@@ -14,6 +14,7 @@ mod content;
 mod definitions;
 mod roles;
 mod shop;
+mod telemetry;
 
 use proto::{
     payment::v1::{GetWalletRequest, payment_service_client::PaymentServiceClient},

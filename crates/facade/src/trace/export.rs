@@ -27,8 +27,12 @@ use opentelemetry_sdk::{
     },
 };
 use tokio::{runtime, sync::oneshot};
-use tracing::Level;
-use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, filter_fn},
+    registry::LookupSpan,
+};
 
 use super::{
     ids::GivenIds,
@@ -136,10 +140,7 @@ impl Pending {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_context_activation(false)
-            .with_filter(filter_fn(|metadata| match metadata.is_span() {
-                true => metadata.target() == TARGET,
-                false => *metadata.level() <= Level::INFO,
-            }))
+            .with_filter(filter_fn(is_told).with_max_level_hint(LevelFilter::INFO))
     }
 
     /// Begins to export. What is in the queue at the end of the process has `flush_timeout` to be sent.
@@ -172,6 +173,13 @@ impl Pending {
         beginning.recv().map_err(|error| failed(error.to_string()))?.map_err(failed)?;
         EXPORT.set(export).map_err(|_| failed("they are exported already".to_owned()))?;
         Ok(Flush { stop: Some(stop), end, timeout: flush_timeout })
+    }
+}
+
+fn is_told(metadata: &Metadata<'_>) -> bool {
+    match metadata.is_span() {
+        true => metadata.target() == TARGET,
+        false => *metadata.level() <= Level::INFO,
     }
 }
 

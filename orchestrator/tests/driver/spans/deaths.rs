@@ -112,7 +112,7 @@ impl Play {
         self.next = Some(next);
     }
 
-    async fn to_the_end(mut self, deaths: &[Death]) -> Picture {
+    async fn play(mut self, deaths: &[Death]) -> Picture {
         let mut answers: VecDeque<_> = ANSWERS.into_iter().enumerate().collect();
         let mut deaths: VecDeque<_> = deaths.iter().copied().collect();
         while let Some((number, (call, say))) = answers.pop_front() {
@@ -146,7 +146,7 @@ async fn a_node_that_dies_at_any_call_or_record_leaves_every_span_once_and_below
         plays.push((vec![Death::During(number); 2], 2..=2));
     }
     let played = plays.into_iter().map(async |(deaths, lost)| {
-        let picture = Play::begin().await.to_the_end(&deaths).await;
+        let picture = Play::begin().await.play(&deaths).await;
         let found = picture.lost();
         assert!(lost.contains(&found), "{found} were lost by {deaths:?}: {picture:#?}");
     });

@@ -49,6 +49,8 @@ pub(crate) const TARGET: &str = "sagamesh::span";
 const BATCH_DELAY: Duration = Duration::from_secs(1);
 /// How long a batch may take, repeated attempts included.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Log lines that a span has with it.
+const MAX_EVENTS: u32 = 32;
 /// What these spans are made by.
 const SCOPE: &str = "sagamesh";
 /// What the SDK's name of a process begins with whose environment does not name it.
@@ -120,6 +122,7 @@ impl Pending {
             .with_id_generator(GivenIds)
             // Whether a trace is exported is decided before a span is built.
             .with_sampler(Sampler::AlwaysOn)
+            .with_max_events_per_span(MAX_EVENTS)
             .with_span_processor(queue.clone())
             .build();
         let tracer = provider.tracer_with_scope(scope.clone());
@@ -127,8 +130,8 @@ impl Pending {
         Some(Self { address, resource: resource(service), export, tracer })
     }
 
-    /// What makes spans of `tracing` spans of OpenTelemetry: those that [`super::Live`] opens, with the log lines within
-    /// them. Messages are logged below the level info, so none of them gets there.
+    /// What makes spans of `tracing` spans of OpenTelemetry: those that [`super::Live`] opens, with the log lines of
+    /// services within them. Messages are logged below the level info, so none of them gets there.
     pub(crate) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -176,10 +179,11 @@ impl Pending {
     }
 }
 
+/// The facade's own lines say of a call what its span says, and sentences beside it that may repeat what a stranger wrote.
 fn is_told(metadata: &Metadata<'_>) -> bool {
     match metadata.is_span() {
         true => metadata.target() == TARGET,
-        false => *metadata.level() <= Level::INFO,
+        false => *metadata.level() <= Level::INFO && !metadata.target().starts_with("facade::"),
     }
 }
 
@@ -233,12 +237,17 @@ impl Sender {
     /// Sends until it is told to stop, and then what is left.
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         // Nothing, to find out whether somebody is there: a trace that is sampled may come late.
-        self.send(Vec::new()).await;
+        let mut is_last = tokio::select! {
+            () = self.send(Vec::new()) => false,
+            _ = &mut stopped => true,
+        };
         loop {
-            let is_last = tokio::select! {
-                () = self.queue.batch(&self.clock, BATCH_DELAY) => false,
-                _ = &mut stopped => true,
-            };
+            if !is_last {
+                is_last = tokio::select! {
+                    () = self.queue.batch(&self.clock, BATCH_DELAY) => false,
+                    _ = &mut stopped => true,
+                };
+            }
             loop {
                 let spans = self.queue.take();
                 let is_rest = spans.len() < BATCH_SPANS;
@@ -294,5 +303,30 @@ impl Drop for Flush {
             let _ = stop.send(());
             let _ = self.end.recv_timeout(self.timeout);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(ratio: f64) -> impl Fn(TraceId) -> bool {
+        let ratio = SampleRatio::try_from(ratio).unwrap();
+        let scope = InstrumentationScope::builder(SCOPE).build();
+        let export = Export { queue: Queue::default(), ratio, scope };
+        move |trace_id| export.samples(trace_id)
+    }
+
+    #[test]
+    fn the_ratio_decides_about_a_new_trace_by_its_id() {
+        let (none, some, all) = (samples(0.0), samples(0.05), samples(1.0));
+        let least = TraceId::from(1_u128 << 64);
+        let most = TraceId::from(u128::MAX);
+        assert_eq!([none(least), none(most)], [false, false]);
+        assert_eq!([some(least), some(most)], [true, false]);
+        assert_eq!([all(least), all(most)], [true, true]);
+        let ids = (0..10_000).map(|_| RandomIdGenerator::default().new_trace_id());
+        let sampled = ids.filter(|id| some(*id)).count();
+        assert!((300..700).contains(&sampled), "{sampled} of 10000");
     }
 }

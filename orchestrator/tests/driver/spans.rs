@@ -134,6 +134,57 @@ async fn an_undo_is_linked_to_the_call_that_it_compensates_and_a_strangers_reaso
 }
 
 #[tokio::test]
+async fn a_lookup_is_an_attempt_of_the_undo_and_the_undo_itself_is_no_retry_of_it() {
+    const RESERVE: &str = "
+  - step: reserve
+    call: work.v1.Work/Do
+    timeout: 1s
+    retry: { attempts: 1 }
+    undo: work.v1.Work/Undo
+    undo_with:
+      when_known: { id: reserve.id }
+      when_unknown:
+        lookup: { call: work.v1.Work/Find, with: { id: saga.key }, found: lookup.id != 'none' }
+        with: { id: lookup.id }
+    undo_retry: { attempts: unlimited, base: 10s, cap: 10s }
+";
+    let mut test_driver = TestDriver::open(&definition("deadline: 1h", &[RESERVE])).await;
+    let started = picture::start(&test_driver, true).await;
+    let mut arrived = Vec::new();
+    let call = test_driver.called("reserve forward").await;
+    arrived.push(picture::traceparent(&call));
+    let records = *test_driver.driver().find(&started.saga_id).unwrap().records().borrow();
+    call.unavailable();
+    test_driver.recorded(&started.saga_id, records + 2).await;
+    // The call may be under way for as long as it may take.
+    test_driver.pass(1_000);
+    for _ in 0..2 {
+        let lookup = test_driver.called("lookup").await;
+        arrived.push(picture::traceparent(&lookup));
+        match arrived.len() {
+            2 => {
+                let handle = test_driver.driver().find(&started.saga_id).unwrap();
+                let records = *handle.records().borrow();
+                lookup.unavailable();
+                test_driver.recorded(&started.saga_id, records + 1).await;
+                test_driver.pass(10_000);
+            }
+            _ => lookup.job("no. 7"),
+        }
+    }
+    let undo = test_driver.called("reserve undo").await;
+    arrived.push(picture::traceparent(&undo));
+    undo.done();
+    let picture = Picture::of(&started).await;
+    picture.is_whole(&arrived);
+    let [first, second] = picture.all("work.v1.Work/Find")[..] else { panic!("{picture:#?}") };
+    assert_eq!(first.attribute("saga.direction"), "lookup");
+    assert_eq!(picture.links(first), []);
+    assert_eq!(picture.links(second), [("retry_of", first)]);
+    assert_eq!(picture.links(picture.one(UNDO)), [("compensates", picture.one(DO))]);
+}
+
+#[tokio::test]
 async fn a_node_that_stops_in_a_slice_leaves_the_same_tree_with_the_attempt_that_was_lost() {
     let mut test_driver = test_driver().await;
     let started = picture::start(&test_driver, true).await;
@@ -164,6 +215,33 @@ async fn a_node_that_stops_in_a_slice_leaves_the_same_tree_with_the_attempt_that
     assert_eq!(lost.end - lost.start, Duration::from_secs(2).as_nanos() as u64);
     assert_eq!(again.parent.as_ref(), Some(&second.id));
     assert_eq!(picture.links(again), [("retry_of", lost)]);
+    next.abort();
+}
+
+#[tokio::test]
+async fn a_slice_that_grows_long_is_told_at_its_next_record_also_where_its_node_stops_behind_it() {
+    let mut test_driver = test_driver().await;
+    let started = picture::start(&test_driver, true).await;
+    let freeze = test_driver.called("freeze forward").await;
+    let mut arrived = vec![picture::traceparent(&freeze)];
+    test_driver.pass(11_000);
+    freeze.done();
+    let lost = test_driver.called("charge forward").await;
+    arrived.push(picture::traceparent(&lost));
+    test_driver.driver().abort();
+    let next = test_driver.next_driver().await;
+    assert_eq!(next.recover_once().await.unwrap(), 1);
+    let again = test_driver.called("charge forward").await;
+    arrived.push(picture::traceparent(&again));
+    again.done();
+    let picture = Picture::of(&started).await;
+    picture.is_whole(&arrived);
+    let slices = picture.all("saga.run work");
+    let ends = slices.iter().map(|slice| slice.attribute("error.type"));
+    assert_eq!(Vec::from_iter(ends), ["", "worker_lost", ""]);
+    let parents = picture.all(DO).into_iter().map(|attempt| attempt.parent.clone().unwrap());
+    let expected = slices.iter().map(|slice| slice.id.clone());
+    assert_eq!(Vec::from_iter(parents), Vec::from_iter(expected));
     next.abort();
 }
 

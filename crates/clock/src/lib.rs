@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use pin_project_lite::pin_project;
@@ -37,6 +37,12 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(Timestamp(millis): Timestamp) -> Self {
+        Self::UNIX_EPOCH + Duration::from_millis(millis)
     }
 }
 
@@ -82,6 +88,15 @@ impl Clock {
         match &self.0 {
             Source::System(system) => system.now(),
             Source::Manual(manual) => manual.now(),
+        }
+    }
+
+    /// Now, finer than in milliseconds where the machine is: for what is shown beside the times of other processes.
+    #[must_use]
+    pub fn system_time(&self) -> SystemTime {
+        match &self.0 {
+            Source::System(system) => SystemTime::UNIX_EPOCH + system.since_epoch(),
+            Source::Manual(manual) => manual.now().into(),
         }
     }
 

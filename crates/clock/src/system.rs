@@ -13,7 +13,8 @@ use crate::Timestamp;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct System {
-    wall_at_start: Timestamp,
+    /// Since the Unix epoch.
+    wall_at_start: Duration,
     started: Instant,
 }
 
@@ -29,11 +30,15 @@ impl System {
     pub(crate) fn start() -> Self {
         // A machine whose clock stands before 1970 counts from the epoch: order still holds within a run.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { wall_at_start: Timestamp(0).after(since_epoch), started: Instant::now() }
+        Self { wall_at_start: since_epoch, started: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.wall_at_start.after(self.started.elapsed())
+        Timestamp(0).after(self.since_epoch())
+    }
+
+    pub(crate) fn since_epoch(&self) -> Duration {
+        self.wall_at_start.saturating_add(self.started.elapsed())
     }
 
     pub(crate) async fn sleep_until(&self, instant: Timestamp) {

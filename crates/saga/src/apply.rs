@@ -39,16 +39,16 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         }
         Event::Skipped { step } => state.steps[step.index()].call.progress = Progress::Skipped,
         Event::CallIntended { step, request } => {
-            begin_attempts(&mut state.steps[step.index()].call, request, at)
+            begin_attempts(&mut state.steps[step.index()].call, request, record.seq, at)
         }
         Event::UndoIntended { step, request } => {
-            begin_attempts(&mut state.steps[step.index()].undo, request, at)
+            begin_attempts(&mut state.steps[step.index()].undo, request, record.seq, at)
         }
         Event::LookupIntended { step, request } => {
             // A call that was not answered may be under way: what it leaves is found when its time is over.
             let over = at.after(definition.step(*step).timeout);
             let step = &mut state.steps[step.index()];
-            begin_attempts(&mut step.undo, request, over);
+            begin_attempts(&mut step.undo, request, record.seq, over);
             step.looks_up = true;
         }
         Event::LookupAnswered { step, answer, jitter } => {
@@ -125,10 +125,16 @@ fn by_hand(code: &str, reason: &str) -> Cause {
     Cause { step: None, reason: Reason::new(code, reason) }
 }
 
-fn begin_attempts(attempt: &mut DirectionState, request: &bytes::Bytes, at: Timestamp) {
+fn begin_attempts(
+    attempt: &mut DirectionState,
+    request: &bytes::Bytes,
+    intent: u64,
+    at: Timestamp,
+) {
     attempt.progress = Progress::Open { due: at };
     attempt.request = request.clone();
     attempt.first_at = at;
+    attempt.follows = intent;
 }
 
 fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
@@ -161,9 +167,10 @@ fn call_answered(
     let (rules, pivot_passed) = (definition.step(id), state.pivot_passed(definition));
     let backward = state.cause.is_some();
     let until = state.calls_until(definition);
-    let time_rules = state.rules;
+    let (time_rules, seq) = (state.rules, state.next_seq);
     let step = &mut state.steps[id.index()];
     step.call.attempts += 1;
+    step.call.follows = seq;
     step.call.stuck = false;
     step.reason = answer.reason().cloned();
     step.call.may_have_landed |=
@@ -208,9 +215,10 @@ fn undo_answered(
     jitter: Jitter,
     at: Timestamp,
 ) {
-    let (policy, rules) = (&definition.step(id).undo_retry, state.rules);
+    let (policy, rules, seq) = (&definition.step(id).undo_retry, state.rules, state.next_seq);
     let step = &mut state.steps[id.index()];
     step.undo.attempts += 1;
+    step.undo.follows = seq;
     if let Some(reason) = answer.reason() {
         step.reason = Some(reason.clone());
     }
@@ -242,9 +250,13 @@ fn recovered(state: &mut SagaState, definition: &Definition, at: Timestamp) {
     let mut steps = std::mem::take(&mut state.steps);
     for StepState { call, undo, reason, .. } in &mut steps {
         for attempt in [call, undo] {
-            let Progress::Open { due } = attempt.progress else { continue };
+            if !matches!(attempt.progress, Progress::Open { .. }) {
+                continue;
+            }
             attempt.may_have_landed = true;
-            if !attempt.stuck && may_have_begun(state, due, by, false) {
+            // Also where none is thought to have begun: the clock may say so of one that has.
+            attempt.follows = state.next_seq;
+            if attempt.begun_by(state, by).is_some() {
                 attempt.attempts += 1;
                 attempt.progress = Progress::Open { due: at };
                 *reason = Some(Reason::new(

@@ -15,8 +15,17 @@ pub enum Command {
     Prepare { step: StepId, direction: Direction },
     /// A decision of the engine itself: record it.
     Record(Event),
-    /// Make this attempt, or go on making it, once the journal is on disk up to and including `durable`.
-    Call { step: StepId, direction: Direction, attempt: u32, request: Bytes, durable: u64 },
+    /// Make this attempt, or go on making it, once the journal is on disk up to and including `durable`. It `follows` the record
+    /// that made way for it, which no other attempt of the step in this direction does: an intent, the answer to the attempt
+    /// before, or `Recovered`.
+    Call {
+        step: StepId,
+        direction: Direction,
+        attempt: u32,
+        request: Bytes,
+        durable: u64,
+        follows: u64,
+    },
     /// Nothing is due before this instant. At most one, the earliest.
     WaitUntil(Timestamp),
     /// Evaluate the reply, then record `Finished`.

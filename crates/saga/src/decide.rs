@@ -146,6 +146,7 @@ impl Plan {
             attempt: known.attempts + 1,
             request: known.request.clone(),
             durable: self.durable,
+            follows: known.follows,
         });
     }
 

@@ -63,5 +63,5 @@ pub use event::{Cause, Event, Outcome, Record, TimeRules};
 pub use graph::Graph;
 pub use legal::IllegalEvent;
 pub use retry::{Attempts, Jitter, Retry, RetryFault};
-pub use state::{SagaState, Status, StepStatus, StepView};
+pub use state::{SagaState, Status, StepStatus, StepView, UnderWay};
 pub use timestamp::Timestamp;

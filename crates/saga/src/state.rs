@@ -6,7 +6,7 @@ use crate::{
     answer::Reason,
     definition::{Definition, Direction, StepId},
     event::{Cause, Outcome, TimeRules},
-    standing::only_goes_forward,
+    standing::{may_have_begun, only_goes_forward},
     timestamp::Timestamp,
 };
 
@@ -137,6 +137,8 @@ pub(crate) struct DirectionState {
     /// How many of the last ones, one after the other, were not sent or pushed back.
     pub(crate) deferred: u32,
     pub(crate) first_at: Timestamp,
+    /// The record that the next attempt follows.
+    pub(crate) follows: u64,
     /// An attempt may have landed although no answer says so.
     pub(crate) may_have_landed: bool,
     pub(crate) stuck: bool,
@@ -154,7 +156,32 @@ pub(crate) struct StepState {
     pub(crate) reason: Option<Reason>,
 }
 
+/// An attempt that may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The step.
+    pub step: StepId,
+    /// Forward, or undo.
+    pub direction: Direction,
+    /// Which attempt of this direction it is, from 1.
+    pub number: u32,
+    /// The record that it follows, as in [`Command::Call`](crate::Command::Call).
+    pub follows: u64,
+    /// When it fell due, or the last record was made, whichever is later.
+    pub since: Timestamp,
+}
+
 impl DirectionState {
+    /// When the attempt fell due that may have begun by `at`, where there is one.
+    pub(crate) fn begun_by(&self, state: &SagaState, at: Timestamp) -> Option<Timestamp> {
+        match self.progress {
+            Progress::Open { due } if !self.stuck => {
+                may_have_begun(state, due, at, false).then_some(due)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether attempts were made, and none has reached the participant.
     pub(crate) fn was_never_sent(&self) -> bool {
         let unsettled = matches!(self.progress, Progress::Open { .. } | Progress::Exhausted);
@@ -249,6 +276,22 @@ impl SagaState {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended.is_some()
+    }
+
+    /// The attempts that may be under way at `at`, as far as the records tell: what a node that takes the saga up then finds
+    /// interrupted.
+    pub fn under_way(&self, at: Timestamp) -> impl Iterator<Item = UnderWay> {
+        let at = at.max(self.updated_at);
+        let steps = (0..).map(StepId).zip(&self.steps);
+        steps.flat_map(move |(id, step)| {
+            let directions = [(Direction::Forward, &step.call), (Direction::Undo, &step.undo)];
+            directions.into_iter().filter_map(move |(direction, attempt)| {
+                let due = attempt.begun_by(self, at)?;
+                let since = due.max(self.updated_at);
+                let number = attempt.attempts + 1;
+                Some(UnderWay { step: id, direction, number, follows: attempt.follows, since })
+            })
+        })
     }
 
     /// The next record's sequence number.

@@ -122,8 +122,13 @@ impl Handlers {
     }
 
     /// Carries an operator's order out and shows the saga after it.
-    async fn steer(&self, saga_id: &str, event: Event) -> Result<Option<Saga>, Failure> {
-        let ordered = self.driver.order(saga_id, event).await;
+    async fn steer(
+        &self,
+        call: &Call,
+        saga_id: &str,
+        event: Event,
+    ) -> Result<Option<Saga>, Failure> {
+        let ordered = self.driver.order(saga_id, event, call.trace()).await;
         self.steered(saga_id, ordered).await
     }
 
@@ -142,7 +147,7 @@ impl Handlers {
         }
     }
 
-    async fn skip(&self, request: SkipStepRequest) -> Result<Option<Saga>, Failure> {
+    async fn skip(&self, call: &Call, request: SkipStepRequest) -> Result<Option<Saga>, Failure> {
         let SkipStepRequest { saga_id, step, reason } = request;
         let found = self.looks.find(&self.driver, &saga_id).await?;
         let Some(history) = &found.history else {
@@ -152,15 +157,19 @@ impl Handlers {
             let sentence = format!("the saga has no step {step}");
             return Err(Failure::new(Reason::StepUnknown, sentence));
         };
-        self.steer(&saga_id, Event::SkippedByHand { step, reason }).await
+        self.steer(call, &saga_id, Event::SkippedByHand { step, reason }).await
     }
 
-    async fn resolve(&self, request: ResolveSagaRequest) -> Result<Option<Saga>, Failure> {
+    async fn resolve(
+        &self,
+        call: &Call,
+        request: ResolveSagaRequest,
+    ) -> Result<Option<Saga>, Failure> {
         let ResolveSagaRequest { saga_id, reason } = request;
         let closed = self.driver.close_aside(&saga_id, &reason).await;
         match closed.map_err(Failure::unavailable)? {
             true => self.show(&saga_id).await,
-            false => self.steer(&saga_id, Event::Resolved { reason }).await,
+            false => self.steer(call, &saga_id, Event::Resolved { reason }).await,
         }
     }
 
@@ -344,7 +353,8 @@ impl SagaService for Handlers {
         call: Call,
         request: CancelSagaRequest,
     ) -> Result<Reply<CancelSagaResponse>, Failure> {
-        let cancelled = self.steer(&request.saga_id, Event::Cancelled { reason: request.reason });
+        let cancelled = Event::Cancelled { reason: request.reason };
+        let cancelled = self.steer(&call, &request.saga_id, cancelled);
         let saga = self.counted(&call, Action::Cancel, cancelled).await?;
         Ok(CancelSagaResponse { saga, ..CancelSagaResponse::default() }.into())
     }
@@ -355,7 +365,7 @@ impl SagaService for Handlers {
         request: RetrySagaRequest,
     ) -> Result<Reply<RetrySagaResponse>, Failure> {
         let retried = async {
-            let retried = self.driver.retry(&request.saga_id, request.reason).await;
+            let retried = self.driver.retry(&request.saga_id, request.reason, call.trace()).await;
             self.steered(&request.saga_id, retried).await
         };
         let saga = self.counted(&call, Action::Retry, retried).await?;
@@ -367,8 +377,9 @@ impl SagaService for Handlers {
         call: Call,
         request: PauseSagaRequest,
     ) -> Result<Reply<PauseSagaResponse>, Failure> {
-        let steered = self.steer(&request.saga_id, Event::Paused { reason: request.reason });
-        let saga = self.counted(&call, Action::Pause, steered).await?;
+        let paused = Event::Paused { reason: request.reason };
+        let paused = self.steer(&call, &request.saga_id, paused);
+        let saga = self.counted(&call, Action::Pause, paused).await?;
         Ok(PauseSagaResponse { saga, ..PauseSagaResponse::default() }.into())
     }
 
@@ -377,8 +388,9 @@ impl SagaService for Handlers {
         call: Call,
         request: ResumeSagaRequest,
     ) -> Result<Reply<ResumeSagaResponse>, Failure> {
-        let steered = self.steer(&request.saga_id, Event::Resumed { reason: request.reason });
-        let saga = self.counted(&call, Action::Resume, steered).await?;
+        let resumed = Event::Resumed { reason: request.reason };
+        let resumed = self.steer(&call, &request.saga_id, resumed);
+        let saga = self.counted(&call, Action::Resume, resumed).await?;
         Ok(ResumeSagaResponse { saga, ..ResumeSagaResponse::default() }.into())
     }
 
@@ -387,7 +399,7 @@ impl SagaService for Handlers {
         call: Call,
         request: SkipStepRequest,
     ) -> Result<Reply<SkipStepResponse>, Failure> {
-        let saga = self.counted(&call, Action::Skip, self.skip(request)).await?;
+        let saga = self.counted(&call, Action::Skip, self.skip(&call, request)).await?;
         Ok(SkipStepResponse { saga, ..SkipStepResponse::default() }.into())
     }
 
@@ -396,7 +408,7 @@ impl SagaService for Handlers {
         call: Call,
         request: ResolveSagaRequest,
     ) -> Result<Reply<ResolveSagaResponse>, Failure> {
-        let saga = self.counted(&call, Action::Resolve, self.resolve(request)).await?;
+        let saga = self.counted(&call, Action::Resolve, self.resolve(&call, request)).await?;
         Ok(ResolveSagaResponse { saga, ..ResolveSagaResponse::default() }.into())
     }
 

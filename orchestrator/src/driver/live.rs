@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use facade::Trace;
 use saga::{Event, IllegalEvent, SagaState, Status, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -14,6 +15,8 @@ use crate::journal::{self, Standing};
 #[derive(Debug)]
 pub(crate) struct OperatorOrder {
     pub(crate) event: Event,
+    /// The operator's call.
+    pub(crate) by: Trace,
     pub(crate) answer: oneshot::Sender<OrderResult>,
 }
 
@@ -21,9 +24,9 @@ pub(crate) struct OperatorOrder {
 pub(crate) type OrderResult = Result<(), OrderError>;
 
 impl OperatorOrder {
-    pub(crate) fn new(event: Event) -> (Self, oneshot::Receiver<OrderResult>) {
+    pub(crate) fn new(event: Event, by: &Trace) -> (Self, oneshot::Receiver<OrderResult>) {
         let (answer, answered) = oneshot::channel();
-        (Self { event, answer }, answered)
+        (Self { event, by: by.clone(), answer }, answered)
     }
 }
 

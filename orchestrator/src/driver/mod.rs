@@ -11,6 +11,7 @@ mod replay;
 mod running;
 mod saga_task;
 mod sleepers;
+mod spans;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -25,13 +26,13 @@ use facade::{Trace, log::Scope};
 use futures::FutureExt;
 use metrics::Registry as Measured;
 use proto::facade::v1::Reason::EngineFailed;
-use saga::{Reason, SagaState};
+use saga::Reason;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::{ContextV7, Uuid};
 
 use crate::{
     config::Limits,
-    journal::{self, Header, IndexRow, Link, Number, RemovedSaga, Started, Wanted},
+    journal::{self, Header, IndexRow, Number, RemovedSaga, Started, Wanted},
     metrics::{Refusals, SagaMetrics, observe_driver},
     outbound::Participants,
     registry::Registry,
@@ -40,6 +41,7 @@ use admission::{Admission, Permit};
 use live::{LiveSagas, Slot};
 use saga_task::{SagaTask, TaskEnd};
 use sleepers::NextLook;
+use spans::SagaSpans;
 
 pub use crate::metrics::Limit;
 pub use admission::{Refusal, Requester};
@@ -210,7 +212,9 @@ impl Driver {
         };
         // A start that has come to the disk runs to its end when the caller goes away: its saga must be run.
         let (driver, (caller, wanted)) = (self.clone(), Wanted::by_caller());
-        let starting = async move { driver.start_new(definition, header, permit, wanted).await };
+        let trace = trace.clone();
+        let starting =
+            async move { driver.start_new(definition, header, trace, permit, wanted).await };
         let started = self.tasks.spawn(starting).await;
         drop(caller);
         started.unwrap_or(Err(StartError::Journal(journal::Error::Closed)))
@@ -220,6 +224,7 @@ impl Driver {
         &self,
         definition: Arc<Compiled>,
         header: Header,
+        caller: Trace,
         permit: Permit,
         wanted: Wanted,
     ) -> Result<Start, StartError> {
@@ -231,8 +236,10 @@ impl Driver {
         let Some(slot) = self.context.live.take(&saga_id) else {
             return Err(StartError::IdTaken(saga_id));
         };
-        let (state, link) = (SagaState::new(definition.engine()), Link::root(&header));
-        let (mut task, handle) = self.task(Arc::new(header), definition, state, link, permit);
+        let header = Arc::new(header);
+        let mut replayer = Replayer::new(&header, &definition);
+        replayer.spans = SagaSpans::of(&caller, &header, &definition);
+        let (mut task, handle) = self.task(caller, header, definition, replayer, permit);
         // What the saga does first goes into the commit that starts it.
         let (entries, changed) = task.begin()?;
         let append = self.context.admission.pace().append();
@@ -247,14 +254,14 @@ impl Driver {
 
     fn task(
         &self,
+        caller: Trace,
         header: Arc<Header>,
         definition: Arc<Compiled>,
-        state: SagaState,
-        link: Link,
+        replayer: Replayer,
         permit: Permit,
     ) -> (SagaTask, Handle) {
         let context = Arc::clone(&self.context);
-        SagaTask::new(context, header, definition, state, link, permit)
+        SagaTask::new(context, caller, header, definition, replayer, permit)
     }
 
     fn spawn(&self, slot: Slot, handle: Handle, task: SagaTask, number: Number) {

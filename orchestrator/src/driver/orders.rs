@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use facade::Trace;
 use saga::Event;
 use tokio::sync::mpsc::error::SendError;
 
@@ -16,12 +17,13 @@ use crate::journal::Readmit;
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Driver {
-    /// Passes an operator's order to a saga's task; answers when it is on disk. A saga that no task runs is taken up for it.
+    /// Passes an operator's order, which came `by` this call, to a saga's task; answers when it is on disk. A saga that no task
+    /// runs is taken up for it.
     ///
     /// # Errors
     /// See [`OrderError`]; [`OrderError::TaskEnded`] where the saga is unknown, has ended, or stands aside.
-    pub async fn order(&self, saga_id: &str, event: Event) -> Result<(), OrderError> {
-        let (order, answered) = OperatorOrder::new(event);
+    pub async fn order(&self, saga_id: &str, event: Event, by: &Trace) -> Result<(), OrderError> {
+        let (order, answered) = OperatorOrder::new(event, by);
         self.deliver(saga_id, Box::new(order)).await;
         answered.await.unwrap_or(Err(OrderError::TaskEnded))
     }
@@ -31,21 +33,21 @@ impl Driver {
     ///
     /// # Errors
     /// See [`OrderError`]; [`OrderError::TaskEnded`] where the saga could not be taken up.
-    pub async fn retry(&self, saga_id: &str, reason: String) -> Result<(), OrderError> {
+    pub async fn retry(&self, saga_id: &str, reason: String, by: &Trace) -> Result<(), OrderError> {
         let event = Event::Retried { reason };
         let found = self.context.journal.find(saga_id).await.map_err(OrderError::Journal)?;
         if !found.is_some_and(|index_row| {
             index_row.aside.is_some() && !index_row.standing.status.is_ended()
         }) {
-            return self.order(saga_id, event).await;
+            return self.order(saga_id, event, by).await;
         }
         // The slot is taken before recovery can find the saga.
         let Some(slot) = self.context.live.take(saga_id) else {
-            return self.order(saga_id, event).await;
+            return self.order(saga_id, event, by).await;
         };
         let readmitted = self.context.journal.readmit(Readmit::Saga(saga_id.to_owned())).await;
         readmitted.map_err(OrderError::Journal)?;
-        let (order, answered) = OperatorOrder::new(event);
+        let (order, answered) = OperatorOrder::new(event, by);
         self.begin_for(slot, saga_id, order);
         answered.await.unwrap_or(Err(OrderError::TaskEnded))
     }

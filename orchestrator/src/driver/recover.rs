@@ -8,14 +8,17 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use clock::Timestamp;
 use definition::Compiled;
-use facade::wire::causes;
+use facade::{Trace, wire::causes};
 use futures::{FutureExt, StreamExt};
 use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnreadable};
-use saga::{Event, Reason, Record, SagaState};
+use saga::{Event, Reason, Record};
 
-use super::{Driver, Replayer, Slot, admission::Permit, live::OperatorOrder, replay::read_apart};
+use super::{
+    Driver, Replayer, Slot, admission::Permit, live::OperatorOrder, replay::read_apart,
+    spans::SagaSpans,
+};
 use crate::{
-    journal::{self, Header, IndexRow, Link, Loaded, Number, Readmit, Unfinished, record},
+    journal::{self, Header, IndexRow, Loaded, Number, Readmit, Unfinished, record},
     metrics::Marks,
 };
 
@@ -147,28 +150,33 @@ impl Driver {
             return Err(TakeUpError::Saga(definition_unreadable(&header)));
         };
         let definition = registered.compiled;
-        let replayer = read_apart(&header, &definition, None, entries?, state_record).await;
-        let replayer = replayer.map_err(|error| TakeUpError::unreadable(causes(&error)))?;
+        let header = Arc::new(header);
+        let mut replayer = Replayer::new(&header, &definition);
+        let caller = Trace::resume(&header.trace);
+        replayer.spans = SagaSpans::of(&caller, &header, &definition);
+        let replayer =
+            read_apart(&header, &definition, Some(replayer), entries?, state_record).await;
+        let mut replayer = replayer.map_err(|error| TakeUpError::unreadable(causes(&error)))?;
         if replayer.state.is_ended() {
             // It ended between the search and the look.
             return Ok(false);
         }
-        let Replayer { mut state, mut link } = replayer;
         let node = self.node.to_string();
         let taken_up = match asleep_until {
             // It had nothing under way, and goes on as if it had not slept.
             Some(until) => {
                 self.context.journal.wake(number).await?;
-                let (last, now) = (Timestamp(state.updated_at().0), self.context.clock.now());
+                let last = Timestamp(replayer.state.updated_at().0);
+                let now = self.context.clock.now();
                 is_out_of_time(last, until, now).then_some(Event::Woken { node })
             }
             None => Some(Event::Recovered { node }),
         };
         if let Some(event) = taken_up {
-            link = self.record(&definition, number, &mut state, link, event).await?;
+            self.record(&definition, number, &mut replayer, event).await?;
         }
         let permit = permit.unwrap_or_else(|| self.context.admission.take_up(definition.name()));
-        let (mut task, handle) = self.task(Arc::new(header), definition, state, link, permit);
+        let (mut task, handle) = self.task(caller, header, definition, replayer, permit);
         if let Some(order) = order {
             task.apply_order(order);
         }
@@ -181,20 +189,27 @@ impl Driver {
         &self,
         definition: &Compiled,
         number: Number,
-        state: &mut SagaState,
-        link: Link,
+        Replayer { state, link, spans }: &mut Replayer,
         event: Event,
-    ) -> Result<Link, TakeUpError> {
+    ) -> Result<(), TakeUpError> {
         let at = saga::Timestamp(self.context.clock.now().0);
         let taken_up = Record { seq: state.next_seq(), at, event };
+        if let Some(spans) = spans {
+            spans.read(state, at);
+        }
         let mut marks = Marks::default();
         marks
             .apply(state, definition.engine(), &taken_up)
             .map_err(|refused| TakeUpError::unreadable(refused.to_string()))?;
-        let (entries, link) = record::encode_all(std::slice::from_ref(&taken_up), link);
+        let (entries, next) = record::encode_all(std::slice::from_ref(&taken_up), *link);
         self.context.journal.append(number, entries, None).await?;
         self.context.metrics.of(definition).count(&mut marks, || None);
-        Ok(link)
+        *link = next;
+        if let Some(spans) = spans {
+            spans.record(&taken_up, state, None, self.context.clock.system_time());
+            spans.tell();
+        }
+        Ok(())
     }
 }
 

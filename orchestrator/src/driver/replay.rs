@@ -6,6 +6,7 @@ use definition::Compiled;
 use saga::{Record, SagaState};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
+use super::spans::SagaSpans;
 use crate::journal::{Entry, Header, Link, StateRecord, record};
 
 /// A saga as its journal tells it.
@@ -74,13 +75,16 @@ pub struct Replayer {
     pub state: SagaState,
     /// What the next record is linked to.
     pub link: Link,
+    /// Of a saga that is taken up, where its trace is exported.
+    pub(crate) spans: Option<Box<SagaSpans>>,
 }
 
 impl Replayer {
     /// A replayer that has read no record yet of the saga that was started with `header`.
     #[must_use]
     pub fn new(header: &Header, definition: &Compiled) -> Self {
-        Self { state: SagaState::new(definition.engine()), link: Link::root(header) }
+        let state = SagaState::new(definition.engine());
+        Self { state, link: Link::root(header), spans: None }
     }
 
     /// Reads on: `entries` follow those that were read. `state_record` is the record that the index names, where it does.
@@ -142,8 +146,14 @@ impl Replayer {
             return Err(Unreadable::Broken { seq });
         }
         let record = record::decode(entry).map_err(|source| Unreadable::Record { seq, source })?;
+        if let Some(spans) = &mut self.spans {
+            spans.read(&self.state, record.at);
+        }
         saga::apply(&mut self.state, definition.engine(), &record)
             .map_err(|source| Unreadable::Illegal { seq, source })?;
+        if let Some(spans) = &mut self.spans {
+            spans.was_told(&record, &self.state);
+        }
         self.link = link;
         Ok(record)
     }
@@ -184,10 +194,10 @@ pub(crate) async fn read_apart(
     entries: Vec<Entry>,
     state_record: Option<StateRecord>,
 ) -> Result<Replayer, Unreadable> {
-    if before.is_none() && entries.is_empty() {
+    let mut reading = before.unwrap_or_else(|| Replayer::new(header, definition));
+    if reading.state.next_seq() == 0 && entries.is_empty() {
         return Err(Unreadable::Empty);
     }
-    let mut reading = before.unwrap_or_else(|| Replayer::new(header, definition));
     if entries.len() <= LONG {
         return reading.read_on(definition, &entries, state_record).map(|_| reading);
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clock::Clock;
 use definition::{Compiled, EvaluationError, Facts, Identity, Prepared, PreparedUndo};
+use facade::Trace;
 use http::HeaderMap;
 use proto::facade::v1::Reason::MessageTooLarge;
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
+use super::spans::SagaSpans;
 use crate::{journal::Header, metrics::Marks};
 
 /// After what share of an evaluation's budget, in thousandths, a turn decides no more before other tasks have had theirs.
@@ -24,6 +26,8 @@ pub(crate) struct Running {
     pub(crate) recorded: Vec<Record>,
     /// What these are counted as when they are.
     pub(crate) marks: Marks,
+    /// Of a saga whose trace is exported.
+    pub(crate) spans: Option<Box<SagaSpans>>,
 }
 
 /// What the saga's task does next, once the engine has nothing more to record.
@@ -66,7 +70,7 @@ impl Running {
             }
             for event in events {
                 let turns = matches!(event, Event::TurnedBack { .. } | Event::Parked { .. });
-                self.record_at(now, event)?;
+                self.record_at(now, event, None)?;
                 if turns {
                     // The remaining events were decided for the other direction: the engine decides again.
                     break;
@@ -80,13 +84,26 @@ impl Running {
 
     /// Applies an event; one that is refused leaves nothing behind.
     pub(crate) fn record(&mut self, event: Event) -> Result<(), IllegalEvent> {
-        self.record_at(self.now(), event)
+        self.record_at(self.now(), event, None)
     }
 
-    fn record_at(&mut self, at: saga::Timestamp, event: Event) -> Result<(), IllegalEvent> {
+    /// Applies what an operator orders by the call `by`.
+    pub(crate) fn record_order(&mut self, event: Event, by: &Trace) -> Result<(), IllegalEvent> {
+        self.record_at(self.now(), event, Some(by))
+    }
+
+    fn record_at(
+        &mut self,
+        at: saga::Timestamp,
+        event: Event,
+        by: Option<&Trace>,
+    ) -> Result<(), IllegalEvent> {
         let record = Record { seq: self.state.next_seq(), at, event };
         let state = Arc::make_mut(&mut self.state);
         self.marks.apply(state, self.definition.engine(), &record)?;
+        if let Some(spans) = &mut self.spans {
+            spans.record(&record, &self.state, by, self.clock.system_time());
+        }
         self.recorded.push(record);
         Ok(())
     }

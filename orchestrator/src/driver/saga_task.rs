@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use definition::{Compiled, Method, Overrides};
-use facade::Trace;
+use facade::{Trace, trace::SpanId};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use proto::facade::v1::Reason::NoUndo;
 use rand::Rng;
@@ -21,12 +21,14 @@ use super::{
     Context,
     admission::Permit,
     live::{self, Handle, OperatorOrder, OrderError, Published},
+    replay::Replayer,
     running::{NextActions, Running},
+    spans::{self, End, SpanIds},
 };
 use crate::{
     journal::{self, Change, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
     metrics::{DefinitionMetrics, Limit, Marks},
-    outbound::{Attempt, Judge},
+    outbound::{Attempt, Judge, Made},
 };
 
 /// Orders that may wait for one saga's task.
@@ -47,7 +49,8 @@ pub(crate) enum TaskEnd {
     Engine(saga::IllegalEvent),
 }
 
-type AnsweredCall = (StepId, Direction, Answer);
+/// A call that came to something, and how it ended where that is told.
+type AnsweredCall = (StepId, Direction, Answer, Option<End>);
 
 /// The answer to an operator, sent after the next append: it may rest on records that are not on disk yet.
 struct PendingReply {
@@ -60,7 +63,9 @@ pub(crate) struct SagaTask {
     context: Arc<Context>,
     saga: Running,
     link: Link,
-    trace: Trace,
+    /// The call that started the saga, under which calls are made where no spans are told.
+    caller: Trace,
+    span_ids: SpanIds,
     metrics: Arc<DefinitionMetrics>,
     /// Held while the saga is active.
     permit: Option<Permit>,
@@ -80,15 +85,16 @@ pub(crate) struct SagaTask {
 }
 
 impl SagaTask {
-    /// A task that stands at `state`, and the handle to it.
+    /// A task that stands where `replayer` does, and the handle to it.
     pub(crate) fn new(
         context: Arc<Context>,
+        caller: Trace,
         header: Arc<Header>,
         definition: Arc<Compiled>,
-        state: SagaState,
-        link: Link,
+        replayer: Replayer,
         permit: Permit,
     ) -> (Self, Handle) {
+        let Replayer { state, link, spans } = replayer;
         let (orders, waiting) = mpsc::channel(ORDER_QUEUE);
         let state = Arc::new(state);
         let (written, records) = watch::channel(state.next_seq());
@@ -96,7 +102,8 @@ impl SagaTask {
         let (publisher, published) = watch::channel(Published { standing, end: None });
         let compensation = state.compensation();
         let task = Self {
-            trace: Trace::resume(&header.trace),
+            caller,
+            span_ids: SpanIds::of(&header.saga_id),
             metrics: context.metrics.of(&definition),
             saga: Running {
                 clock: context.clock.clone(),
@@ -105,6 +112,7 @@ impl SagaTask {
                 state,
                 recorded: Vec::new(),
                 marks: Marks::default(),
+                spans,
             },
             stopped: context.stop.clone().cancelled_owned().boxed(),
             context,
@@ -143,6 +151,7 @@ impl SagaTask {
         let mut first_actions = self.first_actions.take();
         if first_actions.is_some() {
             let standing = standing(&self.saga.state, &self.saga.definition);
+            self.tell_spans();
             self.publish(Some(standing));
         }
         loop {
@@ -242,6 +251,7 @@ impl SagaTask {
             }
             // Before anybody is told, so that whoever waited for it finds it counted.
             self.count();
+            self.tell_spans();
             self.publish(standing);
         }
         for reply in self.pending_replies.drain(..) {
@@ -253,7 +263,7 @@ impl SagaTask {
 
     /// Counts what is on disk now.
     pub(crate) fn count(&mut self) {
-        let trace_id = || self.trace.is_exported().then(|| self.trace.id());
+        let trace_id = || self.caller.is_exported().then(|| self.caller.id());
         self.metrics.count(&mut self.saga.marks, trace_id);
     }
 
@@ -270,6 +280,13 @@ impl SagaTask {
         (entries, records, changed.then_some(Change { standing, compensation }))
     }
 
+    /// Tells the spans that are over, now that what they stand for is on disk.
+    fn tell_spans(&mut self) {
+        if let Some(spans) = &mut self.saga.spans {
+            spans.tell();
+        }
+    }
+
     fn publish(&self, changed: Option<Standing>) {
         let state = &self.saga.state;
         self.records.send_replace(state.next_seq());
@@ -280,7 +297,9 @@ impl SagaTask {
     }
 
     fn launch(&mut self, command: Command) {
-        let Command::Call { step, direction, attempt, request, durable } = command else { return };
+        let Command::Call { step, direction, attempt, request, durable, follows } = command else {
+            return;
+        };
         debug_assert!(
             durable < self.saga.state.next_seq(),
             "the engine asks for a record that is not there"
@@ -290,25 +309,22 @@ impl SagaTask {
         }
         let definition = Arc::clone(&self.saga.definition);
         let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
-        let trace = self.trace.clone();
+        let trace = self.place(step, direction, follows);
+        let is_told = self.saga.spans.is_some();
         let metadata = self.saga.metadata(step);
         let metrics = Arc::clone(&self.metrics);
-        let method = match direction {
-            Direction::Forward => Method::Call,
-            Direction::Undo if self.saga.state.looks_up(step) => Method::Lookup,
-            Direction::Undo => Method::Undo,
-        };
+        let method = spans::method(&self.saga.state, step, direction);
         let (send_by, cut_off) = (self.send_by(direction), self.cut_off(direction));
         let mut published = self.published.subscribe();
         let call = async move {
             let compiled = definition.step(step);
             let Some(target) = compiled.target(method) else {
                 let none = Reason::new(NoUndo.code(), "the step has no undo");
-                return (step, direction, Answer::Unusable(none));
+                return (step, direction, Answer::Unusable(none), None);
             };
             let metadata = match metadata {
                 Ok(metadata) => metadata,
-                Err(reason) => return (step, direction, Answer::Unusable(reason)),
+                Err(reason) => return (step, direction, Answer::Unusable(reason), None),
             };
             let rules = definition.engine().step(step);
             // What the definition says of answers is said of effects, which a lookup has none of.
@@ -337,9 +353,30 @@ impl SagaTask {
                     () = context.stop.cancelled() => {}
                 }
             };
-            (step, direction, attempt.make(&context.participants, &trace, withdrawn).await)
+            let Made { answer, status } =
+                attempt.make(&context.participants, &trace, withdrawn).await;
+            let end = is_told.then(|| End {
+                at: context.clock.system_time(),
+                status,
+                server: context.participants.address(&target.service),
+            });
+            (step, direction, answer, end)
         };
         self.calls.push(call.boxed());
+    }
+
+    /// The place in its trace of the attempt that follows this record: every attempt has one of its own, and the next node
+    /// would give it the same.
+    fn place(&mut self, step: StepId, direction: Direction, follows: u64) -> Trace {
+        let (state, now) = (&self.saga.state, self.saga.now());
+        if let Some(spans) = &mut self.saga.spans
+            && let Some(attempt) = state
+                .under_way(now)
+                .find(|attempt| (attempt.step, attempt.direction) == (step, direction))
+        {
+            return spans.begin(state, attempt, self.saga.clock.system_time());
+        }
+        self.caller.below(SpanId::from(self.span_ids.attempt(step, direction, follows)))
     }
 
     /// A call is not sent behind the deadline that turns its saga back. An undo has the time that it needs.
@@ -398,12 +435,15 @@ impl SagaTask {
 
     fn answered(
         &mut self,
-        (step, direction, answer): AnsweredCall,
+        (step, direction, answer, end): AnsweredCall,
     ) -> Result<(), saga::IllegalEvent> {
         self.calling.remove(&(step, direction));
         if self.saga.state.is_ended() {
             // An operator closed the saga while the call was under way.
             return Ok(());
+        }
+        if let (Some(spans), Some(end)) = (&mut self.saga.spans, end) {
+            spans.end(step, direction, end);
         }
         let jitter = Jitter(rand::rng().random());
         self.saga.record(match direction {
@@ -423,9 +463,9 @@ impl SagaTask {
 
     /// An operator's order is refused by the engine's own rules, and leaves nothing behind then.
     pub(crate) fn apply_order(&mut self, order: OperatorOrder) {
-        let OperatorOrder { event, answer } = order;
+        let OperatorOrder { event, by, answer } = order;
         let outcome = match self.may_lengthen(&event) {
-            true => self.saga.record(event).map_err(OrderError::from),
+            true => self.saga.record_order(event, &by).map_err(OrderError::from),
             false => {
                 self.context.refusals.count(Limit::MaxRecords);
                 Err(OrderError::TooLong { max_records: self.context.max_records })

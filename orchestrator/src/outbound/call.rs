@@ -16,6 +16,7 @@ use participant::{
 use prost_reflect::MessageDescriptor;
 use proto::facade::v1::Reason as Registered;
 use saga::{Answer, Direction, Reason};
+use tonic::Code;
 
 use super::{
     Judge, Participant, Participants,
@@ -76,6 +77,21 @@ pub struct Attempt<'a> {
     pub(crate) times: AttemptTimes,
 }
 
+/// What an attempt came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// To its saga.
+    pub answer: Answer,
+    /// To gRPC; `None` where it was not sent.
+    pub status: Option<Code>,
+}
+
+impl Made {
+    fn without_a_call(answer: Answer) -> Self {
+        Self { answer, status: None }
+    }
+}
+
 impl Attempt<'_> {
     /// Makes the attempt, once the participant's limits let it begin and there is a stream for it. One that still waits for
     /// that when it is `withdrawn` is not made.
@@ -84,15 +100,15 @@ impl Attempt<'_> {
         participants: &Participants,
         trace: &Trace,
         withdrawn: impl Future<Output = ()>,
-    ) -> Answer {
+    ) -> Made {
         let Some(participant) = participants.find(&self.target.service) else {
             let why = no_participant(&self.target.service);
-            return self.read(Err(NotSent::new(Obstacle::NoPeer, why).into()));
+            return self.not_sent(NotSent::new(Obstacle::NoPeer, why));
         };
         let traffic = participant.traffic();
-        let answer = self.make_with(&participant, participants.clock(), trace, withdrawn).await;
-        traffic.ended(&answer);
-        answer
+        let made = self.make_with(&participant, participants.clock(), trace, withdrawn).await;
+        traffic.ended(&made.answer);
+        made
     }
 
     async fn make_with(
@@ -101,13 +117,16 @@ impl Attempt<'_> {
         clock: &Clock,
         trace: &Trace,
         withdrawn: impl Future<Output = ()>,
-    ) -> Answer {
+    ) -> Made {
         let times = std::mem::take(&mut self.times);
         let headers = match self.headers(participant) {
             Ok(headers) => headers,
-            Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
+            Err(why) => {
+                let reason = Reason::new(Registered::Internal.code(), why);
+                return Made::without_a_call(Answer::Unusable(reason));
+            }
         };
-        let withdrawal = || self.read(Err(withdrawn_in_line().into()));
+        let withdrawal = || self.not_sent(withdrawn_in_line());
         let mut withdrawn = pin!(withdrawn);
         let waiting = times.wait(clock);
         let mut permit = tokio::select! {
@@ -117,7 +136,7 @@ impl Attempt<'_> {
         };
         let client = participant.client();
         if self.send_by.is_some_and(|send_by| send_by <= clock.now()) {
-            return self.read(Err(NotSent::new(Obstacle::Withdrawn, TOO_LATE_MESSAGE).into()));
+            return self.not_sent(NotSent::new(Obstacle::Withdrawn, TOO_LATE_MESSAGE));
         }
         let remaining = time_until(self.cut_off, clock);
         let max_wait = MAX_STREAM_WAIT.min(time_until(self.send_by, clock));
@@ -150,10 +169,15 @@ impl Attempt<'_> {
             Err(not_sent) => Err(not_sent.into()),
         };
         let error = result.as_ref().err().cloned();
+        let status = match &error {
+            None => Some(Code::Ok),
+            Some(CallError::Status(status)) => Some(status.code()),
+            Some(CallError::NotSent(_)) => None,
+        };
         participant.traffic().reached(error.as_ref(), timing);
         let answer = self.read_now(result, participant, clock).await;
         permit.end(limiter::signal(error.as_ref(), &answer, &self.target.path, timing));
-        answer
+        Made { answer, status }
     }
 
     /// How long the answer is waited for, from now.
@@ -162,8 +186,8 @@ impl Attempt<'_> {
         Timing { limit, is_cut_short: limit < self.timeout }
     }
 
-    fn read(&self, result: CallResult) -> Answer {
-        self.read_as(&self.target.output, result)
+    fn not_sent(&self, why: NotSent) -> Made {
+        Made::without_a_call(self.read_as(&self.target.output, Err(why.into())))
     }
 
     /// Reads an answer by what the participant says of it now, where that differs in what decides.
@@ -382,13 +406,13 @@ mod tests {
         let withdrawn = CancellationToken::new();
         let in_line =
             attempt(&target, &overrides).make(&participants, &trace, withdrawn.cancelled());
-        let (answer, ()) = tokio::join!(in_line, async {
+        let (Made { answer, status }, ()) = tokio::join!(in_line, async {
             // The attempt's own limit passes, and then the rest of the time that it may wait for a stream.
             time.advance_to_next().await;
             tokio::task::yield_now().await;
             time.advance_to_next().await;
         });
-        assert_eq!(clock.now(), Timestamp(30_000));
+        assert_eq!((clock.now(), status), (Timestamp(30_000), None));
         let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
         assert_eq!(reason.code, "NOT_SENT");
         let limit = format!("{address} takes 4 at once (connections: 4)");
@@ -407,9 +431,10 @@ mod tests {
         let withdrawn = CancellationToken::new();
         let hurried = Attempt { send_by: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
         let in_line = hurried.make(&participants, &trace, withdrawn.cancelled());
-        let (answer, ()) = tokio::join!(in_line, time.advance_to_next());
+        let (Made { answer, status }, ()) = tokio::join!(in_line, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
         assert!(matches!(answer, Answer::NotSent(_)), "{answer:?}");
+        assert_eq!(status, None);
     }
 
     #[tokio::test]
@@ -421,8 +446,9 @@ mod tests {
         for (send_by, is_sent) in [(Some(Timestamp(2_000)), false), (Some(Timestamp(2_001)), true)]
         {
             let late = Attempt { send_by, ..attempt(&target, &overrides) };
-            let answer = late.make(&participants, &trace, std::future::pending()).await;
-            assert_eq!(matches!(answer, Answer::NotSent(_)), !is_sent, "{answer:?}");
+            let made = late.make(&participants, &trace, std::future::pending()).await;
+            assert_eq!(matches!(made.answer, Answer::NotSent(_)), !is_sent, "{made:?}");
+            assert_eq!(made.status, is_sent.then_some(Code::Unavailable));
             assert_eq!(timeouts.try_recv().is_ok(), is_sent);
         }
     }
@@ -436,13 +462,15 @@ mod tests {
         let participants = Participants::new(clock);
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
         let nobody = attempt(&target, &overrides);
-        let answer = nobody.make(&participants, &trace, std::future::pending()).await;
+        let Made { answer, .. } = nobody.make(&participants, &trace, std::future::pending()).await;
         let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
         assert!(reason.message.contains("--participant"), "{reason}");
 
         participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()), CallLimits::default());
         let refused = attempt(&target, &overrides);
-        let answer = refused.make(&participants, &trace, std::future::pending()).await;
+        let Made { answer, status } =
+            refused.make(&participants, &trace, std::future::pending()).await;
+        assert_eq!(status, None);
         let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
         assert!(reason.message.starts_with(&format!("{address}: Connection refused")), "{reason}");
     }
@@ -461,12 +489,13 @@ mod tests {
             }
             let withdrawn = CancellationToken::new();
             let attempt = Attempt { send_by: cut_off, cut_off, ..attempt(&target, &overrides) };
-            let (answer, ()) =
+            let (Made { answer, status }, ()) =
                 tokio::join!(attempt.make(&participants, &trace, withdrawn.cancelled()), async {
                     time.advance(Duration::from_millis(1_500));
                     taken.pop();
                 });
             assert!(matches!(answer, Answer::Unknown(_)), "{answer:?}");
+            assert_eq!(status, Some(Code::Unavailable));
             assert_eq!(timeouts.recv().await.unwrap(), timeout);
         }
     }

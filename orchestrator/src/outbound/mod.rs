@@ -11,7 +11,7 @@ pub mod reflection;
 mod secrets;
 mod traffic;
 
-pub use call::Attempt;
+pub use call::{Attempt, Made};
 pub use contract::Contract;
 pub use judge::Judge;
 pub use limiter::CallLimits;

@@ -203,6 +203,13 @@ impl Participants {
         known.iter().map(|(service, known)| (service.clone(), known.traffic.view())).collect()
     }
 
+    /// Where `service` is reached over the network; `None` for one in this process.
+    #[must_use]
+    pub(crate) fn address(&self, service: &str) -> Option<String> {
+        let participant = self.find(service)?;
+        participant.contract.is_some().then(|| participant.address.clone())
+    }
+
     /// Whether `service` is served within this process.
     #[must_use]
     pub fn is_within(&self, service: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Sagas whose task ended without an end of the saga: taken up again at once, or set aside for a person.
 
+use facade::Trace;
 use orchestrator::{driver::OrderError, journal::Unfinished};
 use proto::saga::v1::SagaState;
 use saga::Status;
@@ -102,15 +103,15 @@ async fn a_saga_that_stands_aside_goes_on_by_a_retry_once_its_cause_is_mended() 
     assert_eq!(next.recover_once().await.unwrap(), 0);
     let aside = test_driver.stands(&saga_id, SagaState::Attention).await;
     assert_eq!(aside.reason, "JOURNAL_UNREADABLE");
-    let early = next.retry(&saga_id, "too early".to_owned()).await;
+    let early = next.retry(&saga_id, "too early".to_owned(), &Trace::start()).await;
     assert!(matches!(early, Err(OrderError::TaskEnded)), "{early:?}");
 
     change(&test_driver, mend, (saga_id.clone(),)).await;
-    next.retry(&saga_id, "mended".to_owned()).await.unwrap();
+    next.retry(&saga_id, "mended".to_owned(), &Trace::start()).await.unwrap();
     test_driver.called("freeze forward").await.done();
     test_driver.called("charge forward").await.done();
     test_driver.stands(&saga_id, SagaState::Succeeded).await;
-    let again = next.retry(&saga_id, "once more".to_owned()).await;
+    let again = next.retry(&saga_id, "once more".to_owned(), &Trace::start()).await;
     assert!(matches!(again, Err(OrderError::TaskEnded)), "it has ended: {again:?}");
     next.abort();
 }

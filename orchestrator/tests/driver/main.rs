@@ -18,5 +18,6 @@ mod restarts;
 mod retries;
 mod room;
 mod sleep;
+mod spans;
 mod test_driver;
 mod undo_with;

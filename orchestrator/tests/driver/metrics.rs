@@ -6,6 +6,7 @@ mod standing;
 
 use std::time::Duration;
 
+use facade::Trace;
 use metrics::{Registry, exposition::Exposition};
 use orchestrator::driver::{Driver, Requester, Start};
 use proto::saga::v1::{
@@ -251,7 +252,7 @@ async fn play(
     key: &str,
 ) -> Driver {
     let definition = driver.registry().find("work", 0).unwrap().compiled;
-    let (trace, requester) = (facade::Trace::start(), Requester::default());
+    let (trace, requester) = (Trace::start(), Requester::default());
     let start = driver.start(definition, key.to_owned(), bytes::Bytes::new(), &trace, &requester);
     let Start::New { saga_id, .. } = start.await.unwrap() else { panic!("it is new") };
     let mut turns = 0;
@@ -272,13 +273,21 @@ async fn play(
                     _ => Event::Retried { reason: reason() },
                 };
                 // What its state does not allow is refused.
-                let _ = driver.order(&saga_id, event).await;
+                let _ = driver.order(&saga_id, event, &Trace::start()).await;
             }
             _ => match test_driver.arrivals.try_recv() {
                 Ok(arrived) => match chance.random_range(0..24) {
                     0 => driver = die(test_driver, driver, arrived).await,
-                    1 => drop(driver.order(&saga_id, Event::Paused { reason: reason() }).await),
-                    2 => drop(driver.order(&saga_id, Event::Cancelled { reason: reason() }).await),
+                    1 => drop(
+                        driver
+                            .order(&saga_id, Event::Paused { reason: reason() }, &Trace::start())
+                            .await,
+                    ),
+                    2 => drop(
+                        driver
+                            .order(&saga_id, Event::Cancelled { reason: reason() }, &Trace::start())
+                            .await,
+                    ),
                     _ => answer(arrived, chance),
                 },
                 Err(_) if chance.random_range(0..40) == 0 && test_driver.time.waiting() > 0 => {

@@ -196,7 +196,7 @@ async fn sagas_that_waited_with_their_tasks_go_on_as_there_is_room_and_one_with_
     assert!(test_driver.arrivals.try_recv().is_err(), "there is no room for it");
 
     let ordered = wait_for_retry(&mut test_driver, "4").await;
-    test_driver.driver().retry(&ordered, "by hand".to_owned()).await.unwrap();
+    test_driver.driver().retry(&ordered, "by hand".to_owned(), &Trace::start()).await.unwrap();
     test_driver.called("work forward").await.done();
     calls.into_iter().for_each(Arrived::done);
     while test_driver.driver().running() > 0 {

@@ -17,6 +17,7 @@ mod python;
 mod races;
 mod retention;
 mod shedding;
+mod spans;
 mod streams;
 mod traces;
 mod unavailable;

@@ -109,7 +109,7 @@ pub fn end(span: &Span) {
 }
 
 /// A span that is over, or of which the times are known from elsewhere.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Past {
     /// Its position.
     pub trace: Trace,

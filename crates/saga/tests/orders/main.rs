@@ -412,6 +412,7 @@ fn an_attempt_is_numbered_waits_for_what_is_due_first_and_for_the_whole_journal(
         attempt: 2,
         request: Bytes::from_static(b"call"),
         durable: 2,
+        follows: 2,
     };
     assert_eq!(saga.decide(102), [call, Command::WaitUntil(DEADLINE)]);
 }

@@ -2,7 +2,10 @@
 
 mod checks;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use saga::{
     Answer, Command, Direction, Event, Jitter, Reason, Record, SagaState, Status, StepId,
@@ -26,6 +29,8 @@ pub(crate) struct Run<'a> {
     /// Under way: when each is answered, and how.
     calls: BTreeMap<Call, (Timestamp, Reply)>,
     requests: BTreeMap<Call, bytes::Bytes>,
+    /// Every attempt that was made, by the record that it followed.
+    made: BTreeSet<(StepId, bool, u64)>,
     world: World,
     replies: usize,
     orders: usize,
@@ -44,6 +49,7 @@ impl<'a> Run<'a> {
             seen: Vec::new(),
             calls: BTreeMap::new(),
             requests: BTreeMap::new(),
+            made: BTreeSet::new(),
             world: World::default(),
             replies: 0,
             orders: 0,
@@ -116,9 +122,10 @@ impl<'a> Run<'a> {
                     Command::Finish(outcome) => {
                         decided.push(Event::Finished { outcome, reply: "".into() })
                     }
-                    Command::Call { step, direction, request, durable, .. } => {
+                    Command::Call { step, direction, request, durable, follows, .. } => {
                         assert!(durable < self.state.next_seq());
-                        calls.push(((step, direction), request));
+                        assert!(follows <= durable);
+                        calls.push(((step, direction), request, follows));
                     }
                     Command::WaitUntil(instant) => {
                         assert!(wake.replace(instant).is_none(), "two waits at once");
@@ -145,22 +152,24 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn make(&mut self, calls: Vec<(Call, bytes::Bytes)>) {
+    fn make(&mut self, calls: Vec<(Call, bytes::Bytes, u64)>) {
         let undos =
-            calls.iter().filter(|((_, direction), _)| *direction == Direction::Undo).count();
+            calls.iter().filter(|((_, direction), ..)| *direction == Direction::Undo).count();
         if undos > 1 {
             self.met.push("undid side by side");
         }
         if undos > 0 && self.state.status() == Status::Attention {
             self.met.push("undid beside a stuck one");
         }
-        for ((step, direction), request) in calls {
+        for ((step, direction), request, follows) in calls {
             let first = self.requests.entry((step, direction)).or_insert_with(|| request.clone());
             assert_eq!(*first, request, "another request under the same key");
             if self.calls.contains_key(&(step, direction)) {
                 continue;
             }
             self.check_order(step, direction);
+            let made = self.made.insert((step, direction == Direction::Undo, follows));
+            assert!(made, "two attempts of {step:?} {direction:?} follow record {follows}");
             let (reply, delay) =
                 self.case.replies.get(self.replies).copied().unwrap_or((Reply::Done, 1));
             self.replies += 1;
@@ -239,7 +248,12 @@ impl<'a> Run<'a> {
             Event::CallIntended { step, .. } => Some(step),
             _ => None,
         }));
+        let known: Vec<_> = self.state.under_way(self.now).collect();
         for ((step, direction), (_, reply)) in std::mem::take(&mut self.calls) {
+            let lost =
+                known.iter().find(|known| (known.step, known.direction) == (step, direction));
+            let follows = lost.unwrap().follows;
+            assert!(self.made.contains(&(step, direction == Direction::Undo, follows)));
             let landed = matches!(reply, Reply::Done | Reply::Unknown { landed: true });
             match direction {
                 Direction::Forward if landed => {

@@ -127,7 +127,8 @@ pub(crate) fn start_with(
     Ok(Flush { spans })
 }
 
-/// Writes log lines to `writer` as those of a process are.
+/// Writes log lines to `writer` as those of a process are, for whoever has a subscriber of their own: only this layer writes
+/// the fields of a [`Scope`].
 pub fn layer<S, W>(format: Format, colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,

@@ -10,7 +10,12 @@ use std::{
 
 use clock::Clock;
 use facade::{
-    Facade, config::Connections, listener, log::Calls, process::Process, readiness::Readiness,
+    Facade,
+    config::Connections,
+    listener,
+    log::{Calls, Format},
+    process::Process,
+    readiness::Readiness,
     server::Server,
 };
 use foreign::{
@@ -36,7 +41,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 use tonic_types::StatusExt;
-use tracing::Level;
+use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// A library that is served on a socket by this thread, so that the thread's subscriber sees what it logs.
 async fn served(limit: usize) -> Channel {
@@ -217,8 +222,8 @@ impl io::Write for Written {
 async fn the_log_has_both_messages_without_secrets_and_one_line_a_call() {
     let written = Written::default();
     let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_max_level(Level::DEBUG);
-    subscriber.with_writer(move || writer.clone()).init();
+    let lines = facade::log::layer(Format::Json, false, move || writer.clone());
+    tracing_subscriber::registry().with(lines).with(LevelFilter::DEBUG).init();
     let mut library = LibraryClient::new(served(8).await);
     let lent = library.borrow(sound()).await.unwrap().into_inner();
 
@@ -227,7 +232,7 @@ async fn the_log_has_both_messages_without_secrets_and_one_line_a_call() {
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let ours: Vec<_> = lines.filter(|line| line["span"]["trace.id"] == trace_id).collect();
     let said = |message: &str| {
-        let mut found = ours.iter().filter(|line| line["fields"]["message"] == message);
+        let mut found = ours.iter().filter(|line| line["message"] == message);
         let line = found.next().unwrap_or_else(|| panic!("{message:?} is not in {ours:#?}"));
         assert!(found.next().is_none(), "{message:?} is logged twice");
         line.to_string()

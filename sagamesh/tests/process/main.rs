@@ -16,6 +16,7 @@ mod metrics;
 mod roles;
 mod shop;
 mod stats;
+mod telemetry;
 
 use proto::{
     payment::v1::{GetWalletRequest, payment_service_client::PaymentServiceClient},

@@ -23,7 +23,7 @@ use crate::{
     journal::{self, Window},
 };
 use board::Board;
-use webhook::Outbox;
+use webhook::{Counted, Outbox};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +65,10 @@ pub(crate) fn join(
     node: String,
     settings: Alarms,
 ) {
+    // Registered also where no webhook is set, so that every process has the same metrics.
+    let counted = Counted::new(process.metrics());
     let outbox = settings.webhook.clone().map(|webhook| {
-        let (outbox, delivery) = webhook::open(webhook, clock.clone(), node, process.metrics());
+        let (outbox, delivery) = webhook::open(webhook, clock.clone(), node, counted);
         process.spawn_until_stop("the webhook of alarms", delivery.run());
         outbox
     });

@@ -59,7 +59,7 @@ impl Watched {
 
     fn webhook(&self, url: &str) -> (Outbox, Delivery) {
         let webhook: Webhook = serde_json::from_value(url.into()).unwrap();
-        webhook::open(webhook, self.clock.clone(), "node".to_owned(), &self.registry)
+        webhook::open(webhook, self.clock.clone(), "node".to_owned(), Counted::new(&self.registry))
     }
 
     /// Starts a saga, which turns back now.

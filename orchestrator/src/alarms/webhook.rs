@@ -20,13 +20,23 @@ const PAUSES: [Duration; 3] =
 
 /// What came of notices.
 #[derive(Clone)]
-struct Counted {
+pub(super) struct Counted {
     /// It was taken.
     sent: Counter,
     /// An attempt failed.
     failed: Counter,
     /// It was given up, or had no room.
     lost: Counter,
+}
+
+impl Counted {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let help =
+            "Alarms posted to the webhook: sent, attempts that failed, and those that were lost.";
+        let posts = registry.counters("sagamesh_alarm_posts_total", help, ["result"]);
+        let [sent, failed, lost] = ["sent", "failed", "lost"].map(|result| posts.with([result]));
+        Self { sent, failed, lost }
+    }
 }
 
 /// Where notices are put for the webhook. Never waits.
@@ -48,13 +58,8 @@ pub(super) fn open(
     webhook: Webhook,
     clock: Clock,
     node: String,
-    registry: &Registry,
+    counted: Counted,
 ) -> (Outbox, Delivery) {
-    let help =
-        "Alarms posted to the webhook: sent, attempts that failed, and those that were lost.";
-    let posts = registry.counters("sagamesh_alarm_posts_total", help, ["result"]);
-    let [sent, failed, lost] = ["sent", "failed", "lost"].map(|result| posts.with([result]));
-    let counted = Counted { sent, failed, lost };
     let (sender, notices) = mpsc::channel(MAX_WAITING);
     let outbox = Outbox { notices: sender, counted: counted.clone() };
     (outbox, Delivery { notices, counted, webhook, clock, node })

@@ -58,7 +58,7 @@ async fn get(address: &str, path: &str) -> (String, String) {
     (head.lines().next().unwrap().to_owned(), body.to_owned())
 }
 
-async fn scrape(admin: &str) -> Exposition {
+pub(crate) async fn scrape(admin: &str) -> Exposition {
     let (status, body) = get(admin, "/metrics").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
     Exposition::parse(&body).unwrap()

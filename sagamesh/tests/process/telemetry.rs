@@ -5,7 +5,7 @@ use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
 use clock::Clock;
 use collector::{Behaviour, Collector};
 
-use crate::{bounded::Started, sagamesh};
+use crate::{bounded::Started, metrics::scrape, sagamesh};
 
 const PLACE_ORDER: &str = "sagamesh.checkout.v1.CheckoutService/PlaceOrder";
 
@@ -43,6 +43,28 @@ async fn the_spans_of_the_last_order_are_sent_when_the_process_is_told_to_stop()
     let freeze = spans.iter().find(|span| span.name == freeze).expect("its step was sent");
     assert_eq!(freeze.trace_id, placed.trace_id);
     assert_eq!(freeze.attribute("saga.direction"), "forward");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exemplar_names_a_trace_that_the_collector_gets() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Collector::start());
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let variables = [("SAGAMESH__LISTEN__ADMIN", admin.as_str())];
+    let started = dev(folder.path(), &collector.address().to_string(), &variables).await;
+    started.shop.open().await;
+    started.shop.place("t-1").await.expect("it is placed");
+    let scraped = scrape(&admin).await;
+    let of_order = scraped
+        .samples()
+        .filter(|sample| sample.name == "rpc_server_call_duration_seconds_bucket")
+        .filter(|sample| sample.labels["method"] == PLACE_ORDER);
+    let exemplars: Vec<_> = of_order.filter_map(|sample| sample.exemplar.as_ref()).collect();
+    let [exemplar] = exemplars[..] else { panic!("one order has one bucket: {exemplars:?}") };
+    assert_eq!(scraped.value("sagamesh_spans_dropped_total", &[]), Some(0.0));
+    assert!(started.stop().await.success());
+    let spans = collector.spans();
+    let placed = spans.iter().find(|span| span.name == PLACE_ORDER).expect("it was sent");
+    assert_eq!(exemplar["trace_id"], placed.trace_id);
 }
 
 #[tokio::test(flavor = "multi_thread")]

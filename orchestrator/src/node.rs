@@ -302,12 +302,14 @@ pub async fn run(
     let _flush = process::start_log(&loaded, &loaded.config.log)?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config = loaded.config;
-    let mut process = Process::new(clock.clone(), config.limits.connections.clone());
+    let mut process = Process::new(clock.clone(), config.limits.connections.clone())
+        .measured_by(metrics::Registry::new());
     if let Some(address) = config.listen.admin {
         process.serve_admin_on(listener::bind(address).await?);
     }
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
-    let facade = Facade::new(clock, config.log.calls).within(budget);
+    let facade =
+        Facade::new(clock, config.log.calls).within(budget).measured_by(process.metrics().clone());
     let address = config.listen.grpc;
     let folder = &config.database.folder;
     let journal = open_journal(folder, facade.clock()).await?;

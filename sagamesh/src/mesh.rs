@@ -78,11 +78,13 @@ pub async fn start(config: Config, clock: Clock) -> Result<Mesh, String> {
 pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result<Mesh, String> {
     let folder = config.database.folder.clone();
     process::prepare_folder(&folder)?;
-    let mut process = Process::new(clock.clone(), config.limits.connections.clone());
+    let mut process = Process::new(clock.clone(), config.limits.connections.clone())
+        .measured_by(metrics::Registry::new());
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
     let facade = Facade::new(clock.clone(), config.log.calls)
         .keeping_inbox(config.retention.keep_inbox)
-        .within(budget);
+        .within(budget)
+        .measured_by(process.metrics().clone());
     let listeners = listen(&config.listen).await?;
     let addresses = listeners.addresses()?;
     process.serve_admin_on(listeners.admin);

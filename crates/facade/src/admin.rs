@@ -1,17 +1,28 @@
 //! The admin listener: health for people and probes, beside what operators look at. It asks nobody who they are.
 //!
 //! `/livez` says that the process runs, and depends on nothing else: a process whose database is away must not be started
-//! again for it. `/readyz` says whether it can take work, and what keeps it from that.
+//! again for it. `/readyz` says whether it can take work, and what keeps it from that. `/metrics` is there
+//! where the process measures anything, from its first moment to its last.
 
 use std::iter;
 
-use axum::{Router, routing::get};
-use http::StatusCode;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{StatusCode, header::CONTENT_TYPE};
+use metrics::Registry;
 use tonic::service::Routes;
 
 use crate::{health::Health, readiness::Readiness};
 
-const INDEX: &str = "/livez   the process runs\n/readyz  it can take work\ngrpc.health.v1.Health  the same over gRPC\n";
+const INDEX: &str = "\
+/livez    the process runs
+/readyz   it can take work
+/metrics  what it measures, unless telemetry.metrics is false
+grpc.health.v1.Health  the first two over gRPC
+";
 
 /// A role of the process, as the admin listener shows it.
 #[derive(Clone, Debug)]
@@ -22,14 +33,29 @@ pub(crate) struct Role {
 }
 
 /// What is served on the admin listener.
-pub(crate) fn router(roles: Vec<Role>, health: Routes) -> Router {
+pub(crate) fn router(roles: Vec<Role>, metrics: Registry, health: Routes) -> Router {
+    let measured = match metrics.is_on() {
+        true => Router::new().route("/metrics", get(async move || scrape(metrics).await)),
+        false => Router::new(),
+    };
     health
         .into_axum_router()
         .route("/", get(async || INDEX))
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(async move || readyz(&roles)))
+        .merge(measured)
         // gRPC clients get it too, and take it for UNIMPLEMENTED.
         .fallback(async || (StatusCode::NOT_FOUND, INDEX))
+}
+
+/// Written on a thread beside the event loop: thousands of series take milliseconds.
+async fn scrape(metrics: Registry) -> Response {
+    match tokio::task::spawn_blocking(move || metrics.encode()).await {
+        Ok(scraped) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], scraped).into_response(),
+        Err(panicked) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{panicked}\n")).into_response()
+        }
+    }
 }
 
 /// What the roles lack while they can take work is told, and keeps nobody away.

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use clock::Clock;
+use metrics::Registry;
 use store::{
     Database,
     retention::{Keep, KeepAnswers},
@@ -25,15 +26,30 @@ struct Settings {
     clock: Clock,
     layers: Layers,
     keep_inbox: Option<KeepAnswers>,
+    metrics: Registry,
 }
 
 impl Facade {
     /// A facade that tells time by `clock` and logs the calls that `calls` names. It takes as many calls as come, and holds
-    /// as many bytes as is usual ([`Budget::default`]).
+    /// as many bytes as is usual ([`Budget::default`]). It measures nothing.
     #[must_use]
     pub fn new(clock: Clock, calls: Calls) -> Self {
         let layers = Layers::new(clock.clone(), calls, None);
-        Self { inner: Arc::new(Settings { clock, layers, keep_inbox: None }) }
+        Self {
+            inner: Arc::new(Settings { clock, layers, keep_inbox: None, metrics: Registry::off() }),
+        }
+    }
+
+    /// The same, measured by the registry of its process.
+    #[must_use]
+    pub fn measured_by(&self, metrics: Registry) -> Self {
+        Self { inner: Arc::new(Settings { metrics, ..Settings::clone(&self.inner) }) }
+    }
+
+    /// What its process measures.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.inner.metrics
     }
 
     /// The same within this budget of bytes, which all servers of the facade and its clones share.

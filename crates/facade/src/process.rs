@@ -15,6 +15,7 @@ use std::{net::SocketAddr, panic::AssertUnwindSafe};
 
 use clock::Clock;
 use futures::{FutureExt, future::select_all};
+use metrics::Registry;
 use store::Database;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,7 @@ type TaskResult = Result<(), String>;
 pub struct Process {
     clock: Clock,
     connections: Connections,
+    metrics: Registry,
     share: Share,
     hurry: CancellationToken,
     needs: Needs,
@@ -67,12 +69,13 @@ struct Ended {
 }
 
 impl Process {
-    /// A process without roles and tasks.
+    /// A process without roles and tasks, which measures nothing.
     #[must_use]
     pub fn new(clock: Clock, connections: Connections) -> Self {
         Self {
             clock,
             connections,
+            metrics: Registry::off(),
             share: Share::default(),
             hurry: CancellationToken::new(),
             needs: Needs::default(),
@@ -82,6 +85,18 @@ impl Process {
             tasks: JoinSet::new(),
             stages: vec![Stage::default()],
         }
+    }
+
+    /// The same, measured by this registry, which its admin listener serves.
+    #[must_use]
+    pub fn measured_by(self, metrics: Registry) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// What the process measures.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
     }
 
     /// Serves the admin endpoints on this listener once the process runs.
@@ -310,7 +325,7 @@ impl Process {
         let Some(listener) = self.admin.take() else { return };
         let (health, routes) = Health::new();
         let roles = self.roles.clone();
-        let router = admin::router(roles.clone(), routes.routes());
+        let router = admin::router(roles.clone(), self.metrics.clone(), routes.routes());
         set_health(&roles, &health).await;
         let terms = self.terms();
         let name = "the admin listener";

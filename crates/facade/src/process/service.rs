@@ -8,6 +8,7 @@ use std::{
 };
 
 use clock::Clock;
+use metrics::Registry;
 use store::Database;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -127,12 +128,15 @@ where
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config::Service { listen, database, limits, retention, log } = loaded.config;
     prepare_folder(&database.folder)?;
-    let mut process = Process::new(clock.clone(), limits.connections);
+    let mut process = Process::new(clock.clone(), limits.connections).measured_by(Registry::new());
     if let Some(address) = listen.admin {
         process.serve_admin_on(listener::bind(address).await?);
     }
     let budget = Budget::new(limits.requests, limits.responses);
-    let facade = Facade::new(clock, log.calls).keeping_inbox(retention.keep_inbox).within(budget);
+    let facade = Facade::new(clock, log.calls)
+        .keeping_inbox(retention.keep_inbox)
+        .within(budget)
+        .measured_by(process.metrics().clone());
     let mount = open(database.folder.clone(), facade.clone()).await?;
     join_databases(&database.folder, mount.databases(), on_loss).await?;
     let name = mount.name();

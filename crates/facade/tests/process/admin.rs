@@ -9,6 +9,7 @@ use facade::{
     readiness::{Part, Readiness},
     server::{DynamicMethods, Server},
 };
+use metrics::{Registry, exposition::Exposition};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -32,13 +33,18 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let mut process = Process::new(Clock::system(), Connections::default());
+    start_measured_by(Registry::new()).await
+}
+
+async fn start_measured_by(metrics: Registry) -> Running {
+    let process = Process::new(Clock::system(), Connections::default());
+    let mut process = process.measured_by(metrics.clone());
     let (admin, grpc) = (listener().await, listener().await);
     let addresses = [&admin, &grpc].map(|listener| listener.local_addr().unwrap().to_string());
     process.serve_admin_on(admin);
     let readiness = Readiness::default();
     let database = readiness.part("database");
-    let server = Server::new(Facade::new(Clock::system(), Calls::Notable));
+    let server = Server::new(Facade::new(Clock::system(), Calls::Notable).measured_by(metrics));
     let methods = server.dynamic();
     process.stage();
     process.serve("stock", &readiness, server.build(), grpc).await;
@@ -56,13 +62,20 @@ async fn listener() -> TcpListener {
 
 /// Status line and body.
 async fn get(address: &str, path: &str) -> (String, String) {
+    let (head, body) = request("GET", address, path).await;
+    (head.lines().next().unwrap().to_owned(), body)
+}
+
+/// Head and body.
+async fn request(method: &str, address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap().to_owned(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 fn health(address: &str) -> HealthClient<Channel> {
@@ -190,4 +203,29 @@ async fn the_admin_listener_ends_last_and_the_process_well() {
     running.stop.send(()).unwrap();
     assert_eq!(running.ended.await.unwrap(), Ok(()));
     assert!(TcpStream::connect(&running.admin).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn what_the_process_measures_is_scraped_in_the_form_that_its_type_names() {
+    let metrics = Registry::new();
+    let running = start_measured_by(metrics.clone()).await;
+    metrics.counters("a_total", "A", []).with([]).add(3);
+    let (head, body) = request("GET", &running.admin, "/metrics").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert!(head.contains(kind), "{head}");
+    assert_eq!(Exposition::parse(&body).unwrap().value("a_total", &[]), Some(3.0));
+    let (of_head, nothing) = request("HEAD", &running.admin, "/metrics").await;
+    assert!(of_head.starts_with("HTTP/1.1 200 OK") && of_head.contains(kind), "{of_head}");
+    assert_eq!(nothing, "");
+    let (_, index) = get(&running.admin, "/").await;
+    assert!(index.contains("/metrics"), "{index}");
+}
+
+#[tokio::test]
+async fn a_process_that_measures_nothing_has_nothing_to_scrape() {
+    let running = start_measured_by(Registry::off()).await;
+    let (status, body) = get(&running.admin, "/metrics").await;
+    assert_eq!(status, "HTTP/1.1 404 Not Found");
+    assert!(body.contains("telemetry.metrics"), "{body}");
 }

@@ -2,5 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod catalogue;
+mod dashboard;
+mod prometheus;
 mod promql;
+mod rules;
+mod scraped;
+mod shop;
 mod tools;

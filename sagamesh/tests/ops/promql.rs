@@ -116,6 +116,9 @@ impl Known {
             Gives::Series(labels) => Some(labels),
             Gives::Scalar => None,
         });
+        if call.func.name == "vector" {
+            return Ok(Gives::Series(Labels::new()));
+        }
         let Some(mut labels) = labels else { return Ok(Gives::Scalar) };
         match call.func.name {
             "absent" | "absent_over_time" => labels.clear(),

@@ -1,4 +1,4 @@
-//! Debian's Prometheus, where `cargo xtask test` unpacks it or the system has it.
+//! The files that are looked at, and the programs of Debian's Prometheus.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,19 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// A program of the packages.
+pub(crate) fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+/// The files in a folder whose names end so.
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries =
+        std::fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+}
+
+/// A program of the packages: where `cargo xtask test` unpacks it, or the system has it.
 ///
 /// # Errors
 /// How it is installed, where it is not there.

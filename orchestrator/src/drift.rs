@@ -65,16 +65,18 @@ pub(crate) async fn ask_and_compare(driver: &Driver) -> Comparison {
 /// is logged once.
 pub(crate) async fn watch(driver: Driver) {
     let mut logged = BTreeSet::new();
-    log(ask_and_compare(&driver).await, &mut logged);
+    log(&driver, ask_and_compare(&driver).await, &mut logged);
     loop {
         driver.participants().contract_news().await;
         let contracts = driver.participants().contracts();
         join_all(contracts.iter().map(|contract| contract.explain_noticed(driver.clock()))).await;
-        log(compare(&driver), &mut logged);
+        log(&driver, compare(&driver), &mut logged);
     }
 }
 
-fn log(comparison: Comparison, logged: &mut BTreeSet<Drift>) {
+fn log(driver: &Driver, comparison: Comparison, logged: &mut BTreeSet<Drift>) {
+    let drifting = comparison.drift.iter().map(|drift| drift.definition.as_str());
+    driver.metrics().compared(drifting, comparison.not_compared.len());
     for drift in comparison.drift.difference(logged) {
         let Difference { service, method, message, change } = &drift.difference;
         tracing::warn!(

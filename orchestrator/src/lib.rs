@@ -18,6 +18,7 @@ pub mod retention;
 mod definitions;
 mod describe;
 mod drift;
+mod metrics;
 
 #[expect(unreachable_pub, reason = "facade-build generates it")]
 mod handlers {

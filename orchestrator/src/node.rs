@@ -24,6 +24,7 @@ use crate::{
     driver::Driver,
     handlers::saga_service,
     journal::{self, Journal, tables::Tables},
+    metrics::observe_definitions,
     outbound::{Participants, keep_fresh},
     registry::Registry,
     retention::{self, Keep},
@@ -124,7 +125,7 @@ impl Node {
         let registry = Registry::load(journal.as_ref())
             .await
             .map_err(|error| format!("the journal: {error}"))?;
-        let participants = Participants::new(clock.clone());
+        let participants = Participants::new(clock.clone()).measured_by(facade.metrics().clone());
         for (service, routes) in in_process {
             participants.add_in_process(&service, routes);
         }
@@ -142,6 +143,7 @@ impl Node {
             participants.clone(),
             Arc::new(registry),
             &config.limits,
+            facade.metrics(),
         );
         let server = Server::new(facade.clone());
         let definitions = Definitions::new(
@@ -152,6 +154,7 @@ impl Node {
         );
         definitions.serve();
         let definitions = Arc::new(definitions);
+        observe_definitions(&definitions, facade.metrics());
         let mut files = Files::new(
             Arc::clone(&definitions),
             driver.clock().clone(),
@@ -159,7 +162,8 @@ impl Node {
             &config.definitions,
         );
         files.look().await;
-        let handlers = Handlers::new(driver.clone(), definitions, &config.limits.sagas);
+        let handlers =
+            Handlers::new(driver.clone(), definitions, &config.limits.sagas, facade.metrics());
         let (service, health) = server.with(saga_service::mount(handlers)).build();
         // A saga may steer sagas: the node is its own participant.
         participants.add_in_process(saga_service::NAME, service.in_process());
@@ -210,16 +214,16 @@ impl Node {
         let (clock, readiness) = (driver.clock().clone(), Readiness::default());
         process.stage();
         process.keep(ROLE, &readiness, journal.database().clone());
-        let removal_from = journal.database().removal_from();
+        let removal = journal.database().removal();
 
         process.stage();
         if let Some(keep) = retention.keep_finished {
             let ended = retention::EndedSagas(Arc::clone(&journal), retention.keep_keys.keep());
-            let removing = retention::run(clock.clone(), keep, removal_from, ended);
+            let removing = retention::run(clock.clone(), keep, removal.clone(), ended);
             process.spawn_until_stop("the removal of sagas that have ended", removing);
         }
         let keys = retention::RemovedSagaKeys(journal);
-        let removing = retention::run(clock, Keep::NOTHING, removal_from, keys);
+        let removing = retention::run(clock, Keep::NOTHING, removal, keys);
         process.spawn_until_stop("the removal of keys", removing);
         process.serve(ROLE, &readiness, (service, health), listener).await;
         process.spawn_until_stop("the files of definitions", files.watch(readiness));

@@ -4,7 +4,7 @@
 //! other nodes have registered in the same way.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -50,6 +50,8 @@ struct Known {
     by_hash: HashMap<String, Registered>,
     /// The versions of each name, the newest first.
     by_name: BTreeMap<String, Vec<Registered>>,
+    /// The names of those that this program cannot read.
+    left_out: BTreeSet<String>,
 }
 
 impl Known {
@@ -99,6 +101,7 @@ impl Registry {
                         why,
                         "definition left out"
                     );
+                    known.left_out.insert(stored.name.clone());
                 }
             }
         }
@@ -146,6 +149,20 @@ impl Registry {
             .filter_map(|versions| versions.first())
             .cloned()
             .collect()
+    }
+
+    /// Whether a definition of this name is registered, also where this program cannot read it.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        let known = self.known.load();
+        known.by_name.contains_key(name) || known.left_out.contains(name)
+    }
+
+    /// The names by which sagas begin: those with a version that is not archived.
+    pub(crate) fn open_names(&self) -> BTreeSet<String> {
+        let known = self.known.load();
+        let is_open = |versions: &[Registered]| versions.iter().any(|known| !known.is_archived());
+        let open = known.by_name.iter().filter(|(_, versions)| is_open(versions));
+        open.map(|(name, _)| name.clone()).collect()
     }
 
     /// All of them, by name, the newest version first.

@@ -21,6 +21,7 @@ impl Expiring for EndedSagas {
     type Error = journal::Error;
 
     const WHAT: &'static str = "sagas that have ended";
+    const LABEL: &'static str = "sagas";
 
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, journal::Error> {
         let removed = self.0.remove_ended(before, self.1, BATCH_SIZE).await?;
@@ -35,6 +36,7 @@ impl Expiring for RemovedSagaKeys {
     type Error = journal::Error;
 
     const WHAT: &'static str = "idempotency keys of removed sagas";
+    const LABEL: &'static str = "keys";
 
     async fn remove(&mut self, now: Timestamp) -> Result<Batch, journal::Error> {
         let removed = self.0.remove_keys(now, BATCH_SIZE).await?;

@@ -50,6 +50,7 @@ pub(crate) fn router(roles: Vec<Role>, metrics: Registry, health: Routes) -> Rou
 
 /// Written on a thread beside the event loop: thousands of series take milliseconds.
 async fn scrape(metrics: Registry) -> Response {
+    metrics.prepare().await;
     match tokio::task::spawn_blocking(move || metrics.encode()).await {
         Ok(scraped) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], scraped).into_response(),
         Err(panicked) => {

@@ -14,7 +14,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -58,6 +58,8 @@ struct Process {
     response_limits: Responses,
     requests: Held,
     responses: Held,
+    /// How often there was no room, by purpose and scope.
+    refusals: [[AtomicU64; 2]; 2],
     heavy: Arc<Semaphore>,
 }
 
@@ -76,9 +78,16 @@ pub(crate) struct Account {
 
 /// What bytes are held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
+pub(crate) enum Purpose {
     Requests,
     Responses,
+}
+
+/// Whose limit it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Process,
+    Connection,
 }
 
 /// Bytes that are held, up to a limit.
@@ -102,6 +111,7 @@ impl Budget {
         Self(Arc::new(Process {
             requests: Held::up_to(request_limits.bytes.get()),
             responses: Held::up_to(response_limits.bytes.get()),
+            refusals: Default::default(),
             heavy: Arc::new(Semaphore::new(HEAVY_IN_ALL)),
             request_limits,
             response_limits,
@@ -122,6 +132,31 @@ impl Budget {
     #[must_use]
     pub fn response_bytes(&self) -> usize {
         self.0.responses.now()
+    }
+
+    pub(crate) fn held_bytes(&self, purpose: Purpose) -> usize {
+        self.held(purpose).now()
+    }
+
+    pub(crate) fn limit_bytes(&self, purpose: Purpose) -> usize {
+        self.held(purpose).limit
+    }
+
+    /// How often there was no room.
+    pub(crate) fn refusals(&self, purpose: Purpose, scope: Scope) -> u64 {
+        self.0.refusals[purpose as usize][scope as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts that there was no room, where the limit is this.
+    fn spent(&self, purpose: Purpose, scope: Scope, limit: usize) -> Spent {
+        self.0.refusals[purpose as usize][scope as usize].fetch_add(1, Ordering::Relaxed);
+        let setting = match (purpose, scope) {
+            (Purpose::Requests, Scope::Connection) => "limits.requests.bytes_per_connection",
+            (Purpose::Responses, Scope::Connection) => "limits.responses.bytes_per_connection",
+            (Purpose::Requests, Scope::Process) => "limits.requests.bytes",
+            (Purpose::Responses, Scope::Process) => "limits.responses.bytes",
+        };
+        Spent { setting, limit }
     }
 
     /// The account of a new connection.
@@ -197,10 +232,10 @@ impl Account {
         let dropped = self.dropped.load(Ordering::Relaxed).min(own.limit);
         let held = own.now();
         if held >= own.limit || held > 0 && held + dropped > own.limit {
-            return Err(Spent { setting: purpose.setting_of_connection(), limit: own.limit });
+            return Err(self.process.spent(purpose, Scope::Connection, own.limit));
         }
         if all.now() >= all.limit && held > RESERVE {
-            return Err(Spent { setting: purpose.setting_of_process(), limit: all.limit });
+            return Err(self.process.spent(purpose, Scope::Process, all.limit));
         }
         Ok(())
     }
@@ -228,22 +263,6 @@ impl Account {
     }
 }
 
-impl Purpose {
-    fn setting_of_connection(self) -> &'static str {
-        match self {
-            Self::Requests => "limits.requests.bytes_per_connection",
-            Self::Responses => "limits.responses.bytes_per_connection",
-        }
-    }
-
-    fn setting_of_process(self) -> &'static str {
-        match self {
-            Self::Requests => "limits.requests.bytes",
-            Self::Responses => "limits.responses.bytes",
-        }
-    }
-}
-
 impl Held {
     fn up_to(limit: usize) -> Self {
         Self { bytes: AtomicUsize::new(0), limit }
@@ -253,14 +272,14 @@ impl Held {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Gives how many bytes are held then.
-    fn take(&self, bytes: usize, setting: &'static str) -> Result<usize, Spent> {
+    /// Gives how many bytes are held then; `None` where that would be too many.
+    fn take(&self, bytes: usize) -> Option<usize> {
         let held = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if held > self.limit {
             self.give_back(bytes);
-            return Err(Spent { setting, limit: self.limit });
+            return None;
         }
-        Ok(held)
+        Some(held)
     }
 
     fn take_in_any_case(&self, bytes: usize) {
@@ -286,14 +305,16 @@ impl Lease {
     /// # Errors
     /// When the connection's or the process' budget has not so many left; nothing is taken then.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Spent> {
-        let of_connection = self.account.held(self.purpose);
-        let own = of_connection.take(bytes, self.purpose.setting_of_connection())?;
-        let of_process = self.account.process.held(self.purpose);
+        let (of_connection, process) = (self.account.held(self.purpose), &self.account.process);
+        let Some(own) = of_connection.take(bytes) else {
+            return Err(process.spent(self.purpose, Scope::Connection, of_connection.limit));
+        };
+        let of_process = process.held(self.purpose);
         if own <= RESERVE {
             of_process.take_in_any_case(bytes);
-        } else if let Err(spent) = of_process.take(bytes, self.purpose.setting_of_process()) {
+        } else if of_process.take(bytes).is_none() {
             of_connection.give_back(bytes);
-            return Err(spent);
+            return Err(process.spent(self.purpose, Scope::Process, of_process.limit));
         }
         self.bytes += bytes;
         Ok(())

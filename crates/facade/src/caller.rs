@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::Clock;
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
+use metrics::Registry;
 use prost_reflect::MethodDescriptor;
-use tonic::{Request, Status, client::Grpc, metadata::MetadataMap, service::Routes};
+use tonic::{Code, Request, Status, client::Grpc, metadata::MetadataMap, service::Routes};
 
 use self::call_log::CallLog;
 pub use self::{
@@ -19,7 +20,7 @@ pub use self::{
     network::Network,
     not_sent::{CallError, NotSent, Obstacle},
 };
-use crate::{Trace, codec::Raw, deadline, dial::Peer};
+use crate::{Trace, codec::Raw, deadline, dial::Peer, measures::OutgoingMeasures};
 
 /// Where a service is reached: over the network, or within this process. Nothing above this seam knows which.
 #[derive(Clone, Debug)]
@@ -52,6 +53,7 @@ pub struct Outgoing<'a> {
 pub struct Client {
     clock: Clock,
     transport: Transport,
+    measures: OutgoingMeasures,
 }
 
 /// A permit to make one call now.
@@ -65,10 +67,16 @@ enum StreamTransport {
 }
 
 impl Client {
-    /// Calls over `transport`, timed by `clock`.
+    /// Calls over `transport`, timed by `clock`. Nothing is measured.
     #[must_use]
     pub fn new(clock: Clock, transport: Transport) -> Self {
-        Self { clock, transport }
+        Self { clock, transport, measures: OutgoingMeasures::new(&Registry::off()) }
+    }
+
+    /// The same, measured by this registry.
+    #[must_use]
+    pub fn measured_by(self, metrics: &Registry) -> Self {
+        Self { measures: OutgoingMeasures::new(metrics), ..self }
     }
 
     /// Whether the service is within this process.
@@ -104,7 +112,9 @@ impl Client {
         let line = CallLog::begin(&call.path, &call.headers, self.clock.timer());
         let waited = network.wait(&self.clock, call.limit, max_wait).await;
         if let Err(not_sent) = &waited {
-            line.end(call.descriptor, &Err(not_sent.clone().into()));
+            let answer = Err(not_sent.clone().into());
+            self.measures.record(&call.path, code(&answer), line.elapsed(), call.trace);
+            line.end(call.descriptor, &answer);
         }
         waited
     }
@@ -140,8 +150,18 @@ impl Client {
             let late = format!("no answer within {} ms", limit.as_millis());
             Err(Status::deadline_exceeded(late).into())
         });
+        self.measures.record(line.path(), code(&answer), line.elapsed(), trace);
         line.end(descriptor, &answer);
         answer
+    }
+}
+
+/// What a call counts as. UNAVAILABLE where it was not sent.
+fn code(answer: &Result<Bytes, CallError>) -> Code {
+    match answer {
+        Ok(_) => Code::Ok,
+        Err(CallError::NotSent(_)) => Code::Unavailable,
+        Err(CallError::Status(status)) => status.code(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     Facade,
     config::Requests,
     dynamic::{Dynamic, Handler},
+    measures::{CallMeasures, MethodSeries},
     request_body::RequestBody,
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Method {
     pub(crate) route: Arc<dyn Route>,
     pub(crate) bounds: Bounds,
     pub(crate) max_size: MaxSize,
+    pub(crate) series: MethodSeries,
     is_mounted: bool,
 }
 
@@ -69,15 +71,16 @@ fn path(method: &MethodDescriptor) -> String {
 }
 
 /// Every method behind the facade, by path. Cheap to clone; all clones see what is added.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Routes {
     limits: Requests,
+    measures: CallMeasures,
     by_path: Arc<ArcSwap<ByPath>>,
 }
 
 impl Routes {
-    pub(crate) fn new(limits: &Requests) -> Self {
-        Self { limits: limits.clone(), by_path: Arc::default() }
+    pub(crate) fn new(limits: &Requests, measures: &CallMeasures) -> Self {
+        Self { limits: limits.clone(), measures: measures.clone(), by_path: Arc::default() }
     }
 
     /// Adds methods whose messages are known when the program is built.
@@ -96,7 +99,11 @@ impl Routes {
 
     /// The same, without keeping the methods alive.
     pub(crate) fn downgrade(&self) -> WeakRoutes {
-        WeakRoutes { limits: self.limits.clone(), by_path: Arc::downgrade(&self.by_path) }
+        WeakRoutes {
+            limits: self.limits.clone(),
+            measures: self.measures.clone(),
+            by_path: Arc::downgrade(&self.by_path),
+        }
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<Arc<Method>> {
@@ -117,7 +124,8 @@ impl Routes {
     fn method(&self, route: Arc<dyn Route>, is_mounted: bool) -> Arc<Method> {
         let bounds = Bounds::of(&route.method().input());
         let max_size = MaxSize::of(&bounds, &self.limits);
-        Arc::new(Method { route, bounds, max_size, is_mounted })
+        let series = self.measures.of_method(&path(route.method()));
+        Arc::new(Method { route, bounds, max_size, series, is_mounted })
     }
 }
 
@@ -125,11 +133,13 @@ impl Routes {
 #[derive(Clone)]
 pub(crate) struct WeakRoutes {
     limits: Requests,
+    measures: CallMeasures,
     by_path: Weak<ArcSwap<ByPath>>,
 }
 
 impl WeakRoutes {
     pub(crate) fn upgrade(&self) -> Option<Routes> {
-        Some(Routes { limits: self.limits.clone(), by_path: self.by_path.upgrade()? })
+        let by_path = self.by_path.upgrade()?;
+        Some(Routes { limits: self.limits.clone(), measures: self.measures.clone(), by_path })
     }
 }

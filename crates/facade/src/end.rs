@@ -59,6 +59,15 @@ impl End {
         self.foreign
     }
 
+    /// Whether the stored data, or the business, said no: neither the caller nor the service is at fault.
+    pub(crate) fn is_decline(&self) -> bool {
+        match self.code {
+            Code::Ok => !self.foreign && self.reason != "OK",
+            Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists => !self.foreign,
+            _ => false,
+        }
+    }
+
     /// Whether the call did what it was asked to.
     pub(crate) fn is_success(&self) -> bool {
         self.code == Code::Ok && self.reason == "OK"

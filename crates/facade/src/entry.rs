@@ -8,7 +8,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use http::uri::PathAndQuery;
-use tonic::service::AxumBody;
+use tonic::{Code, service::AxumBody};
 use tracing::Instrument;
 
 use crate::{
@@ -16,7 +16,8 @@ use crate::{
     context::Context,
     deadline,
     dispatch::{MaxSize, Method, Routes},
-    layers::{CallGuards, Head},
+    end::End,
+    layers::{CallGuards, Head, Layers},
     request_body::RequestBody,
     unanswered::{self, Refusal},
 };
@@ -116,37 +117,61 @@ impl Layer {
         method: Option<&Method>,
         answered: Result<(CallGuards, Answered), Failure>,
     ) -> Response {
-        let refuse = |refusal| self.refuse(&context, method, refusal);
+        let call = Unanswered { layers: self.facade.layers(), context: &context, method };
         let (_held, answered) = match answered {
             Ok(admitted) => admitted,
-            Err(failure) => return refuse(failure.into()),
+            Err(failure) => return call.refuse(failure.into()),
         };
         let answered = match time_for(&context) {
             None => Ok(answered.await),
             Some(limit) => self.facade.clock().timeout(limit, answered).await,
         };
         let Ok(Ok(response)) = answered else {
-            return refuse(Failure::deadline_exceeded().into());
+            return call.refuse(Failure::deadline_exceeded().into());
         };
         if let Some(refused) = context.refused() {
-            return refuse(Failure::from(refused).into());
+            return call.refuse(Failure::from(refused).into());
         }
         if let Some(end) = context.end() {
-            self.facade.layers().after(&context, end);
+            call.answered(end);
             return response;
         }
         match unanswered::refusal(&context, &response) {
-            Some(refusal) => refuse(refusal),
-            None => response,
+            Some(refusal) => call.refuse(refusal),
+            None => {
+                call.answered(&End::foreign(Code::Ok));
+                response
+            }
         }
+    }
+}
+
+/// A call that has no answer yet. Dropped, it is one whose caller went away.
+struct Unanswered<'a> {
+    layers: &'a Layers,
+    context: &'a Context,
+    method: Option<&'a Method>,
+}
+
+impl Unanswered<'_> {
+    fn answered(self, end: &End) {
+        self.layers.after(self.context, self.method, end);
+        // It holds nothing but references.
+        std::mem::forget(self);
     }
 
     /// Tells what no handler has answered like every other failure.
-    fn refuse(&self, context: &Context, method: Option<&Method>, refusal: Refusal) -> Response {
-        let method = method.map(|method| method.route.method());
-        let (end, response) = refusal.into_response(context, method);
-        self.facade.layers().after(context, &end);
+    fn refuse(self, refusal: Refusal) -> Response {
+        let method = self.method.map(|method| method.route.method());
+        let (end, response) = refusal.into_response(self.context, method);
+        self.answered(&end);
         response
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.layers.cancelled(self.context, self.method);
     }
 }
 

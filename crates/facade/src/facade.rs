@@ -9,7 +9,13 @@ use store::{
     retention::{Keep, KeepAnswers},
 };
 
-use crate::{Inbox, budget::Budget, layers::Layers, log::Calls};
+use crate::{
+    Inbox,
+    budget::Budget,
+    layers::Layers,
+    log::Calls,
+    measures::{InboxMeasures, measure_budget},
+};
 
 /// How many calls a service's process has in flight at most where nothing else is said. More than one connection may have
 /// streams of would wait for the store's one writer anyway.
@@ -43,7 +49,9 @@ impl Facade {
     /// The same, measured by the registry of its process.
     #[must_use]
     pub fn measured_by(&self, metrics: Registry) -> Self {
-        Self { inner: Arc::new(Settings { metrics, ..Settings::clone(&self.inner) }) }
+        measure_budget(&metrics, self.budget());
+        let layers = self.inner.layers.measured_by(&metrics);
+        Self { inner: Arc::new(Settings { layers, metrics, ..Settings::clone(&self.inner) }) }
     }
 
     /// What its process measures.
@@ -55,6 +63,7 @@ impl Facade {
     /// The same within this budget of bytes, which all servers of the facade and its clones share.
     #[must_use]
     pub fn within(&self, budget: Budget) -> Self {
+        measure_budget(self.metrics(), &budget);
         let layers = self.inner.layers.within(budget);
         Self { inner: Arc::new(Settings { layers, ..Settings::clone(&self.inner) }) }
     }
@@ -84,8 +93,10 @@ impl Facade {
     /// The inbox in a service's database, on this facade's clock.
     #[must_use]
     pub fn inbox(&self, database: Database) -> Inbox {
+        let name = database.stamp().name;
         let inbox = participant::Inbox::new(database, self.clock().clone());
-        Inbox::new(inbox.keeping(self.keep_inbox()))
+        let measures = InboxMeasures::new(self.metrics()).of_database(&name);
+        Inbox::new(inbox.keeping(self.keep_inbox()), measures)
     }
 
     /// How long the inboxes of its services keep their rows; for ever where it is `None`.

@@ -6,15 +6,18 @@ use prost::Message;
 use proto::{Response, facade::v1::Reason};
 use store::Connection;
 
-use crate::{Call, Decline, Failure, Reply, reply::Payload};
+use crate::{Call, Decline, Failure, Reply, measures::DeliveryMeasures, reply::Payload};
 
 /// Makes a handler's work take effect at most once. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Inbox(participant::Inbox);
+pub struct Inbox {
+    inbox: participant::Inbox,
+    measures: DeliveryMeasures,
+}
 
 impl Inbox {
-    pub(crate) fn new(inbox: participant::Inbox) -> Self {
-        Self(inbox)
+    pub(crate) fn new(inbox: participant::Inbox, measures: DeliveryMeasures) -> Self {
+        Self { inbox, measures }
     }
 
     /// Answers a saga step's forward call. `work` may be run more than once, as
@@ -94,10 +97,12 @@ impl Inbox {
     {
         let trace_id = call.trace().id();
         let delivery = delivery(call, call.step_key()?, &trace_id);
-        let answered = self.0.undo(delivery, move |connection, response| {
+        let answered = self.inbox.undo(delivery, move |connection, response| {
             Ok(stored(work(connection, C::decode(response)?)?))
         });
-        answered.await.map(reply).map_err(Failure::from)
+        let answered = answered.await;
+        self.measures.came_to(call, &answered);
+        answered.map(reply).map_err(Failure::from)
     }
 
     async fn once<R, W>(&self, call: &Call, key: Key, work: W) -> Result<Answered, Failure>
@@ -107,9 +112,11 @@ impl Inbox {
     {
         let trace_id = call.trace().id();
         let answered = self
-            .0
+            .inbox
             .call(delivery(call, key, &trace_id), move |connection| Ok(stored(work(connection)?)));
-        Ok(answered.await?)
+        let answered = answered.await;
+        self.measures.came_to(call, &answered);
+        Ok(answered?)
     }
 }
 

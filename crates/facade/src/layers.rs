@@ -21,10 +21,11 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use clock::Clock;
 use http::{HeaderMap, uri::PathAndQuery};
+use metrics::Registry;
 use proto::rules::Violation;
 use tracing::Span;
 
-pub(crate) use self::identify::Identity;
+pub(crate) use self::{identify::Identity, shed::InFlight};
 use self::{
     log::Log,
     shed::{Shed, Slot},
@@ -36,6 +37,7 @@ use crate::{
     dispatch::Method,
     end::End,
     log::Calls,
+    measures::CallMeasures,
 };
 
 /// The layers, with what they are set to and what they count. Clones count together.
@@ -45,6 +47,7 @@ pub(crate) struct Layers {
     budget: Budget,
     shed: Shed,
     log: Log,
+    measures: CallMeasures,
 }
 
 /// What of a call comes before its message.
@@ -63,7 +66,23 @@ impl Layers {
     /// Layers that admit `limit` calls in flight, or any number where it is `None`, and log the calls that `calls` names.
     pub(crate) fn new(clock: Clock, calls: Calls, limit: Option<NonZeroUsize>) -> Self {
         let (shed, log) = (Shed::beyond(limit), Log::new(calls, clock.clone()));
-        Self { clock, budget: Budget::default(), shed, log }
+        let measures = CallMeasures::new(&Registry::off());
+        Self { clock, budget: Budget::default(), shed, log, measures }
+    }
+
+    /// The same, measured by this registry.
+    pub(crate) fn measured_by(&self, metrics: &Registry) -> Self {
+        Self { measures: CallMeasures::new(metrics), ..self.clone() }
+    }
+
+    /// What is measured of calls.
+    pub(crate) fn measures(&self) -> &CallMeasures {
+        &self.measures
+    }
+
+    /// The calls in flight.
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        self.shed.in_flight()
     }
 
     /// The same, within another budget.
@@ -115,8 +134,14 @@ impl Layers {
     }
 
     /// On the way out: once for each call that is answered, whoever answered it.
-    pub(crate) fn after(&self, context: &Context, end: &End) {
+    pub(crate) fn after(&self, context: &Context, method: Option<&Method>, end: &End) {
+        self.measures.answered(context, method.map(|method| &method.series), end);
         self.log.after(context, end);
+    }
+
+    /// In the place of [`Layers::after`] for a call that is dropped before it is answered.
+    pub(crate) fn cancelled(&self, context: &Context, method: Option<&Method>) {
+        self.measures.cancelled(context, method.map(|method| &method.series));
     }
 
     /// What the call's log lines stand in.

@@ -17,6 +17,7 @@ pub mod health;
 pub mod json;
 pub mod listener;
 pub mod log;
+pub mod measures;
 pub mod page;
 pub mod process;
 pub mod readiness;

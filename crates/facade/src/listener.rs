@@ -9,6 +9,7 @@ mod socket;
 
 use std::{
     convert::Infallible,
+    iter,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -39,7 +40,13 @@ use self::{
     slots::{Slot, Slots},
     socket::Socket,
 };
-use crate::{budget::Budget, config::Connections, log::Sample, wire::causes};
+use crate::{
+    budget::Budget,
+    config::Connections,
+    log::Sample,
+    measures::{ClosedBy, ConnectionMeasures, RefusedBy},
+    wire::causes,
+};
 
 /// Calls at once on a connection, and resets by its client that are not read yet: beyond them it is closed.
 const MAX_STREAMS: u32 = 1024;
@@ -97,6 +104,8 @@ pub(crate) struct Terms {
     pub(crate) share: Share,
     /// What its connections take their bytes from.
     pub(crate) budget: Budget,
+    /// What is measured of its connections.
+    pub(crate) measures: ConnectionMeasures,
     /// Cancelled, the listener drains.
     pub(crate) stop: CancellationToken,
     /// Cancelled, it has drained for long enough.
@@ -121,7 +130,7 @@ where
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
 {
-    let Terms { clock, limits, share, budget, stop, hurry } = terms;
+    let Terms { clock, limits, share, budget, measures, stop, hurry } = terms;
     let slots = Slots::new(&limits, share);
     let (http, draining) = (http(protocol, &limits), GracefulShutdown::new());
     let (refused, failed) = (Sample::of(LINES_PER_SECOND), Sample::of(LINES_PER_SECOND));
@@ -143,11 +152,15 @@ where
                 continue;
             }
         };
-        let Some(slot) = slot(&slots, peer.ip()).await else {
-            if let Some(connections) = refused.count(clock.now()) {
-                tracing::warn!(connections, %peer, "connections are refused: limits.connections");
+        let slot = match slot(&slots, peer.ip()).await {
+            Ok(slot) => slot,
+            Err(by) => {
+                measures.refused(by);
+                if let Some(connections) = refused.count(clock.now()) {
+                    tracing::warn!(connections, %peer, "connections are refused: limits.connections");
+                }
+                continue;
             }
-            continue;
         };
         let Ok(io) = prepare(stream, slot, &clock, limits.handshake_timeout) else { continue };
         let (info, account) = (io.connect_info(), budget.account());
@@ -164,17 +177,26 @@ where
         let connection = http.serve_connection(TokioIo::new(io), service).into_owned();
         let connection = Box::pin(draining.watch(connection));
         let connection = StallLimited::new(connection, account, clock.clone());
+        let open = measures.opened();
         connections.spawn(async move {
-            match connection.await {
-                Some(Ok(())) => {}
+            let closed_by = match connection.await {
+                Some(Ok(())) => ClosedBy::Ended,
                 Some(Err(error)) => {
                     tracing::debug!(error = causes(error.as_ref()), "a connection broke");
+                    match is_of_silence(error.as_ref()) {
+                        true => ClosedBy::Silence,
+                        false => ClosedBy::Error,
+                    }
                 }
-                None => tracing::warn!(
-                    %peer,
-                    "a connection is closed that takes nothing: limits.responses.stall_timeout"
-                ),
-            }
+                None => {
+                    tracing::warn!(
+                        %peer,
+                        "a connection is closed that takes nothing: limits.responses.stall_timeout"
+                    );
+                    ClosedBy::Stall
+                }
+            };
+            open.closed(closed_by);
         });
     }
     drop(listener);
@@ -212,12 +234,13 @@ fn http(protocol: Protocol, limits: &Connections) -> auto::Builder<TokioExecutor
 }
 
 /// A slot for a connection from this address, where need be that of one that has said nothing yet.
-async fn slot(slots: &Slots, address: IpAddr) -> Option<(Slot, CancellationToken)> {
-    if let Some(slot) = slots.take(address) {
-        return Some(slot);
-    }
+async fn slot(slots: &Slots, address: IpAddr) -> Result<(Slot, CancellationToken), RefusedBy> {
+    let refused = match slots.take(address) {
+        Ok(slot) => return Ok(slot),
+        Err(by) => by,
+    };
     if !slots.send_away(address) {
-        return None;
+        return Err(refused);
     }
     // What was sent away leaves when its task runs.
     tokio::task::yield_now().await;
@@ -233,6 +256,13 @@ fn prepare(
     // Nagle's algorithm with delayed acknowledgements costs 40 ms a call, so it is off on every socket.
     stream.set_nodelay(true)?;
     Ok(Socket::new(stream, slot, clock.clone(), handshake_timeout))
+}
+
+/// Whether a connection ended because it had not said in time what it speaks.
+fn is_of_silence(error: &(dyn std::error::Error + 'static)) -> bool {
+    iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Whether it is the connection that failed, and not the listener.

@@ -32,6 +32,10 @@ use crate::{
     config::Connections,
     health::Health,
     listener::{self, Protocol, Share, Terms},
+    measures::{
+        ConnectionMeasures, measure_calls_in_flight, measure_process, measure_readiness,
+        measure_runtime,
+    },
     readiness::Readiness,
     server::Service,
     wire::{causes, panic_text},
@@ -90,6 +94,8 @@ impl Process {
     /// The same, measured by this registry, which its admin listener serves.
     #[must_use]
     pub fn measured_by(self, metrics: Registry) -> Self {
+        measure_process(&metrics);
+        measure_runtime(&metrics);
         Self { metrics, ..self }
     }
 
@@ -166,6 +172,7 @@ impl Process {
     pub fn keep(&mut self, role: &str, readiness: &Readiness, database: Database) {
         let (clock, part) = (self.clock.clone(), readiness.part("database"));
         part.ready();
+        database.measured_by(&self.metrics, &self.clock);
         self.needs.databases += 1;
         self.spawn(format!("the database of {role}"), async move |stop: CancellationToken| {
             let mut closing = database.downgrade();
@@ -190,6 +197,8 @@ impl Process {
     ) {
         self.note("listen.grpc", &listener);
         let (readiness, role_health) = (readiness.clone(), health.clone());
+        measure_readiness(&self.metrics, role, &readiness);
+        measure_calls_in_flight(&self.metrics, role, service.in_flight());
         self.roles.push(Role { name: role, health: role_health, readiness: readiness.clone() });
         let part = readiness.part("listener");
         part.ready();
@@ -205,7 +214,7 @@ impl Process {
                 health.set_ready(readiness.missing().is_empty()).await;
             }
         });
-        let terms = self.terms();
+        let terms = self.terms(role);
         self.spawn(role, async move |stop: CancellationToken| {
             let address = listener.local_addr().map(|address| address.to_string());
             let terms = terms(service.budget().clone(), stop);
@@ -279,11 +288,12 @@ impl Process {
         }
     }
 
-    /// What a listener serves by, but for its budget and its stage.
-    fn terms(&self) -> impl FnOnce(Budget, CancellationToken) -> Terms + use<> {
+    /// What the listener of this name serves by, but for its budget and its stage.
+    fn terms(&self, name: &str) -> impl FnOnce(Budget, CancellationToken) -> Terms + use<> {
+        let measures = ConnectionMeasures::of(&self.metrics, name);
         let (clock, limits) = (self.clock.clone(), self.connections.clone());
         let (share, hurry) = (self.share.clone(), self.hurry.clone());
-        |budget, stop| Terms { clock, limits, share, budget, stop, hurry }
+        |budget, stop| Terms { clock, limits, share, budget, measures, stop, hurry }
     }
 
     /// Notes a listener, whose address is this setting.
@@ -327,7 +337,7 @@ impl Process {
         let roles = self.roles.clone();
         let router = admin::router(roles.clone(), self.metrics.clone(), routes.routes());
         set_health(&roles, &health).await;
-        let terms = self.terms();
+        let terms = self.terms("admin");
         let name = "the admin listener";
         self.spawn_into(0, name.to_owned(), async move |stop: CancellationToken| {
             let terms = terms(Budget::default(), stop);

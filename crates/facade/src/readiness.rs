@@ -47,6 +47,11 @@ impl Readiness {
         missing.map(|(name, why)| format!("{name}: {why}")).collect()
     }
 
+    /// Each part, and whether it can take work.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, bool)> {
+        self.parts.borrow().iter().map(|(name, why)| (*name, why.is_none())).collect()
+    }
+
     /// Says what the role lacks while it takes work all the same, a sentence each, in the place of what was said before.
     pub fn set_lacks(&self, sentences: Vec<String>) {
         *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = sentences;

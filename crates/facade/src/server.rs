@@ -14,6 +14,7 @@ use crate::{
     entry,
     foreign::Beside,
     health::Health,
+    layers::InFlight,
     reflection::{self, DescribedServices},
 };
 
@@ -33,7 +34,8 @@ impl Server {
     pub fn new(facade: Facade) -> Self {
         let (health, beside) = Health::new();
         let shown = DescribedServices::of_every_server();
-        let routes = Routes::new(facade.budget().request_limits());
+        let layers = facade.layers();
+        let routes = Routes::new(layers.budget().request_limits(), layers.measures());
         Self { facade, beside, routes, shown, health }
     }
 
@@ -91,6 +93,7 @@ impl Server {
         self.beside.add_service(reflection::v1::server(self.shown.clone()));
         self.beside.add_service(reflection::v1alpha::server(self.shown));
         let budget = self.facade.budget().clone();
+        let in_flight = Arc::clone(self.facade.layers().in_flight());
         let entry = entry::Layer { facade: self.facade, routes: self.routes };
         let router = self
             .beside
@@ -102,7 +105,8 @@ impl Server {
             }))
             // This layer is the outermost, so that every route and the fallback are behind it.
             .layer(entry);
-        (Service { routes: tonic::service::Routes::from(router), budget }, self.health)
+        let routes = tonic::service::Routes::from(router);
+        (Service { routes, budget, in_flight }, self.health)
     }
 }
 
@@ -143,6 +147,7 @@ pub fn is_of_every_server(service: &str) -> bool {
 pub struct Service {
     routes: tonic::service::Routes,
     budget: Budget,
+    in_flight: Arc<InFlight>,
 }
 
 impl Service {
@@ -150,6 +155,11 @@ impl Service {
     #[must_use]
     pub fn in_process(&self) -> tonic::service::Routes {
         self.routes.clone()
+    }
+
+    /// The calls that it has in flight.
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        &self.in_flight
     }
 
     /// What its connections take their bytes from.

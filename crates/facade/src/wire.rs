@@ -7,7 +7,7 @@ use std::{any::Any, error::Error, time::Duration};
 
 use clock::Timestamp;
 use prost::Message;
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::pb;
 
 /// What a message may have in its `nanos`.
@@ -16,6 +16,30 @@ const NANOS: std::ops::RangeInclusive<i32> = 0..=999_999_999;
 const DURATION_SECONDS: std::ops::RangeInclusive<i64> = 0..=315_576_000_000;
 /// The years 1 to 9999: what the contract of `google.protobuf.Timestamp` allows.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// The status's name as gRPC spells it.
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
 
 /// An instant as messages carry it.
 #[must_use]

@@ -11,10 +11,12 @@ pub mod buckets;
 pub mod exposition;
 
 mod family;
+mod preparation;
 mod readings;
 mod registry;
 
 pub use family::{Counter, Counters, Gauge, Gauges, Handle, Histogram, Histograms, Series};
+pub use preparation::Preparation;
 pub use readings::{ReadCounters, ReadGauges, Readings};
 pub use registry::{Description, Kind, Registry};
 

@@ -15,6 +15,7 @@ use prometheus_client::{
 use crate::{
     Counter, Counters, Gauge, Gauges, Histogram, Histograms, ReadCounters, ReadGauges, Series,
     family::{Buckets, Handle, Made},
+    preparation::Preparations,
 };
 
 /// Everything that a process measures. Cheap to clone; clones share it.
@@ -22,9 +23,10 @@ use crate::{
 pub struct Registry(Option<Arc<Mutex<State>>>);
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     families: Families,
     known: BTreeMap<&'static str, Known>,
+    pub(crate) preparations: Preparations,
 }
 
 struct Known {
@@ -218,7 +220,7 @@ impl Registry {
         Some(family)
     }
 
-    fn state(&self) -> Option<MutexGuard<'_, State>> {
+    pub(crate) fn state(&self) -> Option<MutexGuard<'_, State>> {
         let state = self.0.as_ref()?;
         Some(state.lock().unwrap_or_else(PoisonError::into_inner))
     }

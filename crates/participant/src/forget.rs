@@ -40,10 +40,10 @@ pub fn remove_old_rows(
     clock: &Clock,
     keep: Keep,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let from = database.removal_from();
+    let removal = database.removal();
     let mut database = database.downgrade();
     let rows = Rows::of(database.clone());
-    let removing = retention::run(clock.clone(), keep.and(KEEP_MARGIN), from, rows);
+    let removing = retention::run(clock.clone(), keep.and(KEEP_MARGIN), removal, rows);
     async move {
         tokio::select! {
             () = removing => {}
@@ -71,6 +71,7 @@ impl Expiring for Rows {
     type Error = Error;
 
     const WHAT: &'static str = "rows of the inbox";
+    const LABEL: &'static str = "inbox";
 
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, Error> {
         let Some(database) = self.database.upgrade() else { return Ok(Batch::default()) };

@@ -80,6 +80,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
                 state.hold = Some((Hold::Attention, cause));
                 state.held_at = at;
             }
+            needs_person(state);
             if let Some(step) = step {
                 let stuck = &mut state.steps[step.index()];
                 stuck.reason = Some(reason.clone());
@@ -99,6 +100,7 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
         Event::Retried { .. } => retried(state, at),
         Event::SkippedByHand { step, reason } => skipped_by_hand(state, *step, reason, at),
         Event::Resolved { reason } => {
+            needs_person(state);
             state.hold = None;
             state.resolution = Some(by_hand(Reason::RESOLVED_BY_OPERATOR, reason));
             state.ended = Some(Status::Resolved);
@@ -111,6 +113,11 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
             state.ended = Some(Status::Compensated)
         }
     }
+}
+
+/// A saga that undoes, if it does, has come to need a person for it.
+fn needs_person(state: &mut SagaState) {
+    state.undo_needed_person |= state.cause.is_some();
 }
 
 /// What an operator says of the saga as a whole.
@@ -139,6 +146,7 @@ fn turn_back(state: &mut SagaState, cause: Cause, at: Timestamp) {
     }
     state.steps = steps;
     state.cause = Some(cause);
+    state.turned_back_at = at;
     state.hold = None;
 }
 
@@ -285,6 +293,7 @@ fn retried(state: &mut SagaState, at: Timestamp) {
 
 fn skipped_by_hand(state: &mut SagaState, id: StepId, reason: &str, at: Timestamp) {
     let backward = state.cause.is_some();
+    needs_person(state);
     let step = &mut state.steps[id.index()];
     step.reason = Some(Reason::new(Reason::SKIPPED_BY_OPERATOR, reason));
     let attempt = if backward { &mut step.undo } else { &mut step.call };

@@ -199,9 +199,13 @@ pub struct SagaState {
     pub(crate) rules: TimeRules,
     pub(crate) steps: Vec<StepState>,
     pub(crate) cause: Option<Cause>,
+    /// When the saga turned back, where it did.
+    pub(crate) turned_back_at: Timestamp,
     pub(crate) hold: Option<(Hold, Cause)>,
     /// When it was held last: an attempt that fell due later has not begun.
     pub(crate) held_at: Timestamp,
+    /// Its undoing has needed a person, or one has done a part of it by hand.
+    pub(crate) undo_needed_person: bool,
     pub(crate) ended: Option<Status>,
     pub(crate) resolution: Option<Cause>,
     pub(crate) reply: Option<Bytes>,
@@ -219,8 +223,10 @@ impl SagaState {
             rules: TimeRules::default(),
             steps: vec![StepState::default(); definition.steps().len()],
             cause: None,
+            turned_back_at: Timestamp(0),
             hold: None,
             held_at: Timestamp(0),
+            undo_needed_person: false,
             ended: None,
             resolution: None,
             reply: None,
@@ -275,6 +281,18 @@ impl SagaState {
         self.cause.as_ref()
     }
 
+    /// When it turned back, where it did.
+    #[must_use]
+    pub fn turned_back_at(&self) -> Option<Timestamp> {
+        self.cause.as_ref().map(|_| self.turned_back_at)
+    }
+
+    /// Whether it turned back and its undoing has needed a person since, or one has done a part of it by hand.
+    #[must_use]
+    pub fn undo_needed_person(&self) -> bool {
+        self.undo_needed_person
+    }
+
     /// Why it was closed by a person, is held, or turned back: whichever comes first.
     #[must_use]
     pub fn why(&self) -> Option<&Cause> {
@@ -291,15 +309,24 @@ impl SagaState {
     /// What a step sends in this direction, once that has begun.
     #[must_use]
     pub fn request(&self, step: StepId, direction: Direction) -> Option<&Bytes> {
-        let step = self.steps.get(step.index())?;
-        let sent = match direction {
-            Direction::Forward => &step.call,
-            Direction::Undo => &step.undo,
-        };
+        let sent = self.direction(step, direction)?;
         let has_begun = !matches!(sent.progress, Progress::Idle | Progress::Skipped)
             || sent.attempts > 0
             || !sent.request.is_empty();
         has_begun.then_some(&sent.request)
+    }
+
+    /// Attempts of a step in this direction that were answered, or cut off by a stopped node.
+    #[must_use]
+    pub fn attempts(&self, step: StepId, direction: Direction) -> u32 {
+        self.direction(step, direction).map_or(0, |made| made.attempts)
+    }
+
+    /// Whether an attempt of a step in this direction is due, now or later, without a person's help.
+    #[must_use]
+    pub fn is_tried_again(&self, step: StepId, direction: Direction) -> bool {
+        let tried = self.direction(step, direction);
+        tried.is_some_and(|tried| matches!(tried.progress, Progress::Open { .. }) && !tried.stuck)
     }
 
     /// What a lookup found of a step whose response never came.
@@ -354,6 +381,14 @@ impl SagaState {
 
     pub(crate) fn at(&self, step: StepId) -> &StepState {
         &self.steps[step.index()]
+    }
+
+    fn direction(&self, step: StepId, direction: Direction) -> Option<&DirectionState> {
+        let step = self.steps.get(step.index())?;
+        Some(match direction {
+            Direction::Forward => &step.call,
+            Direction::Undo => &step.undo,
+        })
     }
 
     pub(crate) fn is_outcome_reached(&self, outcome: Outcome) -> bool {

@@ -14,7 +14,12 @@ use clock::Timestamp;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::{Connection, Dialect, Error, Value, job::Job, stamp::Ledger};
+use crate::{
+    Connection, Dialect, Error, Value,
+    job::Job,
+    measures::{Load, Measured},
+    stamp::Ledger,
+};
 
 /// An open database.
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
@@ -42,6 +47,18 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// See [`Database::log_bytes`](crate::Database::log_bytes).
     fn log_bytes(&self) -> u64;
+
+    /// The name of what it is, as a label: `sqlite`.
+    fn kind(&self) -> &'static str;
+
+    /// How many migrations its own schema has had.
+    fn schema_version(&self) -> usize;
+
+    /// How much it has to do at the moment.
+    fn load(&self) -> Load;
+
+    /// What is measured of it.
+    fn measured(&self) -> &Measured;
 
     /// Takes no more work, and goes on to finish what was handed over.
     fn close(&self);

@@ -2,13 +2,16 @@
 
 use std::sync::{Arc, Weak};
 
-use clock::Timestamp;
+use clock::{Clock, Timestamp};
+use metrics::Registry;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
     Connection, Error,
     backend::{Backend, Lane, ReadJob},
     job,
+    measures::Load,
+    retention::Removal,
     stamp::{Found, Stamp},
 };
 
@@ -152,6 +155,29 @@ impl Database {
     #[must_use]
     pub fn removal_from(&self) -> Timestamp {
         self.0.removal_from()
+    }
+
+    /// From when on what is old may be removed, for [`retention::run`](crate::retention::run).
+    #[must_use]
+    pub fn removal(&self) -> Removal {
+        Removal::of(self.removal_from(), self.0.measured().clone())
+    }
+
+    /// Measures what it does from now on; its name is the label `database`. Only the first call counts.
+    pub fn measured_by(&self, metrics: &Registry, clock: &Clock) {
+        self.0.measured().begin(metrics, clock, self);
+    }
+
+    pub(crate) fn backend(&self) -> &'static str {
+        self.0.kind()
+    }
+
+    pub(crate) fn schema_version(&self) -> usize {
+        self.0.schema_version()
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        self.0.load()
     }
 
     /// How large the log is that is not in the database's file yet, as of some commit of late.

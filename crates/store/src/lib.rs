@@ -7,10 +7,12 @@
 //! - [`Dialect`]: what differs between databases in the text of a statement
 //! - [`sqlite`]: SQLite, with one writer that commits for many callers at once
 //! - [`stamp`]: which database it is, how far it has come, and whether databases belong together
+//! - [`measures`]: what is measured of a database
 //! - [`retention`]: how what is old is removed, in small batches
 //!
 //! Another database stands beside [`sqlite`], below the traits of `backend`.
 
+pub mod measures;
 pub mod retention;
 pub mod sqlite;
 pub mod stamp;

@@ -6,6 +6,8 @@ use std::{error::Error, fmt, str::FromStr, time::Duration};
 use clock::{Clock, Timestamp, duration};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::measures::{Measured, RemovalMeasures};
+
 /// How long the writer is left to other work after a batch, in multiples of the time that the batch took.
 const PAUSE_FACTOR: u32 = 4;
 const MIN_PAUSE: Duration = Duration::from_millis(5);
@@ -142,6 +144,8 @@ pub trait Expiring: Send {
 
     /// What is removed, for the log.
     const WHAT: &'static str;
+    /// The same as a label.
+    const LABEL: &'static str;
 
     /// Removes a small batch of what is older than `before`.
     fn remove(
@@ -150,9 +154,29 @@ pub trait Expiring: Send {
     ) -> impl Future<Output = Result<Batch, Self::Error>> + Send;
 }
 
-/// Removes what has been kept for so long, now and again, as long as it is polled, and nothing before the instant `from`:
-/// [`Database::removal_from`](crate::Database::removal_from).
-pub async fn run<A: Expiring>(clock: Clock, keep: Keep, from: Timestamp, mut expiring: A) {
+/// From when on what is old may be removed of a database: [`Database::removal`](crate::Database::removal).
+#[derive(Clone, Debug)]
+pub struct Removal {
+    from: Timestamp,
+    measured: Measured,
+}
+
+impl Removal {
+    pub(crate) fn of(from: Timestamp, measured: Measured) -> Self {
+        Self { from, measured }
+    }
+}
+
+/// Of no database, and not measured.
+impl From<Timestamp> for Removal {
+    fn from(from: Timestamp) -> Self {
+        Self::of(from, Measured::default())
+    }
+}
+
+/// Removes what has been kept for so long, now and again, as long as it is polled, and nothing before `removal` allows it.
+pub async fn run<A: Expiring>(clock: Clock, keep: Keep, removal: Removal, mut expiring: A) {
+    let Removal { from, measured } = removal;
     let held = from.since(clock.now());
     if !held.is_zero() {
         tracing::warn!(
@@ -163,8 +187,13 @@ pub async fn run<A: Expiring>(clock: Clock, keep: Keep, from: Timestamp, mut exp
         );
         clock.sleep_until(from).await;
     }
+    let measures = measured.removal(A::LABEL);
     loop {
-        match sweep(&clock, keep, &mut expiring).await {
+        let swept = sweep(&clock, keep, &mut expiring, &measures).await;
+        if swept.is_ok() {
+            measures.swept(clock.now());
+        }
+        match swept {
             Ok(0) => {}
             Ok(removed) => tracing::info!(what = A::WHAT, removed, "what is too old was removed"),
             Err(error) => tracing::error!(
@@ -177,12 +206,18 @@ pub async fn run<A: Expiring>(clock: Clock, keep: Keep, from: Timestamp, mut exp
     }
 }
 
-async fn sweep<A: Expiring>(clock: &Clock, keep: Keep, expiring: &mut A) -> Result<u64, A::Error> {
+async fn sweep<A: Expiring>(
+    clock: &Clock,
+    keep: Keep,
+    expiring: &mut A,
+    measures: &RemovalMeasures,
+) -> Result<u64, A::Error> {
     let mut removed = 0;
     loop {
         let begun = clock.now();
         let batch = expiring.remove(keep.horizon(begun)).await?;
         removed += batch.removed;
+        measures.removed(batch.removed);
         if !batch.more {
             return Ok(removed);
         }

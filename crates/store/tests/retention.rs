@@ -23,6 +23,7 @@ impl Expiring for Script {
     type Error = io::Error;
 
     const WHAT: &'static str = "pages of the script";
+    const LABEL: &'static str = "pages";
 
     async fn remove(&mut self, before: Timestamp) -> Result<Batch, io::Error> {
         self.asked.send((self.clock.now(), before)).unwrap();
@@ -53,7 +54,7 @@ async fn asked_from(
     let (count, batches) = (batches.len(), batches.iter().copied().collect());
     let script = Script { time: time.clone(), clock: clock.clone(), batches, asked };
     let keep: Keep = keep.parse().unwrap();
-    let removing = tokio::spawn(retention::run(clock, keep, from, script));
+    let removing = tokio::spawn(retention::run(clock, keep, from.into(), script));
     if from > START {
         time.advance_to_next().await;
     }

@@ -12,7 +12,7 @@ mod payloads;
 mod read;
 mod sentence;
 mod view;
-mod watch;
+pub(crate) mod watch;
 
 use facade::Failure;
 use proto::{facade::v1::Reason, rules};
@@ -73,7 +73,7 @@ async fn is_started(driver: &Driver, definition: &str, key: &str) -> Result<bool
 }
 
 /// A start that there is no room for.
-fn refused(Refusal { why, retry_after }: Refusal) -> Failure {
+fn refused(Refusal { why, retry_after, .. }: Refusal) -> Failure {
     Failure::Overloaded { message: why, retry_after }
 }
 

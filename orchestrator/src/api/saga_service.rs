@@ -10,6 +10,7 @@ use facade::{
     wire::{read_duration, read_instant},
 };
 use futures::StreamExt;
+use metrics::Registry as Measured;
 use prost_reflect::DynamicMessage;
 use proto::{
     facade::v1::Reason,
@@ -45,6 +46,7 @@ use crate::{
     driver::{Driver, OrderError, Requester, Start},
     handlers::saga_service::SagaService,
     journal::Filter,
+    metrics::{Action, ActionResult, observe_watchers},
     registry::Registered,
 };
 
@@ -69,9 +71,15 @@ pub struct Handlers {
 
 impl Handlers {
     /// Handlers over `driver`.
-    pub(crate) fn new(driver: Driver, definitions: Arc<Definitions>, limits: &Sagas) -> Self {
+    pub(crate) fn new(
+        driver: Driver,
+        definitions: Arc<Definitions>,
+        limits: &Sagas,
+        measured: &Measured,
+    ) -> Self {
         let (definition_handlers, watchers) =
             (DefinitionHandlers::new(definitions), Arc::new(Watchers::new(limits)));
+        observe_watchers(&watchers, measured);
         Self { driver, definition_handlers, looks: Looks::default(), watchers }
     }
 
@@ -131,6 +139,42 @@ impl Handlers {
             Err(OrderError::Journal(error)) => Err(Failure::unavailable(error)),
             Err(OrderError::TaskEnded) => Err(self.not_running(saga_id).await?),
         }
+    }
+
+    async fn skip(&self, request: SkipStepRequest) -> Result<Option<Saga>, Failure> {
+        let SkipStepRequest { saga_id, step, reason } = request;
+        let found = self.looks.find(&self.driver, &saga_id).await?;
+        let Some(history) = &found.history else {
+            return Err(self.not_running(&saga_id).await?);
+        };
+        let Some(step) = history.definition.engine().find(&step) else {
+            let sentence = format!("the saga has no step {step}");
+            return Err(Failure::new(Reason::StepUnknown, sentence));
+        };
+        self.steer(&saga_id, Event::SkippedByHand { step, reason }).await
+    }
+
+    async fn resolve(&self, request: ResolveSagaRequest) -> Result<Option<Saga>, Failure> {
+        let ResolveSagaRequest { saga_id, reason } = request;
+        let closed = self.driver.close_aside(&saga_id, &reason).await;
+        match closed.map_err(Failure::unavailable)? {
+            true => self.show(&saga_id).await,
+            false => self.steer(&saga_id, Event::Resolved { reason }).await,
+        }
+    }
+
+    /// Counts what an order came to, unless a saga gave it: that is nobody's hand.
+    async fn counted(
+        &self,
+        call: &Call,
+        action: Action,
+        ordered: impl Future<Output = Result<Option<Saga>, Failure>>,
+    ) -> Result<Option<Saga>, Failure> {
+        let ordered = ordered.await;
+        if call.saga_id().is_empty() {
+            self.driver.metrics().ordered(action, ActionResult::of(&ordered));
+        }
+        ordered
     }
 
     /// Why a saga that no task runs cannot be steered.
@@ -288,73 +332,62 @@ impl SagaService for Handlers {
 
     async fn cancel_saga(
         &self,
-        _: Call,
+        call: Call,
         request: CancelSagaRequest,
     ) -> Result<Reply<CancelSagaResponse>, Failure> {
-        let saga =
-            self.steer(&request.saga_id, Event::Cancelled { reason: request.reason }).await?;
+        let cancelled = self.steer(&request.saga_id, Event::Cancelled { reason: request.reason });
+        let saga = self.counted(&call, Action::Cancel, cancelled).await?;
         Ok(CancelSagaResponse { saga, ..CancelSagaResponse::default() }.into())
     }
 
     async fn retry_saga(
         &self,
-        _: Call,
+        call: Call,
         request: RetrySagaRequest,
     ) -> Result<Reply<RetrySagaResponse>, Failure> {
-        let retried = self.driver.retry(&request.saga_id, request.reason).await;
-        let saga = self.steered(&request.saga_id, retried).await?;
+        let retried = async {
+            let retried = self.driver.retry(&request.saga_id, request.reason).await;
+            self.steered(&request.saga_id, retried).await
+        };
+        let saga = self.counted(&call, Action::Retry, retried).await?;
         Ok(RetrySagaResponse { saga, ..RetrySagaResponse::default() }.into())
     }
 
     async fn pause_saga(
         &self,
-        _: Call,
+        call: Call,
         request: PauseSagaRequest,
     ) -> Result<Reply<PauseSagaResponse>, Failure> {
-        let saga = self.steer(&request.saga_id, Event::Paused { reason: request.reason }).await?;
+        let steered = self.steer(&request.saga_id, Event::Paused { reason: request.reason });
+        let saga = self.counted(&call, Action::Pause, steered).await?;
         Ok(PauseSagaResponse { saga, ..PauseSagaResponse::default() }.into())
     }
 
     async fn resume_saga(
         &self,
-        _: Call,
+        call: Call,
         request: ResumeSagaRequest,
     ) -> Result<Reply<ResumeSagaResponse>, Failure> {
-        let saga = self.steer(&request.saga_id, Event::Resumed { reason: request.reason }).await?;
+        let steered = self.steer(&request.saga_id, Event::Resumed { reason: request.reason });
+        let saga = self.counted(&call, Action::Resume, steered).await?;
         Ok(ResumeSagaResponse { saga, ..ResumeSagaResponse::default() }.into())
     }
 
     async fn skip_step(
         &self,
-        _: Call,
+        call: Call,
         request: SkipStepRequest,
     ) -> Result<Reply<SkipStepResponse>, Failure> {
-        let found = self.looks.find(&self.driver, &request.saga_id).await?;
-        let Some(history) = &found.history else {
-            return Err(self.not_running(&request.saga_id).await?);
-        };
-        let Some(step) = history.definition.engine().find(&request.step) else {
-            let sentence = format!("the saga has no step {}", request.step);
-            return Err(Failure::new(Reason::StepUnknown, sentence));
-        };
-        let saga = self
-            .steer(&request.saga_id, Event::SkippedByHand { step, reason: request.reason })
-            .await?;
+        let saga = self.counted(&call, Action::Skip, self.skip(request)).await?;
         Ok(SkipStepResponse { saga, ..SkipStepResponse::default() }.into())
     }
 
     async fn resolve_saga(
         &self,
-        _: Call,
+        call: Call,
         request: ResolveSagaRequest,
     ) -> Result<Reply<ResolveSagaResponse>, Failure> {
-        let closed = self.driver.close_aside(&request.saga_id, &request.reason).await;
-        let saga = match closed.map_err(Failure::unavailable)? {
-            true => self.show(&request.saga_id).await?,
-            false => {
-                self.steer(&request.saga_id, Event::Resolved { reason: request.reason }).await?
-            }
-        };
+        let saga = self.counted(&call, Action::Resolve, self.resolve(request)).await?;
         Ok(ResolveSagaResponse { saga, ..ResolveSagaResponse::default() }.into())
     }
 

@@ -15,7 +15,7 @@ use saga::Record;
 use super::{events, read};
 use crate::{
     config::Sagas,
-    driver::{Driver, Replayer},
+    driver::{Driver, Limit, Replayer},
     journal::StateRecord,
 };
 
@@ -27,7 +27,7 @@ const NO_RECORD: u64 = u64::MAX;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The streams that are open, each bounded by what it reads at once.
-pub(super) struct Watchers {
+pub(crate) struct Watchers {
     max: usize,
     max_per_saga: usize,
     open: Mutex<HashMap<String, usize>>,
@@ -39,17 +39,25 @@ impl Watchers {
         Self { max: *max_watchers, max_per_saga: *max_watchers_per_saga, open: Mutex::default() }
     }
 
-    fn enter(self: &Arc<Self>, saga_id: &str) -> Result<Place, Failure> {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.open().values().sum()
+    }
+
+    fn enter(self: &Arc<Self>, driver: &Driver, saga_id: &str) -> Result<Place, Failure> {
         let mut open = self.open();
-        let full = |what: &str, setting: &str, max: usize| Failure::Overloaded {
-            message: format!("{what} by as many as may: {max} (limits.sagas.{setting})"),
-            retry_after: RETRY_AFTER,
+        let full = |what: &str, limit: Limit, max: usize| {
+            driver.refused(limit);
+            Failure::Overloaded {
+                message: format!("{what} by as many as may: {max} ({})", limit.setting()),
+                retry_after: RETRY_AFTER,
+            }
         };
         if open.get(saga_id).is_some_and(|watchers| *watchers >= self.max_per_saga) {
-            return Err(full("the saga is watched", "max_watchers_per_saga", self.max_per_saga));
+            return Err(full("the saga is watched", Limit::MaxWatchersPerSaga, self.max_per_saga));
         }
         if open.values().sum::<usize>() >= self.max {
-            return Err(full("sagas are watched", "max_watchers", self.max));
+            return Err(full("sagas are watched", Limit::MaxWatchers, self.max));
         }
         *open.entry(saga_id.to_owned()).or_default() += 1;
         Ok(Place { watchers: Arc::clone(self), saga_id: saga_id.to_owned() })
@@ -85,7 +93,7 @@ pub(super) async fn events(
     saga_id: &str,
     after: u64,
 ) -> Result<impl Stream<Item = Result<Event, Failure>> + Send + use<>, Failure> {
-    let place = watchers.enter(saga_id)?;
+    let place = watchers.enter(&driver, saga_id)?;
     let found = driver.journal().look(saga_id, NO_RECORD).await.map_err(Failure::unavailable)?;
     let index_row = found.ok_or_else(|| read::unknown_saga(saga_id))?.index_row;
     let definition =

@@ -20,7 +20,7 @@ use self::serving::Serving;
 use crate::{
     config,
     describe::{self, Beside, Contracts, Described, Questions, Unsound},
-    driver::Driver,
+    driver::{Driver, Limit},
     journal,
     registry::{Registered, Registry},
 };
@@ -209,6 +209,9 @@ impl Definitions {
             return Ok((known, true));
         }
         if let Some(obstacle) = self.obstacle(compiled) {
+            if obstacle.reason == Reason::DefinitionsFull {
+                self.driver.refused(Limit::MaxRegistered);
+            }
             return Err(NotRegistered::Obstacle(obstacle));
         }
         let offered = journal::Definition {

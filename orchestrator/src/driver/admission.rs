@@ -4,7 +4,7 @@
 //! have waited have room apart from those that begin, so neither keeps the other out.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     net::SocketAddr,
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,7 +16,7 @@ use definition::{Compiled, Target};
 use saga::StepId;
 
 use super::pace::Pace;
-use crate::{config::Limits, handlers::saga_service, outbound::Participants};
+use crate::{config::Limits, handlers::saga_service, metrics::Limit, outbound::Participants};
 
 /// So many sagas are begun whatever the pace: they are no line yet.
 const NO_LINE: usize = 64;
@@ -40,10 +40,20 @@ pub struct Requester {
 /// Why a saga was not begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// What there is no room in.
+    pub limit: Limit,
     /// A sentence with the name of the setting.
     pub why: String,
     /// How long the caller should leave this node alone.
     pub retry_after: Duration,
+}
+
+/// The sagas that are active in one room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoomView {
+    pub(crate) room: &'static str,
+    pub(crate) active: usize,
+    pub(crate) max: usize,
 }
 
 /// Counts the sagas that are active.
@@ -210,6 +220,28 @@ impl Admission {
         &self.pace
     }
 
+    /// How many sagas are active at the moment, and may be.
+    pub(crate) fn rooms(&self) -> [RoomView; 3] {
+        let (active, bounds) = (self.active(), &self.bounds);
+        [
+            RoomView { room: "begun", active: active.begun.all, max: bounds.begun.all },
+            RoomView { room: "woken", active: active.woken.all, max: bounds.woken.all },
+            RoomView { room: "steering", active: active.steering.all, max: bounds.steering.get() },
+        ]
+    }
+
+    /// How many sagas of each definition are active that was active once.
+    pub(crate) fn active_by_definition(&self) -> BTreeMap<Arc<str>, usize> {
+        let active = self.active();
+        let mut sum = BTreeMap::new();
+        for count in [&active.begun, &active.woken, &active.steering] {
+            for (name, count) in &count.by_definition {
+                *sum.entry(Arc::clone(name)).or_default() += count;
+            }
+        }
+        sum
+    }
+
     /// Lets a new saga begin, or says why not.
     pub(crate) fn begin(
         self: &Arc<Self>,
@@ -219,9 +251,9 @@ impl Admission {
         let mut active = self.active();
         let steers = targets(definition).any(|target| target.service == saga_service::NAME);
         let room = if steers { Room::Steering } else { Room::Begun };
-        if let Some(full) = self.full(&active, definition, room) {
-            let why = format!("{full}; nothing was begun");
-            return Err(Refusal { why, retry_after: ROOM_RETRY_AFTER });
+        if let Some((limit, full)) = self.full(&active, definition, room) {
+            let why = format!("{full} ({}); nothing was begun", limit.setting());
+            return Err(Refusal { limit, why, retry_after: ROOM_RETRY_AFTER });
         }
         self.in_time(&mut active, definition, requester, room)?;
         let peer = requester.peer.filter(|_| requester.waits);
@@ -259,35 +291,33 @@ impl Admission {
     }
 
     /// What there is no room in for one more.
-    fn full(&self, active: &Active, definition: &Compiled, room: Room) -> Option<String> {
+    fn full(&self, active: &Active, definition: &Compiled, room: Room) -> Option<(Limit, String)> {
         let Bounds { begun, steering, share_of_definition, .. } = &self.bounds;
         if room == Room::Steering {
-            return (active.steering.all >= steering.get()).then(|| {
-                format!(
-                    "as many sagas that steer others run here as may: {steering} \
-                     (limits.sagas.max_steering)"
-                )
-            });
+            let is_full = active.steering.all >= steering.get();
+            let full = || format!("as many sagas that steer others run here as may: {steering}");
+            return is_full.then(|| (Limit::MaxSteering, full()));
         }
         let (name, all) = (definition.name(), begun.all);
         if active.begun.all >= all {
-            return Some(format!(
-                "this node runs as many sagas as it may: {all} (limits.max_running)"
-            ));
+            let full = format!("this node runs as many sagas as it may: {all}");
+            return Some((Limit::MaxRunning, full));
         }
         let of_definition = begun.of_definition;
         if active.begun.of(name) >= of_definition {
-            return Some(format!(
+            let full = format!(
                 "as many sagas of the definition {name} run here as may: {of_definition}, \
-                 {share_of_definition} % of {all} (limits.sagas.share_per_definition)"
-            ));
+                 {share_of_definition} % of {all}"
+            );
+            return Some((Limit::SharePerDefinition, full));
         }
         let within = self.bounds.within;
         if active.begun.of(name) >= within && self.is_within(definition) {
-            return Some(format!(
+            let full = format!(
                 "as many sagas of the definition {name}, whose participants are within this process, run here as may: \
-                 {within} (limits.sagas.max_within)"
-            ));
+                 {within}"
+            );
+            return Some((Limit::MaxWithin, full));
         }
         self.crowded_participant(definition)
     }
@@ -297,15 +327,15 @@ impl Admission {
         targets(definition).all(|target| self.participants.is_within(&target.service))
     }
 
-    fn crowded_participant(&self, definition: &Compiled) -> Option<String> {
+    fn crowded_participant(&self, definition: &Compiled) -> Option<(Limit, String)> {
         let Bounds { begun, calls, share_of_participant, .. } = &self.bounds;
         let mut services = targets(definition).map(|target| target.service.as_str());
         let crowded = services.find(|service| self.participants.under_way(service) >= *calls)?;
-        Some(format!(
-            "as many calls to {crowded} are under way as may be: {calls}, {share_of_participant} % of {all} \
-             (limits.sagas.share_per_participant)",
+        let full = format!(
+            "as many calls to {crowded} are under way as may be: {calls}, {share_of_participant} % of {all}",
             all = begun.all
-        ))
+        );
+        Some((Limit::SharePerParticipant, full))
     }
 
     /// Refuses a saga that would wait for too long.
@@ -337,7 +367,7 @@ impl Admission {
             duration::text(expected),
             duration::text(delay)
         );
-        Err(Refusal { why, retry_after: expected })
+        Err(Refusal { limit: Limit::MaxDelay, why, retry_after: expected })
     }
 
     /// How long a saga waits for this node from its start to its end: for each step's record and for its call, and once

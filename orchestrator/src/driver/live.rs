@@ -168,6 +168,11 @@ impl LiveSagas {
         self.sagas().slots.len()
     }
 
+    /// How many of them only wait for an instant.
+    pub(crate) fn waiting(&self) -> usize {
+        self.sagas().waiting.len()
+    }
+
     /// Notifies of the changes from now on that the saga's task, where it has one, does not publish.
     pub(crate) fn changes(&self, saga_id: &str) -> Changes {
         let mut sagas = self.sagas();

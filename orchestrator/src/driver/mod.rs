@@ -23,6 +23,7 @@ use clock::Clock;
 use definition::Compiled;
 use facade::Trace;
 use futures::FutureExt;
+use metrics::Registry as Measured;
 use proto::facade::v1::Reason::EngineFailed;
 use saga::{Reason, SagaState};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,7 +31,8 @@ use uuid::{ContextV7, Uuid};
 
 use crate::{
     config::Limits,
-    journal::{self, Header, Link, Number, RemovedSaga, Started, Wanted},
+    journal::{self, Header, IndexRow, Link, Number, RemovedSaga, Started, Wanted},
+    metrics::{Refusals, SagaMetrics, observe_driver},
     outbound::Participants,
     registry::Registry,
 };
@@ -39,6 +41,7 @@ use live::{LiveSagas, Slot};
 use saga_task::{SagaTask, TaskEnd};
 use sleepers::NextLook;
 
+pub use crate::metrics::Limit;
 pub use admission::{Refusal, Requester};
 pub use live::{Changes, Handle, OrderError, Published};
 pub(crate) use recover::definition_unreadable;
@@ -47,7 +50,6 @@ pub use replay::{Replayed, Replayer, Unreadable, replay};
 pub(crate) use running::facts;
 
 /// What every saga's task works with.
-#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) journal: journal::Shared,
@@ -56,6 +58,8 @@ pub(crate) struct Context {
     pub(crate) live: LiveSagas,
     /// How many records a saga has before people can no longer lengthen its journal.
     pub(crate) max_records: u64,
+    pub(crate) metrics: SagaMetrics,
+    pub(crate) refusals: Refusals,
     /// No saga takes another step.
     pub(crate) stop: CancellationToken,
 }
@@ -128,7 +132,7 @@ pub enum StartError {
 }
 
 impl Driver {
-    /// A driver that runs nothing yet, and never more than `limits` say.
+    /// A driver that runs nothing yet, and never more than `limits` say. What it does is `measured`.
     #[must_use]
     pub fn new(
         clock: Clock,
@@ -136,10 +140,11 @@ impl Driver {
         participants: Participants,
         registry: Arc<Registry>,
         limits: &Limits,
+        measured: &Measured,
     ) -> Self {
         let (ids, clock_now) = (Mutex::new(ContextV7::new()), clock.now());
         let admission = Admission::new(clock.clone(), participants.clone(), limits);
-        Self {
+        let driver = Self {
             context: Arc::new(Context {
                 clock,
                 journal,
@@ -147,6 +152,8 @@ impl Driver {
                 admission: Arc::new(admission),
                 live: LiveSagas::new(limits.sagas.max_waiting),
                 max_records: limits.sagas.max_records,
+                metrics: SagaMetrics::new(measured),
+                refusals: Refusals::new(measured),
                 stop: CancellationToken::new(),
             }),
             registry,
@@ -157,7 +164,9 @@ impl Driver {
             next_look: Arc::default(),
             node: new_id(&ids, clock_now).simple().to_string().into(),
             ids: Arc::new(ids),
-        }
+        };
+        observe_driver(&driver, measured);
+        driver
     }
 
     /// Starts a saga; answers when it is on disk. One that is not on disk yet when the future is dropped is not started.
@@ -192,7 +201,11 @@ impl Driver {
             Ok(permit) => permit,
             Err(refusal) => {
                 let started = self.context.journal.earlier_start(&header).await?;
-                return Ok(started.map_or(Start::Refused(refusal), Start::from));
+                let Some(started) = started else {
+                    self.context.refusals.count(refusal.limit);
+                    return Ok(Start::Refused(refusal));
+                };
+                return Ok(started.into());
             }
         };
         // A start that has come to the disk runs to its end when the caller goes away: its saga must be run.
@@ -227,6 +240,7 @@ impl Driver {
         let started = self.context.journal.start(header, entries, changed, wanted).await?;
         append.answered();
         let Started::New(number) = started else { return Ok(started.into()) };
+        task.count();
         self.spawn(slot, handle.clone(), task, number);
         Ok(Start::New { saga_id, handle })
     }
@@ -304,12 +318,14 @@ impl Driver {
             why = why.message,
             "the saga needs a person: it is set aside"
         );
-        if let Err(error) = self.context.journal.set_aside(saga_id, why).await {
-            tracing::error!(
+        let code = why.code.clone();
+        match self.context.journal.set_aside(saga_id, why).await {
+            Ok(()) => self.context.metrics.set_aside(&code),
+            Err(error) => tracing::error!(
                 saga.id = saga_id,
                 error = &error as &dyn std::error::Error,
                 "it could not be set aside"
-            );
+            ),
         }
         self.context.live.notify_changed(saga_id);
     }
@@ -322,7 +338,20 @@ impl Driver {
         let why = Reason::new(Reason::RESOLVED_BY_OPERATOR, why);
         let closed = self.context.journal.close_aside(saga_id, why, self.context.clock.now()).await;
         self.context.live.notify_changed(saga_id);
+        if let Ok(true) = closed {
+            self.count_closed_aside(saga_id).await;
+        }
         closed
+    }
+
+    /// Counts the end of a saga that nobody could read: only the index has what it was.
+    async fn count_closed_aside(&self, saga_id: &str) {
+        let Ok(Some(closed)) = self.context.journal.find(saga_id).await else { return };
+        let IndexRow { header, updated_at, .. } = closed;
+        if self.registry.knows(&header.definition) {
+            let took = updated_at.since(header.created_at);
+            self.context.metrics.closed_aside(&header.definition, took);
+        }
     }
 
     /// The way to a saga; `None` where it does not run here.
@@ -341,6 +370,21 @@ impl Driver {
     #[must_use]
     pub fn running(&self) -> usize {
         self.context.live.count()
+    }
+
+    /// Counts what was refused because of a limit.
+    pub(crate) fn refused(&self, limit: Limit) {
+        self.context.refusals.count(limit);
+    }
+
+    /// What every saga's task works with.
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Counts what happens to sagas.
+    pub(crate) fn metrics(&self) -> &SagaMetrics {
+        &self.context.metrics
     }
 
     /// Who is called.
@@ -363,7 +407,7 @@ impl Driver {
 
     /// The registered definitions.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 

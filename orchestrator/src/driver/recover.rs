@@ -14,7 +14,10 @@ use proto::facade::v1::Reason::{DefinitionUnreadable, EngineFailed, JournalUnrea
 use saga::{Event, Reason, Record, SagaState};
 
 use super::{Driver, Replayer, Slot, admission::Permit, live::OperatorOrder, replay::read_apart};
-use crate::journal::{self, Header, IndexRow, Link, Loaded, Number, Readmit, Unfinished, record};
+use crate::{
+    journal::{self, Header, IndexRow, Link, Loaded, Number, Readmit, Unfinished, record},
+    metrics::Marks,
+};
 
 /// How many unfinished sagas one query lists.
 pub(super) const PAGE_SIZE: u32 = 256;
@@ -184,10 +187,13 @@ impl Driver {
     ) -> Result<Link, TakeUpError> {
         let at = saga::Timestamp(self.context.clock.now().0);
         let taken_up = Record { seq: state.next_seq(), at, event };
-        saga::apply(state, definition.engine(), &taken_up)
+        let mut marks = Marks::default();
+        marks
+            .apply(state, definition.engine(), &taken_up)
             .map_err(|refused| TakeUpError::unreadable(refused.to_string()))?;
         let (entries, link) = record::encode_all(std::slice::from_ref(&taken_up), link);
         self.context.journal.append(number, entries, None).await?;
+        self.context.metrics.of(definition).count(&mut marks, || None);
         Ok(link)
     }
 }

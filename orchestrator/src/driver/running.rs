@@ -9,7 +9,7 @@ use http::HeaderMap;
 use proto::facade::v1::Reason::MessageTooLarge;
 use saga::{Command, Direction, Event, IllegalEvent, Outcome, Reason, Record, SagaState, StepId};
 
-use crate::journal::Header;
+use crate::{journal::Header, metrics::Marks};
 
 /// After what share of an evaluation's budget, in thousandths, a turn decides no more before other tasks have had theirs.
 const TURN: u64 = 100;
@@ -22,6 +22,8 @@ pub(crate) struct Running {
     pub(crate) state: Arc<SagaState>,
     /// Applied to the state, and not on disk yet.
     pub(crate) recorded: Vec<Record>,
+    /// What these are counted as when they are.
+    pub(crate) marks: Marks,
 }
 
 /// What the saga's task does next, once the engine has nothing more to record.
@@ -83,7 +85,8 @@ impl Running {
 
     fn record_at(&mut self, at: saga::Timestamp, event: Event) -> Result<(), IllegalEvent> {
         let record = Record { seq: self.state.next_seq(), at, event };
-        saga::apply(Arc::make_mut(&mut self.state), self.definition.engine(), &record)?;
+        let state = Arc::make_mut(&mut self.state);
+        self.marks.apply(state, self.definition.engine(), &record)?;
         self.recorded.push(record);
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! records goes into one append, and only then are its calls made. When an append fails the task ends, for only the
 //! journal can tell what became of it; recovery reads it and takes the saga up again.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use definition::{Compiled, Method, Overrides};
 use facade::Trace;
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     journal::{self, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
+    metrics::{DefinitionMetrics, Limit, Marks},
     outbound::{Attempt, Judge},
 };
 
@@ -59,6 +60,7 @@ pub(crate) struct SagaTask {
     saga: Running,
     link: Link,
     trace: Trace,
+    metrics: Arc<DefinitionMetrics>,
     /// Held while the saga is active.
     permit: Option<Permit>,
     orders: mpsc::Receiver<Box<OperatorOrder>>,
@@ -91,12 +93,14 @@ impl SagaTask {
         let (publisher, published) = watch::channel(Published { standing, end: None });
         let task = Self {
             trace: Trace::resume(&header.trace),
+            metrics: context.metrics.of(&definition),
             saga: Running {
                 clock: context.clock.clone(),
                 header,
                 definition,
                 state,
                 recorded: Vec::new(),
+                marks: Marks::default(),
             },
             stopped: context.stop.clone().cancelled_owned().boxed(),
             context,
@@ -177,6 +181,7 @@ impl SagaTask {
             waited = self.wait(wake, false) => waited.map_err(TaskEnd::Engine)?,
         }
         drop(waiting);
+        let lag = self.saga.now().0.checked_sub(due.0).map(Duration::from_millis);
         let (admission, definition) = (&self.context.admission, self.saga.definition.name());
         let is_ordered = !self.pending_replies.is_empty();
         self.permit = match is_ordered || self.context.stop.is_cancelled() {
@@ -184,7 +189,10 @@ impl SagaTask {
             false => admission.wake(definition),
         };
         match self.permit {
-            Some(_) => Ok(()),
+            Some(_) => {
+                lag.into_iter().for_each(|lag| self.context.metrics.dispatched(lag));
+                Ok(())
+            }
             None => Err(self.fall_asleep(number, until).await),
         }
     }
@@ -227,12 +235,18 @@ impl SagaTask {
                 raise_alarm(&self.saga.definition, &records);
             }
             self.publish(changed);
+            self.count();
         }
         for reply in self.pending_replies.drain(..) {
             // The operator may have gone away; the order stands.
             let _ = reply.answer.send(reply.outcome);
         }
         Ok(())
+    }
+
+    /// Counts what is on disk now.
+    pub(crate) fn count(&mut self) {
+        self.metrics.count(&mut self.saga.marks, || None);
     }
 
     /// What was recorded, as the journal keeps it and as it is, with where the saga stands where that has changed.
@@ -268,6 +282,7 @@ impl SagaTask {
         let (context, header) = (Arc::clone(&self.context), Arc::clone(&self.saga.header));
         let trace = self.trace.clone();
         let metadata = self.saga.metadata(step);
+        let metrics = Arc::clone(&self.metrics);
         let method = match direction {
             Direction::Forward => Method::Call,
             Direction::Undo if self.saga.state.looks_up(step) => Method::Lookup,
@@ -302,6 +317,7 @@ impl SagaTask {
                 metadata,
                 judge: Judge::of(&definition, step, method, &header.request),
                 is_lookup: method == Method::Lookup,
+                times: metrics.times(step, method),
             };
             // An attempt that waits for a stream is dropped when its saga changes state or the node stops: it was decided on
             // before that.
@@ -400,7 +416,10 @@ impl SagaTask {
         let OperatorOrder { event, answer } = order;
         let outcome = match self.may_lengthen(&event) {
             true => self.saga.record(event).map_err(OrderError::from),
-            false => Err(OrderError::TooLong { max_records: self.context.max_records }),
+            false => {
+                self.context.refusals.count(Limit::MaxRecords);
+                Err(OrderError::TooLong { max_records: self.context.max_records })
+            }
         };
         self.pending_replies.push(PendingReply { answer, outcome });
     }

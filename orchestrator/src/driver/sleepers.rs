@@ -121,11 +121,15 @@ impl Driver {
     }
 
     /// Whether it was taken up; `None` where there is no room for it.
-    async fn wake_one(&self, Asleep { saga_id, definition, .. }: Asleep) -> Option<bool> {
+    async fn wake_one(&self, Asleep { saga_id, definition, until }: Asleep) -> Option<bool> {
         let permit = self.context.admission.wake(&definition)?;
         let Some(slot) = self.context.live.take(&saga_id) else { return Some(false) };
         let take_up = TakeUp { order: None, permit: Some(permit) };
-        Some(self.take_up(slot, &saga_id, take_up).await)
+        let taken_up = self.take_up(slot, &saga_id, take_up).await;
+        if taken_up {
+            self.context.metrics.dispatched(self.context.clock.now().since(until));
+        }
+        Some(taken_up)
     }
 }
 

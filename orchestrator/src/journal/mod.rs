@@ -7,6 +7,7 @@
 pub mod chain;
 pub mod record;
 pub mod tables;
+pub mod unfinished;
 
 mod ending;
 
@@ -20,6 +21,7 @@ use store::{Database, retention::Keep};
 
 pub use chain::Link;
 pub use ending::Ending;
+pub use unfinished::UnfinishedCounts;
 
 /// What a saga was started with. Never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -375,6 +377,10 @@ pub trait Journal: Send + Sync + 'static {
     /// Sagas, newest first, that started before the saga `before` (empty: all). Never keeps those waiting that run.
     async fn list(&self, filter: &Filter, before: &str, limit: i64)
     -> Result<Vec<IndexRow>, Error>;
+
+    /// How many sagas have not ended, by where they stand; of those that are asleep, how many are due at `now`. Costs the
+    /// same however many sagas have ended, and never keeps those waiting that run.
+    async fn count_unfinished(&self, now: Timestamp) -> Result<UnfinishedCounts, Error>;
 
     /// Sets a saga aside that cannot be read or run. Its records stay as they are.
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error>;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use facade::{
     Trace,
-    caller::{NotSent, Obstacle, never_indexed},
+    caller::{CallError, NotSent, Obstacle, never_indexed},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header::InvalidHeaderValue};
 use participant::{
@@ -22,6 +22,7 @@ use super::{
     classify::{self, CallResult},
     limiter::{self, Timing},
 };
+use crate::metrics::AttemptTimes;
 use definition::{Overrides, Target, UnknownField};
 
 static SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
@@ -71,36 +72,50 @@ pub struct Attempt<'a> {
     pub judge: Option<Judge<'a>>,
     /// A reading call before an undo. It has no key, and names no step: it has no effect that could be kept under them.
     pub is_lookup: bool,
+    /// Where its times are kept.
+    pub(crate) times: AttemptTimes,
 }
 
 impl Attempt<'_> {
     /// Makes the attempt, once the participant's limits let it begin and there is a stream for it. One that still waits for
     /// that when it is `withdrawn` is not made.
     pub async fn make(
-        mut self,
+        self,
         participants: &Participants,
         trace: &Trace,
         withdrawn: impl Future<Output = ()>,
     ) -> Answer {
-        let participant = match participants.find(&self.target.service) {
-            Some(participant) => participant,
-            None => {
-                let why = no_participant(&self.target.service);
-                return self.read(Err(NotSent::new(Obstacle::NoPeer, why).into()));
-            }
+        let Some(participant) = participants.find(&self.target.service) else {
+            let why = no_participant(&self.target.service);
+            return self.read(Err(NotSent::new(Obstacle::NoPeer, why).into()));
         };
-        let headers = match self.headers(&participant) {
+        let traffic = participant.traffic();
+        let answer = self.make_with(&participant, participants.clock(), trace, withdrawn).await;
+        traffic.ended(&answer);
+        answer
+    }
+
+    async fn make_with(
+        mut self,
+        participant: &Participant,
+        clock: &Clock,
+        trace: &Trace,
+        withdrawn: impl Future<Output = ()>,
+    ) -> Answer {
+        let times = std::mem::take(&mut self.times);
+        let headers = match self.headers(participant) {
             Ok(headers) => headers,
             Err(why) => return Answer::Unusable(Reason::new(Registered::Internal.code(), why)),
         };
         let withdrawal = || self.read(Err(withdrawn_in_line().into()));
         let mut withdrawn = pin!(withdrawn);
+        let waiting = times.wait(clock);
         let mut permit = tokio::select! {
             biased;
             permit = participant.limiter().enter(self.saga_id, self.step, self.direction) => permit,
             () = &mut withdrawn => return withdrawal(),
         };
-        let (client, clock) = (participant.client(), participants.clock());
+        let client = participant.client();
         if self.send_by.is_some_and(|send_by| send_by <= clock.now()) {
             return self.read(Err(NotSent::new(Obstacle::Withdrawn, TOO_LATE_MESSAGE).into()));
         }
@@ -119,17 +134,24 @@ impl Attempt<'_> {
             stream = permit.stream(client.stream(&call, max_wait)) => stream,
             () = withdrawn => return withdrawal(),
         };
+        drop(waiting);
         let mut timing = Timing { limit: self.timeout, is_cut_short: false };
         let result = match stream {
             Ok(stream) => {
                 timing = self.timing(clock);
                 call.limit = timing.limit;
-                client.unary(stream, call).await
+                let timer = clock.timer();
+                let result = client.unary(stream, call).await;
+                if !matches!(result, Err(CallError::NotSent(_))) {
+                    times.answered(timer.elapsed());
+                }
+                result
             }
             Err(not_sent) => Err(not_sent.into()),
         };
         let error = result.as_ref().err().cloned();
-        let answer = self.read_now(result, &participant, clock).await;
+        participant.traffic().reached(error.as_ref(), timing);
+        let answer = self.read_now(result, participant, clock).await;
         permit.end(limiter::signal(error.as_ref(), &answer, &self.target.path, timing));
         answer
     }
@@ -344,6 +366,7 @@ mod tests {
             metadata: HeaderMap::new(),
             judge: None,
             is_lookup: false,
+            times: AttemptTimes::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use facade::{
     caller::{CallError, Defect, NotSent},
     echo,
+    wire::code_name,
 };
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use proto::facade::v1::Reason as Registered;
@@ -145,8 +146,9 @@ fn read_status(status: &Status, direction: Direction, overrides: &Overrides) -> 
     let info = status.get_details_error_info();
     let given_reason =
         info.as_ref().map(|info| info.reason.as_str()).filter(|reason| is_reason(reason));
-    let reason = Reason::new(given_reason.unwrap_or(name(status.code())), kept(status.message()));
-    if let Some(class) = overrides.class(name(status.code()), given_reason) {
+    let reason =
+        Reason::new(given_reason.unwrap_or(code_name(status.code())), kept(status.message()));
+    if let Some(class) = overrides.class(code_name(status.code()), given_reason) {
         return overridden(class, reason, Bytes::new());
     }
     match message_size::too_large(status) {
@@ -204,30 +206,6 @@ fn overridden(class: Class, reason: Reason, response: Bytes) -> Answer {
         Class::Declined => Answer::Declined(reason),
         Class::Unknown => Answer::Unknown(reason),
         Class::Attention => Answer::Unusable(reason),
-    }
-}
-
-/// The status's name as gRPC spells it.
-#[must_use]
-pub fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 
@@ -301,7 +279,7 @@ mod tests {
     fn every_status_has_one_meaning() {
         for code in ALL {
             let answer = classified(Err(Status::new(code, "why")));
-            let expected = match name(code) {
+            let expected = match code_name(code) {
                 "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "UNKNOWN" | "INTERNAL" | "CANCELLED"
                 | "ABORTED" => "unknown",
                 "RESOURCE_EXHAUSTED" => "pushed back",
@@ -317,7 +295,7 @@ mod tests {
                 Answer::NotSent(_) => "not sent",
             };
             assert_eq!(found, expected, "{code:?}");
-            assert_eq!(answer.reason().unwrap().code, name(code));
+            assert_eq!(answer.reason().unwrap().code, code_name(code));
         }
     }
 

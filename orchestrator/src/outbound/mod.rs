@@ -9,6 +9,7 @@ mod message_size;
 pub mod participants;
 pub mod reflection;
 mod secrets;
+mod traffic;
 
 pub use call::Attempt;
 pub use contract::Contract;

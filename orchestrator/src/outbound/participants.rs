@@ -20,6 +20,7 @@ use super::{
     CallLimits, Contract,
     limiter::{Limiter, Place, Snapshot},
     secrets::Secrets,
+    traffic::{Traffic, TrafficView},
 };
 use crate::config::Metadata;
 
@@ -31,6 +32,7 @@ pub struct Participant {
     secrets: OnceLock<Arc<Secrets>>,
     limiter: Limiter,
     contract: Option<Arc<Contract>>,
+    traffic: Traffic,
 }
 
 impl Participant {
@@ -58,6 +60,11 @@ impl Participant {
         &self.address
     }
 
+    /// What the attempts to it have come to.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// How much it may be called.
     pub(super) fn limiter(&self) -> &Limiter {
         &self.limiter
@@ -68,15 +75,23 @@ impl Participant {
 #[derive(Clone, Debug)]
 pub struct Participants {
     clock: Clock,
+    metrics: metrics::Registry,
     by_service: Arc<ArcSwap<HashMap<String, Arc<Participant>>>>,
     contract_news: Arc<Notify>,
 }
 
 impl Participants {
-    /// None yet.
+    /// None yet. Nothing is measured of their calls.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, by_service: Arc::default(), contract_news: Arc::default() }
+        let (metrics, by_service) = (metrics::Registry::off(), Arc::default());
+        Self { clock, metrics, by_service, contract_news: Arc::default() }
+    }
+
+    /// The same, with the calls to those that are added from now on measured by this registry.
+    #[must_use]
+    pub fn measured_by(self, metrics: metrics::Registry) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The clock that calls are timed by.
@@ -104,8 +119,15 @@ impl Participants {
     }
 
     fn participant(&self, transport: Transport, address: String, limiter: Limiter) -> Participant {
-        let client = Client::new(self.clock.clone(), transport);
-        Participant { client, address, secrets: OnceLock::new(), limiter, contract: None }
+        let client = Client::new(self.clock.clone(), transport).measured_by(&self.metrics);
+        Participant {
+            client,
+            address,
+            secrets: OnceLock::new(),
+            limiter,
+            contract: None,
+            traffic: Traffic::default(),
+        }
     }
 
     fn add(&self, service: &str, participant: Participant) {
@@ -173,6 +195,12 @@ impl Participants {
         let known = self.by_service.load();
         let lines = known.iter().map(|(service, known)| Some((service, known.limiter.snapshot()?)));
         lines.flatten().map(|(service, line)| (service.clone(), line)).collect()
+    }
+
+    /// What the attempts to each participant have come to, by service.
+    pub(crate) fn traffic(&self) -> Vec<(String, TrafficView)> {
+        let known = self.by_service.load();
+        known.iter().map(|(service, known)| (service.clone(), known.traffic.view())).collect()
     }
 
     /// Whether `service` is served within this process.

@@ -269,7 +269,8 @@ async fn a_start_that_would_wait_for_too_long_is_refused_and_first_one_that_nobo
         let requester = Requester { peer: None, waits, rest: rest.map(Duration::from_millis) };
         match (start(&test_driver, "next", requester).await, refused) {
             (Start::New { .. }, false) => {}
-            (Start::Refused(Refusal { why, retry_after }), true) => {
+            (Start::Refused(Refusal { limit, why, retry_after }), true) => {
+                assert_eq!(limit.setting(), "limits.sagas.max_delay");
                 assert!(why.contains("limits.sagas.max_delay"), "{why}");
                 assert_eq!(retry_after, Duration::from_millis(150));
             }

@@ -80,6 +80,9 @@ pub(crate) struct TestDriver {
     pub(crate) arrivals: mpsc::UnboundedReceiver<Arrived>,
     work: Work,
     pub(crate) journal: journal::Shared,
+    /// What the node measures, and what the drivers after it do.
+    pub(crate) measured: metrics::Registry,
+    pub(crate) next_measured: metrics::Registry,
     _folder: TempDir,
 }
 
@@ -183,11 +186,22 @@ impl TestDriver {
                 config.participants.insert(Work::NAME.to_owned(), participant);
             }
         }
-        let facade = Facade::new(clock.clone(), Calls::Notable);
+        let (measured, next_measured) = (metrics::Registry::new(), metrics::Registry::new());
+        let facade = Facade::new(clock.clone(), Calls::Notable).measured_by(measured.clone());
         let journal: journal::Shared = Arc::new(node::open_journal(&data, &clock).await.unwrap());
         let shared = Arc::clone(&journal);
         let node = Node::with_journal(config, &[], in_process, &facade, shared).await.unwrap();
-        Self { clock, time, node, arrivals, work, journal, _folder: folder }
+        Self {
+            clock,
+            time,
+            node,
+            arrivals,
+            work,
+            journal,
+            measured,
+            next_measured,
+            _folder: folder,
+        }
     }
 
     pub(crate) fn driver(&self) -> &Driver {
@@ -205,7 +219,8 @@ impl TestDriver {
         let registry = Registry::load(journal.as_ref()).await.unwrap();
         let participants = Participants::new(clock.clone());
         participants.add_in_process(Work::NAME, Routes::new(self.work.clone()));
-        Driver::new(clock, journal, participants, Arc::new(registry), &Limits::default())
+        let (registry, limits) = (Arc::new(registry), Limits::default());
+        Driver::new(clock, journal, participants, registry, &limits, &self.next_measured)
     }
 
     pub(crate) fn sagas(&self) -> SagaServiceClient<Routes> {

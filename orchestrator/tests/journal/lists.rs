@@ -9,7 +9,7 @@ use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{entries, header, open};
 
-const STATUSES: [Status; 7] = [
+pub(crate) const STATUSES: [Status; 7] = [
     Status::Running,
     Status::Compensating,
     Status::Succeeded,
@@ -25,7 +25,7 @@ fn id(ms: u64) -> String {
 }
 
 /// Sagas in every state, of one definition; every tenth stands aside.
-async fn filled(journal: &Tables) -> Vec<IndexRow> {
+pub(crate) async fn filled(journal: &Tables) -> Vec<IndexRow> {
     for number in 0..70_u64 {
         let saga_id = id(1_000 + number / 2 * 2 + number % 2);
         let created_at = Timestamp(1_000 + number);
@@ -106,7 +106,7 @@ async fn every_filter_finds_what_a_look_at_each_saga_would_and_page_by_page_the_
 }
 
 /// How SQLite goes about the statements that run, as it says itself.
-async fn plans(folder: &Path, statements: &[&str]) -> Vec<String> {
+pub(crate) async fn plans(folder: &Path, statements: &[&str]) -> Vec<String> {
     let file = SqliteConnectOptions::new().filename(folder.join("journal.db"));
     let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
     let mut plans = Vec::new();

@@ -4,6 +4,7 @@
 
 mod keys;
 mod lists;
+mod unfinished;
 
 use std::{path::Path, sync::Arc};
 
@@ -88,6 +89,14 @@ async fn start(journal: &Tables, saga_id: &str, key: &str, request: &'static [u8
     let (_caller, wanted) = Wanted::by_caller();
     let header = header(saga_id, key, request);
     journal.start(header, entries(saga_id, 0..1), None, wanted).await.unwrap()
+}
+
+/// Changes the closed journal by hand.
+async fn run(folder: &Path, statement: &'static str) {
+    let file = SqliteConnectOptions::new().filename(folder.join("journal.db"));
+    let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 /// Starts a saga that is new.

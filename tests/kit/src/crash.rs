@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use orchestrator::{
     journal::{
         self, Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number,
-        Readmit, RemovedSaga, Standing, Started, Unfinished, Wanted,
+        Readmit, RemovedSaga, Standing, Started, Unfinished, UnfinishedCounts, Wanted,
     },
     retention::Keep,
 };
@@ -254,6 +254,10 @@ impl Journal for CrashingJournal {
         limit: i64,
     ) -> Result<Vec<IndexRow>, Error> {
         self.journal.list(filter, before, limit).await
+    }
+
+    async fn count_unfinished(&self, now: clock::Timestamp) -> Result<UnfinishedCounts, Error> {
+        self.journal.count_unfinished(now).await
     }
 
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {

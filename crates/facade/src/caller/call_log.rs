@@ -1,6 +1,8 @@
 //! What the log says of a call that goes out: which step of a saga makes it, what came of it, and, at debug level, both
 //! messages without the fields marked `debug_redact`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use clock::Timer;
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
@@ -27,6 +29,16 @@ impl CallLog {
             direction: headers.get(&SAGA_DIRECTION).cloned(),
             timer,
         }
+    }
+
+    /// How long ago the call began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.timer.elapsed()
+    }
+
+    /// What was called.
+    pub(super) fn path(&self) -> &PathAndQuery {
+        &self.path
     }
 
     pub(super) fn request(&self, descriptor: &MethodDescriptor, request: &Bytes) {

@@ -64,13 +64,10 @@ fn line(context: &Context, end: &End, elapsed: Duration, calls: Option<u64>) {
     let reason = end.reason.as_ref();
     if let Some(cause) = &end.cause {
         tracing::error!(peer, elapsed_ms, status, reason, calls, cause, "call failed");
-    } else if matches!(end.code, Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists) {
-        // The stored data decided this, as with a decline: neither the caller nor the service is at fault.
+    } else if end.is_decline() {
         tracing::info!(peer, elapsed_ms, status, reason, calls, why = end.message, "call declined");
     } else if end.code != Code::Ok {
         tracing::warn!(peer, elapsed_ms, status, reason, calls, why = end.message, "call refused");
-    } else if !end.is_success() {
-        tracing::info!(peer, elapsed_ms, status, reason, calls, why = end.message, "call declined");
     } else {
         tracing::info!(peer, elapsed_ms, status, reason, "call done");
     }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Connections;
+use crate::{config::Connections, measures::RefusedBy};
 
 /// How many connections each listener of the process may have, where its files are fewer than its settings need.
 pub(crate) type Share = Arc<OnceLock<NonZero<usize>>>;
@@ -54,25 +54,28 @@ impl Slots {
         Self { counts: Arc::default(), max, max_per_address, share }
     }
 
-    /// `None` where there are as many as may be. Cancelled, the token says that the connection is to leave.
-    pub(super) fn take(&self, address: IpAddr) -> Option<(Slot, CancellationToken)> {
+    /// A slot, and a token that says that the connection is to leave when it is cancelled.
+    ///
+    /// # Errors
+    /// There are as many as may be, in all or from this address.
+    pub(super) fn take(&self, address: IpAddr) -> Result<(Slot, CancellationToken), RefusedBy> {
         // An IPv4 client of an IPv6 socket is the same client.
         let address = address.to_canonical();
         let (max, max_per_address) = self.limits();
         let mut counts = self.counts();
         if counts.all >= max {
-            return None;
+            return Err(RefusedBy::All);
         }
         let of_address = counts.by_address.entry(address).or_default();
         if *of_address >= max_per_address {
-            return None;
+            return Err(RefusedBy::Address);
         }
         *of_address += 1;
         counts.all += 1;
         let (number, leave) = (counts.next, CancellationToken::new());
         counts.next += 1;
         counts.silent.insert(number, Silent { address, leave: leave.clone() });
-        Some((Slot { slots: self.clone(), address, number }, leave))
+        Ok((Slot { slots: self.clone(), address, number }, leave))
     }
 
     /// Sends the oldest silent connection away whose place would be free for this address. False where there is none.
@@ -153,20 +156,20 @@ mod tests {
         let slots = slots(3, 2);
         let [one, other] = ["10.0.0.1", "10.0.0.2"].map(address);
         let held = [slots.take(one), slots.take(one)];
-        assert!(held.iter().all(Option::is_some));
-        assert!(slots.take(one).is_none(), "its share is taken");
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(slots.take(one).unwrap_err(), RefusedBy::Address);
         let last = slots.take(other);
-        assert!(last.is_some());
-        assert!(slots.take(address("10.0.0.3")).is_none(), "all are taken");
+        assert!(last.is_ok());
+        assert_eq!(slots.take(address("10.0.0.3")).unwrap_err(), RefusedBy::All);
         drop(held);
-        assert!(slots.take(one).is_some());
+        assert!(slots.take(one).is_ok());
     }
 
     #[test]
     fn an_ipv4_client_is_the_same_client_on_an_ipv6_socket() {
         let slots = slots(9, 1);
         let _held = slots.take(address("10.0.0.1")).unwrap();
-        assert!(slots.take(address("::ffff:10.0.0.1")).is_none());
+        assert!(slots.take(address("::ffff:10.0.0.1")).is_err());
     }
 
     #[test]
@@ -211,8 +214,8 @@ mod tests {
         slots.share.set(NonZero::new(3).unwrap()).unwrap();
         let [one, other] = ["10.0.0.1", "10.0.0.2"].map(address);
         let _held = [slots.take(one).unwrap(), slots.take(one).unwrap()];
-        assert!(slots.take(one).is_none());
+        assert!(slots.take(one).is_err());
         let _last = slots.take(other).unwrap();
-        assert!(slots.take(other).is_none());
+        assert!(slots.take(other).is_err());
     }
 }

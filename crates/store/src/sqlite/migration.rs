@@ -9,6 +9,9 @@ use sqlx::{
 
 use crate::sqlite::{open::Error, stamps};
 
+/// Of the schema that a database is there for.
+const OWN_TABLE: &str = "_sqlx_migrations";
+
 /// Migrations that belong together, and the table in which it is kept which of them were applied.
 ///
 /// Append to the list only: what has been applied is never changed, and a database that it does not fit is refused.
@@ -24,7 +27,16 @@ impl Schema {
     /// The schema that a database is there for.
     #[must_use]
     pub const fn own(migrations: &'static [(&'static str, &'static str)]) -> Self {
-        Self { table: "_sqlx_migrations", migrations }
+        Self { table: OWN_TABLE, migrations }
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.table == OWN_TABLE
+    }
+
+    /// How many migrations it has had once it is up to date.
+    pub(super) fn version(&self) -> usize {
+        self.migrations.len()
     }
 
     fn migrator(self) -> Migrator {

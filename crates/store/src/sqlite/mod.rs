@@ -33,6 +33,7 @@ use crate::{
     Database, Error,
     backend::{Backend, Lane, ReadJob},
     job::Job,
+    measures::{Load, Measured, Op},
     sqlite::{log::Log, readers::Readers, stamps::Stamper, witness::Witness},
     stamp::Ledger,
 };
@@ -62,12 +63,15 @@ pub async fn open(
     let stamper = Stamper::of(Arc::clone(&ledger), Arc::new(lock.witness()), clock.clone());
     let witness = stamper.witness();
     let (jobs, waiting) = mpsc::channel(JOB_QUEUE);
+    let measured = Measured::default();
+    let measures = |op| (clock.clone(), measured.clone(), op);
     let (running, ended) = watch::channel(());
     let commits = Arc::default();
-    let readers = Arc::new(Readers::of(path.clone(), READERS));
-    let list_readers = Arc::new(Readers::of(path.clone(), LIST_READERS));
+    let readers = Arc::new(Readers::of(path.clone(), READERS, measures(Op::Read)));
+    let list_readers = Arc::new(Readers::of(path.clone(), LIST_READERS, measures(Op::List)));
     let (failed, failing) = watch::channel(None);
-    let thread = writer::Thread::of(path, stamper, Arc::clone(&log));
+    let thread =
+        writer::Thread::of(path, stamper, Arc::clone(&log), (clock.clone(), measured.clone()));
     let mut writer = writer::Writer::new(thread, waiting, Arc::clone(&commits), failed);
     let closing = [Arc::clone(&readers), Arc::clone(&list_readers)];
     tokio::spawn(async move {
@@ -94,6 +98,8 @@ pub async fn open(
         removal_from,
         log,
         witness,
+        schema_version: schemas.iter().filter(|schema| schema.is_own()).map(Schema::version).sum(),
+        measured,
     }))
 }
 
@@ -113,6 +119,8 @@ struct Sqlite {
     log: Arc<Log>,
     /// Held by the writer's thread alone: whoever keeps its file open keeps the lock on it.
     witness: Weak<Witness>,
+    schema_version: usize,
+    measured: Measured,
 }
 
 impl Backend for Sqlite {
@@ -156,6 +164,25 @@ impl Backend for Sqlite {
 
     fn log_bytes(&self) -> u64 {
         self.log.bytes()
+    }
+
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn schema_version(&self) -> usize {
+        self.schema_version
+    }
+
+    fn load(&self) -> Load {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let queued = jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
+        let (readers, list_readers) = (self.readers.pool(), self.list_readers.pool());
+        Load { queued, readers, list_readers }
+    }
+
+    fn measured(&self) -> &Measured {
+        &self.measured
     }
 
     fn close(&self) {

@@ -11,9 +11,16 @@ use std::{
     },
 };
 
+use clock::Clock;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{Connection, Error, backend::ReadJob, job::panic_message, sqlite::session::stoppable};
+use crate::{
+    Connection, Error,
+    backend::ReadJob,
+    job::panic_message,
+    measures::{Measured, Op, Pool},
+    sqlite::session::stoppable,
+};
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -21,6 +28,9 @@ pub(super) struct Readers {
     /// How many there may be.
     most: u32,
     free: Arc<Semaphore>,
+    clock: Clock,
+    measured: Measured,
+    op: Op,
     idle: Mutex<Vec<Reader>>,
 }
 
@@ -85,12 +95,29 @@ impl Drop for Caller {
 }
 
 impl Readers {
-    pub(super) fn of(path: PathBuf, most: u32) -> Self {
+    pub(super) fn of(
+        path: PathBuf,
+        most: u32,
+        (clock, measured, op): (Clock, Measured, Op),
+    ) -> Self {
         let free = Arc::new(Semaphore::new(most as usize));
-        Self { path, most, free, idle: Mutex::default() }
+        Self { path, most, free, clock, measured, op, idle: Mutex::default() }
+    }
+
+    /// How many of them are in use.
+    pub(super) fn pool(&self) -> Pool {
+        let size = self.most as usize;
+        Pool { in_use: size.saturating_sub(self.free.available_permits()), size }
     }
 
     pub(super) async fn read(self: &Arc<Self>, work: ReadJob) -> Result<(), Error> {
+        let timer = self.clock.timer();
+        let read = self.read_in_turn(work).await;
+        self.measured.record(self.op, timer.elapsed(), &read);
+        read
+    }
+
+    async fn read_in_turn(self: &Arc<Self>, work: ReadJob) -> Result<(), Error> {
         let turn = Arc::clone(&self.free).acquire_owned().await.map_err(|_| Error::Closed)?;
         let (readers, shared) = (Arc::clone(self), Shared::default());
         let _caller = Caller(shared.clone());

@@ -16,6 +16,7 @@ use std::{
     },
 };
 
+use clock::Clock;
 use futures::FutureExt;
 use tokio::{
     sync::{mpsc, watch},
@@ -25,6 +26,7 @@ use tokio::{
 use crate::{
     Connection, Error,
     job::{Job, Verdict},
+    measures::{Measured, Op},
     sqlite::{log::Log, session, stamps::Stamper},
 };
 
@@ -132,11 +134,18 @@ pub(super) struct Thread {
     connection: Option<Connection>,
     stamper: Stamper,
     log: Arc<Log>,
+    clock: Clock,
+    measured: Measured,
 }
 
 impl Thread {
-    pub(super) fn of(path: PathBuf, stamper: Stamper, log: Arc<Log>) -> Self {
-        Self { path, connection: None, stamper, log }
+    pub(super) fn of(
+        path: PathBuf,
+        stamper: Stamper,
+        log: Arc<Log>,
+        (clock, measured): (Clock, Measured),
+    ) -> Self {
+        Self { path, connection: None, stamper, log, clock, measured }
     }
 
     fn work(
@@ -161,7 +170,9 @@ impl Thread {
     }
 
     fn transact(&mut self, jobs: &mut Jobs) -> Transaction {
+        let timer = self.clock.timer();
         let transaction = self.commit_together(jobs);
+        self.measured.record(Op::Write, timer.elapsed(), &transaction);
         if transaction.is_err() {
             self.connection = None;
         }
@@ -183,9 +194,13 @@ impl Thread {
             }
         };
         let stamp = self.stamper.write(connection, changed)?;
+        let timer = self.clock.timer();
         // Where nothing has changed it does not wait for the disk.
-        connection.execute("commit", ()).map_err(Error::into_commit)?;
-        let Some(stamp) = stamp else { return Ok(Committed::Nothing) };
+        let committed = connection.execute("commit", ()).map_err(Error::into_commit);
+        let Some(stamp) = stamp else { return committed.map(|_| Committed::Nothing) };
+        self.measured.record(Op::Commit, timer.elapsed(), &committed);
+        committed?;
+        self.measured.committed(jobs.len());
         self.stamper.confirm(stamp);
         Ok(Committed::Something)
     }

@@ -15,8 +15,8 @@ const COLUMNS: &str = "
     from ";
 
 // The conditions of the partial indexes, word for word.
-const IS_UNFINISHED: &str = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null";
-const IS_ASIDE: &str = "aside_code is not null and state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
+pub(super) const IS_UNFINISHED: &str = "state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED' and aside_code is null";
+pub(super) const IS_ASIDE: &str = "aside_code is not null and state <> 'SUCCEEDED' and state <> 'COMPENSATED' and state <> 'RESOLVED'";
 const IS_UNDONE: &str = "(state = 'COMPENSATED' or state = 'RESOLVED')";
 
 /// At most `limit` sagas that started before the saga `before` (empty: all).

@@ -11,6 +11,7 @@ mod list;
 mod query;
 mod rows;
 mod statements;
+mod unfinished;
 
 use std::{path::Path, sync::Arc};
 
@@ -25,7 +26,7 @@ use store::{
 
 use super::{
     Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
-    RemovedSaga, Standing, Started, Unfinished, Wanted,
+    RemovedSaga, Standing, Started, Unfinished, UnfinishedCounts, Wanted,
 };
 
 use statements::Numbers;
@@ -37,6 +38,7 @@ const SCHEMA: Schema = Schema::own(&[
     ("retention", include_str!("../../../migrations/0002_retention.sql")),
     ("asleep", include_str!("../../../migrations/0003_asleep.sql")),
     ("registrations", include_str!("../../../migrations/0004_registrations.sql")),
+    ("unfinished", include_str!("../../../migrations/0006_unfinished.sql")),
 ]);
 
 /// The journal in a database of its own.
@@ -162,6 +164,10 @@ impl Journal for Tables {
         self.database
             .search(move |connection| list::list(connection, &filter, &before, limit))
             .await
+    }
+
+    async fn count_unfinished(&self, now: Timestamp) -> Result<UnfinishedCounts, Error> {
+        self.database.search(move |connection| unfinished::counts(connection, now)).await
     }
 
     async fn set_aside(&self, saga_id: &str, why: Reason) -> Result<(), Error> {

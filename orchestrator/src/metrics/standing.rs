@@ -1,0 +1,211 @@
+//! Where the sagas stand that have not ended: told from the store, so it is exact, the same on every node, and survives a
+//! restart.
+//!
+//! It is asked before a scrape answers, by one scrape at a time, and not again for a moment: what is shown is that old at
+//! most. Where the store does not answer in time, what it said before is shown, with its age.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use clock::{Clock, Timestamp};
+use metrics::{Readings, Registry as Measured};
+use saga::Status;
+
+use super::{OTHER_REASON, SagaMetrics, reason_label};
+use crate::{
+    journal::{Journal, UnfinishedCounts, unfinished::Group},
+    registry::Registry,
+};
+
+/// How old what is shown may be without the store being asked again.
+const MAX_AGE: Duration = Duration::from_secs(2);
+/// How long a scrape waits for the store.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// The states of a saga that has not ended.
+const UNFINISHED: [Status; 4] =
+    [Status::Running, Status::Compensating, Status::Paused, Status::Attention];
+
+/// The gauges, as they were told last.
+#[derive(Debug)]
+pub(crate) struct StandingGauges {
+    clock: Clock,
+    told: Mutex<Option<Told>>,
+    /// Held by whoever asks the store.
+    asking: tokio::sync::Mutex<Names>,
+}
+
+/// What the store told.
+#[derive(Debug)]
+struct Told {
+    at: Timestamp,
+    in_state: BTreeMap<(String, &'static str), InState>,
+    backlog: BTreeMap<(String, &'static str), u64>,
+    runnable: u64,
+}
+
+/// The sagas of one definition in one state.
+#[derive(Debug, Default)]
+struct InState {
+    sagas: u64,
+    /// For how long the one has been so that has longest.
+    oldest: Duration,
+}
+
+/// The names of definitions that are shown.
+#[derive(Debug, Default)]
+struct Names {
+    shown: BTreeSet<String>,
+    /// Those of them that are shown for the last time, so that what their sagas came to was scraped.
+    last_time: BTreeSet<String>,
+}
+
+impl StandingGauges {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, told: Mutex::default(), asking: tokio::sync::Mutex::default() }
+    }
+
+    /// Has them scraped from now on.
+    pub(crate) fn register(self: &Arc<Self>, measured: &Measured) {
+        let read = |read: fn(&Told, &mut Readings<2>)| {
+            let gauges = Arc::clone(self);
+            move |readings: &mut Readings<2>| {
+                if let Some(told) = gauges.told().as_ref() {
+                    read(told, readings);
+                }
+            }
+        };
+        let by_state = ["definition", "state"];
+        let help = "Sagas that have not ended, by their state";
+        measured.read_gauges("saga_in_state", help, by_state).read(read(Told::read_in_state));
+        let help =
+            "For how long the saga has been in its state that has longest; 0 where there is none";
+        let ages = measured.read_gauges("saga_oldest_age_seconds", help, by_state);
+        ages.read(read(Told::read_oldest));
+        let help = "Sagas that need a person, by the reason";
+        let backlog =
+            measured.read_gauges("saga_attention_backlog", help, ["definition", "reason"]);
+        backlog.read(read(Told::read_backlog));
+
+        let help = "Sagas that are due and that no task of this node has taken up";
+        let gauges = Arc::clone(self);
+        measured.read_gauges("saga_runnable", help, []).read(move |readings| {
+            if let Some(told) = gauges.told().as_ref() {
+                readings.add([], number(told.runnable));
+            }
+        });
+        let help = "How old the numbers are that the store has told of the sagas in each state";
+        let gauges = Arc::clone(self);
+        measured.read_gauges("sagamesh_saga_gauges_age_seconds", help, []).read(move |readings| {
+            if let Some(told) = gauges.told().as_ref() {
+                readings.add([], gauges.clock.now().since(told.at).as_secs_f64());
+            }
+        });
+    }
+
+    /// Asks the store, unless it was asked a moment ago. `tasks` is how many sagas have a task on this node.
+    pub(crate) async fn refresh(
+        &self,
+        journal: &dyn Journal,
+        registry: &Registry,
+        sagas: &SagaMetrics,
+        tasks: impl Fn() -> usize,
+    ) {
+        let mut names = self.asking.lock().await;
+        let now = self.clock.now();
+        if self.told().as_ref().is_some_and(|told| now.since(told.at) < MAX_AGE) {
+            return;
+        }
+        let before = tasks();
+        let counts = match self.clock.timeout(MAX_WAIT, journal.count_unfinished(now)).await {
+            Ok(Ok(counts)) => counts,
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                return tracing::warn!(error, "the sagas in each state could not be counted");
+            }
+            Err(_) => return tracing::warn!("the sagas in each state were not counted in time"),
+        };
+        let tasks = u64::try_from(before.max(tasks())).unwrap_or(u64::MAX);
+        names.update(registry, &counts, sagas);
+        let told = Told::new(&counts, &names.shown, tasks, now);
+        *self.told() = Some(told);
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Names {
+    /// Shows the names by which sagas begin or run, and no others.
+    fn update(&mut self, registry: &Registry, counts: &UnfinishedCounts, sagas: &SagaMetrics) {
+        let mut names = registry.open_names();
+        let running = counts.groups.iter().map(|group| &group.definition);
+        names.extend(running.filter(|name| registry.knows(name)).cloned());
+        for name in &names {
+            if !self.shown.contains(name) {
+                sagas.show(name);
+            }
+        }
+        let gone: BTreeSet<String> = self.shown.difference(&names).cloned().collect();
+        for name in gone.intersection(&self.last_time) {
+            sagas.forget(name);
+            self.shown.remove(name);
+        }
+        self.shown.extend(names);
+        self.last_time = gone.intersection(&self.shown).cloned().collect();
+    }
+}
+
+impl Told {
+    fn new(counts: &UnfinishedCounts, shown: &BTreeSet<String>, tasks: u64, at: Timestamp) -> Self {
+        let runnable = counts.due + counts.awake.saturating_sub(tasks);
+        let mut told = Self { at, in_state: BTreeMap::new(), backlog: BTreeMap::new(), runnable };
+        for name in shown {
+            for status in UNFINISHED {
+                told.in_state.entry((name.clone(), status.as_str())).or_default();
+            }
+            told.backlog.insert((name.clone(), OTHER_REASON), 0);
+        }
+        for Group { definition, status, reason, sagas, since } in &counts.groups {
+            // A name that was never registered stands in a damaged row alone.
+            let known = shown.contains(definition);
+            let name = if known { definition.clone() } else { OTHER_REASON.to_owned() };
+            let in_state = told.in_state.entry((name.clone(), status.as_str())).or_default();
+            in_state.sagas += sagas;
+            in_state.oldest = in_state.oldest.max(at.since(*since));
+            if *status == Status::Attention {
+                let reason = reason_label(reason.as_deref().unwrap_or_default());
+                *told.backlog.entry((name, reason)).or_default() += sagas;
+            }
+        }
+        told
+    }
+
+    fn read_in_state(&self, readings: &mut Readings<2>) {
+        for ((definition, state), in_state) in &self.in_state {
+            readings.add([definition, state], number(in_state.sagas));
+        }
+    }
+
+    fn read_oldest(&self, readings: &mut Readings<2>) {
+        for ((definition, state), in_state) in &self.in_state {
+            readings.add([definition, state], in_state.oldest.as_secs_f64());
+        }
+    }
+
+    fn read_backlog(&self, readings: &mut Readings<2>) {
+        for ((definition, reason), sagas) in &self.backlog {
+            readings.add([definition, reason], number(*sagas));
+        }
+    }
+}
+
+/// As a gauge has it.
+#[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 sagas")]
+pub(super) fn number(count: u64) -> f64 {
+    count as f64
+}

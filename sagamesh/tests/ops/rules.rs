@@ -166,8 +166,9 @@ pub(crate) fn check_text(text: &str, prefix: &str, labels: &Labels) -> Result<()
 }
 
 #[test]
-fn every_alert_has_a_severity_a_sentence_and_a_runbook_of_its_own() {
+fn every_alert_has_a_severity_a_sentence_a_runbook_of_its_own_and_a_row_in_the_document() {
     let mut runbooks = BTreeSet::new();
+    let document = read(&root().join("docs/observe.md"));
     for rule in rules() {
         let Some(alert) = &rule.alert else { continue };
         let severity = rule.labels.get("severity").map(String::as_str);
@@ -176,6 +177,12 @@ fn every_alert_has_a_severity_a_sentence_and_a_runbook_of_its_own() {
             let text = rule.annotations.get(annotation).map_or("", String::as_str);
             assert!(text.ends_with('.'), "{alert}: the {annotation} is no sentence: {text}");
         }
+        let row = format!("| [{alert}](runbooks/{alert}.md) | ");
+        let row = document.lines().find(|line| line.starts_with(&row));
+        assert!(
+            row.is_some_and(|row| row.ends_with(&format!("| {} |", severity.unwrap()))),
+            "{alert}: {row:?}"
+        );
         let runbook = format!("docs/runbooks/{alert}.md");
         assert_eq!(rule.annotations.get("runbook_url"), Some(&runbook));
         check_runbook(alert, &read(&root().join(&runbook)));

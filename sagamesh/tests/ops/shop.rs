@@ -73,7 +73,7 @@ impl Shop {
         }
         self.clients.add_goods("tea", 100, 1_000_000).await.unwrap();
         self.clients.add_member("ada", 1_000, 100_000_000).await.unwrap();
-        self.clients.add_member("poor", 0, 1).await.unwrap();
+        self.clients.add_member("poor", 1, 1).await.unwrap();
     }
 
     /// Places an order; the answer, where there is one.

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, fmt, num::NonZero, time::Duration};
 use facade::{
     config::{
         self, Connections, Database, Listen, Log, Problem, Requests, Responses, STOP_TIMEOUT,
+        Telemetry,
     },
     dial::{Address, Peer},
 };
@@ -50,6 +51,8 @@ pub struct Config {
     pub retention: Retention,
     /// What it logs.
     pub log: Log,
+    /// What it tells of its work beside its log.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -62,6 +65,7 @@ impl Default for Config {
             limits: Limits::default(),
             retention: Retention::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }

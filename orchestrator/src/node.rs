@@ -9,7 +9,7 @@ use facade::{
     config::Loaded,
     health::Health,
     listener,
-    process::{self, OnLoss, Process, Signals},
+    process::{self, OnLoss, Process, Signals, Telling},
     readiness::Readiness,
     server::{Server, Service},
 };
@@ -303,11 +303,13 @@ pub async fn run(
     clock: Clock,
     on_loss: OnLoss,
 ) -> Result<(), String> {
-    let _flush = process::start_log(&loaded, &loaded.config.log)?;
+    let Config { log, telemetry, limits, .. } = &loaded.config;
+    let (service, stop_timeout) = ("sagamesh-orchestrator", limits.stop_timeout);
+    let _flush = process::start_log(&loaded, Telling { service, log, telemetry, stop_timeout })?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config = loaded.config;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone())
-        .measured_by(metrics::Registry::new());
+        .measured_by(config.telemetry.registry());
     if let Some(address) = config.listen.admin {
         process.serve_admin_on(listener::bind(address).await?);
     }

@@ -58,5 +58,5 @@ pub async fn run(
     clock: Clock,
     on_loss: OnLoss,
 ) -> Result<(), String> {
-    process::run_service(loaded, clock, on_loss, open).await
+    process::run_service("sagamesh-payment", loaded, clock, on_loss, open).await
 }

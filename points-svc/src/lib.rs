@@ -53,5 +53,5 @@ pub async fn run(
     clock: Clock,
     on_loss: OnLoss,
 ) -> Result<(), String> {
-    process::run_service(loaded, clock, on_loss, open).await
+    process::run_service("sagamesh-points", loaded, clock, on_loss, open).await
 }

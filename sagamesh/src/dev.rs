@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clock::Clock;
 use facade::{
     config::{Loaded, Sources},
-    process::{self, Signals},
+    process::{self, Signals, Telling},
 };
 use tokio::{runtime, sync::oneshot};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +84,12 @@ pub(crate) struct Settings {
     /// Which calls are logged, at the level info [default: all]
     #[arg(long, value_enum)]
     log_calls: Option<LogCalls>,
+    /// Send spans to a collector by OTLP over gRPC, for example 127.0.0.1:4317. Without it there are none
+    #[arg(long, value_name = "ADDRESS")]
+    otlp: Option<String>,
+    /// Which part of the traces that begin here are sent, from 0 to 1 [default: 0.05]
+    #[arg(long, value_name = "RATIO", allow_negative_numbers = true)]
+    sample: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -118,7 +124,9 @@ impl Settings {
             .with_flag("--keep-inbox", "retention.keep_inbox", self.keep_inbox)
             .with_flag("--log-format", "log.format", format)
             .with_flag("--log", "log.filter", self.log)
-            .with_flag("--log-calls", "log.calls", calls);
+            .with_flag("--log-calls", "log.calls", calls)
+            .with_flag("--otlp", "telemetry.otlp", self.otlp)
+            .with_flag("--sample", "telemetry.sample", self.sample);
         for (service, participant) in participants {
             let named = serde_json::json!({ service: participant.address });
             sources = sources.with_flag("--participant", "participants", Some(named));
@@ -130,7 +138,10 @@ impl Settings {
 pub(crate) async fn run(dev: Dev) -> CommandResult {
     let usage = |why: String| CommandError::new(2, why);
     let loaded = dev.settings.load().map_err(usage)?;
-    let _flush = process::start_log(&loaded, &loaded.config.log).map_err(usage)?;
+    let Config { log, telemetry, limits, .. } = &loaded.config;
+    let telling =
+        Telling { service: "sagamesh-dev", log, telemetry, stop_timeout: limits.stop_timeout };
+    let _flush = process::start_log(&loaded, telling).map_err(usage)?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)
         .map_err(|why| CommandError::new(UNEXPECTED, why))?;
     let on_loss = dev.accept.on_loss();

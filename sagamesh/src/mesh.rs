@@ -79,7 +79,7 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
     let folder = config.database.folder.clone();
     process::prepare_folder(&folder)?;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone())
-        .measured_by(metrics::Registry::new());
+        .measured_by(config.telemetry.registry());
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
     let facade = Facade::new(clock.clone(), config.log.calls)
         .keeping_inbox(config.retention.keep_inbox)
@@ -114,7 +114,8 @@ pub async fn start_with(config: Config, clock: Clock, on_loss: OnLoss) -> Result
 }
 
 fn node(config: Config) -> orchestrator::Config {
-    let Config { database, participants, definitions, limits, retention, log, listen: _ } = config;
+    let Config { database, participants, definitions, limits, retention, log, .. } = config;
+    let telemetry = config.telemetry;
     let Limits { max_running, sagas, connections, requests, responses, stop_timeout, max_calls: _ } =
         limits;
     let Retention { keep_finished, keep_keys, keep_inbox: _ } = retention;
@@ -132,6 +133,7 @@ fn node(config: Config) -> orchestrator::Config {
         },
         retention: orchestrator::config::Retention { keep_finished, keep_keys },
         log,
+        telemetry,
         ..orchestrator::Config::default()
     }
 }

@@ -148,6 +148,12 @@ pub fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
+/// Whole microseconds, for a log.
+#[must_use]
+pub fn micros(duration: Duration) -> u64 {
+    duration.as_micros().try_into().unwrap_or(u64::MAX)
+}
+
 pin_project! {
     // An `async fn` would hold the work twice: as its argument, and where it awaits it.
     struct Timeout<W, L> {

@@ -109,7 +109,7 @@ impl Client {
         call: &Outgoing<'_>,
         max_wait: Duration,
     ) -> Result<network::Stream, NotSent> {
-        let line = CallLog::begin(&call.path, &call.headers, self.clock.timer());
+        let line = CallLog::begin(&call.path, &call.headers, call.trace, self.clock.timer());
         let waited = network.wait(&self.clock, call.limit, max_wait).await;
         if let Err(not_sent) = &waited {
             let answer = Err(not_sent.clone().into());
@@ -126,7 +126,7 @@ impl Client {
     /// where the connection breaks; one with a [`Defect`].
     pub async fn unary(&self, stream: Stream, call: Outgoing<'_>) -> Result<Bytes, CallError> {
         let Outgoing { path, request, mut headers, trace, limit, descriptor } = call;
-        let line = CallLog::begin(&path, &headers, self.clock.timer());
+        let line = CallLog::begin(&path, &headers, trace, self.clock.timer());
         line.request(descriptor, &request);
         trace.inject(&mut headers);
         deadline::write(limit, &mut headers);

@@ -7,6 +7,7 @@
 pub mod duration;
 pub mod reference;
 pub mod sources;
+pub mod telemetry;
 
 mod origins;
 
@@ -18,6 +19,7 @@ use store::retention::KeepAnswers;
 
 pub use origins::{Origin, Setting};
 pub use sources::{Loaded, Sources};
+pub use telemetry::Telemetry;
 
 use crate::{
     CALLS_IN_FLIGHT,
@@ -283,6 +285,8 @@ pub struct Service {
     pub retention: Retention,
     /// What it logs.
     pub log: Log,
+    /// What it tells of its work beside its log.
+    pub telemetry: Telemetry,
 }
 
 /// How much a service takes on at once.

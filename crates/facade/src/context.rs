@@ -13,7 +13,7 @@ use crate::{
     Trace,
     budget::{Account, Budget, Lease},
     end::End,
-    layers::Identity,
+    layers::{Identity, ServerSpan},
     request_body::Refused,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Context {
     path: PathAndQuery,
     identity: Identity,
     trace: Trace,
+    /// What is told of the call to the collector; none where its trace is not exported.
+    span: ServerSpan,
     timer: Timer,
     /// How long the caller waits, from when the call arrived.
     pub(crate) limit: Option<Duration>,
@@ -40,12 +42,13 @@ impl Context {
     pub(crate) fn new(
         path: PathAndQuery,
         identity: Identity,
-        trace: Trace,
+        (trace, span): (Trace, ServerSpan),
         timer: Timer,
         (budget, account): (Budget, Option<Arc<Account>>),
     ) -> Self {
         let (request, refused, end) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { path, identity, trace, timer, limit: None, budget, account, request, refused, end }
+        let limit = None;
+        Self { path, identity, trace, span, timer, limit, budget, account, request, refused, end }
     }
 
     /// The context of the request with these extensions; `None` where it did not come in by [`crate::entry`].
@@ -64,6 +67,10 @@ impl Context {
 
     pub(crate) fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    pub(crate) fn span(&self) -> &ServerSpan {
+        &self.span
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

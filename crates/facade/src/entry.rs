@@ -68,10 +68,9 @@ where
             headers: request.headers(),
             extensions: request.extensions(),
         };
-        let layers = self.layer.facade.layers();
-        let (context, held) = layers.before(&head);
-        let span = layers.span(&context);
-        let method = self.layer.routes.find(request.uri().path());
+        let method = self.layer.routes.find(head.path.path());
+        let (context, held) = self.layer.facade.layers().before(&head, method.as_deref());
+        let (scope, span) = (Layers::scope(&context), context.span().span().clone());
         request.extensions_mut().insert(Arc::clone(&context));
         let answered = held.map(|held| {
             let request = self.layer.bounded(request, &context, method.as_deref());
@@ -83,7 +82,7 @@ where
         });
         let layer = self.layer.clone();
         let answer = async move { Ok(layer.answer(context, method.as_deref(), answered).await) };
-        Box::pin(answer.instrument(span))
+        Box::pin(scope.run(answer.instrument(span)))
     }
 }
 

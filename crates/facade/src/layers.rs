@@ -23,12 +23,12 @@ use clock::Clock;
 use http::{HeaderMap, uri::PathAndQuery};
 use metrics::Registry;
 use proto::rules::Violation;
-use tracing::Span;
 
-pub(crate) use self::{identify::Identity, shed::InFlight};
+pub(crate) use self::{identify::Identity, shed::InFlight, trace::ServerSpan};
 use self::{
     log::Log,
     shed::{Shed, Slot},
+    trace::Unanswered,
 };
 use crate::{
     Call, Failure,
@@ -36,7 +36,7 @@ use crate::{
     context::Context,
     dispatch::Method,
     end::End,
-    log::Calls,
+    log::{Calls, Scope},
     measures::CallMeasures,
 };
 
@@ -60,6 +60,7 @@ pub(crate) struct Head<'a> {
 /// The guards that a call holds until it is answered or dropped; a streaming call holds them until the stream is opened.
 pub(crate) struct CallGuards {
     _slot: Option<Slot>,
+    _span: Option<Unanswered>,
 }
 
 impl Layers {
@@ -99,13 +100,18 @@ impl Layers {
         Self { shed: Shed::beyond(limit), ..self.clone() }
     }
 
-    /// On the way in, by the call's head alone.
-    pub(crate) fn before(&self, head: &Head<'_>) -> (Arc<Context>, Result<CallGuards, Failure>) {
+    /// On the way in, by the call's head alone; `method` is what its path names, where that is served behind the facade.
+    pub(crate) fn before(
+        &self,
+        head: &Head<'_>,
+        method: Option<&Method>,
+    ) -> (Arc<Context>, Result<CallGuards, Failure>) {
         // These two refuse nothing, so that every refusal is told with its saga and trace.
         let (identity, trace) = (identify::before(head), trace::before(head));
+        let span = trace::open(head, method, &trace, &identity);
         let purse = (self.budget.clone(), head.extensions.get::<Arc<Account>>().cloned());
         let timer = self.clock.timer();
-        let mut context = Context::new(head.path.clone(), identity, trace, timer, purse);
+        let mut context = Context::new(head.path.clone(), identity, (trace, span), timer, purse);
         let guards = self.admit(head, &mut context);
         (Arc::new(context), guards)
     }
@@ -114,7 +120,7 @@ impl Layers {
         let slot = self.shed.before(head)?;
         responses::before(context)?;
         deadline::before(head, context)?;
-        Ok(CallGuards { _slot: slot })
+        Ok(CallGuards { _slot: slot, _span: context.span().guard() })
     }
 
     /// On the way in, with the call's message as it came.
@@ -137,6 +143,7 @@ impl Layers {
     pub(crate) fn after(&self, context: &Context, method: Option<&Method>, end: &End) {
         self.measures.answered(context, method.map(|method| &method.series), end);
         self.log.after(context, end);
+        trace::after(context, end);
     }
 
     /// In the place of [`Layers::after`] for a call that is dropped before it is answered.
@@ -145,7 +152,7 @@ impl Layers {
     }
 
     /// What the call's log lines stand in.
-    pub(crate) fn span(&self, context: &Context) -> Span {
-        trace::span(context)
+    pub(crate) fn scope(context: &Arc<Context>) -> Scope {
+        Scope::of(Arc::clone(context))
     }
 }

@@ -23,6 +23,7 @@ pub mod process;
 pub mod readiness;
 pub mod server;
 pub mod stream;
+pub mod trace;
 pub mod wire;
 
 mod admin;
@@ -47,7 +48,6 @@ mod respond;
 mod result;
 mod service_error;
 mod status;
-mod trace;
 mod unanswered;
 
 pub use call::{Call, Caller};

@@ -1,4 +1,4 @@
-//! Logs: one line a call, human-readable or JSON, each line of a saga with its saga id, step and trace id.
+//! Logs: one line a call, human-readable or JSON, each line of a call or a saga with its ids ([`Scope`]).
 //!
 //! A log that nobody reads holds nobody up: lines are written by a thread of their own, those that find no room are dropped
 //! and counted, and long ones are cut.
@@ -6,15 +6,30 @@
 mod cut;
 mod queue;
 mod sample;
+mod scope;
 
-use std::{io::IsTerminal, panic, sync::OnceLock, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    panic,
+    sync::OnceLock,
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
 
-use self::queue::Queue;
 pub(crate) use self::sample::{Sample, Samples};
+pub use self::scope::{Fields, Scope, Scoped};
+use self::{queue::Queue, scope::WithScope};
+use crate::trace;
 
 /// How long the end of a process waits for its last lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,13 +59,18 @@ pub enum Calls {
     Notable,
 }
 
-/// What has been logged is written to the end when this is dropped, for a second at most.
+/// What has been logged is written to the end when this is dropped, for a second at most, and the last spans are sent before
+/// it.
 #[derive(Debug)]
 #[must_use = "dropped at once, it waits for nothing"]
-pub struct Flush(());
+pub struct Flush {
+    spans: Option<trace::Flush>,
+}
 
 impl Drop for Flush {
     fn drop(&mut self) {
+        // What goes wrong with them is logged.
+        drop(self.spans.take());
         flush();
     }
 }
@@ -74,24 +94,24 @@ pub fn dropped_lines() -> u64 {
 /// # Errors
 /// A sentence when `filter` cannot be read or logging was started before.
 pub fn start(format: Format, filter: &str) -> Result<Flush, String> {
+    start_with(format, filter, None, Duration::ZERO)
+}
+
+/// The same, with the export of spans where there is one; the last of them have so long at the end.
+pub(crate) fn start_with(
+    format: Format,
+    filter: &str,
+    spans: Option<trace::Pending>,
+    flush_timeout: Duration,
+) -> Result<Flush, String> {
     let filter = read_filter(filter)?;
     let queue = Queue::to_stderr().map_err(|error| format!("nothing can be logged: {error}"))?;
-    let registry = tracing_subscriber::registry().with(filter);
-    match format {
-        Format::Text => {
-            let colours = std::io::stderr().is_terminal();
-            registry.with(fmt::layer().with_writer(queue.clone()).with_ansi(colours)).try_init()
-        }
-        Format::Json => {
-            let layer = fmt::layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false);
-            registry.with(layer.with_writer(queue.clone())).try_init()
-        }
-    }
-    .map_err(|error| error.to_string())?;
+    let colours = format == Format::Text && io::stderr().is_terminal();
+    tracing_subscriber::registry()
+        .with(layer(format, colours, queue.clone()).with_filter(filter))
+        .with(spans.as_ref().map(trace::Pending::layer))
+        .try_init()
+        .map_err(|error| error.to_string())?;
     // Logging is started once, or the line above has failed.
     let _ = QUEUE.set(queue);
     // The hook that is there writes to standard error by itself, and waits for it.
@@ -100,7 +120,32 @@ pub fn start(format: Format, filter: &str) -> Result<Flush, String> {
         let why = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(at, why, "a panic");
     }));
-    Ok(Flush(()))
+    let spans = spans.map(|spans| spans.begin(flush_timeout)).transpose()?;
+    Ok(Flush { spans })
+}
+
+/// Writes log lines to `writer` as those of a process are.
+pub fn layer<S, W>(format: Format, colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
+    match format {
+        Format::Text => {
+            let inner = fmt::format().with_ansi(colours);
+            lines.with_ansi(colours).event_format(WithScope { inner, format }).boxed()
+        }
+        Format::Json => {
+            let inner = fmt::format()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false);
+            let fields = fmt::format::JsonFields::new();
+            lines.event_format(WithScope { inner, format }).fmt_fields(fields).boxed()
+        }
+    }
 }
 
 /// Reads a filter in `tracing`'s notation.
@@ -108,7 +153,13 @@ pub fn start(format: Format, filter: &str) -> Result<Flush, String> {
 /// # Errors
 /// A sentence when it cannot be read.
 pub(crate) fn read_filter(filter: &str) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(filter).map_err(|error| {
+    let read = EnvFilter::try_new(filter).map_err(|error| {
         format!("the log filter {filter:?} cannot be read: {error}; write one like info,orchestrator=debug")
+    })?;
+    // Spans are for whoever they are exported to: a line has the ids of its scope.
+    let without_spans = format!("{}=off", trace::TARGET).parse();
+    Ok(match without_spans {
+        Ok(directive) => read.add_directive(directive),
+        Err(_) => read,
     })
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::files::Needs;
 pub use self::{
     loss::{OnLoss, join_databases, loss_sentences},
-    service::{add_services, open_database, prepare_folder, run_service, start_log},
+    service::{Telling, add_services, open_database, prepare_folder, run_service, start_log},
     signals::Signals,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     health::Health,
     listener::{self, Protocol, Share, Terms},
     measures::{
-        ConnectionMeasures, measure_calls_in_flight, measure_process, measure_readiness,
+        ConnectionMeasures, declare, measure_calls_in_flight, measure_process, measure_readiness,
         measure_runtime,
     },
     readiness::Readiness,
@@ -94,6 +94,7 @@ impl Process {
     /// The same, measured by this registry, which its admin listener serves.
     #[must_use]
     pub fn measured_by(self, metrics: Registry) -> Self {
+        declare(&metrics);
         measure_process(&metrics);
         measure_runtime(&metrics);
         Self { metrics, ..self }

@@ -9,12 +9,12 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use prost::Message;
 use proto::Response;
 use tonic::Status;
-use tracing::Span;
 
 use crate::{
     Call, Failure,
     codec::Filled,
     end::End,
+    log::Scope,
     redact,
     reply::Payload,
     respond::{ResponseType, Typed},
@@ -26,7 +26,11 @@ use crate::{
 pub type ResponseStream<R> = BoxStream<'static, Result<R, Failure>>;
 
 /// What goes out.
-pub(crate) struct Outgoing<R>(BoxStream<'static, Result<Filled<R>, Status>>);
+pub(crate) struct Outgoing<R> {
+    messages: BoxStream<'static, Result<Filled<R>, Status>>,
+    /// The call's, which is over for the server when the stream is open.
+    scope: Option<Scope>,
+}
 
 /// Makes the stream of a call whose handler came to `opened`, and says how the call ended: a stream that is open is an
 /// answer.
@@ -51,22 +55,21 @@ pub(crate) fn open<R: Message + Default + Response + 'static>(
     let (response, _) =
         response_type.fill(Payload::Typed(response_type.blank()), details.result(&trace_id));
     log(&response_type, &response);
-    Ok(Outgoing(futures::stream::iter([Ok(response)]).boxed()))
+    Ok(Outgoing { messages: futures::stream::iter([Ok(response)]).boxed(), scope: None })
 }
 
 impl<R: Message + Default + Response + 'static> Outgoing<R> {
     fn filling(answers: ResponseStream<R>, trace_id: String, response_type: Typed<R>) -> Self {
-        let span = Span::current();
         let fill = move |answer| match answer {
             Ok(response) => {
                 let result = result::done(trace_id.clone());
                 let (response, _) = response_type.fill(Payload::Typed(response), result);
-                span.in_scope(|| log(&response_type, &response));
+                log(&response_type, &response);
                 Ok(response)
             }
             Err(failure) => Err(StatusDetails::of(&failure).into_status(&trace_id)),
         };
-        Self(answers.map(fill).boxed())
+        Self { messages: answers.map(fill).boxed(), scope: Scope::current() }
     }
 }
 
@@ -80,6 +83,10 @@ impl<R> Stream for Outgoing<R> {
     type Item = Result<Filled<R>, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(context)
+        let Self { messages, scope } = &mut *self;
+        match scope {
+            Some(scope) => scope.enter(|| messages.as_mut().poll_next(context)),
+            None => messages.as_mut().poll_next(context),
+        }
     }
 }

@@ -230,12 +230,12 @@ impl Admission {
         ]
     }
 
-    /// How many sagas of each definition are active that was active once.
+    /// How many sagas of each definition are active, where any are.
     pub(crate) fn active_by_definition(&self) -> BTreeMap<Arc<str>, usize> {
         let active = self.active();
         let mut sum = BTreeMap::new();
         for count in [&active.begun, &active.woken, &active.steering] {
-            for (name, count) in &count.by_definition {
+            for (name, count) in count.by_definition.iter().filter(|(_, count)| **count > 0) {
                 *sum.entry(Arc::clone(name)).or_default() += count;
             }
         }

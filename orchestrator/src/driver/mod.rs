@@ -21,7 +21,7 @@ use std::{
 use bytes::Bytes;
 use clock::Clock;
 use definition::Compiled;
-use facade::Trace;
+use facade::{Trace, log::Scope};
 use futures::FutureExt;
 use metrics::Registry as Measured;
 use proto::facade::v1::Reason::EngineFailed;
@@ -260,13 +260,7 @@ impl Driver {
     fn spawn(&self, slot: Slot, handle: Handle, task: SagaTask, number: Number) {
         slot.open(handle);
         let header = Arc::clone(task.header());
-        let span = tracing::info_span!(
-            parent: None,
-            "saga",
-            saga.id = header.saga_id,
-            saga.name = header.definition,
-            trace.id = Trace::id_of(&header.trace)
-        );
+        let scope = Scope::of(Arc::clone(&header));
         let driver = self.clone();
         let run = async move {
             // A panic must take neither the process nor the saga's slot with it.
@@ -278,7 +272,7 @@ impl Driver {
         let run = async move {
             aborted.run_until_cancelled(run).await;
         };
-        self.tasks.spawn(tracing::Instrument::instrument(run, span));
+        self.tasks.spawn(scope.run(run));
     }
 
     /// The slot is released after the outcome was recorded: until then recovery leaves the saga alone.

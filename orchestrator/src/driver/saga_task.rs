@@ -234,8 +234,9 @@ impl SagaTask {
             if self.published.borrow().standing.status != Status::Attention {
                 raise_alarm(&self.saga.definition, &records);
             }
-            self.publish(changed);
+            // Before anybody is told, so that whoever waited for it finds it counted.
             self.count();
+            self.publish(changed);
         }
         for reply in self.pending_replies.drain(..) {
             // The operator may have gone away; the order stands.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use bytes::Bytes;
 use clock::Timestamp;
+use facade::Trace;
 use saga::{Cause, Reason, Status};
 use store::{Database, retention::Keep};
 
@@ -44,6 +45,18 @@ pub struct Header {
     pub deadline: Timestamp,
     /// When it was started.
     pub created_at: Timestamp,
+}
+
+/// What the log lines of a saga's task say of it.
+impl facade::log::Fields for Header {
+    fn each(&self, field: &mut dyn FnMut(&'static str, &dyn std::fmt::Display)) {
+        field("saga.id", &self.saga_id);
+        field("saga.name", &self.definition);
+        field("trace.id", &Trace::id_of(&self.trace));
+        if let Some(span_id) = Trace::span_id_of(&self.trace) {
+            field("span.id", &span_id);
+        }
+    }
 }
 
 /// An encoded record at its place in a saga's journal.

@@ -33,13 +33,20 @@ fn source<T: Send + Sync + 'static, const N: usize>(
 /// Measures what a driver holds, and where its sagas stand.
 pub(crate) fn observe_driver(driver: &Driver, measured: &Measured) {
     let context = driver.context();
-    sagas(context, measured);
+    sagas(context, driver.registry(), measured);
     participants(context, measured);
     contracts(context, driver.registry(), measured);
     standing(context, driver.registry(), measured);
 }
 
-fn sagas(context: &Arc<Context>, measured: &Measured) {
+/// Shows the definitions by which sagas begin, also where there is nothing to tell of them.
+fn zeros(registry: &Registry, readings: &mut Readings<1>) {
+    for name in registry.open_names() {
+        readings.add([&name], 0.0);
+    }
+}
+
+fn sagas(context: &Arc<Context>, registry: &Arc<Registry>, measured: &Measured) {
     let help = "Sagas that are active: begun, woken after a wait, or steering others";
     let inflight = measured.read_gauges("saga_inflight", help, ["room"]);
     inflight.read(source(context, |context: &Context, readings| {
@@ -56,6 +63,7 @@ fn sagas(context: &Arc<Context>, measured: &Measured) {
     }));
     let help = "Sagas that are active, by their definition";
     let active = measured.read_gauges("sagamesh_sagas_active", help, ["definition"]);
+    active.read(source(registry, zeros));
     active.read(source(context, |context: &Context, readings| {
         for (definition, active) in context.admission.active_by_definition() {
             readings.add([&definition], count(active));
@@ -143,11 +151,7 @@ fn participants(context: &Arc<Context>, measured: &Measured) {
 fn contracts(context: &Arc<Context>, registry: &Arc<Registry>, measured: &Measured) {
     let help = "Differences between a definition's newest version and its participants' contracts";
     let drift = measured.read_gauges("sagamesh_definition_drift", help, ["definition"]);
-    drift.read(source(registry, |registry: &Registry, readings| {
-        for name in registry.open_names() {
-            readings.add([&name], 0.0);
-        }
-    }));
+    drift.read(source(registry, zeros));
     drift.read(source(context, |context: &Context, readings| {
         for (definition, differences) in &context.metrics.drift().by_definition {
             readings.add([definition], number(*differences));

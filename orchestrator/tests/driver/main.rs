@@ -12,6 +12,7 @@ mod in_line;
 mod jumps;
 mod limits;
 mod metadata;
+mod metrics;
 mod operators;
 mod restarts;
 mod retries;

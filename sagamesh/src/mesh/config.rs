@@ -4,7 +4,9 @@ use std::{net::SocketAddr, num::NonZero, time::Duration};
 
 use facade::{
     CALLS_IN_FLIGHT,
-    config::{self, Connections, Database, Log, Problem, Requests, Responses, STOP_TIMEOUT},
+    config::{
+        self, Connections, Database, Log, Problem, Requests, Responses, STOP_TIMEOUT, Telemetry,
+    },
 };
 use orchestrator::{
     MAX_RUNNING,
@@ -37,6 +39,8 @@ pub struct Config {
     pub retention: Retention,
     /// What it logs.
     pub log: Log,
+    /// What it tells of its work beside its log.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -56,6 +60,7 @@ impl Default for Config {
                 calls: facade::log::Calls::All,
                 ..Log::default()
             },
+            telemetry: Telemetry::default(),
         }
     }
 }

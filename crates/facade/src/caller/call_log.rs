@@ -11,22 +11,29 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use proto::shown::redacted;
 
 use super::CallError;
-use crate::{echo, redact};
+use crate::{Trace, echo, redact};
 
 /// Each part is a counted reference: a call that is not logged must not pay for its line.
 pub(super) struct CallLog {
     path: PathAndQuery,
     step: Option<HeaderValue>,
     direction: Option<HeaderValue>,
+    trace: Trace,
     timer: Timer,
 }
 
 impl CallLog {
-    pub(super) fn begin(path: &PathAndQuery, headers: &HeaderMap, timer: Timer) -> Self {
+    pub(super) fn begin(
+        path: &PathAndQuery,
+        headers: &HeaderMap,
+        trace: &Trace,
+        timer: Timer,
+    ) -> Self {
         Self {
             path: path.clone(),
             step: headers.get(&SAGA_STEP).cloned(),
             direction: headers.get(&SAGA_DIRECTION).cloned(),
+            trace: trace.clone(),
             timer,
         }
     }
@@ -50,6 +57,8 @@ impl CallLog {
                 callee = self.path.path(),
                 saga.step = text(&self.step),
                 saga.direction = text(&self.direction),
+                trace.id = %self.trace.trace_id(),
+                span.id = %self.trace.span_id(),
                 %request,
                 "calling"
             );
@@ -57,7 +66,7 @@ impl CallLog {
     }
 
     pub(super) fn end(self, descriptor: &MethodDescriptor, answer: &Result<Bytes, CallError>) {
-        let elapsed_ms = clock::millis(self.timer.elapsed());
+        let elapsed_us = clock::micros(self.timer.elapsed());
         let (callee, step, direction) = (self.path.path(), text(&self.step), text(&self.direction));
         match answer {
             Ok(response) if redact::is_logged() => {
@@ -67,7 +76,9 @@ impl CallLog {
                     callee,
                     saga.step = step,
                     saga.direction = direction,
-                    elapsed_ms,
+                    trace.id = %self.trace.trace_id(),
+                    span.id = %self.trace.span_id(),
+                    elapsed_us,
                     response,
                     "called"
                 );
@@ -78,7 +89,9 @@ impl CallLog {
                     callee,
                     saga.step = step,
                     saga.direction = direction,
-                    elapsed_ms,
+                    trace.id = %self.trace.trace_id(),
+                    span.id = %self.trace.span_id(),
+                    elapsed_us,
                     obstacle = ?not_sent.obstacle,
                     why = &*echo::cut(&not_sent.message, echo::SENTENCE),
                     "call not sent"
@@ -90,7 +103,9 @@ impl CallLog {
                     callee,
                     saga.step = step,
                     saga.direction = direction,
-                    elapsed_ms,
+                    trace.id = %self.trace.trace_id(),
+                    span.id = %self.trace.span_id(),
+                    elapsed_us,
                     status = code,
                     why = &*echo::cut(status.message(), echo::SENTENCE),
                     "call failed"

@@ -59,16 +59,16 @@ impl Log {
 fn line(context: &Context, end: &End, elapsed: Duration, calls: Option<u64>) {
     let peer = context.identity().caller.peer.map(|peer| peer.to_string());
     let peer = peer.as_deref().unwrap_or("in-process");
-    let elapsed_ms = clock::millis(elapsed);
+    let elapsed_us = clock::micros(elapsed);
     let status = format!("{:?}", end.code);
     let reason = end.reason.as_ref();
     if let Some(cause) = &end.cause {
-        tracing::error!(peer, elapsed_ms, status, reason, calls, cause, "call failed");
+        tracing::error!(peer, elapsed_us, status, reason, calls, cause, "call failed");
     } else if end.is_decline() {
-        tracing::info!(peer, elapsed_ms, status, reason, calls, why = end.message, "call declined");
+        tracing::info!(peer, elapsed_us, status, reason, calls, why = end.message, "call declined");
     } else if end.code != Code::Ok {
-        tracing::warn!(peer, elapsed_ms, status, reason, calls, why = end.message, "call refused");
+        tracing::warn!(peer, elapsed_us, status, reason, calls, why = end.message, "call refused");
     } else {
-        tracing::info!(peer, elapsed_ms, status, reason, "call done");
+        tracing::info!(peer, elapsed_us, status, reason, "call done");
     }
 }

@@ -123,7 +123,8 @@ impl MethodSeries {
 
     pub(crate) fn record(&self, code: Code, elapsed: Duration, trace: &Trace) {
         if self.durations.is_on() {
-            self.histogram(code).record_in(elapsed, exemplar(trace));
+            let exemplar = trace.is_exported().then(|| trace.id());
+            self.histogram(code).record_in(elapsed, exemplar);
         }
     }
 
@@ -131,11 +132,6 @@ impl MethodSeries {
         self.by_code[code as usize]
             .get_or_init(|| self.durations.with([&self.method, code_name(code)]))
     }
-}
-
-/// Where a call can be looked at.
-fn exemplar(_trace: &Trace) -> Option<String> {
-    None
 }
 
 impl fmt::Debug for MethodSeries {

@@ -7,7 +7,7 @@ use std::fs;
 use metrics::{ReadCounters, ReadGauges, Registry};
 use rustix::process::{Resource, getrlimit};
 
-use crate::log;
+use crate::{log, trace};
 
 /// In which the kernel counts time for programs: the same on every machine that this is built for (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -22,6 +22,8 @@ struct Families {
     started: ReadGauges<0>,
     threads: ReadGauges<0>,
     lines_dropped: ReadCounters<0>,
+    spans_exported: ReadCounters<0>,
+    spans_dropped: ReadCounters<1>,
 }
 
 impl Families {
@@ -64,6 +66,16 @@ impl Families {
                 "Log lines that were dropped because standard error did not take them in time",
                 [],
             ),
+            spans_exported: metrics.read_counters(
+                "sagamesh_spans_exported_total",
+                "Spans that the collector has taken",
+                [],
+            ),
+            spans_dropped: metrics.read_counters(
+                "sagamesh_spans_dropped_total",
+                "Spans that found no room in the queue, or that the collector did not take in time",
+                ["cause"],
+            ),
         }
     }
 }
@@ -80,6 +92,12 @@ pub(crate) fn measure_process(metrics: &Registry) {
         readings.add([env!("CARGO_PKG_VERSION"), commit], 1.0);
     });
     families.lines_dropped.read(|readings| readings.add([], log::dropped_lines() as f64));
+    families.spans_exported.read(|readings| readings.add([], trace::exported_spans() as f64));
+    families.spans_dropped.read(|readings| {
+        let dropped = trace::dropped_spans();
+        readings.add(["queue_full"], dropped.queue_full as f64);
+        readings.add(["not_exported"], dropped.not_exported as f64);
+    });
     families.cpu.read(|readings| {
         if let Some(stat) = Stat::read() {
             readings.add([], stat.cpu_seconds);

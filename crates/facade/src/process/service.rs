@@ -5,10 +5,10 @@ use std::{
     num::NonZero,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clock::Clock;
-use metrics::Registry;
 use store::Database;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +22,12 @@ use crate::{
     listener, log,
     readiness::Readiness,
     server::{Mount, Server},
+    trace,
     wire::causes,
 };
+
+/// Which part of the time that a process may take to end is left to its last spans.
+const FLUSH_PART: u32 = 4;
 
 /// Makes a role's data folder, for this user alone. One that is there stays as it is; where others may write to it, a line
 /// in the log says so.
@@ -64,13 +68,28 @@ pub async fn open_database(
     opened.map_err(|error| causes(&error))
 }
 
-/// Begins a process: its log, which is written to the end when what is given back is dropped, and what is to be said of its
-/// config.
+/// What a process tells of its work, and by what name.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// What its spans say it is, for example `sagamesh-stock`.
+    pub service: &'a str,
+    /// What it logs.
+    pub log: &'a config::Log,
+    /// What it tells beside its log.
+    pub telemetry: &'a config::Telemetry,
+    /// How long it may take to end.
+    pub stop_timeout: Duration,
+}
+
+/// Begins a process: its log and its spans, which are written and sent to the end when what is given back is dropped, and what
+/// is to be said of its config. The last spans have a part of the time that the process may take to end.
 ///
 /// # Errors
 /// A sentence with the cure.
-pub fn start_log<C>(loaded: &Loaded<C>, log: &config::Log) -> Result<log::Flush, String> {
-    let flush = log::start(log.format, &log.filter)?;
+pub fn start_log<C>(loaded: &Loaded<C>, telling: Telling<'_>) -> Result<log::Flush, String> {
+    let Telling { service, log, telemetry, stop_timeout } = telling;
+    let spans = trace::Pending::new(service, telemetry);
+    let flush = log::start_with(log.format, &log.filter, spans, stop_timeout / FLUSH_PART)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(flush)
 }
@@ -109,13 +128,14 @@ pub async fn add_services(
     in_process
 }
 
-/// Runs one service in a process of its own until it is told to stop. Its database is checked against what was written down
+/// Runs one service in a process of its own until it is told to stop. Its spans say that it is `service`. Its database is checked against what was written down
 /// beside it: `on_loss` says what is done where it went back. `open` opens its database and gives its
 /// handlers.
 ///
 /// # Errors
 /// A sentence with the cure.
 pub async fn run_service<F>(
+    service: &str,
     loaded: Loaded<config::Service>,
     clock: Clock,
     on_loss: OnLoss,
@@ -124,11 +144,14 @@ pub async fn run_service<F>(
 where
     F: Future<Output = Result<Mount, String>>,
 {
-    let _flush = start_log(&loaded, &loaded.config.log)?;
+    let config::Service { log, telemetry, limits, .. } = &loaded.config;
+    let stop_timeout = limits.stop_timeout;
+    let _flush = start_log(&loaded, Telling { service, log, telemetry, stop_timeout })?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
-    let config::Service { listen, database, limits, retention, log } = loaded.config;
+    let config::Service { listen, database, limits, retention, log, telemetry } = loaded.config;
     prepare_folder(&database.folder)?;
-    let mut process = Process::new(clock.clone(), limits.connections).measured_by(Registry::new());
+    let mut process =
+        Process::new(clock.clone(), limits.connections).measured_by(telemetry.registry());
     if let Some(address) = listen.admin {
         process.serve_admin_on(listener::bind(address).await?);
     }

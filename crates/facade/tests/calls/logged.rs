@@ -5,9 +5,12 @@ use std::{
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
+use facade::log::{self, Format};
 use serde_json::Value;
 use tracing::{Dispatch, Level, subscriber::DefaultGuard};
-use tracing_subscriber::{fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// While there is just one subscriber, what another test logs first is judged by that test's thread, which has none, and
 /// is switched off for all. With this one there are always two.
@@ -24,13 +27,10 @@ impl Logged {
     pub(crate) fn at(level: Level) -> Self {
         LazyLock::force(&ANOTHER);
         let written = Written::default();
-        let guard = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .with_max_level(level)
-            .with_writer(written.clone())
+        let lines = log::layer(Format::Json, false, written.clone());
+        let guard = tracing_subscriber::registry()
+            .with(lines)
+            .with(LevelFilter::from_level(level))
             .set_default();
         Self { written, _guard: guard }
     }

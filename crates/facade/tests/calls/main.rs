@@ -10,6 +10,7 @@ mod endpoints;
 mod isolated;
 mod large;
 mod logged;
+mod measured;
 mod messages;
 mod network;
 mod never_sent;

@@ -11,7 +11,8 @@ use std::{
 use bytes::{Buf, Bytes};
 use clock::Clock;
 use facade::{
-    Call, Facade, Failure, Reply, dynamic::Handler, log::Calls, server::Server as FacadeServer,
+    Call, Decline, Facade, Failure, Reply, dynamic::Handler, log::Calls,
+    server::Server as FacadeServer,
 };
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -91,22 +92,29 @@ impl Shop {
 
     fn taking(clock: Clock, refusal: Option<fn() -> Failure>) -> Self {
         let server = FacadeServer::new(Facade::new(clock, Calls::Notable));
-        Self::of(server, refusal, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+        Self::of(server, refusal, None, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+    }
+
+    /// Declines every order.
+    pub(crate) fn declining(facade: Facade, decline: Decline) -> Self {
+        let gate = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        Self::of(FacadeServer::new(facade), None, Some(decline), gate)
     }
 
     /// Answers an order for each permit of the gate.
     pub(crate) fn behind(facade: Facade, gate: Arc<Semaphore>) -> Self {
-        Self::of(FacadeServer::new(facade), None, gate)
+        Self::of(FacadeServer::new(facade), None, None, gate)
     }
 
     /// Beside other services.
     pub(crate) fn on(server: FacadeServer) -> Self {
-        Self::of(server, None, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+        Self::of(server, None, None, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
     }
 
     fn of(
         mut server: FacadeServer,
         refusal: Option<fn() -> Failure>,
+        decline: Option<Decline>,
         gate: Arc<Semaphore>,
     ) -> Self {
         let orders = Arc::<AtomicU32>::default();
@@ -115,7 +123,7 @@ impl Shop {
             .unwrap();
         let method = service.methods().find(|method| method.name() == "PlaceOrder").unwrap();
         let response = DynamicMessage::new(method.output());
-        let taken = Taken { orders: Arc::clone(&orders), response, refusal, gate };
+        let taken = Taken { orders: Arc::clone(&orders), response, refusal, decline, gate };
         server.serve(&method, Arc::new(taken));
         let (service, _) = server.build();
         Self { routes: service.in_process(), orders }
@@ -141,6 +149,7 @@ struct Taken {
     orders: Arc<AtomicU32>,
     response: DynamicMessage,
     refusal: Option<fn() -> Failure>,
+    decline: Option<Decline>,
     gate: Arc<Semaphore>,
 }
 
@@ -151,11 +160,15 @@ impl Handler for Taken {
         _: DynamicMessage,
     ) -> BoxFuture<'static, Result<Reply<DynamicMessage>, Failure>> {
         self.orders.fetch_add(1, Ordering::Relaxed);
-        let (response, refusal) = (self.response.clone(), self.refusal);
+        let (refusal, reply) = (self.refusal, Reply::from(self.response.clone()));
+        let reply = match self.decline.clone() {
+            Some(decline) => reply.declined(decline),
+            None => reply,
+        };
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
             gate.acquire().await.unwrap().forget();
-            refusal.map_or(Ok(response.into()), |refusal| Err(refusal()))
+            refusal.map_or(Ok(reply), |refusal| Err(refusal()))
         })
     }
 }

@@ -6,6 +6,7 @@ mod catalogue;
 mod dashboard;
 mod prometheus;
 mod promql;
+mod receiver;
 mod rules;
 mod scraped;
 mod shop;

@@ -1,29 +1,23 @@
 //! The whole of it, for real: five processes, Debian's Prometheus, and the files that are shipped.
 
-use std::{path::PathBuf, process::Command};
+use std::{collections::BTreeSet, path::PathBuf, process::Command, time::Duration};
 
+use clock::Clock;
 use live::Installation;
-use serde_json::Value;
 
 use crate::{
     dashboard::queries,
     prometheus::{Prometheus, wait_until},
+    receiver::Receiver,
     shop::Shop,
     tools::{files, read, root, tool},
 };
 
-/// Panels that have nothing to show here, and why.
-const EMPTY: [(&str, &str); 0] = [];
+/// So that Prometheus has its turn on a small machine.
+const BETWEEN_ORDERS: Duration = Duration::from_millis(20);
 
-fn result_of(title: &str) -> String {
+fn expression_of(title: &str) -> String {
     queries().into_iter().find(|query| query.panel == title).unwrap().expression
-}
-
-fn fires(prometheus: &Prometheus, alert: &str) -> Option<()> {
-    let data = prometheus.ask("/api/v1/alerts").ok()?;
-    let mut alerts = data["alerts"].as_array()?.iter();
-    let is_it = |one: &&Value| one["labels"]["alertname"] == alert && one["state"] == "firing";
-    alerts.find(is_it).map(|_| ())
 }
 
 fn check_rules(prometheus: &Prometheus) {
@@ -34,20 +28,29 @@ fn check_rules(prometheus: &Prometheus) {
     }
 }
 
-/// A query that fails is a mistake; one that gives nothing is one too, unless it is listed.
+/// A query that fails is a mistake, and so is one that gives nothing: what has not happened is exported as 0.
 fn check_panels(prometheus: &Prometheus) {
     let mut wrong = Vec::new();
     for query in queries() {
-        let is_listed = EMPTY.iter().any(|(panel, _)| *panel == query.panel);
         match prometheus.query(&query.expression) {
             Err(why) => wrong.push(format!("{}: {why}: {}", query.panel, query.expression)),
-            Ok(result) if result.is_empty() && !is_listed => {
+            Ok(result) if result.is_empty() => {
                 wrong.push(format!("{}: no data: {}", query.panel, query.expression));
             }
             Ok(_) => {}
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The ids of traces that dots on the panels lead to.
+fn exemplars(prometheus: &Prometheus, series: &str) -> BTreeSet<String> {
+    let now = Clock::system().now().0 / 1000;
+    let span = format!("start={}&end={}", now - 600, now + 60);
+    let data = prometheus.ask(&format!("/api/v1/query_exemplars?query={series}&{span}")).unwrap();
+    let series = data.as_array().unwrap().iter();
+    let exemplars = series.flat_map(|series| series["exemplars"].as_array().unwrap());
+    exemplars.map(|one| one["labels"]["trace_id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The commands of the runbooks are ones that the program knows.
@@ -79,7 +82,9 @@ async fn three_orders_whose_undo_is_stuck_are_counted_and_alarmed_and_every_pane
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_sagamesh"));
     let port_base = Installation::choose(binary, folder.path(), seed).unwrap().port_base();
     let shop = Shop::open(folder.path(), port_base).await;
-    let prometheus = Prometheus::start(&program, folder.path(), &shop.admins).await;
+    let receiver = Receiver::start();
+    let (admins, address) = (&shop.admins, receiver.address);
+    let prometheus = Prometheus::start(&program, folder.path(), admins, address).await;
     wait_until("all five are scraped", || (prometheus.number("sum(up)")? == 5.0).then_some(()))
         .await;
 
@@ -90,20 +95,30 @@ async fn three_orders_whose_undo_is_stuck_are_counted_and_alarmed_and_every_pane
                 .is_none_or(|a| !a.result.unwrap().success)
         );
     }
-    let tile = result_of("Need a person");
+    let tile = expression_of("Need a person");
     wait_until("the tile shows 3", || (prometheus.number(&tile)? == 3.0).then_some(())).await;
-    let mut placed = 0;
+    let (mut traces, clock) = (BTreeSet::new(), Clock::system());
     let place = async {
-        loop {
-            shop.place("ada", &format!("order-{placed}")).await.unwrap();
-            placed += 1;
+        for number in 0.. {
+            let placed = shop.place("ada", &format!("order-{number}")).await.unwrap();
+            traces.insert(placed.result.unwrap().trace_id);
+            clock.sleep(BETWEEN_ORDERS).await;
         }
     };
-    let alarmed = wait_until("the alert fires", || fires(&prometheus, "SagaNeedsPerson"));
-    tokio::select! { () = alarmed => {}, () = place => {} }
+    let alarmed = wait_until("the alert is told", || receiver.told("SagaNeedsPerson"));
+    let alert = tokio::select! {
+        alert = alarmed => alert,
+        () = place => unreachable!("there is always another order"),
+    };
+    let text = "3 sagas of place-order stand in ATTENTION and wait for somebody to decide.";
+    assert_eq!(alert["annotations"]["description"], text);
 
     check_rules(&prometheus);
     check_panels(&prometheus);
     check_commands(port_base);
-    println!("{placed} orders were placed beside the three that are stuck");
+    for series in ["saga_duration_seconds_bucket", "rpc_server_call_duration_seconds_bucket"] {
+        let named = exemplars(&prometheus, series);
+        assert!(!named.is_disjoint(&traces), "no exemplar of {series} is of an order: {named:?}");
+    }
+    println!("{} orders were placed beside the three that are stuck", traces.len());
 }

@@ -3,18 +3,24 @@
 use std::{
     fmt::Write,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
+use clock::Clock;
 use live::Clients;
-use proto::checkout::v1::{Line, PlaceOrderRequest, PlaceOrderResponse};
+use proto::{
+    checkout::v1::{Line, PlaceOrderRequest, PlaceOrderResponse},
+    saga::v1::{DefinitionState, ListDefinitionsRequest},
+};
 
 use crate::{
     prometheus::{Running, free_address},
     tools::{read, root},
 };
 
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// In the order of their ports, from the second on.
 const SERVICES: [(&str, &str); 4] = [
     ("order", "sagamesh.order.v1.OrderService"),
@@ -65,15 +71,25 @@ impl Shop {
     }
 
     async fn fill(&self) {
-        let clock = clock::Clock::system();
-        let until = clock.now().after(std::time::Duration::from_secs(60));
-        while !self.clients.answers().await {
-            assert!(clock.now() < until, "the orchestrator does not answer");
-            clock.sleep(std::time::Duration::from_millis(50)).await;
+        let clock = Clock::system();
+        let until = clock.now().after(START_TIMEOUT);
+        while !self.has_stuck_order().await {
+            assert!(clock.now() < until, "the stuck order is not registered");
+            clock.sleep(Duration::from_millis(50)).await;
         }
         self.clients.add_goods("tea", 100, 1_000_000).await.unwrap();
         self.clients.add_member("ada", 1_000, 100_000_000).await.unwrap();
         self.clients.add_member("poor", 1, 1).await.unwrap();
+    }
+
+    async fn has_stuck_order(&self) -> bool {
+        let mut sagas = self.clients.sagas.clone();
+        let listed = sagas.list_definitions(ListDefinitionsRequest::default()).await;
+        let listed = listed.map(tonic::Response::into_inner).unwrap_or_default();
+        listed
+            .definitions
+            .iter()
+            .any(|one| one.version == 2 && one.state() == DefinitionState::Registered)
     }
 
     /// Places an order; the answer, where there is one.
@@ -90,7 +106,7 @@ impl Shop {
 }
 
 /// The shop's own definition in a later version, whose undo of the stock is refused.
-fn write_stuck_order(folder: &Path) -> std::path::PathBuf {
+fn write_stuck_order(folder: &Path) -> PathBuf {
     let sagas = folder.join("sagas");
     std::fs::create_dir(&sagas).unwrap();
     let shipped = read(&root().join("sagamesh/definitions/place-order.yaml"));
@@ -102,8 +118,10 @@ fn write_stuck_order(folder: &Path) -> std::path::PathBuf {
 
 fn start(name: &str, folder: &Path, (port, admin): (u16, SocketAddr), rest: &str) -> Running {
     let (config, data) = (folder.join(format!("{name}.yaml")), folder.join(name));
+    // Nobody takes the spans: exemplars name what a process sends, whoever listens.
     let text = format!(
-        "listen: {{grpc: 127.0.0.1:{port}, admin: {admin}}}\ndatabase: {{folder: {}}}\n{rest}",
+        "listen: {{grpc: 127.0.0.1:{port}, admin: {admin}}}\ndatabase: {{folder: {}}}\n\
+         telemetry: {{otlp: 127.0.0.1:9, sample: 1}}\n{rest}",
         data.display()
     );
     std::fs::write(&config, text).unwrap();

@@ -311,7 +311,7 @@ pub async fn run(
     let mut process = Process::new(clock.clone(), config.limits.connections.clone())
         .measured_by(config.telemetry.registry());
     if let Some(address) = config.listen.admin {
-        process.serve_admin_on(listener::bind(address).await?);
+        process.serve_admin_on(listener::bind_setting("listen.admin", address).await?);
     }
     let budget = Budget::new(config.limits.requests.clone(), config.limits.responses.clone());
     let facade =
@@ -322,7 +322,7 @@ pub async fn run(
     process::join_databases(folder, slice::from_ref(journal.database()), on_loss).await?;
     let journal = Arc::new(journal);
     let node = Node::with_journal(config, available_bundles, Vec::new(), &facade, journal).await?;
-    node.join(&mut process, listener::bind(address).await?).await;
+    node.join(&mut process, listener::bind_setting("listen.grpc", address).await?).await;
     tracing::info!(%address, "the orchestrator serves");
     process.run_until_signal(signals, CancellationToken::new()).await
 }

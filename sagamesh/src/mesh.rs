@@ -15,7 +15,7 @@ use clock::Clock;
 use facade::{
     Facade,
     budget::Budget,
-    listener::bind,
+    listener::{bind, bind_setting},
     process::{self, Process},
 };
 use orchestrator::{Node, journal::Journal, node::open_journal};
@@ -197,7 +197,7 @@ async fn listen(config: &Listen) -> Result<Listeners, String> {
     let orchestrator = bind(at(0)).await?;
     let services = [bind(at(1)).await?, bind(at(2)).await?, bind(at(3)).await?, bind(at(4)).await?];
     let admin = match config.admin {
-        Some(address) => bind(address).await?,
+        Some(address) => bind_setting("listen.admin", address).await?,
         None => match bind(at(5)).await {
             Ok(listener) => listener,
             // This listener was not configured, so a port that is taken must not keep the mesh from starting.

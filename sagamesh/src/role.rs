@@ -11,7 +11,7 @@ A config file; each setting may be left out:
 
   listen:
     grpc: 127.0.0.1:7071
-    admin: 127.0.0.1:7081       # /livez, /readyz and gRPC health; without it there is none
+    admin: 127.0.0.1:7081       # /livez, /readyz, /metrics and gRPC health; without it there is none
   database:
     folder: ./data              # made when it is missing
   retention:
@@ -20,6 +20,9 @@ A config file; each setting may be left out:
     format: text                # or json
     filter: info
     calls: notable              # or all
+  telemetry:
+    otlp: 127.0.0.1:4317        # send spans there by OTLP over gRPC; left out, there are none
+    sample: 0.05                # of the traces that begin here
 
 The environment counts over it (SAGAMESH__LISTEN__GRPC=0.0.0.0:7071), and a value may come from a file of its own
 (SAGAMESH__LOG__FILTER_FILE=/run/filter). `sagamesh config reference service` lists every setting.
@@ -38,7 +41,7 @@ A config file; each setting may be left out:
 
   listen:
     grpc: 127.0.0.1:7070
-    admin: 127.0.0.1:7080       # /livez, /readyz and gRPC health; without it there is none
+    admin: 127.0.0.1:7080       # /livez, /readyz, /metrics and gRPC health; without it there is none
   database:
     folder: ./data              # of the journal; made when it is missing
   participants:                 # each service that sagas call
@@ -60,6 +63,9 @@ A config file; each setting may be left out:
     format: text                # or json
     filter: info
     calls: notable              # or all
+  telemetry:
+    otlp: 127.0.0.1:4317        # send spans there by OTLP over gRPC; left out, there are none
+    sample: 0.05                # of the traces that begin here
 
 The environment counts over it (SAGAMESH__LIMITS__MAX_RUNNING=500), and a value may come from a file of its own
 (SAGAMESH__LOG__FILTER_FILE=/run/filter). `sagamesh config reference orchestrator` lists every setting.

@@ -138,6 +138,7 @@ impl Wiring {
             },
             retention: Retention { keep_finished: self.keep_finished, ..Retention::default() },
             log: Log { calls: facade::log::Calls::Notable, ..Log::default() },
+            ..Config::default()
         };
         let mesh = open(config).await?;
         let addresses = *mesh.addresses();

@@ -63,8 +63,8 @@ pub struct Listen {
     /// The address for gRPC calls.
     #[schemars(with = "String")]
     pub grpc: SocketAddr,
-    /// The address for `/livez`, `/readyz` and gRPC health, over HTTP/1.1 and HTTP/2; none where it is left out. It asks
-    /// nobody who they are: keep it away from clients.
+    /// The address for `/livez`, `/readyz`, `/metrics` and gRPC health, over HTTP/1.1 and HTTP/2; none where it is left
+    /// out. It asks nobody who they are: keep it away from clients.
     #[schemars(with = "Option<String>")]
     pub admin: Option<SocketAddr>,
 }

@@ -95,6 +95,14 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
+/// Takes the address that this setting gives.
+///
+/// # Errors
+/// As [`bind`], with the setting's name.
+pub async fn bind_setting(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    bind(address).await.map_err(|why| format!("{setting}: {why}"))
+}
+
 /// What a listener has of its process.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {

@@ -107,11 +107,14 @@ pub(crate) fn start_with(
     let filter = read_filter(filter)?;
     let queue = Queue::to_stderr().map_err(|error| format!("nothing can be logged: {error}"))?;
     let colours = format == Format::Text && io::stderr().is_terminal();
-    tracing_subscriber::registry()
-        .with(layer(format, colours, queue.clone()).with_filter(filter))
-        .with(spans.as_ref().map(trace::Pending::layer))
-        .try_init()
-        .map_err(|error| error.to_string())?;
+    let lines = tracing_subscriber::registry()
+        .with(layer(format, colours, queue.clone()).with_filter(filter));
+    match &spans {
+        Some(spans) => lines.with(spans.layer()).try_init(),
+        // A layer that is none would have every line that is filtered out looked at again each time.
+        None => lines.try_init(),
+    }
+    .map_err(|error| error.to_string())?;
     // Logging is started once, or the line above has failed.
     let _ = QUEUE.set(queue);
     // The hook that is there writes to standard error by itself, and waits for it.

@@ -9,6 +9,7 @@
 
 pub mod buckets;
 pub mod exposition;
+pub mod reference;
 
 mod family;
 mod preparation;

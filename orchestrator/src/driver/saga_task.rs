@@ -247,7 +247,8 @@ impl SagaTask {
 
     /// Counts what is on disk now.
     pub(crate) fn count(&mut self) {
-        self.metrics.count(&mut self.saga.marks, || None);
+        let trace_id = || self.trace.is_exported().then(|| self.trace.id());
+        self.metrics.count(&mut self.saga.marks, trace_id);
     }
 
     /// What was recorded, as the journal keeps it and as it is, with where the saga stands where that has changed.

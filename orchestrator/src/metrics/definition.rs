@@ -226,3 +226,73 @@ impl MethodMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use definition::{Descriptors, Draft};
+    use metrics::{Registry, exposition::Exposition};
+
+    use super::*;
+    use crate::metrics::SagaMetrics;
+
+    const HOLD: &str = "
+saga: hold
+version: 1
+steps:
+  - step: freeze
+    call: sagamesh.stock.v1.StockService/Freeze
+    with: { order_no: saga.key, lines: \"[{'sku': 'tea', 'quantity': 1}]\" }
+    undo: sagamesh.stock.v1.StockService/Unfreeze
+    undo_with: { order_no: saga.key, reason: saga.reason }
+";
+
+    fn hold() -> Compiled {
+        let mut descriptors = Descriptors::new();
+        descriptors.add_pool(proto::descriptors().clone());
+        Draft::parse("hold.yaml", HOLD).unwrap().compile(&descriptors).unwrap()
+    }
+
+    fn marks(marks: impl IntoIterator<Item = Mark>) -> Marks {
+        Marks::from_iter(marks)
+    }
+
+    #[test]
+    fn what_has_ended_names_its_trace_where_that_is_exported() {
+        for (trace_id, expected) in [(Some("4bf9".to_owned()), 1), (None, 0)] {
+            let registry = Registry::new();
+            let metrics = SagaMetrics::new(&registry).of(&hold());
+            let took = Duration::from_millis(2_500);
+            let ended = Mark::Finished { outcome: SagaOutcome::Succeeded, took };
+            metrics.count(&mut marks([Mark::Started, ended]), || trace_id.clone());
+            let scraped = Exposition::parse(&registry.encode()).unwrap();
+            let exemplars = scraped.samples().filter(|sample| sample.exemplar.is_some());
+            let le: Vec<_> = exemplars.map(|sample| sample.labels["le"].as_str()).collect();
+            assert_eq!(le, ["2.5"; 1][..expected]);
+        }
+    }
+
+    #[test]
+    fn what_a_step_does_not_have_is_counted_nowhere() {
+        let registry = Registry::new();
+        let metrics = SagaMetrics::new(&registry).of(&hold());
+        let attempt = |step, method| Mark::Attempt { step, method, result: AttemptResult::Ok };
+        let counted = [
+            attempt(StepId(0), Method::Call),
+            attempt(StepId(0), Method::Lookup),
+            attempt(StepId(7), Method::Call),
+        ];
+        metrics.count(&mut marks(counted), || None);
+        metrics.times(StepId(0), Method::Lookup).answered(Duration::from_secs(1));
+        let scraped = Exposition::parse(&registry.encode()).unwrap();
+        assert_eq!(scraped.value("saga_step_attempts_total", &[]), Some(1.0));
+        assert_eq!(scraped.value("saga_step_duration_seconds_count", &[]), Some(0.0));
+    }
+
+    #[test]
+    fn a_process_that_measures_nothing_counts_nothing() {
+        let registry = Registry::off();
+        let metrics = SagaMetrics::new(&registry).of(&hold());
+        metrics.count(&mut marks([Mark::Started, Mark::Recovered]), || None);
+        assert_eq!(registry.encode(), "");
+    }
+}

@@ -269,3 +269,10 @@ fn attempts(
         (step, direction, made)
     })
 }
+
+#[cfg(test)]
+impl FromIterator<Mark> for Marks {
+    fn from_iter<M: IntoIterator<Item = Mark>>(marks: M) -> Self {
+        Self(marks.into_iter().collect())
+    }
+}

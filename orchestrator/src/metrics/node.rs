@@ -1,6 +1,9 @@
 //! What a node holds at the moment, read when it is scraped. Nothing of the node is kept for it: a registry may outlive it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
 use metrics::{Readings, Registry as Measured};
 
@@ -111,8 +114,13 @@ fn participants(context: &Arc<Context>, measured: &Measured) {
     let help = "Calls to a participant that are under way";
     let in_flight = measured.read_gauges("sagamesh_participant_in_flight", help, PARTICIPANT);
     in_flight.read(source(context, |context: &Context, readings| {
-        for (participant, line) in context.participants.lines() {
-            readings.add([&participant], count(line.in_flight));
+        let participants = &context.participants;
+        let lines = BTreeMap::from_iter(participants.lines());
+        for (participant, _) in participants.traffic() {
+            // Within the process nobody waits.
+            let calls = || participants.under_way(&participant);
+            let in_flight = lines.get(&participant).map_or_else(calls, |line| line.in_flight);
+            readings.add([&participant], count(in_flight));
         }
     }));
     let help = "Calls that wait in line for a participant";
@@ -174,10 +182,9 @@ fn standing(context: &Arc<Context>, registry: &Arc<Registry>, measured: &Measure
             (Arc::clone(&gauges), Weak::clone(&context), Weak::clone(&registry));
         Box::pin(async move {
             let (Some(context), Some(registry)) = (context.upgrade(), registry.upgrade()) else {
-                return;
+                return gauges.forget();
             };
-            let Context { journal, metrics, live, .. } = context.as_ref();
-            gauges.refresh(journal.as_ref(), &registry, metrics, || live.count()).await;
+            gauges.refresh(context, registry).await;
         })
     });
 }

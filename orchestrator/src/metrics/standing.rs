@@ -16,7 +16,8 @@ use saga::Status;
 
 use super::{OTHER_REASON, SagaMetrics, reason_label};
 use crate::{
-    journal::{Journal, UnfinishedCounts, unfinished::Group},
+    driver::Context,
+    journal::{UnfinishedCounts, unfinished::Group},
     registry::Registry,
 };
 
@@ -34,8 +35,9 @@ const UNFINISHED: [Status; 4] =
 pub(crate) struct StandingGauges {
     clock: Clock,
     told: Mutex<Option<Told>>,
+    names: Mutex<Names>,
     /// Held by whoever asks the store.
-    asking: tokio::sync::Mutex<Names>,
+    asking: tokio::sync::Mutex<()>,
 }
 
 /// What the store told.
@@ -65,7 +67,8 @@ struct Names {
 
 impl StandingGauges {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, told: Mutex::default(), asking: tokio::sync::Mutex::default() }
+        let asking = tokio::sync::Mutex::default();
+        Self { clock, told: Mutex::default(), names: Mutex::default(), asking }
     }
 
     /// Has them scraped from now on.
@@ -106,21 +109,16 @@ impl StandingGauges {
         });
     }
 
-    /// Asks the store, unless it was asked a moment ago. `tasks` is how many sagas have a task on this node.
-    pub(crate) async fn refresh(
-        &self,
-        journal: &dyn Journal,
-        registry: &Registry,
-        sagas: &SagaMetrics,
-        tasks: impl Fn() -> usize,
-    ) {
-        let mut names = self.asking.lock().await;
+    /// Asks the store, unless it was asked a moment ago.
+    pub(crate) async fn refresh(self: Arc<Self>, context: Arc<Context>, registry: Arc<Registry>) {
+        let _one_at_a_time = self.asking.lock().await;
         let now = self.clock.now();
         if self.told().as_ref().is_some_and(|told| now.since(told.at) < MAX_AGE) {
             return;
         }
-        let before = tasks();
-        let counts = match self.clock.timeout(MAX_WAIT, journal.count_unfinished(now)).await {
+        let before = context.live.count();
+        let counting = context.journal.count_unfinished(now);
+        let counts = match self.clock.timeout(MAX_WAIT, counting).await {
             Ok(Ok(counts)) => counts,
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
@@ -128,10 +126,22 @@ impl StandingGauges {
             }
             Err(_) => return tracing::warn!("the sagas in each state were not counted in time"),
         };
-        let tasks = u64::try_from(before.max(tasks())).unwrap_or(u64::MAX);
-        names.update(registry, &counts, sagas);
-        let told = Told::new(&counts, &names.shown, tasks, now);
-        *self.told() = Some(told);
+        let tasks = u64::try_from(before.max(context.live.count())).unwrap_or(u64::MAX);
+        // Beside the event loop: ten thousand definitions take milliseconds.
+        let gauges = Arc::clone(&self);
+        let telling = move || {
+            let mut names = gauges.names.lock().unwrap_or_else(PoisonError::into_inner);
+            names.update(&registry, &counts, &context.metrics);
+            *gauges.told() = Some(Told::new(&counts, &names.shown, tasks, now));
+        };
+        if tokio::task::spawn_blocking(telling).await.is_err() {
+            tracing::error!("the gauges of the sagas in each state panicked");
+        }
+    }
+
+    /// Shows nothing any more.
+    pub(crate) fn forget(&self) {
+        *self.told() = None;
     }
 
     fn told(&self) -> MutexGuard<'_, Option<Told>> {

@@ -1,5 +1,6 @@
 //! What is measured of sagas is what their journals say.
 
+mod held;
 mod recount;
 mod standing;
 
@@ -36,8 +37,11 @@ async fn ended(test_driver: &TestDriver, saga_id: &str, state: SagaState) {
     test_driver.asleep(saga_id).await;
 }
 
+/// A metric's name, labels that its series have among theirs, and the sum of these.
+type Expected<'e> = (&'e str, &'e [(&'e str, &'e str)], f64);
+
 #[track_caller]
-fn holds(scraped: &Exposition, expected: &[(&str, &[(&str, &str)], f64)]) {
+fn holds(scraped: &Exposition, expected: &[Expected<'_>]) {
     for (name, labels, value) in expected {
         assert_eq!(scraped.value(name, labels), Some(*value), "{name} {labels:?}");
     }

@@ -96,7 +96,7 @@ pub struct Listen {
     /// The orchestrator's port; order, stock, points and payment are on the four that follow, health on the next or, where
     /// that is taken, on a free one. 0: free ports.
     pub port_base: u16,
-    /// The address for `/livez`, `/readyz` and gRPC health, where it is not to be beside the others.
+    /// The address for `/livez`, `/readyz`, `/metrics` and gRPC health, where it is not to be beside the others.
     #[schemars(with = "Option<String>")]
     pub admin: Option<SocketAddr>,
 }

@@ -20,9 +20,9 @@ use crate::{port_base, sagamesh, shop::Shop};
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A process whose output the test decides on; killed when the test ends, however it ends.
-struct Started {
+pub(crate) struct Started {
     child: Child,
-    shop: Shop,
+    pub(crate) shop: Shop,
 }
 
 impl Drop for Started {
@@ -34,7 +34,12 @@ impl Drop for Started {
 
 impl Started {
     /// Starts `dev` and waits until its ports are taken.
-    async fn by(mut command: Command, data: &Path, stdout: Stdio, stderr: Stdio) -> Self {
+    pub(crate) async fn by(
+        mut command: Command,
+        data: &Path,
+        stdout: Stdio,
+        stderr: Stdio,
+    ) -> Self {
         let base = port_base();
         let child = command
             .args(["dev", "--port-base", &base.to_string(), "--data"])
@@ -60,7 +65,7 @@ impl Started {
     }
 
     /// Tells it to stop and waits until it has.
-    async fn stop(mut self) -> ExitStatus {
+    pub(crate) async fn stop(mut self) -> ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let clock = Clock::system();

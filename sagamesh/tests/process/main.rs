@@ -12,8 +12,10 @@ mod backup;
 mod bounded;
 mod content;
 mod definitions;
+mod metrics;
 mod roles;
 mod shop;
+mod telemetry;
 
 use proto::{
     payment::v1::{GetWalletRequest, payment_service_client::PaymentServiceClient},

@@ -156,3 +156,114 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use futures::FutureExt;
+    use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
+
+    use super::*;
+
+    struct Saga(&'static str);
+
+    impl Fields for Saga {
+        fn each(&self, field: &mut dyn FnMut(&'static str, &dyn Display)) {
+            field("saga.id", &self.0);
+            field("trace.id", &7);
+        }
+    }
+
+    fn scope(saga: &'static str) -> Scope {
+        Scope::of(Arc::new(Saga(saga)))
+    }
+
+    fn current() -> String {
+        Scope::current().map(|scope| format!("{scope:?}")).unwrap_or_default()
+    }
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Written {
+        type Writer = Self;
+
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What is written of two lines, one of them within a scope.
+    fn written(format: Format) -> Vec<String> {
+        let written = Written::default();
+        let lines = super::super::layer(format, false, written.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            tracing::warn!(number = 1, "alone");
+            scope("a \"b\"").enter(|| tracing::warn!(number = 2, "within"));
+        });
+        let written = written.0.lock().unwrap();
+        std::str::from_utf8(&written).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_its_scope_in_text_at_its_end() {
+        let [alone, within] = &written(Format::Text)[..] else { panic!("two lines") };
+        assert!(alone.ends_with("alone number=1"), "{alone}");
+        assert!(within.ends_with("within number=2 saga.id=a \"b\" trace.id=7"), "{within}");
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_its_scope_in_json_as_its_span() {
+        let lines = written(Format::Json);
+        let read = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let [alone, within] = &lines.iter().map(read).collect::<Vec<_>>()[..] else {
+            panic!("two lines")
+        };
+        assert!(alone["span"].is_null() && alone["number"] == 1, "{alone}");
+        assert_eq!((&within["number"], &within["message"]), (&2.into(), &"within".into()));
+        assert_eq!(within["span"], serde_json::json!({"saga.id": "a \"b\"", "trace.id": "7"}));
+    }
+
+    #[test]
+    fn each_poll_and_the_drop_of_a_future_are_within_its_scope_and_nothing_else_is() {
+        struct Dropped(Arc<Mutex<String>>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                *self.0.lock().unwrap() = current();
+            }
+        }
+        let dropped = Arc::default();
+        let held = Dropped(Arc::clone(&dropped));
+        let inner = scope("inner").run(async { current() });
+        let work = async move {
+            let _held = held;
+            assert!(inner.await.contains("inner"));
+            assert!(current().contains("outer"), "the inner one has ended");
+            std::future::pending::<()>().await;
+        };
+        let mut work = Box::pin(scope("outer").run(work));
+        assert!(work.as_mut().now_or_never().is_none());
+        assert_eq!(current(), "", "between two polls");
+        drop(work);
+        assert!(dropped.lock().unwrap().contains("outer"));
+        assert_eq!(current(), "");
+    }
+
+    #[test]
+    fn a_panic_does_not_leave_its_scope_behind() {
+        let panics = || scope("panics").enter(|| panic!("the test says so"));
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert_eq!(current(), "");
+    }
+}

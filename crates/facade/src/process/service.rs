@@ -153,7 +153,7 @@ where
     let mut process =
         Process::new(clock.clone(), limits.connections).measured_by(telemetry.registry());
     if let Some(address) = listen.admin {
-        process.serve_admin_on(listener::bind(address).await?);
+        process.serve_admin_on(listener::bind_setting("listen.admin", address).await?);
     }
     let budget = Budget::new(limits.requests, limits.responses);
     let facade = Facade::new(clock, log.calls)
@@ -163,7 +163,7 @@ where
     let mount = open(database.folder.clone(), facade.clone()).await?;
     join_databases(&database.folder, mount.databases(), on_loss).await?;
     let name = mount.name();
-    let listener = listener::bind(listen.grpc).await?;
+    let listener = listener::bind_setting("listen.grpc", listen.grpc).await?;
     add_services(&mut process, &facade, limits.max_calls, vec![(mount, listener)]).await;
     tracing::info!(service = name, address = %listen.grpc, data = %database.folder.display(), "serving");
     process.run_until_signal(signals, CancellationToken::new()).await

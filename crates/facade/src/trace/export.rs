@@ -9,23 +9,34 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{InstrumentationScope, KeyValue, trace::TraceId, trace::TracerProvider};
+use clock::Clock;
+use opentelemetry::{
+    InstrumentationScope, Key, KeyValue,
+    trace::{TraceId, TracerProvider},
+};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
-    resource::{EnvResourceDetector, TelemetryResourceDetector},
+    resource::{
+        EnvResourceDetector, ResourceDetector, SdkProvidedResourceDetector,
+        TelemetryResourceDetector,
+    },
     trace::{
         IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider, SpanData,
         SpanExporter as _,
     },
 };
 use tokio::{runtime, sync::oneshot};
-use tracing::Level;
-use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, filter_fn},
+    registry::LookupSpan,
+};
 
 use super::{
     ids::GivenIds,
-    queue::{DroppedSpans, Queue},
+    queue::{BATCH_SPANS, DroppedSpans, Queue},
 };
 use crate::{
     config::telemetry::{OtlpAddress, SampleRatio, Telemetry},
@@ -38,8 +49,12 @@ pub(crate) const TARGET: &str = "sagamesh::span";
 const BATCH_DELAY: Duration = Duration::from_secs(1);
 /// How long a batch may take, repeated attempts included.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Log lines that a span has with it.
+const MAX_EVENTS: u32 = 32;
 /// What these spans are made by.
 const SCOPE: &str = "sagamesh";
+/// What the SDK's name of a process begins with whose environment does not name it.
+const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// A process exports its spans to one place, or to none.
 static EXPORT: OnceLock<Export> = OnceLock::new();
@@ -107,6 +122,7 @@ impl Pending {
             .with_id_generator(GivenIds)
             // Whether a trace is exported is decided before a span is built.
             .with_sampler(Sampler::AlwaysOn)
+            .with_max_events_per_span(MAX_EVENTS)
             .with_span_processor(queue.clone())
             .build();
         let tracer = provider.tracer_with_scope(scope.clone());
@@ -114,8 +130,8 @@ impl Pending {
         Some(Self { address, resource: resource(service), export, tracer })
     }
 
-    /// What makes spans of `tracing` spans of OpenTelemetry: those that [`super::Live`] opens, with the log lines within
-    /// them. Messages are logged below the level info, so none of them gets there.
+    /// What makes spans of `tracing` spans of OpenTelemetry: those that [`super::Live`] opens, with the log lines of
+    /// services within them. Messages are logged below the level info, so none of them gets there.
     pub(crate) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -127,10 +143,7 @@ impl Pending {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_context_activation(false)
-            .with_filter(filter_fn(|metadata| match metadata.is_span() {
-                true => metadata.target() == TARGET,
-                false => *metadata.level() <= Level::INFO,
-            }))
+            .with_filter(filter_fn(is_told).with_max_level_hint(LevelFilter::INFO))
     }
 
     /// Begins to export. What is in the queue at the end of the process has `flush_timeout` to be sent.
@@ -152,8 +165,10 @@ impl Pending {
             };
             // Whoever waits for these has gone where they cannot be sent.
             let _ = begun.send(Ok(()));
-            runtime
-                .block_on(Sender { exporter, queue, address: to, is_failing: false }.run(stopped));
+            runtime.block_on(
+                Sender { exporter, queue, address: to, clock: Clock::system(), is_failing: false }
+                    .run(stopped),
+            );
             let _ = ended.send(());
         };
         let thread = thread::Builder::new().name("spans".to_owned()).spawn(run);
@@ -164,19 +179,29 @@ impl Pending {
     }
 }
 
+/// The facade's own lines say of a call what its span says, and sentences beside it that may repeat what a stranger wrote.
+fn is_told(metadata: &Metadata<'_>) -> bool {
+    match metadata.is_span() {
+        true => metadata.target() == TARGET,
+        false => *metadata.level() <= Level::INFO && !metadata.target().starts_with("facade::"),
+    }
+}
+
 /// What a process is, to whoever reads its spans. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` count over what is
 /// here.
 fn resource(service: &str) -> Resource {
     let instance = RandomIdGenerator::default().new_trace_id().to_string();
-    let named = std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
+    let name = Key::from_static_str("service.name");
+    let told = SdkProvidedResourceDetector.detect().get(&name);
+    let told = told.filter(|told| !told.as_str().starts_with(UNKNOWN_SERVICE));
     let builder = Resource::builder_empty()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", instance))
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_detector(Box::new(EnvResourceDetector::new()));
-    match named {
-        Some(name) => builder.with_service_name(name).build(),
+    match told {
+        Some(told) => builder.with_service_name(told).build(),
         None => builder.build(),
     }
 }
@@ -204,6 +229,7 @@ struct Sender {
     exporter: SpanExporter,
     queue: Queue,
     address: OtlpAddress,
+    clock: Clock,
     is_failing: bool,
 }
 
@@ -211,15 +237,20 @@ impl Sender {
     /// Sends until it is told to stop, and then what is left.
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         // Nothing, to find out whether somebody is there: a trace that is sampled may come late.
-        self.send(Vec::new()).await;
+        let mut is_last = tokio::select! {
+            () = self.send(Vec::new()) => false,
+            _ = &mut stopped => true,
+        };
         loop {
-            let is_last = tokio::select! {
-                () = self.queue.batch(BATCH_DELAY) => false,
-                _ = &mut stopped => true,
-            };
+            if !is_last {
+                is_last = tokio::select! {
+                    () = self.queue.batch(&self.clock, BATCH_DELAY) => false,
+                    _ = &mut stopped => true,
+                };
+            }
             loop {
                 let spans = self.queue.take();
-                let is_rest = spans.len() < super::queue::BATCH_SPANS;
+                let is_rest = spans.len() < BATCH_SPANS;
                 if !spans.is_empty() {
                     self.send(spans).await;
                 }
@@ -236,7 +267,7 @@ impl Sender {
     async fn send(&mut self, spans: Vec<SpanData>) {
         let count = spans.len();
         // Its own limit is of an attempt, and it makes several.
-        let sent = tokio::time::timeout(EXPORT_TIMEOUT, self.exporter.export(spans)).await;
+        let sent = self.clock.timeout(EXPORT_TIMEOUT, self.exporter.export(spans)).await;
         let failure = match sent {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
@@ -272,5 +303,30 @@ impl Drop for Flush {
             let _ = stop.send(());
             let _ = self.end.recv_timeout(self.timeout);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(ratio: f64) -> impl Fn(TraceId) -> bool {
+        let ratio = SampleRatio::try_from(ratio).unwrap();
+        let scope = InstrumentationScope::builder(SCOPE).build();
+        let export = Export { queue: Queue::default(), ratio, scope };
+        move |trace_id| export.samples(trace_id)
+    }
+
+    #[test]
+    fn the_ratio_decides_about_a_new_trace_by_its_id() {
+        let (none, some, all) = (samples(0.0), samples(0.05), samples(1.0));
+        let least = TraceId::from(1_u128 << 64);
+        let most = TraceId::from(u128::MAX);
+        assert_eq!([none(least), none(most)], [false, false]);
+        assert_eq!([some(least), some(most)], [true, false]);
+        assert_eq!([all(least), all(most)], [true, true]);
+        let ids = (0..10_000).map(|_| RandomIdGenerator::default().new_trace_id());
+        let sampled = ids.filter(|id| some(*id)).count();
+        assert!((300..700).contains(&sampled), "{sampled} of 10000");
     }
 }

@@ -67,14 +67,6 @@ impl Trace {
         Self::at(ids, SpanId::INVALID, span.trace_flags(), span.trace_state().clone())
     }
 
-    /// The same place under another parent.
-    #[must_use]
-    pub fn under(&self, parent: SpanId) -> Self {
-        let span = self.span();
-        let ids = (span.trace_id(), span.span_id());
-        Self::at(ids, parent, span.trace_flags(), span.trace_state().clone())
-    }
-
     /// A link to this span. `kind` says what it is to the span that has the link.
     #[must_use]
     pub fn link(&self, kind: &'static str) -> Link {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use clock::Clock;
 use opentelemetry::Context;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -70,12 +71,12 @@ impl Queue {
     }
 
     /// Waits until there is something to send, and then for more to send with it: until a batch is full, or for `delay`.
-    pub(super) async fn batch(&self, delay: Duration) {
+    pub(super) async fn batch(&self, clock: &Clock, delay: Duration) {
         if self.spans().is_empty() {
             self.0.has_spans.notified().await;
         }
         if self.spans().len() < BATCH_SPANS {
-            let _ = tokio::time::timeout(delay, self.0.is_full.notified()).await;
+            let _ = clock.timeout(delay, self.0.is_full.notified()).await;
         }
     }
 

@@ -137,6 +137,7 @@ async fn each_has_one_log_line_with_its_saga_step_and_trace() {
         assert_eq!(field("reason"), reason.code(), "{what}");
         assert_eq!(field("message"), "call refused", "{what}");
         assert_eq!((field("method"), field("trace.id")), (path, TRACE_ID), "{what}");
+        assert_eq!(field("span.id").len(), 16, "{what}");
         assert_eq!(
             (field("saga.id"), field("saga.step"), field("saga.direction")),
             ("saga-7", "charge", "undo"),

@@ -4,6 +4,7 @@
 
 mod admin;
 mod connections;
+mod measured;
 mod settings;
 mod stages;
 mod stuck;

@@ -272,3 +272,52 @@ fn a_saga_ends_rightly_whichever_record_its_node_stops_after() {
         },
     );
 }
+
+#[test]
+fn a_saga_knows_since_when_it_undoes_and_whether_that_has_needed_a_person() {
+    let claimed = ["turned back", "needed a person", "needed nobody", "never turned back"];
+    over_all(&claimed, |case| {
+        let run = Run::new(case).play();
+        let (mut since, mut needed) = (None, false);
+        let mut met = Vec::new();
+        for (state, record) in states(case, &run.records).iter().skip(1).zip(&run.records) {
+            match record.event {
+                Event::TurnedBack { .. } | Event::Cancelled { .. } => since = Some(record.at),
+                Event::Parked { .. } | Event::SkippedByHand { .. } | Event::Resolved { .. } => {
+                    needed |= since.is_some();
+                }
+                _ => {}
+            }
+            assert_eq!(state.turned_back_at(), since);
+            assert_eq!(state.undo_needed_person(), needed);
+        }
+        met.push(if since.is_some() { "turned back" } else { "never turned back" });
+        met.push(if needed { "needed a person" } else { "needed nobody" });
+        met
+    });
+}
+
+#[test]
+fn an_attempt_is_made_again_by_itself_where_the_engine_waits_for_it() {
+    over_all(&["made again", "given up"], |case| {
+        let run = Run::new(case).play();
+        let mut met = Vec::new();
+        for (state, record) in states(case, &run.records).iter().skip(1).zip(&run.records) {
+            let Event::CallAnswered { step, answer: Answer::Unknown(_), .. } = &record.event else {
+                continue;
+            };
+            let attempts = run.records.iter().take_while(|earlier| earlier.seq <= record.seq);
+            let answered = attempts
+                .filter(|earlier| {
+                    matches!(&earlier.event, Event::CallAnswered { step: of, .. } if of == step)
+                })
+                .count();
+            assert!(state.attempts(*step, saga::Direction::Forward) as usize >= answered);
+            let again = state.is_tried_again(*step, saga::Direction::Forward);
+            let view = state.step(*step);
+            assert_eq!(again, view.attempts > state.attempts(*step, saga::Direction::Forward));
+            met.push(if again { "made again" } else { "given up" });
+        }
+        met
+    });
+}

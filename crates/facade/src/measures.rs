@@ -25,7 +25,7 @@ pub(crate) use self::{
 };
 
 /// Asks for every family of the facade, so that the catalogue has them.
-pub fn declare(metrics: &Registry) {
+pub(crate) fn declare(metrics: &Registry) {
     store::measures::declare(metrics);
     let _ =
         (CallMeasures::new(metrics), OutgoingMeasures::new(metrics), InboxMeasures::new(metrics));

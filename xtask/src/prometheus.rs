@@ -18,8 +18,7 @@ const CURE: &str = "put promtool, prometheus, amtool and prometheus-alertmanager
 /// Says how to install them where they cannot be had.
 pub(crate) fn prepare(target: &Path) -> Result<()> {
     let folder = target.join("prometheus");
-    let promtool = folder.join("usr/bin/promtool").display().to_string();
-    if is_there("/usr/bin/promtool", "--version") || is_there(&promtool, "--version") {
+    if is_in(&folder.join("usr/bin")) || is_in(Path::new("/usr/bin")) {
         return Ok(());
     }
     if !is_there("apt-get", "--version") || !is_there("dpkg", "--version") {
@@ -32,14 +31,21 @@ pub(crate) fn prepare(target: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether both packages are.
+fn is_in(folder: &Path) -> bool {
+    let programs = ["promtool", "amtool"].map(|name| folder.join(name).display().to_string());
+    programs.iter().all(|program| is_there(program, "--version"))
+}
+
 fn fetch(folder: &Path) -> Result<()> {
     let download = [&["download", "-qq"], PACKAGES.as_slice()].concat();
     step_in(folder, "prometheus", "apt-get", &download)?;
     for entry in std::fs::read_dir(folder)? {
         let package = entry?.path();
         if package.extension().is_some_and(|ending| ending == "deb") {
-            let package = package.display().to_string();
-            step_in(folder, "prometheus", "dpkg", &["-x", &package, "."])?;
+            let name = package.display().to_string();
+            step_in(folder, "prometheus", "dpkg", &["-x", &name, "."])?;
+            std::fs::remove_file(package)?;
         }
     }
     Ok(())

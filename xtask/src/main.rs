@@ -3,6 +3,7 @@
 mod check;
 mod mutants;
 mod mutate;
+mod prometheus;
 mod python;
 mod readme;
 mod run;
@@ -114,7 +115,9 @@ fn bench(arguments: &[String]) -> Result<()> {
 
 fn test() -> Result<()> {
     check::all()?;
-    python::prepare(&run::target()?)?;
+    let target = run::target()?;
+    python::prepare(&target)?;
+    prometheus::prepare(&target)?;
     // Shows what the tests print: how many cells were played, how many interleavings there were.
     let arguments = ["test", "--workspace", "--quiet", "--", "--show-output"];
     run::step("tests", "cargo", &arguments)?;

@@ -1,7 +1,8 @@
 //! Running other programs, and saying so.
 
 use std::{
-    path::PathBuf,
+    ffi::OsStr,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -50,15 +51,25 @@ pub(crate) fn step_with(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> Result<()> {
-    say(&format!("{name}: {program} {}", arguments.join(" ")));
+    let mut command = Command::new(program);
+    command.args(arguments).envs(environment.iter().copied()).current_dir(root());
+    run(name, command)
+}
+
+/// The same, in another folder.
+pub(crate) fn step_in(folder: &Path, name: &str, program: &str, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
+    run(name, command)
+}
+
+fn run(name: &str, mut command: Command) -> Result<()> {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
+    say(&format!("{name}: {line}"));
     let begun = now();
-    let status = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(root())
-        .status()
-        .with_context(|| format!("{program} cannot be run"))?;
-    ensure!(status.success(), "{name} failed: {program} {}", arguments.join(" "));
+    let status = command.status().with_context(|| format!("{line} cannot be run"))?;
+    ensure!(status.success(), "{name} failed: {line}");
     eprintln!("== {name}: {} s", begun.elapsed().as_secs());
     Ok(())
 }

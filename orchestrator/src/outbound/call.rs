@@ -124,7 +124,8 @@ impl Attempt<'_> {
             Ok(stream) => {
                 timing = self.timing(clock);
                 call.limit = timing.limit;
-                client.unary(stream, call).await
+                let moved = stream.moved();
+                permit.answer(client.unary(stream, call), moved).await
             }
             Err(not_sent) => Err(not_sent.into()),
         };

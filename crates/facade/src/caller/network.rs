@@ -30,6 +30,7 @@ use http::{
     header::{CONTENT_TYPE, TE},
     uri::{Authority, PathAndQuery, Scheme},
 };
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use self::{
@@ -37,6 +38,7 @@ use self::{
     open::Shared,
     pool::Pool,
     response::{Bound, no_head},
+    watch::Silence,
 };
 use super::{
     CallError, NotSent, Obstacle,
@@ -163,10 +165,15 @@ impl Stream {
         Ok(response::read(response, &bound, heard).await?)
     }
 
+    /// Cancelled when the call will not be answered, and others go elsewhere.
+    pub(super) fn moved(&self) -> CancellationToken {
+        self.connection.moved.clone()
+    }
+
     /// The call was not answered in time.
     pub(super) fn timed_out(&self) {
         if self.connection.signs.timed_out() >= MAX_TIMEOUTS_IN_A_ROW {
-            self.peer.give_up(self.connection.number, "calls time out, and nothing comes between");
+            self.peer.give_up(self.connection.number, Silence::TimeOuts);
         }
     }
 }

@@ -44,7 +44,7 @@ use super::{
     CallError, NotSent, Obstacle,
     not_sent::{not_written, unprocessed},
 };
-use crate::dial::{self, Address};
+use crate::dial::{self, Address, Resolver};
 
 /// After how many time-outs in a row, with nothing received from the peer between, a connection is retired. A peer that hangs
 /// behind a balancer acknowledges all that is sent to it; a new connection may reach one that is well.
@@ -62,6 +62,7 @@ struct Peer {
     max_response: usize,
     /// What the peer is called by, wherever its address leads to.
     authority: Option<Authority>,
+    resolver: Resolver,
     /// For what goes on beside the calls; these are timed by their callers' clock.
     clock: Clock,
 }
@@ -89,6 +90,12 @@ impl Network {
     /// The way to this peer. Nothing is connected before the first call.
     #[must_use]
     pub fn to(peer: &dial::Peer) -> Self {
+        Self::with(peer, Resolver::system(), Clock::system())
+    }
+
+    /// The way to this peer, whose names `resolver` looks up, and whose connections are watched by `clock`.
+    #[must_use]
+    pub fn with(peer: &dial::Peer, resolver: Resolver, clock: Clock) -> Self {
         let pool = Pool::new(peer.address.endpoints(), peer.max_connections.get());
         Self {
             peer: Arc::new(Peer {
@@ -96,7 +103,8 @@ impl Network {
                 pool: Mutex::new(pool),
                 max_response: peer.max_response.get(),
                 authority: peer.authority.clone(),
-                clock: Clock::system(),
+                resolver,
+                clock,
             }),
         }
     }

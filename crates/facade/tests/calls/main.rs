@@ -11,6 +11,7 @@ mod isolated;
 mod large;
 mod logged;
 mod messages;
+mod names;
 mod network;
 mod never_sent;
 mod peer;

@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     journal::{
-        self, Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number,
-        Readmit, RemovedSaga, Standing, Started, Unfinished, Wanted,
+        self, Archived, Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal,
+        Loaded, Number, Readmit, RemovedSaga, Standing, Started, Unfinished, Wanted,
     },
     retention::Keep,
 };
@@ -306,9 +306,9 @@ impl Journal for CrashingJournal {
         &self,
         name: &str,
         version: u32,
-        archived_at: Option<clock::Timestamp>,
+        archived: Option<Archived>,
     ) -> Result<(), Error> {
-        self.journal.archive(name, version, archived_at).await
+        self.journal.archive(name, version, archived).await
     }
 
     async fn definitions(&self, from: u64) -> Result<Vec<Definition>, Error> {

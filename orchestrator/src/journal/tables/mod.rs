@@ -24,8 +24,8 @@ use store::{
 };
 
 use super::{
-    Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number, Readmit,
-    RemovedSaga, Standing, Started, Unfinished, Wanted,
+    Archived, Asleep, Definition, Entry, Error, Filter, Header, IndexRow, Journal, Loaded, Number,
+    Readmit, RemovedSaga, Standing, Started, Unfinished, Wanted,
 };
 
 use statements::Numbers;
@@ -37,6 +37,7 @@ const SCHEMA: Schema = Schema::own(&[
     ("retention", include_str!("../../../migrations/0002_retention.sql")),
     ("asleep", include_str!("../../../migrations/0003_asleep.sql")),
     ("registrations", include_str!("../../../migrations/0004_registrations.sql")),
+    ("archive_reason", include_str!("../../../migrations/0006_archive_reason.sql")),
 ]);
 
 /// The journal in a database of its own.
@@ -219,11 +220,13 @@ impl Journal for Tables {
         &self,
         name: &str,
         version: u32,
-        archived_at: Option<Timestamp>,
+        archived: Option<Archived>,
     ) -> Result<(), Error> {
         let name = name.to_owned();
-        self.write(move |connection| definitions::archive(connection, &name, version, archived_at))
-            .await
+        self.write(move |connection| {
+            definitions::archive(connection, &name, version, archived.as_ref())
+        })
+        .await
     }
 
     async fn definitions(&self, from: u64) -> Result<Vec<Definition>, Error> {

@@ -62,7 +62,15 @@ impl Peer {
 /// # Errors
 /// A sentence where the address cannot stand in a URI.
 pub fn channel(address: &Address) -> Result<Channel, String> {
-    let target = Target::from_shared(format!("http://{}", address.authority()))
+    channel_as(address, address.authority())
+}
+
+/// As [`channel`], to a peer that is called `authority`.
+///
+/// # Errors
+/// A sentence where the authority cannot stand in a URI.
+pub fn channel_as(address: &Address, authority: &Authority) -> Result<Channel, String> {
+    let target = Target::from_shared(format!("http://{authority}"))
         .map_err(|error| format!("{address} is no address: {error}"))?;
     let address = address.clone();
     Ok(target.connect_with_connector_lazy(service_fn(move |_: Uri| {

@@ -16,7 +16,7 @@ fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
     path
 }
 
-fn described(source: &str) -> Descriptors {
+pub(crate) fn described(source: &str) -> Descriptors {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "the.proto", source);
     let mut descriptors = Descriptors::new();

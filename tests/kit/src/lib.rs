@@ -49,6 +49,7 @@ pub mod mesh;
 pub mod play;
 pub mod script;
 
+mod network;
 mod seam;
 
 pub use cell::{Cell, CellOutcome, Report};

@@ -27,6 +27,7 @@ use tower::{Service, ServiceExt};
 
 use crate::{
     fault::{Effect, Fault},
+    network::Refused,
     script::{Script, Slot},
 };
 
@@ -160,6 +161,11 @@ impl Scripted {
             Fault::Garbage => {
                 self.deliver(slot, &parts, body).await;
                 Answer { message: Bytes::from_static(b"\xff\xff\xff"), status: None }.into_http()
+            }
+            Fault::NotSent => {
+                let mut refused = Response::new(Body::empty());
+                refused.extensions_mut().insert(Refused);
+                refused
             }
             Fault::LateDelivery => {
                 let mut held = self.seam.held.lock().unwrap_or_else(PoisonError::into_inner);

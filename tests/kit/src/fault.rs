@@ -26,6 +26,9 @@ pub enum Fault {
     Slow,
     /// The call takes effect, and its answer is no message.
     Garbage,
+    /// The participant's response has `SCRIPTED_DECLINE` as its code, and its `result` says that all went well. For a step
+    /// whose `declined_if` takes that for a decline.
+    DeclinedIf,
     /// The participant refuses the stream, unprocessed. For a mesh whose participants are reached over the network.
     NotSent,
 }
@@ -98,7 +101,7 @@ impl Fault {
             | Self::LateDelivery
             | Self::Garbage
             | Self::NotSent => Effect::Again,
-            Self::Decline | Self::TooLarge => Effect::Declined,
+            Self::Decline | Self::DeclinedIf | Self::TooLarge => Effect::Declined,
             Self::Status(code) => match code {
                 Code::InvalidArgument
                 | Code::FailedPrecondition

@@ -118,7 +118,7 @@ pub struct Participant {
     /// (ANSWER_TOO_LARGE): what is taken stands in the journal, and asking again would get the same.
     #[schemars(with = "usize")]
     pub max_response: NonZero<usize>,
-    /// What goes with every call to it, beside what the orchestrator sends itself: a text in quotes, or `{ file: PATH }` with
+    /// What goes with every call to it, and with what its reflection is asked, beside what the orchestrator sends itself: a text in quotes, or `{ file: PATH }` with
     /// the file that holds it, which is read again when it changes. Texts are shown and logged nowhere. A name that ends
     /// with `-bin` takes base64.
     #[serde(skip_serializing_if = "Metadata::is_empty")]

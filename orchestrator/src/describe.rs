@@ -5,18 +5,21 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use clock::Clock;
 use definition::{Compiled, Descriptors, Draft, Problem, Undescribed, load, pool_of_set};
+use facade::dial::Peer;
 use futures::{FutureExt, future::join_all};
 use prost_reflect::DescriptorPool;
+use tokio::task::spawn_blocking;
 
 use crate::{
-    config::Participants,
-    outbound::reflection::{self, Failure},
+    config::{Participant, Participants},
+    outbound::reflection::{self, Failure, Server},
 };
 
 /// What participants said of themselves, or why they did not, by service.
@@ -197,9 +200,10 @@ pub(crate) async fn ask(
 ) -> Contracts {
     let messages: Vec<String> = questions.messages.into_iter().collect();
     let asked = questions.services.into_iter().filter_map(|service| {
-        let (address, messages) = (&participants.get(&service)?.address, &messages);
+        let (participant, messages) = (participants.get(&service)?, &messages);
+        let address = &participant.address;
         Some(async move {
-            let asked = AssertUnwindSafe(reflection::describe(clock, &service, messages, address));
+            let asked = AssertUnwindSafe(describe(clock, &service, messages, participant));
             let unasked = |why: &str| {
                 Err(Failure {
                     what: format!("{service} at {address} cannot be described: {why}"),
@@ -217,4 +221,22 @@ pub(crate) async fn ask(
         })
     });
     join_all(asked).await.into_iter().collect()
+}
+
+async fn describe(
+    clock: &Clock,
+    service: &str,
+    messages: &[String],
+    participant: &Participant,
+) -> Result<DescriptorPool, Failure> {
+    let Peer { address, authority, .. } = participant.peer();
+    let metadata = participant.metadata.clone();
+    let read = spawn_blocking(move || metadata.read()).await;
+    let metadata = read.unwrap_or_else(|error| Err(error.to_string())).map_err(|why| Failure {
+        what: format!("{service} at {address} is not asked for its contract: {why}"),
+        cure: format!("correct participants.{service}.metadata"),
+        address: None,
+    })?;
+    let server = Server { address, authority, metadata: Arc::new(metadata) };
+    reflection::describe(clock, service, messages, &server).await
 }

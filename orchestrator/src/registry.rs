@@ -27,7 +27,7 @@ impl Registered {
     /// Whether no saga begins by it any more because a person said so.
     #[must_use]
     pub fn is_archived(&self) -> bool {
-        self.stored.archived_at.is_some()
+        self.stored.archived.is_some()
     }
 
     /// Whether it serves the method of this full name.

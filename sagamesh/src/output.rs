@@ -21,8 +21,14 @@ pub(crate) fn json(message: &impl Name) -> CommandResult {
 }
 
 /// The fields whose texts are JSON.
-const CONTENT: [&str; 5] =
-    ["output_json", "input_json", "request_json", "response_json", "undo_request_json"];
+const CONTENT: [&str; 6] = [
+    "output_json",
+    "input_json",
+    "request_json",
+    "response_json",
+    "undo_request_json",
+    "undo_response_json",
+];
 
 /// Each field stands on a line of its own, and a quote inside of a text is escaped, so nothing else looks like one of these.
 /// The JSON is not read into values: its numbers would not all be the same then.

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{
+    DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+};
 
 use super::compiled::{Compiled, Method, Target};
 use super::types::Type;
@@ -15,7 +17,7 @@ pub struct Difference {
     pub service: String,
     /// The method that is called; empty where the service itself is gone.
     pub method: String,
-    /// The message that the field is of; empty where it is about the method.
+    /// The message that the field is of, or the enum that the value is of; empty where it is about the method.
     pub message: String,
     /// What differs.
     pub change: Change,
@@ -24,24 +26,30 @@ pub struct Difference {
 /// What a participant has done to its contract.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// A field of this name has come.
+    /// A part of this name has come.
     Added {
+        /// What has.
+        part: Part,
         /// Its name.
-        field: String,
-        /// Its type now.
+        name: String,
+        /// What it is now.
         is: String,
     },
-    /// A field of this name has gone.
+    /// A part of this name has gone.
     Removed {
+        /// What has.
+        part: Part,
         /// Its name.
-        field: String,
-        /// Its type before.
+        name: String,
+        /// What it was.
         was: String,
     },
-    /// A field has another name, type or number.
-    Retyped {
+    /// A field has another name or type, or a field or an enum's value another number.
+    Changed {
+        /// What has.
+        part: Part,
         /// Its name before.
-        field: String,
+        name: String,
         /// What it was.
         was: String,
         /// What it is now.
@@ -56,13 +64,31 @@ pub enum Change {
     },
 }
 
+/// A part of a message or an enum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Of a message.
+    Field,
+    /// Of an enum.
+    Value,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Field => "field",
+            Part::Value => "value",
+        })
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::Added { field, is } => write!(f, "field {field} added: {is}"),
-            Change::Removed { field, was } => write!(f, "field {field} removed: {was}"),
-            Change::Retyped { field, was, is } => {
-                write!(f, "field {field} retyped: {was} is now {is}")
+            Change::Added { part, name, is } => write!(f, "{part} {name} added: {is}"),
+            Change::Removed { part, name, was } => write!(f, "{part} {name} removed: {was}"),
+            Change::Changed { part, name, was, is } => {
+                write!(f, "{part} {name} changed: {was} is now {is}")
             }
             Change::Method { was, is } if is.is_empty() => write!(f, "removed: {was}"),
             Change::Method { was, is } => write!(f, "changed: {was} is now {is}"),
@@ -100,7 +126,7 @@ impl Compiled {
 struct Comparison<'c> {
     service: &'c str,
     method: &'c str,
-    /// Messages that were compared already; one may hold itself.
+    /// Messages and enums that were compared already; a message may hold itself.
     seen: BTreeSet<String>,
     found: &'c mut BTreeSet<Difference>,
 }
@@ -127,18 +153,30 @@ impl Comparison<'_> {
         if name != is.full_name() || !self.seen.insert(name.to_owned()) {
             return;
         }
+        // A field that has gone from its number may be there under another.
+        let moved = |one: &FieldDescriptor, other: &MessageDescriptor| {
+            let same = other.get_field_by_name(one.name());
+            same.filter(|same| same.number() != one.number())
+        };
         for before in was.fields() {
-            let now = is.get_field(before.number());
-            match now {
+            match is.get_field(before.number()).or_else(|| moved(&before, is)) {
                 None => {
                     let field = before.name().to_owned();
-                    self.add(name, Change::Removed { field, was: shown(&before) });
+                    self.add(
+                        name,
+                        Change::Removed { part: Part::Field, name: field, was: shown(&before) },
+                    );
                 }
                 Some(now) => self.field(name, &before, &now),
             }
         }
         for now in is.fields().filter(|now| was.get_field(now.number()).is_none()) {
-            self.add(name, Change::Added { field: now.name().to_owned(), is: shown(&now) });
+            let is_moved =
+                moved(&now, was).is_some_and(|before| is.get_field(before.number()).is_none());
+            if !is_moved {
+                let field = now.name().to_owned();
+                self.add(name, Change::Added { part: Part::Field, name: field, is: shown(&now) });
+            }
         }
     }
 
@@ -148,11 +186,36 @@ impl Comparison<'_> {
                 true => shown(now),
                 false => format!("{} {}", now.name(), shown(now)),
             };
-            let field = before.name().to_owned();
-            self.add(message, Change::Retyped { field, was: shown(before), is });
+            let name = before.name().to_owned();
+            self.add(message, Change::Changed { part: Part::Field, name, was: shown(before), is });
         }
-        if let (Kind::Message(was), Kind::Message(is)) = (before.kind(), now.kind()) {
-            self.message(&was, &is);
+        match (before.kind(), now.kind()) {
+            (Kind::Message(was), Kind::Message(is)) => self.message(&was, &is),
+            (Kind::Enum(was), Kind::Enum(is)) => self.values(&was, &is),
+            _ => {}
+        }
+    }
+
+    /// Compares an enum by the names of its values, of which several may have one number.
+    fn values(&mut self, was: &EnumDescriptor, is: &EnumDescriptor) {
+        let of = was.full_name();
+        if of != is.full_name() || !self.seen.insert(of.to_owned()) {
+            return;
+        }
+        for before in was.values() {
+            let (name, was) = (before.name().to_owned(), before.number().to_string());
+            match is.get_value_by_name(&name).map(|now| now.number()) {
+                None => self.add(of, Change::Removed { part: Part::Value, name, was }),
+                Some(now) if now != before.number() => {
+                    let is = now.to_string();
+                    self.add(of, Change::Changed { part: Part::Value, name, was, is });
+                }
+                Some(_) => {}
+            }
+        }
+        for now in is.values().filter(|now| was.get_value_by_name(now.name()).is_none()) {
+            let (name, is) = (now.name().to_owned(), now.number().to_string());
+            self.add(of, Change::Added { part: Part::Value, name, is });
         }
     }
 

@@ -52,7 +52,7 @@ pub use descriptors::{
     pool_of_files, pool_of_set,
 };
 pub use draft::Draft;
-pub use drift::{Change, Difference};
+pub use drift::{Change, Difference, Part};
 pub use error::{ErrorKind, EvaluationError};
 pub use facts::{Facts, Identity};
 pub use input::InputProblem;

@@ -66,6 +66,23 @@ enum StreamTransport {
     InProcess(Routes),
 }
 
+impl Stream {
+    /// Comes when the call that is made on it will hardly be answered, since its peer hangs, and other calls go elsewhere
+    /// than there. The call itself still ends by its own limit.
+    pub fn moved(&self) -> impl Future<Output = ()> + use<> {
+        let moved = match &self.0 {
+            StreamTransport::Network(stream) => Some(stream.moved()),
+            StreamTransport::InProcess(_) => None,
+        };
+        async move {
+            match moved {
+                Some(moved) => moved.cancelled_owned().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
 impl Client {
     /// Calls over `transport`, timed by `clock`. Nothing is measured.
     #[must_use]

@@ -3,6 +3,7 @@
 
 mod address;
 mod endpoint;
+mod resolver;
 
 use std::{io, num::NonZero};
 
@@ -11,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint as Target};
 use tower::service_fn;
 
-pub use self::address::Address;
 pub(crate) use self::endpoint::{Endpoint, Socket};
+pub use self::{address::Address, resolver::Resolver};
 
 /// A process that is called, and how much of it may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,15 @@ impl Peer {
 /// # Errors
 /// A sentence where the address cannot stand in a URI.
 pub fn channel(address: &Address) -> Result<Channel, String> {
-    let target = Target::from_shared(format!("http://{}", address.authority()))
+    channel_as(address, address.authority())
+}
+
+/// As [`channel`], to a peer that is called `authority`.
+///
+/// # Errors
+/// A sentence where the authority cannot stand in a URI.
+pub fn channel_as(address: &Address, authority: &Authority) -> Result<Channel, String> {
+    let target = Target::from_shared(format!("http://{authority}"))
         .map_err(|error| format!("{address} is no address: {error}"))?;
     let address = address.clone();
     Ok(target.connect_with_connector_lazy(service_fn(move |_: Uri| {
@@ -72,7 +81,7 @@ pub fn channel(address: &Address) -> Result<Channel, String> {
 
 async fn connect(address: &Address) -> io::Result<Socket> {
     let mut failed = io::Error::other(format!("{address} has no address"));
-    for endpoint in address.resolve().await.map_err(io::Error::other)? {
+    for endpoint in address.resolve(&Resolver::system()).await.map_err(io::Error::other)? {
         match endpoint.connect().await {
             Ok(socket) => return Ok(socket),
             Err(error) => failed = error,

@@ -68,7 +68,10 @@ fn change(state: &mut SagaState, definition: &Definition, record: &Record) {
             call_answered(state, definition, *step, answer, *jitter, at)
         }
         Event::UndoAnswered { step, answer, jitter } => {
-            undo_answered(state, definition, *step, answer, *jitter, at)
+            undo_answered(state, definition, *step, answer, *jitter, at);
+            if let Answer::Done { response } = answer {
+                state.steps[step.index()].undo_response = Some(response.clone());
+            }
         }
         Event::TurnedBack { cause } => turn_back(state, cause.clone(), at),
         Event::Cancelled { reason } => {

@@ -149,6 +149,7 @@ pub(crate) struct StepState {
     pub(crate) call: DirectionState,
     pub(crate) undo: DirectionState,
     pub(crate) response: Option<Bytes>,
+    pub(crate) undo_response: Option<Bytes>,
     /// What `undo` holds is a lookup, by which the undo itself is made then.
     pub(crate) looks_up: bool,
     /// What the lookup found.
@@ -347,6 +348,12 @@ impl SagaState {
     #[must_use]
     pub fn response(&self, step: StepId) -> Option<&Bytes> {
         self.steps.get(step.index())?.response.as_ref()
+    }
+
+    /// The response of an undo that is done.
+    #[must_use]
+    pub fn undo_response(&self, step: StepId) -> Option<&Bytes> {
+        self.steps.get(step.index())?.undo_response.as_ref()
     }
 
     /// What a step sends in this direction, once that has begun.

@@ -161,7 +161,7 @@ async fn open(folder: &Path, clock: &Clock) -> Tables {
         file: String::new(),
         descriptors: Bytes::new(),
         registered_at: START,
-        archived_at: None,
+        archived: None,
         change: 0,
     };
     journal.register(definition).await.unwrap();

@@ -148,7 +148,8 @@ impl DefinitionHandlers {
         &self,
         request: ArchiveDefinitionRequest,
     ) -> Result<Reply<ArchiveDefinitionResponse>, Failure> {
-        let definition = Some(self.set_archived(&request.name, request.version, true).await?);
+        let ArchiveDefinitionRequest { name, version, reason } = request;
+        let definition = Some(self.set_archived(&name, version, Some(reason)).await?);
         Ok(ArchiveDefinitionResponse { definition, ..ArchiveDefinitionResponse::default() }.into())
     }
 
@@ -156,7 +157,7 @@ impl DefinitionHandlers {
         &self,
         request: UnarchiveDefinitionRequest,
     ) -> Result<Reply<UnarchiveDefinitionResponse>, Failure> {
-        let definition = Some(self.set_archived(&request.name, request.version, false).await?);
+        let definition = Some(self.set_archived(&request.name, request.version, None).await?);
         Ok(UnarchiveDefinitionResponse { definition, ..UnarchiveDefinitionResponse::default() }
             .into())
     }
@@ -165,9 +166,9 @@ impl DefinitionHandlers {
         &self,
         name: &str,
         version: u32,
-        archived: bool,
+        reason: Option<String>,
     ) -> Result<Definition, Failure> {
-        let changed = self.definitions.archive(name, version, archived).await.map_err(failure)?;
+        let changed = self.definitions.archive(name, version, reason).await.map_err(failure)?;
         let changed = changed.ok_or_else(|| unknown(name, version))?;
         Ok(view::definition(&changed, false))
     }

@@ -91,6 +91,7 @@ enum Part {
     Request(usize),
     Response(usize),
     UndoRequest(usize),
+    UndoResponse(usize),
 }
 
 impl Part {
@@ -100,6 +101,7 @@ impl Part {
             Part::Request(_) => "request_json",
             Part::Response(_) => "response_json",
             Part::UndoRequest(_) => "undo_request_json",
+            Part::UndoResponse(_) => "undo_response_json",
         }
     }
 
@@ -107,12 +109,16 @@ impl Part {
     fn fields_in(self, saga: &mut Saga) -> Option<(&mut String, &mut String)> {
         let step = match self {
             Part::Input => return Some((&mut saga.input_json, &mut saga.input_problem)),
-            Part::Request(step) | Part::Response(step) | Part::UndoRequest(step) => step,
+            Part::Request(step)
+            | Part::Response(step)
+            | Part::UndoRequest(step)
+            | Part::UndoResponse(step) => step,
         };
         let step = saga.steps.get_mut(step)?;
         let json = match self {
             Part::Response(_) => &mut step.response_json,
             Part::UndoRequest(_) => &mut step.undo_request_json,
+            Part::UndoResponse(_) => &mut step.undo_response_json,
             Part::Input | Part::Request(_) => &mut step.request_json,
         };
         Some((json, &mut step.payload_problem))
@@ -158,7 +164,9 @@ fn payloads<'p>(
         add(Part::Request(index), call.input(), sent(Direction::Forward));
         add(Part::Response(index), call.output(), state.response(id));
         if let Some(undo) = &step.undo {
-            add(Part::UndoRequest(index), undo.descriptor.input(), sent(Direction::Undo));
+            let undo = &undo.descriptor;
+            add(Part::UndoRequest(index), undo.input(), sent(Direction::Undo));
+            add(Part::UndoResponse(index), undo.output(), state.undo_response(id));
         }
     }
     payloads

@@ -144,12 +144,14 @@ fn step(history: &SagaHistory, in_line: &InLine<'_>, name: &str, id: StepId) -> 
 
 pub(super) fn definition(registered: &Registered, with_source: bool) -> Definition {
     let stored = &registered.stored;
+    let archived = stored.archived.as_ref();
     let mut definition = Definition {
         input: if with_source { registered.compiled.input_shape() } else { String::new() },
         hash: stored.hash.clone(),
         source: if with_source { stored.source.clone() } else { String::new() },
         registered_at: Some(timestamp(stored.registered_at.0)),
-        archived_at: stored.archived_at.map(|archived_at| timestamp(archived_at.0)),
+        archived_at: archived.map(|archived| timestamp(archived.at.0)),
+        archive_reason: archived.map(|archived| archived.reason.clone()).unwrap_or_default(),
         ..sound(&registered.compiled)
     };
     if registered.is_archived() {

@@ -21,7 +21,7 @@ use crate::{
     config,
     describe::{self, Beside, Contracts, Described, Questions, Unsound},
     driver::{Driver, Limit},
-    journal,
+    journal::{self, Archived},
     registry::{Registered, Registry},
 };
 
@@ -222,7 +222,7 @@ impl Definitions {
             file: compiled.file().to_owned(),
             descriptors: compiled.descriptors().to_vec().into(),
             registered_at: self.driver.clock().now(),
-            archived_at: None,
+            archived: None,
             change: 0,
         };
         let stored = self.driver.journal().register(offered).await?;
@@ -240,8 +240,8 @@ impl Definitions {
         Ok((registered, false))
     }
 
-    /// Archives a definition, or unarchives it: one version, or with 0 all. What stands so already stays as it is. Gives
-    /// the newest of them; none where there is none.
+    /// Archives a definition for this reason, or with none unarchives it: one version, or with 0 all. What stands so
+    /// already stays as it is. Gives the newest of them; none where there is none.
     ///
     /// # Errors
     /// When another definition serves the method by now, or the journal fails.
@@ -249,20 +249,24 @@ impl Definitions {
         &self,
         name: &str,
         version: u32,
-        archived: bool,
+        reason: Option<String>,
     ) -> Result<Option<Registered>, NotRegistered> {
         let _one_at_a_time = self.registering.lock().await;
         let Some(known) = self.registry().find(name, version) else { return Ok(None) };
-        if !archived
+        if reason.is_none()
             && let Some(obstacle) = Obstacle::method_served(self.registry(), &known.compiled)
         {
             return Err(NotRegistered::Obstacle(obstacle));
         }
-        let archived_at = archived.then(|| self.driver.clock().now());
-        self.driver.journal().archive(name, version, archived_at).await?;
+        let archived = reason.map(|reason| Archived { at: self.driver.clock().now(), reason });
+        self.driver.journal().archive(name, version, archived.clone()).await?;
         if self.refresh().await? {
-            let did = if archived { "definition archived" } else { "definition unarchived" };
-            tracing::info!(definition = name, version, "{did}");
+            match archived {
+                Some(Archived { reason, .. }) => {
+                    tracing::info!(definition = name, version, reason, "definition archived");
+                }
+                None => tracing::info!(definition = name, version, "definition unarchived"),
+            }
         }
         Ok(self.registry().find(name, version))
     }

@@ -119,7 +119,7 @@ impl Running {
         match direction {
             Direction::Forward => match definition.prepare_call(step, facts) {
                 Ok(Prepared::Skip) => Event::Skipped { step },
-                Ok(Prepared::Request(request)) => match self.too_large(step, direction, &request) {
+                Ok(Prepared::Request(request)) => match self.too_large(step, "", &request) {
                     Some(reason) => self.call_impossible(step, reason),
                     None => Event::CallIntended { step, request },
                 },
@@ -127,12 +127,17 @@ impl Running {
             },
             Direction::Undo => match definition.prepare_undo(step, facts) {
                 Ok(PreparedUndo::Request(request)) => {
-                    match self.too_large(step, direction, &request) {
+                    match self.too_large(step, "the undo of ", &request) {
                         Some(reason) => Event::Parked { step: Some(step), reason },
                         None => Event::UndoIntended { step, request },
                     }
                 }
-                Ok(PreparedUndo::Lookup(request)) => Event::LookupIntended { step, request },
+                Ok(PreparedUndo::Lookup(request)) => {
+                    match self.too_large(step, "the lookup of ", &request) {
+                        Some(reason) => Event::Parked { step: Some(step), reason },
+                        None => Event::LookupIntended { step, request },
+                    }
+                }
                 Ok(PreparedUndo::Attention) => {
                     Event::Parked { step: Some(step), reason: response_unknown() }
                 }
@@ -157,13 +162,13 @@ impl Running {
     }
 
     /// Why a request is not sent that is larger than the definition says its participant takes.
-    fn too_large(&self, step: StepId, direction: Direction, request: &Bytes) -> Option<Reason> {
+    /// `which` stands before the step's name.
+    fn too_large(&self, step: StepId, which: &str, request: &Bytes) -> Option<Reason> {
         let taken = self.definition.step(step).max_request?;
         (request.len() > taken.get()).then(|| {
             let name = &self.definition.engine().step(step).name;
-            let undo = if direction == Direction::Undo { "the undo of " } else { "" };
             let why = format!(
-                "the request of {undo}{name} has {} bytes, and its participant takes {taken} (max_request)",
+                "the request of {which}{name} has {} bytes, and its participant takes {taken} (max_request)",
                 request.len()
             );
             Reason::new(MessageTooLarge.code(), why)

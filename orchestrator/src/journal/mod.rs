@@ -242,10 +242,19 @@ pub struct Definition {
     pub descriptors: Bytes,
     /// When it was registered.
     pub registered_at: Timestamp,
-    /// When it was archived: no saga begins by it any more.
-    pub archived_at: Option<Timestamp>,
+    /// Where it was archived: no saga begins by it any more.
+    pub archived: Option<Archived>,
     /// The number of its last change among those of all definitions, given by the journal.
     pub change: u64,
+}
+
+/// That a definition was archived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the words of the person who did it; may be empty.
+    pub reason: String,
 }
 
 /// Why the journal did not do what it was asked.
@@ -446,13 +455,13 @@ pub trait Journal: Send + Sync + 'static {
     /// Registers a definition, unless it is; the one that is registered under its name and version then.
     async fn register(&self, definition: Definition) -> Result<Definition, Error>;
 
-    /// Archives a definition, or with no instant unarchives it: one version, or with 0 all. What stands so already stays
+    /// Archives a definition, or unarchives it: one version, or with 0 all. What stands so already stays
     /// as it is.
     async fn archive(
         &self,
         name: &str,
         version: u32,
-        archived_at: Option<Timestamp>,
+        archived: Option<Archived>,
     ) -> Result<(), Error>;
 
     /// The definitions whose last change has this number or a greater one, the first change first; from 0 on, all.

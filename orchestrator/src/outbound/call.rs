@@ -159,8 +159,8 @@ impl Attempt<'_> {
             Ok(stream) => {
                 timing = self.timing(clock);
                 call.limit = timing.limit;
-                let timer = clock.timer();
-                let result = client.unary(stream, call).await;
+                let (timer, moved) = (clock.timer(), stream.moved());
+                let result = permit.answer(client.unary(stream, call), moved).await;
                 if !matches!(result, Err(CallError::NotSent(_))) {
                     times.answered(timer.elapsed());
                 }

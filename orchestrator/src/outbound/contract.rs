@@ -3,16 +3,21 @@
 //! It is asked when the node starts, when an operator wants to know, and when an answer carries fields that nobody here knows.
 //! A participant that serves no reflection, or does not describe what it sends, is not asked again for a while.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use clock::{Clock, Timestamp};
 use definition::UnknownField;
-use facade::dial::Address;
+use facade::dial::{Address, Peer};
+use http::uri::Authority;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use tokio::sync::{Mutex, Notify};
 
-use super::reflection;
+use super::{reflection, secrets::Secrets};
 
 /// How long an answer waits for the contract that explains it. Who has just answered a call answers this at once.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
@@ -28,6 +33,8 @@ const MAX_UNEXPLAINED: usize = 1_000;
 pub struct Contract {
     service: String,
     address: Address,
+    authority: Option<Authority>,
+    secrets: OnceLock<Arc<Secrets>>,
     known: ArcSwap<Known>,
     /// Fields that came, and that nobody has asked about yet.
     noticed: ArcSwap<BTreeSet<UnknownField>>,
@@ -67,13 +74,15 @@ impl Known {
 }
 
 impl Contract {
-    /// The contract of a service at an address; nothing is asked yet. `news` is notified when it has changed, or should be
+    /// The contract of a service of this peer; nothing is asked yet. `news` is notified when it has changed, or should be
     /// asked for.
     #[must_use]
-    pub fn new(service: &str, address: Address, news: Arc<Notify>) -> Self {
+    pub fn new(service: &str, peer: &Peer, news: Arc<Notify>) -> Self {
         Self {
             service: service.to_owned(),
-            address,
+            address: peer.address.clone(),
+            authority: peer.authority.clone(),
+            secrets: OnceLock::new(),
             known: ArcSwap::default(),
             noticed: ArcSwap::default(),
             asking: Mutex::default(),
@@ -99,11 +108,27 @@ impl Contract {
         self.known.load().failure.clone()
     }
 
+    /// Sends these with each question from now on.
+    pub(super) fn add_secrets(&self, secrets: &Arc<Secrets>) {
+        // It is said once, before the first question.
+        let _ = self.secrets.set(Arc::clone(secrets));
+    }
+
+    async fn describe(&self, clock: &Clock) -> Result<DescriptorPool, String> {
+        let server = reflection::Server {
+            address: self.address.clone(),
+            authority: self.authority.clone(),
+            metadata: self.secrets.get().map(|secrets| secrets.entries()).unwrap_or_default(),
+        };
+        let described = reflection::describe(clock, &self.service, &[], &server).await;
+        described.map_err(|failure| failure.what)
+    }
+
     /// Asks the participant.
     pub async fn refresh(&self, clock: &Clock) {
         let _one = self.asking.lock().await;
-        let described = reflection::describe(clock, &self.service, &[], &self.address).await;
-        self.keep(clock, described.map_err(|failure| failure.what), &[]);
+        let described = self.describe(clock).await;
+        self.keep(clock, described, &[]);
     }
 
     /// The message of this name as the participant describes it now, where it explains `unknown`. It is asked unless that
@@ -128,8 +153,8 @@ impl Contract {
         let _one = self.asking.lock().await;
         // Whoever was first may have asked about the same.
         if !self.known.load().covers(clock, unknown) {
-            let described = reflection::describe(clock, &self.service, &[], &self.address).await;
-            self.keep(clock, described.map_err(|failure| failure.what), unknown);
+            let described = self.describe(clock).await;
+            self.keep(clock, described, unknown);
         }
     }
 

@@ -3,6 +3,8 @@
 pub mod call;
 pub mod classify;
 pub mod contract;
+#[cfg(test)]
+mod hung;
 mod judge;
 pub mod limiter;
 mod message_size;

@@ -103,8 +103,7 @@ impl Participants {
     pub fn add_peer(&self, service: &str, peer: &Peer, limits: CallLimits) {
         let transport = Transport::Network(Network::to(peer));
         let limiter = Limiter::new(self.clock.clone(), limits);
-        let contract =
-            Contract::new(service, peer.address.clone(), Arc::clone(&self.contract_news));
+        let contract = Contract::new(service, peer, Arc::clone(&self.contract_news));
         let participant = Participant {
             contract: Some(Arc::new(contract)),
             ..self.participant(transport, peer.address.to_string(), limiter)
@@ -139,13 +138,17 @@ impl Participants {
         });
     }
 
-    /// Sends `metadata` with every call to `service` from now on, which is known already.
+    /// Sends `metadata` with every call to `service` from now on, which is known already, and with what its reflection is
+    /// asked.
     ///
     /// # Errors
     /// A sentence that begins with the entry's name: a file cannot be read, or holds what cannot be sent.
     pub fn add_metadata(&self, service: &str, metadata: &Metadata) -> Result<(), String> {
         let secrets = Arc::new(Secrets::read(metadata)?);
         if let Some(participant) = self.find(service) {
+            if let Some(contract) = &participant.contract {
+                contract.add_secrets(&secrets);
+            }
             // It is said once, before the first call.
             let _ = participant.secrets.set(secrets);
         }

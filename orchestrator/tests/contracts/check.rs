@@ -6,7 +6,13 @@ use orchestrator::{
     check,
     config::{Participant as Configured, Participants},
 };
+use serde_json::json;
 use tokio::net::TcpListener;
+
+use crate::{
+    participant::{Participant, SERVICE, Serving},
+    reflection::work,
+};
 
 /// Three calls of two services, and an input that one of them declares.
 const DEFINITION: &str = "saga: two
@@ -46,6 +52,34 @@ async fn an_address_at_which_nothing_listens_is_told_once_for_all_its_services()
             "two.yaml:6:11: a.v1.A at {address} cannot be described: nothing listens there (connection refused); start it, or correct its address"
         )]
     );
+}
+
+#[tokio::test]
+async fn a_participant_that_asks_for_a_token_is_described_by_its_metadata_and_authority() {
+    let participant = Participant::with(vec![work(&[], &[])]);
+    participant.0.lock().unwrap().admits = Some(("work.internal", "Bearer geheim"));
+    let address = participant.serve(Serving::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (token, path) = (folder.path().join("token"), folder.path().join("work.yaml"));
+    let source = "saga: work\nversion: 1\nsteps:\n  - step: do\n    call: work.v1.Work/Do\n    pivot: true\n";
+    fs::write(&path, source).unwrap();
+    let configured = |with: serde_json::Value| -> Participants {
+        let mut settings = json!({ "address": address.to_string() });
+        settings.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+        [(SERVICE.to_owned(), serde_json::from_value(settings).unwrap())].into()
+    };
+    let checked = async |with| check::file(&path, &configured(with), &[], &[]).await;
+
+    let refused = checked(json!({})).await.unwrap_err();
+    let told = refused[0].to_string();
+    assert!(told.contains("its reflection wants credentials: no token"), "{told}");
+    assert!(told.contains("give them in the participant's `metadata`"), "{told}");
+    let admitted =
+        json!({ "authority": "work.internal", "metadata": { "authorization": { "file": token } } });
+    let unread = checked(admitted.clone()).await.unwrap_err();
+    assert!(unread[0].to_string().contains("authorization: cannot read the file"), "{unread:?}");
+    fs::write(&token, "Bearer geheim\n").unwrap();
+    checked(admitted).await.unwrap();
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ async fn the_differences_are_listed_by_definition_method_and_field() {
     let expected = [
         "Do work.v1.Done: field note added: string = 3",
         "Do work.v1.Done: field result added: work.v1.Result = 15",
-        "Do work.v1.Job: field size retyped: int32 = 2 is now int64 = 2",
+        "Do work.v1.Job: field size changed: int32 = 2 is now int64 = 2",
     ];
     let undo = expected.map(|change| change.replacen("Do ", "Undo ", 1));
     let expected: Vec<String> =

@@ -44,6 +44,8 @@ pub(crate) struct State {
     /// What it answers to calls.
     pub(crate) answer: Bytes,
     pub(crate) calls: Vec<String>,
+    /// Its reflection answers to who calls it by this name and sends this token, where there are some.
+    pub(crate) admits: Option<(&'static str, &'static str)>,
 }
 
 #[derive(Clone, Default)]
@@ -70,7 +72,7 @@ impl Participant {
             if serving.compressed {
                 reflection = reflection.send_compressed(CompressionEncoding::Gzip);
             }
-            routes = routes.add_service(reflection);
+            routes = routes.add_service(Guarded { participant: self.clone(), reflection });
         }
         let server = Server::builder().add_routes(routes);
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
@@ -167,6 +169,42 @@ impl Service<http::Request<Body>> for Participant {
         let this = self.clone();
         Box::pin(async move { Ok(Grpc::new(facade::codec::Raw).unary(this, request).await) })
     }
+}
+
+/// A reflection that does not answer to everybody.
+#[derive(Clone)]
+struct Guarded {
+    participant: Participant,
+    reflection: ServerReflectionServer<Participant>,
+}
+
+impl Service<http::Request<Body>> for Guarded {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let admits = self.participant.0.lock().unwrap().admits;
+        let is_admitted = admits.is_none_or(|(authority, token)| {
+            request.uri().authority().is_some_and(|called| called == authority)
+                && request.headers().get("authorization").is_some_and(|sent| sent == token)
+        });
+        match is_admitted {
+            true => self.reflection.call(request),
+            false => {
+                let refused = Status::unauthenticated("no token").into_http();
+                Box::pin(std::future::ready(Ok(refused)))
+            }
+        }
+    }
+}
+
+impl NamedService for Guarded {
+    const NAME: &'static str = <ServerReflectionServer<Participant> as NamedService>::NAME;
 }
 
 impl NamedService for Participant {

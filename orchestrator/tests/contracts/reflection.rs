@@ -2,7 +2,7 @@
 
 use clock::Clock;
 use facade::dial::Address;
-use orchestrator::outbound::reflection::{Failure, describe};
+use orchestrator::outbound::reflection::{Failure, Server, describe};
 use prost_reflect::DescriptorPool;
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
@@ -42,7 +42,7 @@ fn file(name: &str, package: &str, imports: &[&str]) -> FileDescriptorProto {
 }
 
 /// The file of the service, whose one message has fields of these types.
-fn work(imports: &[&str], types: &[&str]) -> FileDescriptorProto {
+pub(crate) fn work(imports: &[&str], types: &[&str]) -> FileDescriptorProto {
     let fields = types.iter().zip(1..).map(|(of, number)| {
         let kind = if of.ends_with("State") { Type::Enum } else { Type::Message };
         field(&format!("f{number}"), number, kind, of)
@@ -88,12 +88,12 @@ fn common(name: &str, package: &str, messages: &[&str]) -> FileDescriptorProto {
 
 async fn described(files: Vec<FileDescriptorProto>) -> Result<DescriptorPool, Failure> {
     let address = Participant::with(files).serve(Serving::default()).await;
-    describe(&Clock::system(), SERVICE, &[], &address).await
+    describe(&Clock::system(), SERVICE, &[], &Server::at(address)).await
 }
 
 async fn failure(address: &str) -> Failure {
     let address: Address = address.parse().unwrap();
-    describe(&Clock::system(), SERVICE, &[], &address).await.unwrap_err()
+    describe(&Clock::system(), SERVICE, &[], &Server::at(address)).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -106,7 +106,8 @@ async fn an_import_that_is_known_by_another_path_is_asked_for_by_its_types() {
             let participant = Participant::with(files);
             participant.0.lock().unwrap().sends_placeholders = sends_placeholders;
             let address = participant.serve(Serving::default()).await;
-            let pool = describe(&Clock::system(), SERVICE, &[], &address).await.unwrap();
+            let pool =
+                describe(&Clock::system(), SERVICE, &[], &Server::at(address)).await.unwrap();
             let job = pool.get_message_by_name("work.v1.Job").unwrap();
             let inner = job.get_field_by_name("f2").unwrap().kind();
             assert_eq!(inner.as_message().unwrap().full_name(), "common.Money.Inner");
@@ -168,15 +169,15 @@ async fn a_service_that_reflection_does_not_know_is_told_with_those_that_it_know
 async fn answers_that_are_compressed_are_read_up_to_a_limit() {
     let serving = Serving { compressed: true, ..Serving::default() };
     let participant = Participant::with(vec![work(&[], &[])]);
-    let address = participant.serve(serving).await;
-    assert!(describe(&Clock::system(), SERVICE, &[], &address).await.is_ok());
+    let server = Server::at(participant.serve(serving).await);
+    assert!(describe(&Clock::system(), SERVICE, &[], &server).await.is_ok());
 
     // A few kilobytes that become more than is taken.
     let mut large = work(&[], &[]);
     large.message_type.push(message(&"M".repeat(17 << 20), Vec::new()));
     participant.0.lock().unwrap().files = vec![large];
     let Failure { what, cure, .. } =
-        describe(&Clock::system(), SERVICE, &[], &address).await.unwrap_err();
+        describe(&Clock::system(), SERVICE, &[], &server).await.unwrap_err();
     assert!(what.contains("limit") && what.contains("16777216"), "{what}");
     assert!(cure.contains("`descriptors:`"), "{cure}");
 }

@@ -2,19 +2,25 @@
 
 use proto::{
     facade::v1::Reason,
-    saga::v1::{ArchiveDefinitionRequest, Definition, DefinitionState, UnarchiveDefinitionRequest},
+    saga::v1::{
+        ArchiveDefinitionRequest, Definition, DefinitionState, GetDefinitionRequest,
+        UnarchiveDefinitionRequest,
+    },
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::test_node::{TestNode, Wiring, definition};
 
+const REASON: &str = "the house is closed";
+
 fn described(name: &str, version: u32) -> String {
     format!("descriptors: [work.proto]\n{}", definition(name, version))
 }
 
 async fn archive(node: &TestNode, name: &str, version: u32) -> Result<Definition, Status> {
-    let request = ArchiveDefinitionRequest { name: name.to_owned(), version };
+    let request =
+        ArchiveDefinitionRequest { name: name.to_owned(), version, reason: REASON.to_owned() };
     Ok(node.sagas().archive_definition(request).await?.into_inner().definition.unwrap())
 }
 
@@ -35,6 +41,7 @@ async fn no_saga_begins_by_an_archived_definition_and_those_that_run_go_on_also_
         let archived = archive(&node, "work", 0).await.unwrap();
         assert_eq!(archived.state(), DefinitionState::Archived);
         assert!(archived.archived_at.is_some());
+        assert_eq!(archived.archive_reason, REASON);
     }
     let archived = Reason::DefinitionArchived.code();
     assert_eq!(
@@ -47,11 +54,16 @@ async fn no_saga_begins_by_an_archived_definition_and_those_that_run_go_on_also_
 
     // The file is still there.
     let node = node.stop().await.start().await;
+    let request = GetDefinitionRequest { name: "work".to_owned(), version: 0 };
+    let kept = node.sagas().get_definition(request).await.unwrap().into_inner();
+    assert_eq!(kept.definition.unwrap().archive_reason, REASON);
     assert_eq!(refused(&node, 0).await, archived);
     assert_eq!(node.start("work", 0, "k").await.unwrap(), (running, true));
     let request = UnarchiveDefinitionRequest { name: "work".to_owned(), version: 0 };
     let again = node.sagas().unarchive_definition(request).await.unwrap().into_inner();
-    assert_eq!(again.definition.unwrap().state(), DefinitionState::Registered);
+    let again = again.definition.unwrap();
+    assert_eq!(again.state(), DefinitionState::Registered);
+    assert_eq!(again.archive_reason, "");
     node.start("work", 0, "new").await.unwrap();
 }
 

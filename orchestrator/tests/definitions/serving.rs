@@ -78,7 +78,8 @@ async fn of_two_that_serve_a_method_the_second_is_refused_until_the_first_is_arc
     assert_eq!(problem.line, 1);
     order(&node, "a").await.unwrap();
 
-    let archive = ArchiveDefinitionRequest { name: "first".to_owned(), version: 0 };
+    let archive =
+        ArchiveDefinitionRequest { name: "first".to_owned(), version: 0, reason: String::new() };
     node.sagas().archive_definition(archive).await.unwrap();
     node.stands("b.yaml", DefinitionState::Registered).await;
     order(&node, "b").await.unwrap();
@@ -98,7 +99,8 @@ async fn the_method_of_an_archived_definition_takes_no_new_request_and_answers_r
     let mut node = wiring.start().await;
     node.start_work().await;
     let first = order(&node, "a").await.unwrap();
-    let archive = ArchiveDefinitionRequest { name: "front".to_owned(), version: 0 };
+    let archive =
+        ArchiveDefinitionRequest { name: "front".to_owned(), version: 0, reason: String::new() };
     node.sagas().archive_definition(archive).await.unwrap();
     assert_eq!(order(&node, "a").await.unwrap(), first);
     let refused = order(&node, "b").await.unwrap_err();

@@ -153,7 +153,7 @@ async fn payloads_are_what_was_sent_and_got_without_what_is_marked_and_only_wher
     };
     test_driver.called("freeze forward").await.say(answer(&frozen));
     test_driver.called("charge forward").await.say(Err(Status::failed_precondition("no")));
-    test_driver.called("freeze undo").await.done();
+    test_driver.called("freeze undo").await.say(answer(&secret("u")));
     let plain = test_driver.stands(&saga_id, SagaState::Compensated).await;
     assert!(
         plain.input_json.is_empty() && plain.steps.iter().all(|step| step.request_json.is_empty())
@@ -177,6 +177,7 @@ async fn payloads_are_what_was_sent_and_got_without_what_is_marked_and_only_wher
         read(&freeze.undo_request_json),
         json!({"id": "FAILED_PRECONDITION", "secret": "[redacted]"})
     );
+    assert_eq!(read(&freeze.undo_response_json), hidden("u"));
     assert_eq!(read(&charge.request_json), json!({"parts": [frozen]}));
     assert_eq!((charge.response_json.as_str(), charge.undo_request_json.as_str()), ("", ""));
     assert!(saga.steps.iter().all(|step| step.payload_problem.is_empty()), "{saga:?}");

@@ -148,6 +148,30 @@ async fn a_lookup_finds_what_the_undo_is_sent_and_has_no_key() {
 }
 
 #[tokio::test]
+async fn a_lookup_above_the_limit_that_the_definition_states_is_not_sent_and_needs_a_person() {
+    for (key, is_sent) in [("12", true), ("123", false)] {
+        let reserve = RESERVE.replace("UNKNOWN", LOOKUP) + "    max_request: 4B\n";
+        let steps = [reserve.as_str(), FREEZE_AND_CHARGE[1]];
+        let mut test_driver = TestDriver::open(&definition("deadline: 1h", &steps)).await;
+        let saga_id = test_driver.start(key).await;
+        test_driver.called("reserve forward").await.unavailable();
+        if is_sent {
+            test_driver.stands(&saga_id, SagaState::Compensating).await;
+            test_driver.pass(5_000);
+            test_driver.called("lookup").await.job("none");
+            test_driver.stands(&saga_id, SagaState::Compensated).await;
+            continue;
+        }
+        let saga = test_driver.stands(&saga_id, SagaState::Attention).await;
+        assert_eq!(saga.reason, "MESSAGE_TOO_LARGE");
+        let told = "the request of the lookup of reserve has 5 bytes, and its participant takes 4";
+        assert!(saga.message.starts_with(told), "{}", saga.message);
+        test_driver.pass(5_000);
+        assert!(test_driver.arrivals.try_recv().is_err(), "nothing is sent");
+    }
+}
+
+#[tokio::test]
 async fn a_lookup_that_finds_nothing_leaves_nothing_to_undo() {
     for answer in ["none", "NOT_FOUND"] {
         let (mut test_driver, saga_id) = looking_up().await;

@@ -37,7 +37,7 @@ fn definition(hash: &str) -> Definition {
         file: "d.yaml".to_owned(),
         descriptors: Bytes::from_static(b"described"),
         registered_at: Timestamp(5),
-        archived_at: None,
+        archived: None,
         change: 1,
     }
 }

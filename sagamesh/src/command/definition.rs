@@ -55,9 +55,9 @@ enum Verb {
     Drift(drift::Drift),
     /// Begin no saga by a definition any more; those that run go on
     #[command(
-        after_help = "Examples:\n  sagamesh definition archive book-room\n  sagamesh definition archive book-room --version 2"
+        after_help = "Examples:\n  sagamesh definition archive book-room\n  sagamesh definition archive book-room --version 2 --reason 'the house is closed'"
     )]
-    Archive(Named),
+    Archive(Archive),
     /// Let sagas begin by an archived definition again
     #[command(after_help = "Example:\n  sagamesh definition unarchive book-room")]
     Unarchive(Named),
@@ -71,6 +71,16 @@ pub(crate) struct Named {
     /// Its version; where it is left out, the newest is shown, and all are archived
     #[arg(long, default_value_t = 0)]
     version: u32,
+}
+
+/// What is archived, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Archive {
+    #[command(flatten)]
+    named: Named,
+    /// Why, for those who wonder; it is shown with the definition
+    #[arg(long, default_value = "")]
+    reason: String,
 }
 
 const HEADS: [&str; 6] = ["DEFINITION", "VERSION", "STATE", "SERVES", "HASH", "FILE"];
@@ -89,8 +99,8 @@ pub(crate) async fn run(global: &Global, definition: Definition) -> CommandResul
         Verb::Register(register) => register::run(global, register).await,
         Verb::Diff(diff) => diff::run(global, diff).await,
         Verb::Drift(wanted) => drift::run(global, wanted).await,
-        Verb::Archive(Named { name, version }) => {
-            let message = ArchiveDefinitionRequest { name, version };
+        Verb::Archive(Archive { named: Named { name, version }, reason }) => {
+            let message = ArchiveDefinitionRequest { name, version, reason };
             let answer = client(global)?.archive_definition(request(global, message)).await;
             let answer = success("the definition was not archived", global, answer)?;
             show(global, &answer, answer.definition.as_ref())
@@ -160,10 +170,15 @@ fn show(global: &Global, answer: &impl prost::Name, definition: Option<&Shown>) 
     Ok(())
 }
 
-/// The definitions, and under them what is wrong with those that are not registered.
+/// The definitions, and under them why some are archived, and what is wrong with those that are not registered.
 fn table(definitions: &[Shown]) {
     let rows: Vec<Vec<String>> = definitions.iter().map(row).collect();
     output::table(&HEADS, &rows);
+    let archived = definitions.iter().filter(|definition| !definition.archive_reason.is_empty());
+    for Shown { name, version, archive_reason, .. } in archived {
+        let line = format!("{name} version {version} is archived: {archive_reason}");
+        anstream::println!("{}", output::escaped(&line));
+    }
     let problems = definitions.iter().flat_map(|definition| &definition.problems);
     let problems: Vec<Problem> = problems.cloned().map(check::problem).collect();
     if !problems.is_empty() {

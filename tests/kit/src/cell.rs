@@ -66,6 +66,28 @@ pub fn every_fault(definition: &Definition) -> Vec<Cell> {
     cells
 }
 
+/// Calls that are not sent at every step: once, in both directions, and always, so that the saga turns back at its deadline with
+/// nothing to undo of the step. For a mesh whose participants are reached over the network.
+#[must_use]
+pub fn every_call_not_sent(definition: &Definition) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    let mut add = |faults| cells.push(Cell { faults, crash: None });
+    let pivot = definition.pivot();
+    for id in definition.ids() {
+        let step = definition.step(id);
+        let not_sent = |times| Planned::call(&step.name, Fault::NotSent, times);
+        add(vec![not_sent(Times::Once)]);
+        if pivot.is_none_or(|pivot| !definition.graph().ancestors(id).contains(&pivot)) {
+            add(vec![not_sent(Times::Always)]);
+        }
+        if step.undo {
+            let never = Planned::call(&step.name, Fault::TimeOutAfter, Times::Always);
+            add(vec![never, Planned::undo(&step.name, Fault::NotSent, Times::Once)]);
+        }
+    }
+    cells
+}
+
 /// Each cell's last fault again, injected into the second attempt: the first meets every fault in turn after which
 /// there is a second.
 #[must_use]

@@ -11,9 +11,9 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     journal::{
-        self, Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow,
-        Journal, Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, UnfinishedCounts,
-        Wanted, Window,
+        self, Archived, Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header,
+        IndexRow, Journal, Loaded, Number, Readmit, RemovedSaga, Started, Unfinished,
+        UnfinishedCounts, Wanted, Window,
     },
     retention::Keep,
 };
@@ -327,9 +327,9 @@ impl Journal for CrashingJournal {
         &self,
         name: &str,
         version: u32,
-        archived_at: Option<clock::Timestamp>,
+        archived: Option<Archived>,
     ) -> Result<(), Error> {
-        self.journal.archive(name, version, archived_at).await
+        self.journal.archive(name, version, archived).await
     }
 
     async fn definitions(&self, from: u64) -> Result<Vec<Definition>, Error> {

@@ -26,6 +26,11 @@ pub enum Fault {
     Slow,
     /// The call takes effect, and its answer is no message.
     Garbage,
+    /// The participant's response has `SCRIPTED_DECLINE` as its code, and its `result` says that all went well. For a step
+    /// whose `declined_if` takes that for a decline.
+    DeclinedIf,
+    /// The participant refuses the stream, unprocessed. For a mesh whose participants are reached over the network.
+    NotSent,
 }
 
 /// How often a fault is injected into the attempts of a call.
@@ -51,7 +56,7 @@ pub enum Effect {
 }
 
 impl Fault {
-    /// Every fault, with every status of the rule for answers.
+    /// Every fault of a mesh within one process, with every status of the rule for answers.
     #[must_use]
     pub fn every() -> Vec<Self> {
         let statuses = [
@@ -94,8 +99,9 @@ impl Fault {
             | Self::TimeOutAfter
             | Self::ResetAfter
             | Self::LateDelivery
-            | Self::Garbage => Effect::Again,
-            Self::Decline | Self::TooLarge => Effect::Declined,
+            | Self::Garbage
+            | Self::NotSent => Effect::Again,
+            Self::Decline | Self::DeclinedIf | Self::TooLarge => Effect::Declined,
             Self::Status(code) => match code {
                 Code::InvalidArgument
                 | Code::FailedPrecondition

@@ -50,6 +50,7 @@ pub mod play;
 pub mod script;
 
 mod compensations;
+mod network;
 mod seam;
 
 pub use cell::{Cell, CellOutcome, Report};

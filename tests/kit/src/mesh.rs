@@ -20,7 +20,7 @@ use facade::{
 };
 use orchestrator::{
     Config, Node,
-    config::{Definitions, Limits, Sagas},
+    config::{self, Definitions, Limits, Participants, Sagas},
     driver::Driver,
     journal,
 };
@@ -36,6 +36,7 @@ use tonic::service::Routes;
 use crate::{
     books,
     crash::{CrashPoint, CrashSwitch, CrashingJournal},
+    network,
     script::Script,
     seam::Seam,
 };
@@ -62,6 +63,7 @@ enum Participant {
 pub struct Wiring {
     participants: Vec<Participant>,
     files: Vec<(String, String)>,
+    is_over_the_network: bool,
 }
 
 impl Wiring {
@@ -99,6 +101,13 @@ impl Wiring {
     #[must_use]
     pub fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// With participants that are called over the network.
+    #[must_use]
+    pub fn over_the_network(mut self) -> Self {
+        self.is_over_the_network = true;
         self
     }
 
@@ -195,8 +204,16 @@ impl Mesh {
                 }
             });
         }
-        let in_process =
-            services.iter().map(|(name, routes)| (name.clone(), seam.wrap(routes.clone())));
+        let (mut in_process, mut over_the_network) = (Vec::new(), Participants::new());
+        for (name, routes) in &services {
+            let (name, routes) = (name.clone(), seam.wrap(routes.clone()));
+            if self.wiring.is_over_the_network {
+                let served = network::serve(routes).await.map_err(|error| error.to_string())?;
+                over_the_network.insert(name, config::Participant::at(served));
+            } else {
+                in_process.push((name, routes));
+            }
+        }
         let config = Config {
             database: Database { folder: self.data() },
             definitions: Definitions {
@@ -213,6 +230,7 @@ impl Mesh {
                 },
                 ..Limits::default()
             },
+            participants: over_the_network,
             ..Config::default()
         };
         let opened = self
@@ -226,7 +244,6 @@ impl Mesh {
             script: self.script.clone(),
             ids: Mutex::default(),
         });
-        let in_process = in_process.collect();
         let node = Node::with_journal(config, &[], in_process, &facade, journal).await?;
         all_registered(&node).await?;
         let _ = seam.driver.set(node.driver().clone());

@@ -26,6 +26,8 @@ pub struct Seen {
     pub replayed: u32,
     /// Calls that were refused because their undo had come first.
     pub superseded: u32,
+    /// The calls and undos of which an attempt came, by step and direction.
+    pub called: HashSet<(String, Direction)>,
     /// What must never be: each a sentence.
     pub wrong: Vec<String>,
 }
@@ -127,7 +129,9 @@ impl Script {
         let intended = inner.intended.get(saga_id).copied().unwrap_or_default();
         let called = inner.called.entry(saga_id.to_owned()).or_default();
         called.insert((step.clone(), direction));
-        if called.len() > intended {
+        let is_early = called.len() > intended;
+        inner.seen.entry(key.clone()).or_default().called.insert((step.clone(), direction));
+        if is_early {
             let sentence =
                 format!("{step} ({}) was called before that was on disk", direction.as_str());
             inner.seen.entry(key).or_default().wrong.push(sentence);

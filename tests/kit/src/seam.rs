@@ -27,6 +27,7 @@ use tower::{Service, ServiceExt};
 
 use crate::{
     fault::{Effect, Fault},
+    network::Refused,
     script::{Script, Slot},
 };
 
@@ -130,7 +131,8 @@ impl Scripted {
 
     async fn inject(&self, fault: Fault, slot: &Slot, parts: Parts, body: Bytes) -> Response<Body> {
         match fault {
-            Fault::Decline => Answer::of(&declined()).into_http(),
+            Fault::Decline => Answer::of(&decided(false)).into_http(),
+            Fault::DeclinedIf => Answer::of(&decided(true)).into_http(),
             Fault::Status(code) => Status::new(code, "as the script says").into_http(),
             Fault::PushBack => {
                 let details = ErrorDetails::with_retry_info(Some(PUSH_BACK));
@@ -160,6 +162,11 @@ impl Scripted {
             Fault::Garbage => {
                 self.deliver(slot, &parts, body).await;
                 Answer { message: Bytes::from_static(b"\xff\xff\xff"), status: None }.into_http()
+            }
+            Fault::NotSent => {
+                let mut refused = Response::new(Body::empty());
+                refused.extensions_mut().insert(Refused);
+                refused
             }
             Fault::LateDelivery => {
                 let mut held = self.seam.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,9 +222,9 @@ struct Decided {
     result: Option<ResultInfo>,
 }
 
-fn declined() -> Decided {
+fn decided(success: bool) -> Decided {
     let result = ResultInfo {
-        success: false,
+        success,
         code: DECLINED.to_owned(),
         message: "as the script says".to_owned(),
         ..ResultInfo::default()

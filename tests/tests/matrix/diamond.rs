@@ -10,9 +10,9 @@ use crate::{
     with_deaths,
 };
 
-const DEFINITION: (&str, &str) = ("diamond.yaml", include_str!("diamond.yaml"));
+pub(crate) const DEFINITION: (&str, &str) = ("diamond.yaml", include_str!("diamond.yaml"));
 /// What the saga leaves that succeeds: one unit and two, seven points, eleven cents.
-const AFTER_SUCCESS: Balances = Balances {
+pub(crate) const AFTER_SUCCESS: Balances = Balances {
     available: BEFORE_ANY_SAGA.available - 3,
     sold: 3,
     points: BEFORE_ANY_SAGA.points - 7,
@@ -24,7 +24,7 @@ const AFTER_SUCCESS: Balances = Balances {
 const AFTER_SUCCESS_WITH_RARE: Balances =
     Balances { points: AFTER_SUCCESS.points - 100, ..AFTER_SUCCESS };
 
-fn start(number: usize) -> Start {
+pub(crate) fn start(number: usize) -> Start {
     start_with(number, false)
 }
 
@@ -44,7 +44,7 @@ fn cells(mesh: &Mesh) -> Vec<Cell> {
     cells
 }
 
-fn check(mesh: &Mesh, report: &Report, taken: Balances) {
+pub(crate) fn check(mesh: &Mesh, report: &Report, taken: Balances) {
     report.assert_right();
     for outcome in &report.outcomes {
         let wanted = match outcome.last {

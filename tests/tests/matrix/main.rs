@@ -8,6 +8,7 @@
 mod attention;
 mod cancel_order;
 mod diamond;
+mod own_words;
 mod place_order;
 mod shop;
 

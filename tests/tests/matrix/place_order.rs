@@ -2,9 +2,9 @@
 
 use kit::{
     Cell, CellOutcome, CrashPoint, Fault, Mesh, Planned, Report, Side, Start, Times,
-    cell::{every_fault, every_second_fault},
+    cell::{every_call_not_sent, every_fault, every_second_fault},
 };
-use saga::{Definition, Status};
+use saga::{Definition, Direction, Status};
 
 use crate::{
     everything, on_several_meshes, scatter,
@@ -73,6 +73,23 @@ fn every_fault_at_every_step_leaves_all_or_nothing() {
         );
     }
     check_repeats(definition.engine(), &report);
+}
+
+#[test]
+fn what_is_never_sent_leaves_nothing_to_undo_of_its_step() {
+    let mesh = wiring().over_the_network().start();
+    let definition = mesh.definition("place-order");
+    let cells = every_call_not_sent(definition.engine());
+    furnish(&mesh, 0..cells.len());
+    let report = mesh.play_together(&definition, cells, order);
+    println!("place-order, calls that are not sent: {report}");
+    check(&mesh, &report);
+    for CellOutcome { cell, seen, .. } in &report.outcomes {
+        let Planned { step, fault, times, .. } = &cell.faults[0];
+        if (*fault, *times) == (Fault::NotSent, Times::Always) {
+            assert!(!seen.called.contains(&(step.clone(), Direction::Undo)), "{cell} was undone");
+        }
+    }
 }
 
 /// Where the definition implies that a call comes again, its first answer was given again; where it implies that a call

@@ -55,7 +55,27 @@ pub(crate) fn wiring() -> Wiring {
         .service(stock_svc::open)
         .service(points_svc::open)
         .service(payment_svc::open);
-    SHOP.files.iter().fold(services, |wiring, (name, source)| wiring.file(name, source))
+    let files = SHOP.files.iter();
+    files.fold(services, |wiring, (name, source)| wiring.file(name, &with_attempts(source)))
+}
+
+/// A call that is never answered is asked until its saga's deadline where no attempts are stated. Here it is given up after
+/// some, as what follows is the same, and much sooner there.
+fn with_attempts(definition: &str) -> String {
+    let steps = definition.split_inclusive("\n").collect::<Vec<_>>();
+    let is_step = |line: &&str| line.starts_with("  - step:");
+    let blocks = steps.chunk_by(|_, next| !is_step(next));
+    let block = |lines: &[&str]| {
+        let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
+        let is_bound = !has("    undo:") || has("    retry:");
+        let text = lines.concat();
+        if is_bound {
+            text
+        } else {
+            text.trim_end().to_owned() + "\n    retry: { attempts: 5 }\n\n"
+        }
+    };
+    blocks.map(block).collect()
 }
 
 pub(crate) fn sku(number: usize) -> String {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use prost::Message as _;
 use prost_reflect::DescriptorPool;
+use prost_types::FileDescriptorSet;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
@@ -83,6 +85,7 @@ fn compile_under(roots: Vec<&Path>, path: &Path) -> Result<Vec<Vec<u8>>, SourceF
     }
     resolver.add(Generators);
     resolver.add(GoogleFileResolver::new());
+    resolver.add(GoogleRpc);
     let mut compiler = Compiler::with_file_resolver(resolver);
     if let Err(error) = compiler.include_imports(true).open_file(path) {
         return Err(fault_of(&error, &roots, &seen, path));
@@ -164,6 +167,21 @@ impl FileResolver for Generators {
     }
 }
 
+/// Has `google/rpc/status.proto` and `google/rpc/error_details.proto`.
+struct GoogleRpc;
+
+impl FileResolver for GoogleRpc {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        let missing = || protox::Error::file_not_found(name);
+        let below = name.strip_prefix("google/rpc/").ok_or_else(missing)?;
+        let set = FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET);
+        let files = set.map_err(protox::Error::new)?.file;
+        let mut file = files.into_iter().find(|file| file.name() == below).ok_or_else(missing)?;
+        file.name = Some(name.to_owned());
+        Ok(File::from_file_descriptor_proto(file))
+    }
+}
+
 fn fault_of(error: &protox::Error, roots: &[&Path], seen: &Seen, path: &Path) -> SourceFault {
     let seen = seen.0.borrow();
     let unknown = seen.values().find_map(|file| Some((file, file.unknown.as_ref()?)));
@@ -233,11 +251,16 @@ fn explained(
                 true => format!("beside the file or above it (from {nearest})"),
                 false => format!("under {}, nor beside the file", named.join(", ")),
             };
-            (
-                format!("`{name}` is imported, and there is none {under}"),
-                "name the folder that imports begin at under `import_roots:` (--import-root)"
-                    .to_owned(),
-            )
+            let cure = match name.starts_with("google/") {
+                true => {
+                    "it is one of Google's common files, which do not come along: name a folder with a copy of them \
+                     (the repository googleapis) under `import_roots:` (--import-root)"
+                }
+                false => {
+                    "name the folder that imports begin at under `import_roots:` (--import-root)"
+                }
+            };
+            (format!("`{name}` is imported, and there is none {under}"), cure.to_owned())
         }
         // The compiler's own words for this are those of another mistake.
         _ if error == "invalid group name" && line.trim_start().starts_with("import") => (

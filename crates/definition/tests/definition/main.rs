@@ -5,6 +5,7 @@
 mod budget;
 mod cases;
 mod decline;
+mod drift;
 mod evaluate;
 mod input;
 mod json;

@@ -16,7 +16,7 @@ fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
     path
 }
 
-fn described(source: &str) -> Descriptors {
+pub(crate) fn described(source: &str) -> Descriptors {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "the.proto", source);
     let mut descriptors = Descriptors::new();
@@ -255,7 +255,7 @@ fn an_import_that_is_not_there_is_named_with_its_place_and_the_cure() {
             told.contains("`google/api/annotations.proto` is imported, and there is none"),
             "{told}"
         );
-        assert!(told.contains("import_roots"), "{told}");
+        assert!(told.contains("(the repository googleapis) under `import_roots:`"), "{told}");
     }
     let deeper = "syntax = \"proto3\"; import \"a.proto\";";
     let a = "syntax = \"proto3\";\n\nimport \"b.proto\";";
@@ -272,6 +272,19 @@ fn an_import_that_is_not_there_is_named_with_its_place_and_the_cure() {
         told.split(" (os").next().unwrap(),
         "main.proto:1:1: vendor cannot be a root of imports: No such file or directory"
     );
+}
+
+#[test]
+fn the_messages_of_a_status_come_along() {
+    let source = r#"syntax = "proto3"; package s.v1;
+import "google/rpc/status.proto";
+import "google/rpc/error_details.proto";
+message Ended { google.rpc.Status status = 1; google.rpc.RetryInfo retry = 2; }"#;
+    let ended = described(source).message("s.v1.Ended").unwrap();
+    let kind = field(&ended, "status").kind();
+    let status = kind.as_message().unwrap();
+    assert_eq!(status.full_name(), "google.rpc.Status");
+    assert!(status.get_field_by_name("details").unwrap().is_list());
 }
 
 #[test]

@@ -30,6 +30,7 @@ use http::{
     header::{CONTENT_TYPE, TE},
     uri::{Authority, PathAndQuery, Scheme},
 };
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use self::{
@@ -37,12 +38,13 @@ use self::{
     open::Shared,
     pool::Pool,
     response::{Bound, no_head},
+    watch::Silence,
 };
 use super::{
     CallError, NotSent, Obstacle,
     not_sent::{not_written, unprocessed},
 };
-use crate::dial::{self, Address};
+use crate::dial::{self, Address, Resolver};
 
 /// After how many time-outs in a row, with nothing received from the peer between, a connection is retired. A peer that hangs
 /// behind a balancer acknowledges all that is sent to it; a new connection may reach one that is well.
@@ -60,6 +62,7 @@ struct Peer {
     max_response: usize,
     /// What the peer is called by, wherever its address leads to.
     authority: Option<Authority>,
+    resolver: Resolver,
     /// For what goes on beside the calls; these are timed by their callers' clock.
     clock: Clock,
 }
@@ -87,6 +90,12 @@ impl Network {
     /// The way to this peer. Nothing is connected before the first call.
     #[must_use]
     pub fn to(peer: &dial::Peer) -> Self {
+        Self::with(peer, Resolver::system(), Clock::system())
+    }
+
+    /// The way to this peer, whose names `resolver` looks up, and whose connections are watched by `clock`.
+    #[must_use]
+    pub fn with(peer: &dial::Peer, resolver: Resolver, clock: Clock) -> Self {
         let pool = Pool::new(peer.address.endpoints(), peer.max_connections.get());
         Self {
             peer: Arc::new(Peer {
@@ -94,7 +103,8 @@ impl Network {
                 pool: Mutex::new(pool),
                 max_response: peer.max_response.get(),
                 authority: peer.authority.clone(),
-                clock: Clock::system(),
+                resolver,
+                clock,
             }),
         }
     }
@@ -163,10 +173,15 @@ impl Stream {
         Ok(response::read(response, &bound, heard).await?)
     }
 
+    /// Cancelled when the call will not be answered, and others go elsewhere.
+    pub(super) fn moved(&self) -> CancellationToken {
+        self.connection.moved.clone()
+    }
+
     /// The call was not answered in time.
     pub(super) fn timed_out(&self) {
         if self.connection.signs.timed_out() >= MAX_TIMEOUTS_IN_A_ROW {
-            self.peer.give_up(self.connection.number, "calls time out, and nothing comes between");
+            self.peer.give_up(self.connection.number, Silence::TimeOuts);
         }
     }
 }

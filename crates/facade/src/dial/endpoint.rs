@@ -9,7 +9,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
-use super::address::{Address, Target};
+use super::{
+    address::{Address, Target},
+    resolver::Resolver,
+};
 
 /// How long the making of a connection is waited for, and the look-up of a name.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -83,12 +86,12 @@ impl Target {
         Some(Endpoint { place, authority: self.authority().clone() })
     }
 
-    async fn resolve(&self) -> io::Result<Vec<Endpoint>> {
+    async fn resolve(&self, resolver: &Resolver) -> io::Result<Vec<Endpoint>> {
         let Self::Tcp(tcp) = self else { return Ok(self.endpoint().into_iter().collect()) };
-        let found = tokio::net::lookup_host(tcp.host_and_port()).await?;
+        let found = resolver.look_up(tcp.host_and_port()).await?;
         let endpoint =
             |address| Endpoint { place: Place::Tcp(address), authority: self.authority().clone() };
-        Ok(found.map(endpoint).collect())
+        Ok(found.into_iter().map(endpoint).collect())
     }
 }
 
@@ -103,12 +106,12 @@ impl Address {
     ///
     /// # Errors
     /// A sentence: why no name has an address.
-    pub(crate) async fn resolve(&self) -> Result<Vec<Endpoint>, String> {
+    pub(crate) async fn resolve(&self, resolver: &Resolver) -> Result<Vec<Endpoint>, String> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         let mut whys = Vec::new();
         let clock = Clock::system();
         let look_ups =
-            self.targets().map(|target| clock.timeout(CONNECT_TIMEOUT, target.resolve()));
+            self.targets().map(|target| clock.timeout(CONNECT_TIMEOUT, target.resolve(resolver)));
         let found = join_all(look_ups).await;
         for (target, found) in self.targets().zip(found) {
             match found {

@@ -162,6 +162,38 @@ async fn one_that_hangs_gets_no_call_when_it_has_not_answered_a_ping_and_is_trie
 }
 
 #[tokio::test]
+async fn one_that_hung_is_tried_with_a_single_call_until_that_is_answered() {
+    let (hung, first) = listen().await;
+    let (well, second) = listen().await;
+    let client = to(&[first, second]);
+    let mut calls = vec![begin(&client, b"opening", LIMIT)];
+    let mut silent = peer::Peer::allowing(&hung, 100).await;
+    silent.is_hung = true;
+    silent.call().await;
+    let mut well = peer::Peer::allowing(&well, 100).await;
+    silent.ping().await;
+
+    let mut again = peer::Peer::allowing(&hung, 100).await;
+    calls.extend((0..20).map(|_| begin(&client, b"later", LIMIT)));
+    let tried = again.call().await;
+    let mut arrived = Vec::new();
+    while arrived.len() < 19 {
+        arrived.push(well.call().await);
+    }
+    again.round_trip().await;
+    assert_eq!(again.arrived(), 0, "calls beside the one that tries it");
+    again.answer(tried).await;
+    again.round_trip().await;
+    calls.extend((0..10).map(|_| begin(&client, b"spread", LIMIT)));
+    for _ in 0..10 {
+        again.call().await;
+    }
+    well.round_trip().await;
+    assert_eq!(well.arrived(), 0);
+    calls.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
 async fn a_name_leads_to_all_its_addresses() {
     let Ok(six) = TcpListener::bind("[::1]:0").await else { return };
     let address = six.local_addr().unwrap();

@@ -12,6 +12,7 @@ mod large;
 mod logged;
 mod measured;
 mod messages;
+mod names;
 mod network;
 mod never_sent;
 mod peer;

@@ -7,7 +7,7 @@ use clock::Timestamp;
 use store::{Connection, Row};
 
 use super::rows;
-use crate::journal::{Definition, Error};
+use crate::journal::{Archived, Definition, Error};
 
 const LOCK: &str = "definition";
 
@@ -19,18 +19,20 @@ const INSERT: &str = "
     on conflict do nothing";
 
 const FIND: &str = "
-    select hash, name, version, source, file, descriptors, registered_at, archived_at, change
+    select hash, name, version, source, file, descriptors, registered_at, archived_at, change,
+           archive_reason
     from definition
     where name = ?1 and version = ?2";
 
 const CHANGED: &str = "
-    select hash, name, version, source, file, descriptors, registered_at, archived_at, change
+    select hash, name, version, source, file, descriptors, registered_at, archived_at, change,
+           archive_reason
     from definition
     where change >= ?1
     order by change, name, version";
 
 const ARCHIVE: &str = "
-    update definition set archived_at = ?3, change = ?4
+    update definition set archived_at = ?3, change = ?4, archive_reason = ?5
     where name = ?1 and (version = ?2 or ?2 = 0) and (archived_at is null) <> (?3 is null)";
 
 /// The definition that has this one's name and version from now on.
@@ -47,15 +49,17 @@ pub(super) fn register(
     connection.one(FIND, (name, version), read)
 }
 
-/// Archives a definition, or with no instant unarchives it: one version, or with 0 all.
+/// Archives a definition, or unarchives it: one version, or with 0 all.
 pub(super) fn archive(
     connection: &Connection,
     name: &str,
     version: u32,
-    archived_at: Option<Timestamp>,
+    archived: Option<&Archived>,
 ) -> Result<(), Error> {
     let change = next_change(connection)?;
-    connection.execute(ARCHIVE, (name, version, archived_at.map(rows::millis), change))?;
+    let archived_at = archived.map(|archived| rows::millis(archived.at));
+    let reason = archived.map_or("", |archived| archived.reason.as_str());
+    connection.execute(ARCHIVE, (name, version, archived_at, change, reason))?;
     Ok(())
 }
 
@@ -72,6 +76,10 @@ fn next_change(connection: &Connection) -> Result<i64, Error> {
 
 fn read(row: &Row<'_>) -> Result<Definition, Error> {
     let (archived_at, change): (Option<i64>, i64) = (row.get(7)?, row.get(8)?);
+    let archived = |millis| -> Result<_, Error> {
+        let at = Timestamp(u64::try_from(millis).unwrap_or_default());
+        Ok(Archived { at, reason: row.get(9)? })
+    };
     Ok(Definition {
         hash: row.get(0)?,
         name: row.get(1)?,
@@ -80,7 +88,7 @@ fn read(row: &Row<'_>) -> Result<Definition, Error> {
         file: row.get(4)?,
         descriptors: rows::blob(row, 5)?,
         registered_at: rows::timestamp(row, 6)?,
-        archived_at: archived_at.map(|millis| Timestamp(u64::try_from(millis).unwrap_or_default())),
+        archived: archived_at.map(archived).transpose()?,
         change: u64::try_from(change).unwrap_or_default(),
     })
 }

@@ -27,8 +27,9 @@ use store::{
 };
 
 use super::{
-    Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow, Journal,
-    Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, UnfinishedCounts, Wanted, Window,
+    Archived, Asleep, Change, Compensations, Definition, Entry, Error, Filter, Header, IndexRow,
+    Journal, Loaded, Number, Readmit, RemovedSaga, Started, Unfinished, UnfinishedCounts, Wanted,
+    Window,
 };
 
 use statements::Numbers;
@@ -42,6 +43,7 @@ const SCHEMA: Schema = Schema::own(&[
     ("registrations", include_str!("../../../migrations/0004_registrations.sql")),
     ("compensations", include_str!("../../../migrations/0005_compensations.sql")),
     ("unfinished", include_str!("../../../migrations/0006_unfinished.sql")),
+    ("archive_reason", include_str!("../../../migrations/0007_archive_reason.sql")),
 ]);
 
 /// The journal in a database of its own.
@@ -243,11 +245,13 @@ impl Journal for Tables {
         &self,
         name: &str,
         version: u32,
-        archived_at: Option<Timestamp>,
+        archived: Option<Archived>,
     ) -> Result<(), Error> {
         let name = name.to_owned();
-        self.write(move |connection| definitions::archive(connection, &name, version, archived_at))
-            .await
+        self.write(move |connection| {
+            definitions::archive(connection, &name, version, archived.as_ref())
+        })
+        .await
     }
 
     async fn definitions(&self, from: u64) -> Result<Vec<Definition>, Error> {

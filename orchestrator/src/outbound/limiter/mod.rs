@@ -256,6 +256,22 @@ impl Permit<'_> {
         .await
     }
 
+    /// Waits for the answer. Once the call has nothing to do with the participant any more, as that has `moved`, others may
+    /// begin in its place, and its end says nothing.
+    pub(super) async fn answer<A>(
+        &mut self,
+        answer: impl Future<Output = A>,
+        moved: impl Future<Output = ()>,
+    ) -> A {
+        let mut answer = pin!(answer);
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = moved => self.release(Signal::None),
+        }
+        answer.await
+    }
+
     fn has_stream(&mut self, has_stream: bool) {
         let Some(entry) = &mut self.entry else { return };
         let Some(Limiter::Limited(limited)) = self.limiter else { return };

@@ -1,10 +1,18 @@
 //! The two versions of the reflection protocol, which differ only in their package.
 
-use tonic::{Status, codec::CompressionEncoding, transport::Channel};
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tonic::{
+    Request as TonicRequest, Status, codec::CompressionEncoding, metadata::MetadataMap,
+    transport::Channel,
+};
 use tonic_reflection::pb::{
     v1::server_reflection_client::ServerReflectionClient as V1,
     v1alpha::server_reflection_client::ServerReflectionClient as V1Alpha,
 };
+
+use super::Server;
 
 /// How many bytes of one answer are taken, after decompression.
 const MAX_ANSWER: usize = 16 << 20;
@@ -31,26 +39,34 @@ pub(super) enum Reply {
 }
 
 /// Asks one participant.
-pub(super) enum Client {
+pub(super) struct Client {
+    version: Version,
+    metadata: Arc<HeaderMap>,
+}
+
+enum Version {
     V1(V1<Channel>),
     V1Alpha(V1Alpha<Channel>),
 }
 
 impl Client {
-    pub(super) fn v1(channel: Channel) -> Self {
+    pub(super) fn v1(channel: Channel, server: &Server) -> Self {
         let client = V1::new(channel).max_decoding_message_size(MAX_ANSWER);
-        Self::V1(client.accept_compressed(CompressionEncoding::Gzip))
+        let version = Version::V1(client.accept_compressed(CompressionEncoding::Gzip));
+        Self { version, metadata: Arc::clone(&server.metadata) }
     }
 
-    pub(super) fn v1alpha(channel: Channel) -> Self {
+    pub(super) fn v1alpha(channel: Channel, server: &Server) -> Self {
         let client = V1Alpha::new(channel).max_decoding_message_size(MAX_ANSWER);
-        Self::V1Alpha(client.accept_compressed(CompressionEncoding::Gzip))
+        let version = Version::V1Alpha(client.accept_compressed(CompressionEncoding::Gzip));
+        Self { version, metadata: Arc::clone(&server.metadata) }
     }
 
     pub(super) async fn ask(&mut self, question: Question) -> Result<Reply, Status> {
-        match self {
-            Self::V1(client) => v1::ask(client, question).await,
-            Self::V1Alpha(client) => v1alpha::ask(client, question).await,
+        let metadata = MetadataMap::from_headers(HeaderMap::clone(&self.metadata));
+        match &mut self.version {
+            Version::V1(client) => v1::ask(client, metadata, question).await,
+            Version::V1Alpha(client) => v1alpha::ask(client, metadata, question).await,
         }
     }
 }
@@ -68,6 +84,7 @@ macro_rules! version {
 
             pub(super) async fn ask(
                 client: &mut ServerReflectionClient<Channel>,
+                metadata: MetadataMap,
                 question: Question,
             ) -> Result<Reply, Status> {
                 let request = match question {
@@ -77,10 +94,9 @@ macro_rules! version {
                 };
                 let request =
                     ServerReflectionRequest { host: String::new(), message_request: Some(request) };
-                let mut answers = client
-                    .server_reflection_info(futures::stream::iter([request]))
-                    .await?
-                    .into_inner();
+                let mut request = TonicRequest::new(futures::stream::iter([request]));
+                *request.metadata_mut() = metadata;
+                let mut answers = client.server_reflection_info(request).await?.into_inner();
                 match answers.message().await?.and_then(|answer| answer.message_response) {
                     Some(Response::FileDescriptorResponse(files)) => {
                         Ok(Reply::Files(files.file_descriptor_proto))

@@ -4,10 +4,11 @@ mod client;
 mod files;
 mod probe;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use clock::Clock;
 use facade::dial::{self, Address};
+use http::{HeaderMap, uri::Authority};
 use prost_reflect::DescriptorPool;
 use tonic::{Code, Status};
 
@@ -22,6 +23,35 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 const NAME_THE_PROTO: &str = "name its .proto or descriptor set under `descriptors:`";
+
+/// Whose reflection is asked.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: Address,
+    /// What it is called by; its address where there is none.
+    pub authority: Option<Authority>,
+    /// What goes with each question, as with calls.
+    pub metadata: Arc<HeaderMap>,
+}
+
+impl Server {
+    /// One that is asked with nothing besides.
+    #[must_use]
+    pub fn at(address: Address) -> Self {
+        Self { address, authority: None, metadata: Arc::default() }
+    }
+
+    fn clients(&self) -> Result<[Client; 2], Status> {
+        let authority = self.authority.as_ref();
+        let channel = authority.map_or_else(
+            || dial::channel(&self.address),
+            |authority| dial::channel_as(&self.address, authority),
+        );
+        let channel = channel.map_err(Status::unavailable)?;
+        Ok([Client::v1(channel.clone(), self), Client::v1alpha(channel, self)])
+    }
+}
 
 /// Why a participant cannot be described.
 #[derive(Debug)]
@@ -48,7 +78,7 @@ impl From<Status> for Cause {
     }
 }
 
-/// The descriptors of `service`, from the participant at `address`, with those of `messages` that it has.
+/// The descriptors of `service`, from the participant that is this server, with those of `messages` that it has.
 ///
 /// # Errors
 /// Why it cannot be described, and what can be done.
@@ -56,14 +86,15 @@ pub async fn describe(
     clock: &Clock,
     service: &str,
     messages: &[String],
-    address: &Address,
+    server: &Server,
 ) -> Result<DescriptorPool, Failure> {
+    let address = &server.address;
     let failure = |(what, cure): (String, String), is_of_address: bool| {
         let what = format!("{service} at {address} cannot be described: {what}");
         let address = is_of_address.then(|| address.to_string());
         Failure { what, cure, address }
     };
-    let cause = match clock.timeout(LIMIT, fetch(service, messages, address)).await {
+    let cause = match clock.timeout(LIMIT, fetch(service, messages, server)).await {
         Ok(Ok(files)) => {
             return definition::pool_of_files(&files).map_err(|error| {
                 failure((facade::wire::causes(&error), NAME_THE_PROTO.to_owned()), false)
@@ -87,15 +118,11 @@ pub async fn describe(
     Err(failure(told, true))
 }
 
-async fn fetch(
-    service: &str,
-    messages: &[String],
-    address: &Address,
-) -> Result<Vec<Vec<u8>>, Cause> {
-    let channel = dial::channel(address).map_err(Status::unavailable)?;
-    match Files::of(Client::v1(channel.clone()), service, messages).await {
+async fn fetch(service: &str, messages: &[String], server: &Server) -> Result<Vec<Vec<u8>>, Cause> {
+    let [v1, v1alpha] = server.clients()?;
+    match Files::of(v1, service, messages).await {
         Err(Cause::Status(status)) if status.code() == Code::Unimplemented => {
-            Files::of(Client::v1alpha(channel), service, messages).await
+            Files::of(v1alpha, service, messages).await
         }
         fetched => fetched,
     }
@@ -119,7 +146,7 @@ fn refused(status: &Status) -> Option<(String, String)> {
         )),
         Code::Unauthenticated | Code::PermissionDenied => Some((
             format!("its reflection wants credentials: {message}"),
-            NAME_THE_PROTO.to_owned(),
+            format!("give them in the participant's `metadata`, or {NAME_THE_PROTO}"),
         )),
         Code::OutOfRange | Code::ResourceExhausted => {
             Some((message.to_owned(), NAME_THE_PROTO.to_owned()))

@@ -90,6 +90,7 @@ fn payloads(saga: &Saga) -> Vec<Vec<String>> {
             (step.step.as_str(), "sent", &step.request_json),
             (step.step.as_str(), "got", &step.response_json),
             (step.step.as_str(), "undo sent", &step.undo_request_json),
+            (step.step.as_str(), "undo got", &step.undo_response_json),
             (step.step.as_str(), "problem", &step.payload_problem),
         ]
     });

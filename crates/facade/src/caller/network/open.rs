@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::task::noop_waker_ref;
 use h2::{PingPong, client::SendRequest};
 use http::uri::Authority;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     watch::{Sign, Signs, Watch},
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) authority: Authority,
     pub(super) signs: Signs,
     pub(super) written: Written,
+    /// Cancelled when its calls will not be answered, and others go elsewhere.
+    pub(super) moved: CancellationToken,
 }
 
 /// A connection, and which of its streams are taken.
@@ -67,6 +70,16 @@ impl Open {
         self.taken += 1;
         self.is_used = true;
         (self.requests.clone(), Arc::clone(&self.shared))
+    }
+
+    /// Whether nothing was ever received on it.
+    pub(super) fn is_unproven(&self) -> bool {
+        !self.shared.signs.is_proven()
+    }
+
+    /// Tells its calls that others go elsewhere.
+    pub(super) fn move_on(&self) {
+        self.shared.moved.cancel();
     }
 
     /// Calls have been under way for a while, and nothing is received.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     open::{Open, Shared},
     pool::{Pool, TurnResult, Work},
     tasks,
-    watch::Signs,
+    watch::{Signs, Silence},
 };
 use crate::dial::Endpoint;
 
@@ -78,9 +79,13 @@ impl Peer {
     }
 
     /// Sends no further call over a connection on which nothing is answered.
-    pub(super) fn give_up(self: &Arc<Self>, number: u64, why: &str) {
+    pub(super) fn give_up(self: &Arc<Self>, number: u64, silence: Silence) {
         let mut pool = self.pool();
-        if pool.give_up(number, self.clock.now()) {
+        if pool.give_up(number, silence, self.clock.now()) {
+            let why = match silence {
+                Silence::Ping => "neither calls nor a PING are answered on it",
+                Silence::TimeOuts => "calls time out, and nothing comes between",
+            };
             tracing::info!(address = %self.address, why, "a connection is given up");
         }
         self.settle(pool);
@@ -112,6 +117,7 @@ impl Peer {
             authority: self.authority.as_ref().unwrap_or(one.endpoint.authority()).clone(),
             signs: Signs::default(),
             written: made.written,
+            moved: CancellationToken::new(),
         };
         one.connected(Open::new(made.requests, shared, made.limit, made.pings));
         let is_watched = std::mem::replace(&mut pool.is_watched, true);
@@ -143,7 +149,7 @@ impl Peer {
     pub(super) fn tick(self: &Arc<Self>) {
         let (hung, work) = self.pool().tick(self.clock.now());
         for number in hung {
-            self.give_up(number, "neither calls nor a PING are answered on it");
+            self.give_up(number, Silence::Ping);
         }
         self.carry_out(work);
     }

@@ -12,7 +12,7 @@ use clock::Timestamp;
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::{Peer, Stream, open::Open, subchannel::Subchannel};
+use super::{Peer, Stream, open::Open, subchannel::Subchannel, watch::Silence};
 use crate::dial::Endpoint;
 
 /// How many endpoints of a peer are used at once.
@@ -251,9 +251,14 @@ impl Pool {
     }
 
     /// Gives up a connection whose peer answers nothing. Whether it was there.
-    pub(super) fn give_up(&mut self, number: u64, now: Timestamp) -> bool {
+    pub(super) fn give_up(&mut self, number: u64, silence: Silence, now: Timestamp) -> bool {
         let found = self.subchannels.iter_mut().position(|one| one.find(number).is_some());
         let Some(index) = found else { return false };
+        let is_alone = self.subchannels.iter().filter(|one| one.is_open()).count() == 1;
+        // A single peer whose calls time out may be at work on them.
+        if let (false, Some(open)) = (is_alone && silence == Silence::TimeOuts, self.find(number)) {
+            open.move_on();
+        }
         self.subchannels[index].retire(number);
         // Where nobody else is there, a new connection may lead to a process that is well.
         if self.is_connected() && !self.subchannels[index].is_open() {

@@ -35,10 +35,11 @@ pub(super) struct Subchannel {
     why: Option<Status>,
 }
 
-/// In which order subchannels are taken: one that is not silent, and among these the one with the fewest calls.
+/// In which order subchannels are taken: one that is not in doubt, and among these the one with the fewest calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    is_silent: bool,
+    /// It is silent; or it has failed, and the first call since is not answered yet.
+    is_in_doubt: bool,
     taken: usize,
 }
 
@@ -74,7 +75,9 @@ impl Subchannel {
     pub(super) fn rank(&self) -> Option<Rank> {
         let next = self.open.iter().find(|open| open.has_free_stream())?;
         let taken = self.open.iter().map(|open| open.taken).sum();
-        Some(Rank { is_silent: next.is_silent(), taken })
+        // A process that hangs may still take connections: one call finds out.
+        let is_tried = self.failures > 0 && next.is_unproven() && taken > 0;
+        Some(Rank { is_in_doubt: is_tried || next.is_silent(), taken })
     }
 
     /// Takes a stream of the first connection that has one free, so that as few connections as possible are used.
@@ -207,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn a_subchannel_that_is_not_silent_comes_before_one_with_fewer_calls() {
-        let rank = |is_silent, taken| Rank { is_silent, taken };
+    fn a_subchannel_that_is_not_in_doubt_comes_before_one_with_fewer_calls() {
+        let rank = |is_in_doubt, taken| Rank { is_in_doubt, taken };
         assert!(rank(false, 9) < rank(true, 0));
         assert!(rank(false, 1) < rank(false, 2));
     }

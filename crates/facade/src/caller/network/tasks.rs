@@ -82,7 +82,7 @@ struct LookingUp {
 impl LookingUp {
     async fn run(mut self) {
         let Some(peer) = &self.peer else { return };
-        let found = peer.address.resolve().await;
+        let found = peer.address.resolve(&peer.resolver).await;
         if let Some(peer) = self.peer.take() {
             peer.looked_up(found);
         }

@@ -22,6 +22,8 @@ const PONG_TICKS: u32 = 2;
 pub(super) struct Signs {
     /// Something was received since the last tick.
     heard: AtomicBool,
+    /// Something was received at all.
+    is_proven: AtomicBool,
     /// How many calls timed out since something was last received.
     unanswered: AtomicU32,
 }
@@ -30,7 +32,13 @@ impl Signs {
     /// Something of an answer was received.
     pub(super) fn heard(&self) {
         self.heard.store(true, Ordering::Relaxed);
+        self.is_proven.store(true, Ordering::Relaxed);
         self.unanswered.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a call was answered on the connection.
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
     }
 
     /// A call timed out. Gives how many did in a row.
@@ -50,6 +58,15 @@ pub(super) struct Watch {
     is_asked: bool,
     /// It was answered.
     is_alive: bool,
+}
+
+/// Why a connection is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// A PING was not answered.
+    Ping,
+    /// Some calls in a row timed out, and nothing came between.
+    TimeOuts,
 }
 
 /// What a tick has shown.

@@ -325,12 +325,6 @@ impl SagaState {
         self.cause.as_ref()
     }
 
-    /// When it turned back, where it did.
-    #[must_use]
-    pub fn turned_back_at(&self) -> Option<Timestamp> {
-        self.cause.as_ref().map(|_| self.turned_back_at)
-    }
-
     /// Whether it turned back and its undoing has needed a person since, or one has done a part of it by hand.
     #[must_use]
     pub fn undo_needed_person(&self) -> bool {

@@ -234,8 +234,8 @@ impl Marks {
     }
 
     fn compensated(&mut self, state: &SagaState, outcome: CompensationOutcome, record: &Record) {
-        let Some(turned_back_at) = state.turned_back_at() else { return };
-        let took = record.at.since(turned_back_at);
+        let Some(compensation) = state.compensation() else { return };
+        let took = record.at.since(compensation.began_at);
         self.0.push(Mark::Compensated { outcome, took });
     }
 }

@@ -288,7 +288,7 @@ fn a_saga_knows_since_when_it_undoes_and_whether_that_has_needed_a_person() {
                 }
                 _ => {}
             }
-            assert_eq!(state.turned_back_at(), since);
+            assert_eq!(state.compensation().map(|compensation| compensation.began_at), since);
             assert_eq!(state.undo_needed_person(), needed);
         }
         met.push(if since.is_some() { "turned back" } else { "never turned back" });

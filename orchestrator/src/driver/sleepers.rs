@@ -140,3 +140,24 @@ pub(super) struct Woken {
     /// When to look again.
     pub(super) next: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn who_falls_asleep_until_before_the_next_look_or_during_one_brings_the_next_forward() {
+        let next_look = NextLook::default();
+        let is_brought_forward = |until| {
+            next_look.by(Timestamp(until));
+            next_look.earlier.notified().now_or_never().is_some()
+        };
+        next_look.is(Timestamp(5_000));
+        assert!(!is_brought_forward(5_000));
+        assert!(is_brought_forward(4_999));
+        next_look.begins();
+        assert!(is_brought_forward(9_999), "it may have come too late for the look");
+    }
+}

@@ -4,8 +4,18 @@ use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
 
 use clock::Clock;
 use collector::{Behaviour, Collector};
+use proto::{
+    checkout::v1::{Line, PlaceOrderRequest, checkout_service_client::CheckoutServiceClient},
+    saga::v1::{CancelSagaRequest, saga_service_client::SagaServiceClient},
+};
+use tonic::{Code, Request, client::Grpc};
+use tonic_prost::ProstCodec;
 
-use crate::{bounded::Started, metrics::scrape, sagamesh};
+use crate::{
+    bounded::Started,
+    metrics::{get, scrape},
+    sagamesh,
+};
 
 const PLACE_ORDER: &str = "sagamesh.checkout.v1.CheckoutService/PlaceOrder";
 
@@ -65,6 +75,50 @@ async fn an_exemplar_names_a_trace_that_the_collector_gets() {
     let spans = collector.spans();
     let placed = spans.iter().find(|span| span.name == PLACE_ORDER).expect("it was sent");
     assert_eq!(exemplar["trace_id"], placed.trace_id);
+}
+
+/// What callers send: in a body, in a header, in words, and as a path.
+const MARKERS: [&str; 5] = ["MARK-TOKEN", "MARK-USER", "MARK-SECRET", "MARK-REASON", "MARK.Path"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_callers_send_is_in_a_span_or_a_metric_and_no_header_in_the_log() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Collector::start());
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let variables = [("SAGAMESH__LISTEN__ADMIN", admin.as_str())];
+    let started = dev(folder.path(), &collector.address().to_string(), &variables).await;
+    started.shop.open().await;
+    let [token, user, secret, reason, path] = MARKERS;
+    let mut order = Request::new(PlaceOrderRequest {
+        submit_token: token.to_owned(),
+        user_id: user.to_owned(),
+        lines: vec![Line { sku: "tea".to_owned(), quantity: 1 }],
+        points: 0,
+    });
+    order.metadata_mut().insert("authorization", secret.parse().unwrap());
+    let mut checkout = CheckoutServiceClient::new(started.shop.channel(0));
+    let declined = checkout.place_order(order).await.unwrap().into_inner();
+    assert!(!declined.result.unwrap().success, "the user has no wallet");
+    let cancel = CancelSagaRequest { saga_id: declined.saga_id, reason: reason.to_owned() };
+    let mut sagas = SagaServiceClient::new(started.shop.channel(0));
+    let refused = sagas.cancel_saga(cancel).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let mut astray = Grpc::new(started.shop.channel(0));
+    astray.ready().await.unwrap();
+    let codec = ProstCodec::<(), ()>::default();
+    let unknown = astray.unary(Request::new(()), format!("/{path}/Do").parse().unwrap(), codec);
+    assert_eq!(unknown.await.unwrap_err().code(), Code::Unimplemented);
+
+    let (_, metrics) = get(&admin, "/metrics").await;
+    assert!(started.stop().await.success());
+    let spans = collector.spans();
+    assert!(spans.iter().any(|span| span.name == "saga.summary"), "{spans:?}");
+    let spans = format!("{spans:?}");
+    for marker in MARKERS {
+        assert!(!spans.contains(marker), "{marker} is in {spans}");
+        assert!(!metrics.contains(marker), "{marker} is in {metrics}");
+    }
+    let log = log(folder.path());
+    assert!(!log.contains(secret), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

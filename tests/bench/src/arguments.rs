@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use facade::config;
 use orchestrator::retention::{Keep, KeepAnswers};
 
 const EXAMPLES: &str = "\
@@ -13,6 +14,7 @@ Examples:
   cargo xtask bench --rate 2000 --in-flight 512 --json rates.jsonl
   cargo xtask bench --recover 100000
   cargo xtask bench --rate 6000 --in-flight 20000 --connections 16 --max-running 1000
+  cargo xtask bench --in-flight 128 --telemetry off,metrics,traces --rounds 5
   cargo xtask bench --in-flight 128 --stored 1000000
   cargo xtask bench --in-flight 128 --stored 300000 --keep-finished 1s
   cargo xtask bench --workload place-order --rate 300 --in-flight 2000 --stored 100000 --keep-inbox 1d";
@@ -68,6 +70,12 @@ pub(crate) struct Run {
     /// removal costs
     #[arg(long, value_name = "DURATION")]
     pub(crate) keep_inbox: Option<KeepAnswers>,
+    /// What the system tells of its work; where there are several, they take turns
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Telemetry::Metrics])]
+    pub(crate) telemetry: Vec<Telemetry>,
+    /// How often each run is made
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) rounds: usize,
     /// Append one JSON object a run to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -124,6 +132,27 @@ impl Transport {
     }
 }
 
+/// What the system tells of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Telemetry {
+    /// Nothing.
+    Off,
+    /// It measures.
+    Metrics,
+    /// It measures, and sends one of twenty traces to a collector.
+    Traces,
+}
+
+impl Telemetry {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Metrics => "metrics",
+            Self::Traces => "traces",
+        }
+    }
+}
+
 /// What this program also is, when it starts itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -157,4 +186,28 @@ pub(crate) struct System {
     pub(crate) keep_finished: Option<Keep>,
     #[arg(long)]
     pub(crate) keep_inbox: Option<KeepAnswers>,
+    #[command(flatten)]
+    pub(crate) telemetry: SystemTelemetry,
+}
+
+/// What a system tells of its work, and to whom.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SystemTelemetry {
+    #[arg(long, value_enum)]
+    pub(crate) telemetry: Telemetry,
+    /// Where spans are sent.
+    #[arg(long)]
+    pub(crate) otlp: Option<String>,
+}
+
+impl SystemTelemetry {
+    pub(crate) const OFF: Self = Self { telemetry: Telemetry::Off, otlp: None };
+
+    pub(crate) fn settings(&self) -> Result<config::Telemetry, String> {
+        Ok(config::Telemetry {
+            otlp: self.otlp.as_deref().map(str::parse).transpose()?,
+            metrics: self.telemetry != Telemetry::Off,
+            ..config::Telemetry::default()
+        })
+    }
 }

@@ -16,7 +16,7 @@ use proto::saga::v1::{
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    arguments::{Run, Workload},
+    arguments::{Run, SystemTelemetry, Workload},
     run, stored,
 };
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
     let data = folder.path().join("data");
     let held = stored::fill(arguments, &data).await?;
     make_some_rare(&data, held).await?;
-    let system = run::system(run::arguments(arguments, &data, None))?;
+    let system = run::system(run::arguments(arguments, &data, None, SystemTelemetry::OFF))?;
     let client = SagaServiceClient::new(run::channel(&system.addresses[0])?);
     println!("{held} sagas in the store, {ROUNDS} times each:");
     for (name, request) in lists(held) {

@@ -35,6 +35,9 @@ use facade::log::Format;
 
 use arguments::{Arguments, Command};
 
+/// Only failures are logged: a line for each decline would bury the figures.
+const LOG_FILTER: &str = "error";
+
 /// As in the binary that ships.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -42,8 +45,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let Arguments { command, run } = Arguments::parse();
-    // Only failures are logged: a line for each decline would bury the figures.
-    let _flush = facade::log::start(Format::Text, "error").map_err(anyhow::Error::msg)?;
+    // The system starts a log of its own.
+    let _flush = match command {
+        Some(Command::System(_)) => None,
+        _ => Some(facade::log::start(Format::Text, LOG_FILTER).map_err(anyhow::Error::msg)?),
+    };
     match command {
         None if run.lists => lists::run(&run).await,
         None if run.recover.is_some() => recover::run(&run).await,

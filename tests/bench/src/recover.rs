@@ -13,7 +13,7 @@ use serde::Serialize;
 use tonic::transport::Channel;
 
 use crate::{
-    arguments::{self, Run, Workload},
+    arguments::{self, Run, SystemTelemetry, Workload},
     check,
     child::Process,
     probe, report, run,
@@ -52,6 +52,7 @@ pub(crate) async fn run(arguments: &Run) -> Result<()> {
         participant: Some(participant.addresses[0].clone()),
         keep_finished: None,
         keep_inbox: None,
+        telemetry: SystemTelemetry::OFF,
     };
     let system = run::system(of(&silent))?;
     println!("starting {sagas} sagas whose first step is never answered");

@@ -11,6 +11,8 @@ pub(crate) struct Row {
     pub(crate) workload: &'static str,
     pub(crate) transport: &'static str,
     pub(crate) in_flight: usize,
+    /// What the system told of its work: `off`, `metrics` or `traces`.
+    pub(crate) telemetry: &'static str,
     /// Steps a saga, where that can be chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) steps: Option<usize>,
@@ -69,7 +71,7 @@ pub(crate) fn print_head() {
 impl Row {
     pub(crate) fn print(&self) {
         println!(
-            "{:>9} {:>9.0} {:>9.2} {:>9.2} {:>9.2} | {:>8.0} {:>8.0} {:>8.0} {:>8.0}    | {:>6.0}    {:>7.2} {:>8.0}   | {:.0} {:.0}{}",
+            "{:>9} {:>9.0} {:>9.2} {:>9.2} {:>9.2} | {:>8.0} {:>8.0} {:>8.0} {:>8.0}    | {:>6.0}    {:>7.2} {:>8.0}   | {:.0} {:.0}   {}{}",
             self.in_flight,
             self.sagas_per_s,
             self.p50_ms,
@@ -84,6 +86,7 @@ impl Row {
             self.disk_bytes_per_saga,
             self.commits_per_s_before,
             self.commits_per_s_after,
+            self.telemetry,
             self.calls_per_s.map_or(String::new(), |calls| format!("   {calls:.0} calls/s"))
                 + &match self.refused {
                     0 => String::new(),

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use collector::Collector;
 use live::measure::{self, Cpu};
 use proto::{
     checkout::v1::checkout_service_client::CheckoutServiceClient,
@@ -14,7 +15,7 @@ use tonic::{
 };
 
 use crate::{
-    arguments::{self, Run, Transport, Workload},
+    arguments::{self, Run, SystemTelemetry, Telemetry, Transport, Workload},
     check,
     child::Process,
     contract::{RunRequest, StepRequest, noop_service_client::NoopServiceClient},
@@ -28,10 +29,14 @@ pub(crate) async fn all(run: &Run) -> Result<()> {
     println!("{} over {}, {} s each", run.workload.name(), run.transport.name(), run.seconds);
     report::print_head();
     for in_flight in &run.in_flight {
-        let row = run_once(run, *in_flight).await?;
-        row.print();
-        if let Some(file) = &run.json {
-            row.append_to(file)?;
+        for _ in 0..run.rounds {
+            for telemetry in &run.telemetry {
+                let row = run_once(run, *in_flight, *telemetry).await?;
+                row.print();
+                if let Some(file) = &run.json {
+                    row.append_to(file)?;
+                }
+            }
         }
     }
     Ok(())
@@ -74,7 +79,10 @@ impl Parts {
     }
 }
 
-async fn run_once(run: &Run, in_flight: usize) -> Result<report::Row> {
+async fn run_once(run: &Run, in_flight: usize, telemetry: Telemetry) -> Result<report::Row> {
+    let collector = (telemetry == Telemetry::Traces).then(Collector::start);
+    let otlp = collector.as_ref().map(|collector| collector.address().to_string());
+    let system_telemetry = SystemTelemetry { telemetry, otlp };
     std::fs::create_dir_all(&run.data)
         .with_context(|| format!("making the folder {}", run.data.display()))?;
     let folder = tempfile::tempdir_in(&run.data)?;
@@ -85,12 +93,12 @@ async fn run_once(run: &Run, in_flight: usize) -> Result<report::Row> {
     let (mut parts, mut inside) = (Parts { system: None, participant: None }, None);
     let operation = match run.transport {
         Transport::Grpc => {
-            parts = start(run, &data)?;
+            parts = start(run, &data, system_telemetry)?;
             let system = parts.system.as_ref().context("the system has just been started")?;
             remote_operation(run, system).await?
         }
         Transport::InProcess => {
-            let system = System::start(arguments(run, &data, None)).await?;
+            let system = System::start(arguments(run, &data, None, system_telemetry)).await?;
             let operation = in_process_operation(run, &system).await?;
             inside = Some(system);
             operation
@@ -139,6 +147,7 @@ async fn run_once(run: &Run, in_flight: usize) -> Result<report::Row> {
         workload: run.workload.name(),
         transport: run.transport.name(),
         in_flight,
+        telemetry: telemetry.name(),
         steps: (run.workload == Workload::Noop).then_some(run.steps),
         payload: run.payload,
         stored: run.stored,
@@ -200,24 +209,39 @@ async fn generate_load(
 }
 
 /// Starts the system, and the participant where the workload has one of its own.
-fn start(run: &Run, data: &Path) -> Result<Parts> {
+fn start(run: &Run, data: &Path, telemetry: SystemTelemetry) -> Result<Parts> {
     let participant = match run.workload {
         Workload::Noop => Some(Process::start(&["participant"])?),
         Workload::PlaceOrder | Workload::Decline | Workload::SoldOut => None,
     };
     let address = participant.as_ref().map(|process| process.addresses[0].clone());
-    Ok(Parts { system: Some(system(arguments(run, data, address))?), participant })
+    Ok(Parts { system: Some(system(arguments(run, data, address, telemetry))?), participant })
 }
 
-pub(crate) fn arguments(run: &Run, data: &Path, participant: Option<String>) -> arguments::System {
+pub(crate) fn arguments(
+    run: &Run,
+    data: &Path,
+    participant: Option<String>,
+    telemetry: SystemTelemetry,
+) -> arguments::System {
     let Run { workload, steps, max_running, keep_finished, keep_inbox, .. } = *run;
     let data = data.to_owned();
-    arguments::System { workload, data, steps, max_running, participant, keep_finished, keep_inbox }
+    arguments::System {
+        workload,
+        data,
+        steps,
+        max_running,
+        participant,
+        keep_finished,
+        keep_inbox,
+        telemetry,
+    }
 }
 
 /// Starts a system in a process of its own.
 pub(crate) fn system(arguments: arguments::System) -> Result<Process> {
-    let arguments::System { workload, data, steps, max_running, participant, .. } = &arguments;
+    let arguments::System { workload, data, steps, max_running, participant, telemetry, .. } =
+        &arguments;
     let data = data.to_str().context("the folder's name is text")?;
     let (steps, max_running) = (steps.to_string(), max_running.to_string());
     let finished = arguments.keep_finished.map(|keep| ("--keep-finished", keep.to_string()));
@@ -225,6 +249,10 @@ pub(crate) fn system(arguments: arguments::System) -> Result<Process> {
     let keeps: Vec<(&str, String)> = finished.into_iter().chain(inbox).collect();
     let mut arguments = vec!["system", "--workload", workload.name(), "--data", data];
     arguments.extend(["--steps", &steps, "--max-running", &max_running]);
+    arguments.extend(["--telemetry", telemetry.telemetry.name()]);
+    if let Some(collector) = &telemetry.otlp {
+        arguments.extend(["--otlp", collector]);
+    }
     if let Some(participant) = participant {
         arguments.extend(["--participant", participant]);
     }

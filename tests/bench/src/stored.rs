@@ -6,7 +6,7 @@ use anyhow::Result;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    arguments::{self, Run, Workload},
+    arguments::{self, Run, SystemTelemetry, Workload},
     run,
     system::System,
 };
@@ -48,7 +48,10 @@ pub(crate) async fn fill(run: &Run, data: &Path) -> Result<u64> {
         return fill_inboxes(run, data).await.map(|()| 0);
     }
     // The pattern saga must not be removed before it is copied.
-    let kept = arguments::System { keep_finished: None, ..run::arguments(run, data, None) };
+    let kept = arguments::System {
+        keep_finished: None,
+        ..run::arguments(run, data, None, SystemTelemetry::OFF)
+    };
     let system = System::start(kept).await?;
     let ran = run::in_process_operation(run, &system).await?(u64::MAX).await;
     system.stop().await?;
@@ -92,7 +95,10 @@ const COUNT_OLD_ROWS: &str = "select count(*) from inbox where at < (unixepoch()
 
 /// Fills each service's inbox with `run.stored` rows.
 async fn fill_inboxes(run: &Run, data: &Path) -> Result<()> {
-    let kept = arguments::System { keep_inbox: None, ..run::arguments(run, data, None) };
+    let kept = arguments::System {
+        keep_inbox: None,
+        ..run::arguments(run, data, None, SystemTelemetry::OFF)
+    };
     System::start(kept).await?.stop().await?;
     for file in INBOX_FILES {
         let mut inbox = open(&data.join(file)).await?;

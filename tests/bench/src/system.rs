@@ -6,8 +6,9 @@ use anyhow::{Result, anyhow};
 use clock::Clock;
 use facade::{
     Facade,
-    config::{Database, Log},
+    config::{Database, Loaded, Log, STOP_TIMEOUT},
     log::Calls,
+    process,
 };
 use orchestrator::{
     Node,
@@ -17,7 +18,7 @@ use sagamesh::mesh::{self, Addresses};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::service::Routes;
 
-use crate::{arguments, arguments::Workload, child::wait_for_stop, noop};
+use crate::{LOG_FILTER, arguments, arguments::Workload, child::wait_for_stop, noop};
 
 /// A system that runs in this process.
 pub(crate) struct System {
@@ -43,6 +44,7 @@ impl System {
     }
 
     async fn noop(arguments: arguments::System) -> Result<Self, String> {
+        let telemetry = arguments.telemetry.settings()?;
         let arguments::System { data, steps, max_running, participant, keep_finished, .. } =
             arguments;
         let sagas = data.join("sagas");
@@ -71,7 +73,7 @@ impl System {
             retention: Retention { keep_finished, ..Retention::default() },
             ..orchestrator::Config::default()
         };
-        let facade = Facade::new(Clock::system(), Calls::Notable);
+        let facade = Facade::new(Clock::system(), Calls::Notable).measured_by(telemetry.registry());
         let node = Node::open(config, &[], in_process, &facade).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
         let addresses = vec![listener.local_addr().map_err(io)?.to_string()];
@@ -84,7 +86,9 @@ impl System {
     }
 
     async fn shop(arguments: arguments::System) -> Result<Self, String> {
+        let telemetry = arguments.telemetry.settings()?;
         let config = mesh::Config {
+            telemetry,
             listen: mesh::Listen { port_base: 0, ..mesh::Listen::default() },
             database: Database { folder: arguments.data },
             limits: mesh::Limits {
@@ -128,6 +132,15 @@ impl System {
 
 /// Runs a system as a process of its own.
 pub(crate) async fn serve(arguments: arguments::System) -> Result<()> {
+    let telemetry = arguments.telemetry.settings().map_err(|why| anyhow!(why))?;
+    let telling = process::Telling {
+        service: "bench",
+        log: &Log { filter: LOG_FILTER.to_owned(), ..Log::default() },
+        telemetry: &telemetry,
+        stop_timeout: STOP_TIMEOUT,
+    };
+    let sources = Loaded { config: (), settings: Vec::new(), warnings: Vec::new() };
+    let _flush = process::start_log(&sources, telling).map_err(|why| anyhow!(why))?;
     let system = System::start(arguments).await?;
     println!("{}", system.addresses.join(" "));
     wait_for_stop().await;

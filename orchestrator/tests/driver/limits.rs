@@ -81,6 +81,23 @@ async fn behind_the_pivot_a_call_has_the_whole_of_its_own_limit_also_beyond_the_
 }
 
 #[tokio::test]
+async fn behind_the_pivot_a_call_is_sent_again_also_beyond_the_deadline() {
+    let retry = "    retry: { base: 20s, cap: 20s }\n";
+    let steps = [CHARGE, CONFIRM, retry];
+    let mut test_driver = TestDriver::open(&definition(TEN_SECONDS, &steps)).await;
+    let saga_id = test_driver.start("k").await;
+    test_driver.called("charge forward").await.done();
+    let confirm = test_driver.called("confirm forward").await;
+    test_driver.pass(9_000);
+    confirm.unavailable();
+    // Start, two intents, two answers.
+    test_driver.recorded(&saga_id, 5).await;
+    test_driver.pass(20_000);
+    test_driver.called("confirm forward").await.done();
+    test_driver.stands(&saga_id, SagaState::Succeeded).await;
+}
+
+#[tokio::test]
 async fn a_pivot_without_an_undo_has_the_whole_of_its_own_limit_and_one_with_an_undo_has_not() {
     for (undo, limit) in [("", MINUTE), ("    undo: work.v1.Work/Undo\n", seconds(10))] {
         let mut test_driver = TestDriver::open(&definition(TEN_SECONDS, &[CHARGE, undo])).await;

@@ -9,7 +9,7 @@ use facade::{
     config::Loaded,
     health::Health,
     listener,
-    process::{self, OnLoss, Process, Signals, Telling},
+    process::{self, Instrumentation, OnLoss, Process, Signals},
     readiness::Readiness,
     server::{Server, Service},
 };
@@ -318,7 +318,8 @@ pub async fn run(
 ) -> Result<(), String> {
     let Config { log, telemetry, limits, .. } = &loaded.config;
     let (service, stop_timeout) = ("sagamesh-orchestrator", limits.stop_timeout);
-    let _flush = process::start_log(&loaded, Telling { service, log, telemetry, stop_timeout })?;
+    let _flush =
+        process::start_log(&loaded, Instrumentation { service, log, telemetry, stop_timeout })?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config = loaded.config;
     let mut process = Process::new(clock.clone(), config.limits.connections.clone())

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clock::Clock;
 use facade::{
     config::{Loaded, Sources},
-    process::{self, Signals, Telling},
+    process::{self, Instrumentation, Signals},
 };
 use tokio::{runtime, sync::oneshot};
 use tokio_util::sync::CancellationToken;
@@ -139,9 +139,13 @@ pub(crate) async fn run(dev: Dev) -> CommandResult {
     let usage = |why: String| CommandError::new(2, why);
     let loaded = dev.settings.load().map_err(usage)?;
     let Config { log, telemetry, limits, .. } = &loaded.config;
-    let telling =
-        Telling { service: "sagamesh-dev", log, telemetry, stop_timeout: limits.stop_timeout };
-    let _flush = process::start_log(&loaded, telling).map_err(usage)?;
+    let instrumentation = Instrumentation {
+        service: "sagamesh-dev",
+        log,
+        telemetry,
+        stop_timeout: limits.stop_timeout,
+    };
+    let _flush = process::start_log(&loaded, instrumentation).map_err(usage)?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)
         .map_err(|why| CommandError::new(UNEXPECTED, why))?;
     let on_loss = dev.accept.on_loss();

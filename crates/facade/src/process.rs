@@ -23,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 use self::files::Needs;
 pub use self::{
     loss::{OnLoss, join_databases, loss_sentences},
-    service::{Telling, add_services, open_database, prepare_folder, run_service, start_log},
+    service::{
+        Instrumentation, add_services, open_database, prepare_folder, run_service, start_log,
+    },
     signals::Signals,
 };
 use crate::{

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     journal::{self, Change, Entry, FOR_A_PERSON, Header, Link, NamedCause, Number, Standing},
     metrics::{DefinitionMetrics, Limit, Marks},
-    outbound::{Attempt, Judge, Made},
+    outbound::{Attempt, CallOutcome, Judge},
 };
 
 /// Orders that may wait for one saga's task.
@@ -353,7 +353,7 @@ impl SagaTask {
                     () = context.stop.cancelled() => {}
                 }
             };
-            let Made { answer, status } =
+            let CallOutcome { answer, status } =
                 attempt.make(&context.participants, &trace, withdrawn).await;
             let end = is_told.then(|| End {
                 at: context.clock.system_time(),

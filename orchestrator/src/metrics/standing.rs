@@ -1,4 +1,4 @@
-//! Where the sagas stand that have not ended: told from the store, so it is exact, the same on every node, and survives a
+//! Where the sagas stand that have not ended: read from the store, so it is exact, the same on every node, and survives a
 //! restart.
 //!
 //! It is asked before a scrape answers, by one scrape at a time, and not again for a moment: what is shown is that old at
@@ -30,19 +30,19 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 const UNFINISHED: [Status; 4] =
     [Status::Running, Status::Compensating, Status::Paused, Status::Attention];
 
-/// The gauges, as they were told last.
+/// The gauges, as they were read last.
 #[derive(Debug)]
 pub(crate) struct StandingGauges {
     clock: Clock,
-    told: Mutex<Option<Told>>,
+    snapshot: Mutex<Option<Snapshot>>,
     names: Mutex<Names>,
     /// Held by whoever asks the store.
     asking: tokio::sync::Mutex<()>,
 }
 
-/// What the store told.
+/// What the store said, and when.
 #[derive(Debug)]
-struct Told {
+struct Snapshot {
     at: Timestamp,
     in_state: BTreeMap<(String, &'static str), InState>,
     backlog: BTreeMap<(String, &'static str), u64>,
@@ -68,43 +68,43 @@ struct Names {
 impl StandingGauges {
     pub(crate) fn new(clock: Clock) -> Self {
         let asking = tokio::sync::Mutex::default();
-        Self { clock, told: Mutex::default(), names: Mutex::default(), asking }
+        Self { clock, snapshot: Mutex::default(), names: Mutex::default(), asking }
     }
 
     /// Has them scraped from now on.
     pub(crate) fn register(self: &Arc<Self>, measured: &Measured) {
-        let read = |read: fn(&Told, &mut Readings<2>)| {
+        let read = |read: fn(&Snapshot, &mut Readings<2>)| {
             let gauges = Arc::clone(self);
             move |readings: &mut Readings<2>| {
-                if let Some(told) = gauges.told().as_ref() {
-                    read(told, readings);
+                if let Some(snapshot) = gauges.snapshot().as_ref() {
+                    read(snapshot, readings);
                 }
             }
         };
         let by_state = ["definition", "state"];
         let help = "Sagas that have not ended, by their state";
-        measured.read_gauges("saga_in_state", help, by_state).read(read(Told::read_in_state));
+        measured.read_gauges("saga_in_state", help, by_state).read(read(Snapshot::read_in_state));
         let help =
             "For how long the saga has been in its state that has longest; 0 where there is none";
         let ages = measured.read_gauges("saga_oldest_age_seconds", help, by_state);
-        ages.read(read(Told::read_oldest));
+        ages.read(read(Snapshot::read_oldest));
         let help = "Sagas that need a person, by the reason";
         let backlog =
             measured.read_gauges("saga_attention_backlog", help, ["definition", "reason"]);
-        backlog.read(read(Told::read_backlog));
+        backlog.read(read(Snapshot::read_backlog));
 
         let help = "Sagas that are due and that no task of this node has taken up";
         let gauges = Arc::clone(self);
         measured.read_gauges("saga_runnable", help, []).read(move |readings| {
-            if let Some(told) = gauges.told().as_ref() {
-                readings.add([], number(told.runnable));
+            if let Some(snapshot) = gauges.snapshot().as_ref() {
+                readings.add([], number(snapshot.runnable));
             }
         });
         let help = "How old the numbers are that the store has told of the sagas in each state";
         let gauges = Arc::clone(self);
         measured.read_gauges("sagamesh_saga_gauges_age_seconds", help, []).read(move |readings| {
-            if let Some(told) = gauges.told().as_ref() {
-                readings.add([], gauges.clock.now().since(told.at).as_secs_f64());
+            if let Some(snapshot) = gauges.snapshot().as_ref() {
+                readings.add([], gauges.clock.now().since(snapshot.at).as_secs_f64());
             }
         });
     }
@@ -113,7 +113,7 @@ impl StandingGauges {
     pub(crate) async fn refresh(self: Arc<Self>, context: Arc<Context>, registry: Arc<Registry>) {
         let _one_at_a_time = self.asking.lock().await;
         let now = self.clock.now();
-        if self.told().as_ref().is_some_and(|told| now.since(told.at) < MAX_AGE) {
+        if self.snapshot().as_ref().is_some_and(|snapshot| now.since(snapshot.at) < MAX_AGE) {
             return;
         }
         let before = context.live.count();
@@ -132,7 +132,7 @@ impl StandingGauges {
         let telling = move || {
             let mut names = gauges.names.lock().unwrap_or_else(PoisonError::into_inner);
             names.update(&registry, &counts, &context.metrics);
-            *gauges.told() = Some(Told::new(&counts, &names.shown, tasks, now));
+            *gauges.snapshot() = Some(Snapshot::new(&counts, &names.shown, tasks, now));
         };
         if tokio::task::spawn_blocking(telling).await.is_err() {
             tracing::error!("the gauges of the sagas in each state panicked");
@@ -141,11 +141,11 @@ impl StandingGauges {
 
     /// Shows nothing any more.
     pub(crate) fn forget(&self) {
-        *self.told() = None;
+        *self.snapshot() = None;
     }
 
-    fn told(&self) -> MutexGuard<'_, Option<Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn snapshot(&self) -> MutexGuard<'_, Option<Snapshot>> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,29 +170,30 @@ impl Names {
     }
 }
 
-impl Told {
+impl Snapshot {
     fn new(counts: &UnfinishedCounts, shown: &BTreeSet<String>, tasks: u64, at: Timestamp) -> Self {
         let runnable = counts.due + counts.awake.saturating_sub(tasks);
-        let mut told = Self { at, in_state: BTreeMap::new(), backlog: BTreeMap::new(), runnable };
+        let mut snapshot =
+            Self { at, in_state: BTreeMap::new(), backlog: BTreeMap::new(), runnable };
         for name in shown {
             for status in UNFINISHED {
-                told.in_state.entry((name.clone(), status.as_str())).or_default();
+                snapshot.in_state.entry((name.clone(), status.as_str())).or_default();
             }
-            told.backlog.insert((name.clone(), OTHER_REASON), 0);
+            snapshot.backlog.insert((name.clone(), OTHER_REASON), 0);
         }
         for Group { definition, status, reason, sagas, since } in &counts.groups {
             // A name that was never registered stands in a damaged row alone.
             let known = shown.contains(definition);
             let name = if known { definition.clone() } else { OTHER_REASON.to_owned() };
-            let in_state = told.in_state.entry((name.clone(), status.as_str())).or_default();
+            let in_state = snapshot.in_state.entry((name.clone(), status.as_str())).or_default();
             in_state.sagas += sagas;
             in_state.oldest = in_state.oldest.max(at.since(*since));
             if *status == Status::Attention {
                 let reason = reason_label(reason.as_deref().unwrap_or_default());
-                *told.backlog.entry((name, reason)).or_default() += sagas;
+                *snapshot.backlog.entry((name, reason)).or_default() += sagas;
             }
         }
-        told
+        snapshot
     }
 
     fn read_in_state(&self, readings: &mut Readings<2>) {

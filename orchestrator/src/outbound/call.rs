@@ -79,14 +79,14 @@ pub struct Attempt<'a> {
 
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct CallOutcome {
     /// To its saga.
     pub answer: Answer,
     /// To gRPC; `None` where it was not sent.
     pub status: Option<Code>,
 }
 
-impl Made {
+impl CallOutcome {
     fn without_a_call(answer: Answer) -> Self {
         Self { answer, status: None }
     }
@@ -100,7 +100,7 @@ impl Attempt<'_> {
         participants: &Participants,
         trace: &Trace,
         withdrawn: impl Future<Output = ()>,
-    ) -> Made {
+    ) -> CallOutcome {
         let Some(participant) = participants.find(&self.target.service) else {
             let why = no_participant(&self.target.service);
             return self.not_sent(NotSent::new(Obstacle::NoPeer, why));
@@ -117,13 +117,13 @@ impl Attempt<'_> {
         clock: &Clock,
         trace: &Trace,
         withdrawn: impl Future<Output = ()>,
-    ) -> Made {
+    ) -> CallOutcome {
         let times = std::mem::take(&mut self.times);
         let headers = match self.headers(participant) {
             Ok(headers) => headers,
             Err(why) => {
                 let reason = Reason::new(Registered::Internal.code(), why);
-                return Made::without_a_call(Answer::Unusable(reason));
+                return CallOutcome::without_a_call(Answer::Unusable(reason));
             }
         };
         let withdrawal = || self.not_sent(withdrawn_in_line());
@@ -177,7 +177,7 @@ impl Attempt<'_> {
         participant.traffic().reached(error.as_ref(), timing);
         let answer = self.read_now(result, participant, clock).await;
         permit.end(limiter::signal(error.as_ref(), &answer, &self.target.path, timing));
-        Made { answer, status }
+        CallOutcome { answer, status }
     }
 
     /// How long the answer is waited for, from now.
@@ -186,8 +186,8 @@ impl Attempt<'_> {
         Timing { limit, is_cut_short: limit < self.timeout }
     }
 
-    fn not_sent(&self, why: NotSent) -> Made {
-        Made::without_a_call(self.read_as(&self.target.output, Err(why.into())))
+    fn not_sent(&self, why: NotSent) -> CallOutcome {
+        CallOutcome::without_a_call(self.read_as(&self.target.output, Err(why.into())))
     }
 
     /// Reads an answer by what the participant says of it now, where that differs in what decides.
@@ -406,7 +406,7 @@ mod tests {
         let withdrawn = CancellationToken::new();
         let in_line =
             attempt(&target, &overrides).make(&participants, &trace, withdrawn.cancelled());
-        let (Made { answer, status }, ()) = tokio::join!(in_line, async {
+        let (CallOutcome { answer, status }, ()) = tokio::join!(in_line, async {
             // The attempt's own limit passes, and then the rest of the time that it may wait for a stream.
             time.advance_to_next().await;
             tokio::task::yield_now().await;
@@ -431,7 +431,7 @@ mod tests {
         let withdrawn = CancellationToken::new();
         let hurried = Attempt { send_by: Some(Timestamp(2_000)), ..attempt(&target, &overrides) };
         let in_line = hurried.make(&participants, &trace, withdrawn.cancelled());
-        let (Made { answer, status }, ()) = tokio::join!(in_line, time.advance_to_next());
+        let (CallOutcome { answer, status }, ()) = tokio::join!(in_line, time.advance_to_next());
         assert_eq!(clock.now(), Timestamp(2_000));
         assert!(matches!(answer, Answer::NotSent(_)), "{answer:?}");
         assert_eq!(status, None);
@@ -462,13 +462,14 @@ mod tests {
         let participants = Participants::new(clock);
         let (target, overrides, trace) = (target(), Overrides::default(), Trace::start());
         let nobody = attempt(&target, &overrides);
-        let Made { answer, .. } = nobody.make(&participants, &trace, std::future::pending()).await;
+        let CallOutcome { answer, .. } =
+            nobody.make(&participants, &trace, std::future::pending()).await;
         let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
         assert!(reason.message.contains("--participant"), "{reason}");
 
         participants.add_peer(SERVICE, &Peer::at(address.parse().unwrap()), CallLimits::default());
         let refused = attempt(&target, &overrides);
-        let Made { answer, status } =
+        let CallOutcome { answer, status } =
             refused.make(&participants, &trace, std::future::pending()).await;
         assert_eq!(status, None);
         let Answer::NotSent(reason) = answer else { panic!("{answer:?}") };
@@ -489,7 +490,7 @@ mod tests {
             }
             let withdrawn = CancellationToken::new();
             let attempt = Attempt { send_by: cut_off, cut_off, ..attempt(&target, &overrides) };
-            let (Made { answer, status }, ()) =
+            let (CallOutcome { answer, status }, ()) =
                 tokio::join!(attempt.make(&participants, &trace, withdrawn.cancelled()), async {
                     time.advance(Duration::from_millis(1_500));
                     taken.pop();

@@ -13,7 +13,7 @@ pub mod reflection;
 mod secrets;
 mod traffic;
 
-pub use call::{Attempt, Made};
+pub use call::{Attempt, CallOutcome};
 pub use contract::Contract;
 pub use judge::Judge;
 pub use limiter::CallLimits;

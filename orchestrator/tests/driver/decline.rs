@@ -97,3 +97,15 @@ async fn an_undo_that_is_declined_needs_a_person_and_one_with_nothing_to_undo_is
         assert_eq!(saga.reason, reason);
     }
 }
+
+#[tokio::test]
+async fn a_saga_that_was_undone_makes_no_reply_of_what_never_came() {
+    let served = "serves: work.v1.Front/Order\nkey: \"'k' + request.id\"\ndeadline: 1h\nreply: { amount: int(charge.id) }";
+    let steps = [FREEZE_AND_CHARGE[0], CHARGE];
+    let mut test_driver = TestDriver::open(&definition(served, &steps)).await;
+    let saga_id = test_driver.start("k").await;
+    test_driver.called("freeze forward").await.done();
+    test_driver.called("charge forward").await.say(Err(Status::failed_precondition("no cover")));
+    test_driver.called("freeze undo").await.done();
+    test_driver.stands(&saga_id, SagaState::Compensated).await;
+}

@@ -133,14 +133,14 @@ impl System {
 /// Runs a system as a process of its own.
 pub(crate) async fn serve(arguments: arguments::System) -> Result<()> {
     let telemetry = arguments.telemetry.settings().map_err(|why| anyhow!(why))?;
-    let telling = process::Telling {
+    let instrumentation = process::Instrumentation {
         service: "bench",
         log: &Log { filter: LOG_FILTER.to_owned(), ..Log::default() },
         telemetry: &telemetry,
         stop_timeout: STOP_TIMEOUT,
     };
     let sources = Loaded { config: (), settings: Vec::new(), warnings: Vec::new() };
-    let _flush = process::start_log(&sources, telling).map_err(|why| anyhow!(why))?;
+    let _flush = process::start_log(&sources, instrumentation).map_err(|why| anyhow!(why))?;
     let system = System::start(arguments).await?;
     println!("{}", system.addresses.join(" "));
     wait_for_stop().await;

@@ -17,7 +17,7 @@ use facade::{
     dynamic::Handler,
     listener,
     log::{Calls, Flush},
-    process::{Process, Telling, start_log},
+    process::{Instrumentation, Process, start_log},
     readiness::Readiness,
     server::Server,
 };
@@ -38,13 +38,13 @@ fn collector() -> &'static Collector {
             ..Telemetry::default()
         };
         let loaded = Loaded { config: (), settings: Vec::new(), warnings: Vec::new() };
-        let telling = Telling {
+        let instrumentation = Instrumentation {
             service: "sagamesh-dev",
             log: &Log { filter: "error".to_owned(), ..Log::default() },
             telemetry: &telemetry,
             stop_timeout: Duration::from_secs(8),
         };
-        (collector, Mutex::new(start_log(&loaded, telling).unwrap()))
+        (collector, Mutex::new(start_log(&loaded, instrumentation).unwrap()))
     });
     &STARTED.0
 }

@@ -70,7 +70,7 @@ pub async fn open_database(
 
 /// What a process tells of its work, and by what name.
 #[derive(Clone, Copy, Debug)]
-pub struct Telling<'a> {
+pub struct Instrumentation<'a> {
     /// What its spans say it is, for example `sagamesh-stock`.
     pub service: &'a str,
     /// What it logs.
@@ -86,8 +86,11 @@ pub struct Telling<'a> {
 ///
 /// # Errors
 /// A sentence with the cure.
-pub fn start_log<C>(loaded: &Loaded<C>, telling: Telling<'_>) -> Result<log::Flush, String> {
-    let Telling { service, log, telemetry, stop_timeout } = telling;
+pub fn start_log<C>(
+    loaded: &Loaded<C>,
+    instrumentation: Instrumentation<'_>,
+) -> Result<log::Flush, String> {
+    let Instrumentation { service, log, telemetry, stop_timeout } = instrumentation;
     let spans = trace::Pending::new(service, telemetry);
     let flush = log::start_with(log.format, &log.filter, spans, stop_timeout / FLUSH_PART)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -146,7 +149,7 @@ where
 {
     let config::Service { log, telemetry, limits, .. } = &loaded.config;
     let stop_timeout = limits.stop_timeout;
-    let _flush = start_log(&loaded, Telling { service, log, telemetry, stop_timeout })?;
+    let _flush = start_log(&loaded, Instrumentation { service, log, telemetry, stop_timeout })?;
     let signals = Signals::listen(loaded.config.limits.stop_timeout)?;
     let config::Service { listen, database, limits, retention, log, telemetry } = loaded.config;
     prepare_folder(&database.folder)?;

@@ -13,7 +13,7 @@ use facade::{
     config::{Loaded, Log, Telemetry, telemetry::SampleRatio},
     dynamic::Handler,
     log::{Calls, Flush},
-    process::{Telling, start_log},
+    process::{Instrumentation, start_log},
     server::{Mount, Server},
 };
 use futures::{StreamExt, future::BoxFuture};
@@ -61,13 +61,13 @@ pub(crate) fn export_to(collector: &Collector, ratio: f64) -> Flush {
         ..Telemetry::default()
     };
     let loaded = Loaded { config: (), settings: Vec::new(), warnings: Vec::new() };
-    let telling = Telling {
+    let instrumentation = Instrumentation {
         service: "sagamesh-till",
         log: &Log::default(),
         telemetry: &telemetry,
         stop_timeout: Duration::from_secs(8),
     };
-    start_log(&loaded, telling).unwrap()
+    start_log(&loaded, instrumentation).unwrap()
 }
 
 pub(crate) struct Till {

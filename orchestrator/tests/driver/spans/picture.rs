@@ -10,7 +10,7 @@ use collector::{Collector, Kind, Span};
 use facade::{
     config::{Loaded, Log, Telemetry, telemetry::SampleRatio},
     log::Flush,
-    process::{Telling, start_log},
+    process::{Instrumentation, start_log},
 };
 use proto::saga::v1::StartSagaRequest;
 use tonic::Request;
@@ -27,13 +27,13 @@ pub(crate) fn collector() -> &'static Collector {
             ..Telemetry::default()
         };
         let loaded = Loaded { config: (), settings: Vec::new(), warnings: Vec::new() };
-        let telling = Telling {
+        let instrumentation = Instrumentation {
             service: "sagamesh-orchestrator",
             log: &Log { filter: "error".to_owned(), ..Log::default() },
             telemetry: &telemetry,
             stop_timeout: Duration::from_secs(8),
         };
-        (collector, Mutex::new(start_log(&loaded, telling).unwrap()))
+        (collector, Mutex::new(start_log(&loaded, instrumentation).unwrap()))
     });
     &STARTED.0
 }

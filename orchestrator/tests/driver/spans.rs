@@ -117,7 +117,10 @@ async fn an_undo_is_linked_to_the_call_that_it_compensates_and_a_strangers_reaso
     let mut test_driver = test_driver().await;
     let started = picture::start(&test_driver, true).await;
     test_driver.called("freeze forward").await.done();
-    test_driver.called("charge forward").await.say(Err(Status::not_found("card 4111111111111111")));
+    test_driver
+        .called("charge forward")
+        .await
+        .say(Err(Status::not_found("card MARK-1111111111111")));
     test_driver.called("freeze undo").await.done();
     let picture = Picture::of(&started).await;
     picture.is_whole(&[]);
@@ -130,7 +133,7 @@ async fn an_undo_is_linked_to_the_call_that_it_compensates_and_a_strangers_reaso
     let summary = picture.one("saga.summary");
     assert_eq!(summary.attribute("saga.outcome"), "compensated");
     assert_eq!(summary.attribute("saga.reason"), "NOT_FOUND");
-    assert!(!format!("{picture:?}").contains("4111"), "{picture:#?}");
+    assert!(!format!("{picture:?}").contains("MARK-1"), "{picture:#?}");
 }
 
 #[tokio::test]
@@ -300,12 +303,14 @@ async fn a_slice_behind_which_the_saga_needs_a_person_is_an_error_and_a_closed_s
     test_driver.sagas().retry_saga(order.request).await.unwrap();
     let under_way = test_driver.called("freeze forward").await;
     let arrived = picture::traceparent(&under_way);
-    let pause =
-        PauseSagaRequest { saga_id: started.saga_id.clone(), reason: "see ticket 4711".to_owned() };
+    let pause = PauseSagaRequest {
+        saga_id: started.saga_id.clone(),
+        reason: "see ticket MARK-2".to_owned(),
+    };
     test_driver.sagas().pause_saga(pause).await.unwrap();
     let resolve = ResolveSagaRequest {
         saga_id: started.saga_id.clone(),
-        reason: "done by hand, see ticket 4711".to_owned(),
+        reason: "done by hand, see ticket MARK-2".to_owned(),
     };
     test_driver.sagas().resolve_saga(resolve).await.unwrap();
     let picture = Picture::of(&started).await;
@@ -321,7 +326,7 @@ async fn a_slice_behind_which_the_saga_needs_a_person_is_an_error_and_a_closed_s
     assert_eq!(cut_off.attribute("error.type"), "CANCELLED");
     assert_eq!(cut_off.parent.as_ref(), Some(&second.id));
     assert_eq!(picture.one("saga.summary").attribute("saga.reason"), "RESOLVED_BY_OPERATOR");
-    assert!(!format!("{picture:?}").contains("4711"), "{picture:#?}");
+    assert!(!format!("{picture:?}").contains("MARK-2"), "{picture:#?}");
 }
 
 #[tokio::test]

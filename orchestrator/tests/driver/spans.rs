@@ -360,7 +360,7 @@ async fn nothing_is_told_of_a_saga_that_is_not_sampled_and_each_attempt_says_so_
     later.called("freeze forward").await.done();
     later.called("charge forward").await.done();
     Picture::of(&sampled).await;
-    let told = picture::collector().spans();
+    let told = stage::collector().spans();
     let of_it = |span: &&collector::Span| {
         span.trace_id == unsampled.trace_id || span.attribute("saga.id") == unsampled.saga_id
     };

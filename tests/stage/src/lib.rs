@@ -8,6 +8,7 @@
 //! - [`database`], [`refuses`]: the tables by themselves; [`refusals_write_nothing`]: what is declined leaves no trace
 //! - [`run_twice`]: work that the database runs again
 //! - [`play`]: generated operations against a model
+//! - [`collector()`]: where the spans of the process go
 //! - [`damage`]: texts and bytes with something changed
 
 #![expect(clippy::unwrap_used, reason = "a test whose stage cannot be set has failed")]
@@ -22,6 +23,7 @@ mod requests;
 mod rerun;
 mod responses;
 mod service;
+mod spans;
 mod tables;
 
 pub use concurrent::{CONCURRENT_CALLERS, concurrently, count, race_undoes};
@@ -32,4 +34,5 @@ pub use requests::{euros, name_of, step, undo};
 pub use rerun::run_twice;
 pub use responses::{body, code, code_or_status, message, paths, reason, refused, result_of};
 pub use service::{Open, ServiceUnderTest};
+pub use spans::collector;
 pub use tables::{Operation, database, refusals_write_nothing, refuses};

@@ -3,51 +3,24 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, LazyLock, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use clock::Clock;
-use collector::{Collector, Kind, Span};
+use collector::{Kind, Span};
 use facade::{
-    Call, Facade, Failure, Reply,
-    config::{Connections, Loaded, Log, Telemetry, telemetry::SampleRatio},
-    dynamic::Handler,
-    listener,
-    log::{Calls, Flush},
-    process::{Instrumentation, Process, start_log},
-    readiness::Readiness,
-    server::Server,
+    Call, Facade, Failure, Reply, config::Connections, dynamic::Handler, listener, log::Calls,
+    process::Process, readiness::Readiness, server::Server,
 };
 use futures::future::BoxFuture;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use proto::saga::v1::{SagaState, StartSagaRequest};
+use stage::collector;
 use tests::{Mesh, Wiring, shop::order};
 use tokio::sync::mpsc;
 use tonic::Request;
-
-/// The process' one collector. It gets what callers have sampled, and nothing else.
-fn collector() -> &'static Collector {
-    static STARTED: LazyLock<(Collector, Mutex<Flush>)> = LazyLock::new(|| {
-        let collector = Collector::start();
-        let telemetry = Telemetry {
-            otlp: Some(collector.address().to_string().parse().unwrap()),
-            sample: SampleRatio::try_from(0.0).unwrap(),
-            ..Telemetry::default()
-        };
-        let loaded = Loaded { config: (), settings: Vec::new(), warnings: Vec::new() };
-        let instrumentation = Instrumentation {
-            service: "sagamesh-dev",
-            log: &Log { filter: "error".to_owned(), ..Log::default() },
-            telemetry: &telemetry,
-            stop_timeout: Duration::from_secs(8),
-        };
-        (collector, Mutex::new(start_log(&loaded, instrumentation).unwrap()))
-    });
-    &STARTED.0
-}
 
 /// A caller whose trace is sampled.
 struct Caller {

@@ -1,42 +1,13 @@
 //! All that the process' one collector was told of a saga.
 
-use std::{
-    collections::HashSet,
-    sync::{LazyLock, Mutex},
-    time::Duration,
-};
+use std::collections::HashSet;
 
-use collector::{Collector, Kind, Span};
-use facade::{
-    config::{Loaded, Log, Telemetry, telemetry::SampleRatio},
-    log::Flush,
-    process::{Instrumentation, start_log},
-};
+use collector::{Kind, Span};
 use proto::saga::v1::StartSagaRequest;
+use stage::collector;
 use tonic::Request;
 
 use crate::test_driver::{Arrived, TestDriver};
-
-/// The process' one collector. It gets what callers have sampled, and nothing else.
-pub(crate) fn collector() -> &'static Collector {
-    static STARTED: LazyLock<(Collector, Mutex<Flush>)> = LazyLock::new(|| {
-        let collector = Collector::start();
-        let telemetry = Telemetry {
-            otlp: Some(collector.address().to_string().parse().unwrap()),
-            sample: SampleRatio::try_from(0.0).unwrap(),
-            ..Telemetry::default()
-        };
-        let loaded = Loaded { config: (), settings: Vec::new(), warnings: Vec::new() };
-        let instrumentation = Instrumentation {
-            service: "sagamesh-orchestrator",
-            log: &Log { filter: "error".to_owned(), ..Log::default() },
-            telemetry: &telemetry,
-            stop_timeout: Duration::from_secs(8),
-        };
-        (collector, Mutex::new(start_log(&loaded, instrumentation).unwrap()))
-    });
-    &STARTED.0
-}
 
 /// A request in a trace of its own.
 pub(crate) struct Traced<T> {
